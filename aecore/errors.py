@@ -1,0 +1,30 @@
+"""What may end a run, each with its exit status; `aecore.cli` is the one place that catches them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A wrong word, value, file or combination: at most three lines, the culprit first, then the mend."""
+
+    exit_status = 2
+
+
+class NonFiniteLoss(Exception):
+    """A loss became NaN or infinite: the run ends, its last good checkpoint stays."""
+
+    exit_status = 3
+
+
+class Interrupted(Exception):
+    """Ctrl-C: the run was saved and can be resumed."""
+
+    exit_status = 130
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint such as ` (did you mean 'vae'?)`, or an empty string where nothing is near."""
+    near = difflib.get_close_matches(word, sorted(known), n=2, cutoff=0.5)
+    return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""

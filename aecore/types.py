@@ -1,0 +1,84 @@
+"""The typed records that flow through an autoencoder: Batch -> Code -> Pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+
+Shape = tuple[int, ...]
+ImageShape = tuple[int, int, int]  # (C, H, W); a table of D columns is (1, 1, D)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some images with what is known of them.
+
+    x: (N, C, H, W) float, pixels in [0, 1]; tables are (N, 1, 1, D).
+    y: (N,) int64 class labels, or None.
+    index: (N,) int64 positions in the split.
+    """
+
+    x: Tensor
+    y: Tensor | None
+    index: Tensor
+
+
+class Posterior(Protocol):
+    """q(z | x), one distribution an image."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(N, dim)."""
+
+    def sample(self, generator: Generator | None) -> Tensor:
+        """A reparametrised draw, (N, dim)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density of each dimension in nats, (N, dim)."""
+
+    def kl_standard_normal(self) -> Tensor:
+        """KL(q || N(0, I)) of each dimension in nats, (N, dim)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a latent makes of the features.
+
+    z: (N, *code_shape), what the decoder sees: a draw in training, the mean in evaluation.
+    mean: (N, *code_shape), the same without randomness.
+    posterior: q(z | x) of a variational latent, else None.
+    costs: what the latent itself charges (a codebook's commitment), each (N,), per image.
+    """
+
+    z: Tensor
+    mean: Tensor
+    posterior: Posterior | None = None
+    costs: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One trip of a batch through an autoencoder, all that an objective or a penalty may look at.
+
+    x: (N, C, H, W) clean, in the model's own range (standardised where it standardises).
+    x_in: (N, C, H, W) what the encoder saw: x plus noise.
+    h: (N, *feature_shape) the encoder's features.
+    code: the latent's answer.
+    output: (N, C, H, W) the decoder's raw output, in the terms of the reconstruction (logits, ...).
+    model: the autoencoder that made the trip; for penalties that encode or decode again.
+    generator: the source of further randomness; None means PyTorch's own.
+    """
+
+    x: Tensor
+    x_in: Tensor
+    h: Tensor
+    code: Code
+    output: Tensor
+    model: Autoencoder
+    generator: Generator | None = None
