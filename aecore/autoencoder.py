@@ -1,0 +1,129 @@
+"""The sentence: network x latent x noise x penalty x reconstruction, joined into one module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aecore.errors import UserError
+from aecore.latents import Latent
+from aecore.networks import Network
+from aecore.noise import Noise
+from aecore.objectives import Elbo, Objective, Terms
+from aecore.penalties import Penalty, Weight
+from aecore.priors import Prior, Standard
+from aecore.reconstruction import Reconstruction
+from aecore.types import Code, ImageShape, Pass
+
+
+class Autoencoder(nn.Module):
+    """Any autoencoder that the words can say, for images of one shape.
+
+    Images come in and go out as pixels in [0, 1], (N, C, H, W); inside they are
+    (pixels - shift) / scale, the model's own range, with shift and scale part of the weights.
+
+    image_shape: (C, H, W); a table of D columns is (1, 1, D).
+    penalties, weights: the same names in both.
+    shift, scale: (C, 1, 1) or (1, 1, D) statistics of standardised data; None keeps [0, 1].
+    Raises UserError where two words cannot go together or the images are too small.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        network: Network,
+        latent: Latent,
+        noise: Noise,
+        reconstruction: Reconstruction,
+        penalties: Mapping[str, Penalty],
+        weights: Mapping[str, Weight],
+        prior: Prior | None = None,
+        objective: Objective | None = None,
+        shift: Tensor | None = None,
+        scale: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.output_activation = network.output_activation
+        self.standardised = shift is not None
+        one = torch.ones(1, 1, 1)
+        self.register_buffer("shift", 0 * one if shift is None else shift)
+        self.register_buffer("scale", one if scale is None else scale)
+        self.encoder = network.encoder(image_shape)
+        self.latent = latent
+        self.code_shape = latent.attach(network.feature_shape(image_shape))
+        self.decoder = network.decoder(self.code_shape, image_shape)
+        self.noise = noise
+        self.reconstruction = reconstruction
+        self.penalties = nn.ModuleDict(penalties)
+        self.weights = dict(weights)
+        self.prior = Standard() if prior is None else prior
+        self.objective = Elbo() if objective is None else objective
+        reconstruction.check(self)
+        for penalty in penalties.values():
+            penalty.check(self)
+
+    @property
+    def can_sample(self) -> bool:
+        """Whether new images can be drawn from the prior."""
+        return self.latent.variational
+
+    def run(self, x: Tensor, generator: Generator | None, *, noisy: bool, sample: bool) -> Pass:
+        """One trip: pixels (N, C, H, W) -> Pass; noise where `noisy`, a drawn code where `sample`."""
+        clean = self.reconstruction.target(self.normalise(x), generator)
+        x_in = self.noise(clean, generator, self._span()) if noisy else clean
+        h = self.encoder(x_in)
+        code = self.latent(h, generator, sample)
+        return Pass(clean, x_in, h, code, self.decoder(code.z), self, generator)
+
+    def terms(
+        self, x: Tensor, generator: Generator | None, *, epoch: float, noisy: bool
+    ) -> Terms:
+        """The objective on pixels (N, C, H, W), penalties weighted as after `epoch` epochs."""
+        weights = {name: weight.at(epoch) for name, weight in self.weights.items()}
+        return self.objective(self, x, generator, weights, noisy)
+
+    def encode(self, x: Tensor, generator: Generator | None = None) -> Code:
+        """Codes of clean pixels (N, C, H, W): z is the mean, or a draw where a generator is given."""
+        h = self.encoder(self.normalise(x))
+        return self.latent(h, generator, generator is not None)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped."""
+        return self.denormalise(self.reconstruction.image(self.decoder(z)))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Pixels (N, C, H, W) -> code -> pixels, without noise and randomness."""
+        return self.decode(self.encode(x).mean)
+
+    def corrupt(
+        self, x: Tensor, generator: Generator | None, noise: Noise | None = None
+    ) -> Tensor:
+        """Pixels (N, C, H, W) with that noise (the training one if None), as pixels."""
+        noise = self.noise if noise is None else noise
+        return self.denormalise(noise(self.normalise(x), generator, self._span()))
+
+    def sample(self, n: int, generator: Generator | None) -> Tensor:
+        """n new images from the prior as pixels, (n, C, H, W); UserError for codes without one."""
+        if not self.can_sample:
+            raise UserError(
+                "this latent has no prior to sample from\n  use latent=gaussian with penalty=kl"
+            )
+        return self.decode(self.prior.sample(n, self.code_shape, self.shift, generator))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Pixels -> the model's range."""
+        return (x - self.shift) / self.scale if self.standardised else x
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """The model's range -> pixels."""
+        return x * self.scale + self.shift if self.standardised else x
+
+    def _span(self) -> tuple[Tensor, Tensor]:
+        return -self.shift / self.scale, (1 - self.shift) / self.scale

@@ -1,0 +1,7 @@
+"""With what eyes and hands: encoders x -> h and decoders z -> output."""
+
+from aecore.networks.base import Network
+from aecore.networks.conv import Conv
+from aecore.networks.mlp import MLP, Linear
+
+__all__ = ["MLP", "Conv", "Linear", "Network"]

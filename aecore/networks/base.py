@@ -1,0 +1,62 @@
+"""What every network promises."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+from torch import nn
+
+from aecore.types import ImageShape, Shape
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
+Norm = Literal["batch", "layer"]
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+
+
+def activation_layer(name: Activation | None) -> list[nn.Module]:
+    """The layer of that name, as a list to splice into a `Sequential`; empty for None."""
+    return [] if name is None else [_ACTIVATIONS[name]()]
+
+
+class Network(ABC):
+    """A recipe for an encoder and the decoder that mirrors it; shapes come from the data.
+
+    The encoder ends in features, the decoder starts from a code: what lies between belongs to
+    the latent.
+
+    output_activation: what stands at the decoder's end, None for nothing.
+    norm: None, 'batch' or 'layer'.
+    """
+
+    output_activation: Activation | None
+    norm: Norm | None
+
+    @abstractmethod
+    def feature_shape(self, image_shape: ImageShape) -> Shape:
+        """Shape of one image's features; raises UserError where the image is too small."""
+
+    @abstractmethod
+    def encoder(self, image_shape: ImageShape) -> nn.Module:
+        """A module (N, C, H, W) -> (N, *feature_shape)."""
+
+    @abstractmethod
+    def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
+        """A module (N, *code_shape) -> (N, C, H, W)."""
+
+
+def flat(shape: Shape) -> int:
+    """How many numbers a shape holds."""
+    return math.prod(shape)

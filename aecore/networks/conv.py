@@ -1,0 +1,119 @@
+"""Convolutional encoder, transposed-convolution decoder, for images of any size."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+from aecore.errors import UserError
+from aecore.networks.base import Activation, Network, Norm, activation_layer, flat
+from aecore.types import ImageShape, Shape
+from aecore.words import PositiveInt, Probability, word
+
+
+class Conv(Network):
+    """One halving of the image for each entry of `channels`, undone exactly by the decoder.
+
+    down: 'stride' halves by a strided convolution, 'max' and 'average' by pooling after it.
+    Every halving maps a side n to ceil(n / 2). A transposed convolution of odd kernel k,
+    stride 2, padding k // 2 maps m to 2m - 1 + output_padding, so the right output_padding
+    (0 for odd n, 1 for even n) restores every size.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        channels: Annotated[list[PositiveInt], Field(min_length=1)],
+        kernel_size: Literal[3, 5, 7],
+        down: Literal["stride", "max", "average"],
+        activation: Activation | None,
+        output_activation: Activation | None,
+        bias: bool,
+        norm: Norm | None,
+        dropout: Probability,
+    ) -> None:
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.down = down
+        self.activation = activation
+        self.output_activation = output_activation
+        self.bias = bias
+        self.norm = norm
+        self.dropout = dropout
+
+    def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
+        """(H, W) before the first halving, after it, after the second, ..."""
+        sizes = [image_shape[1:]]
+        for _ in self.channels:
+            height, width = sizes[-1]
+            if min(height, width) < 2:
+                raise UserError(
+                    f"network.channels={self.channels}: {len(self.channels)} halvings do not fit "
+                    f"images of {image_shape[1]}x{image_shape[2]}\n"
+                    "  give fewer channels, larger images, or network=mlp"
+                )
+            sizes.append((-(-height // 2), -(-width // 2)))
+        return sizes
+
+    def feature_shape(self, image_shape: ImageShape) -> Shape:
+        return (self.channels[-1], *self.sizes(image_shape)[-1])
+
+    def encoder(self, image_shape: ImageShape) -> nn.Module:
+        layers: list[nn.Module] = []
+        padding = self.kernel_size // 2
+        stride = 2 if self.down == "stride" else 1
+        for before, after in zip([image_shape[0], *self.channels], self.channels, strict=False):
+            layers.append(
+                nn.Conv2d(before, after, self.kernel_size, stride, padding, bias=self.bias)
+            )
+            layers += self._after(after)
+            if self.down == "max":
+                layers.append(nn.MaxPool2d(2, ceil_mode=True))
+            elif self.down == "average":
+                layers.append(nn.AvgPool2d(2, ceil_mode=True))
+        return nn.Sequential(*layers)
+
+    def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
+        features = self.feature_shape(image_shape)
+        sizes = self.sizes(image_shape)
+        layers: list[nn.Module] = []
+        before = features[0]
+        if len(code_shape) == 3 and code_shape[1:] == features[1:]:
+            before = code_shape[0]  # the code is a feature map already
+        else:
+            layers += [
+                nn.Flatten(),
+                nn.Linear(flat(code_shape), flat(features), bias=self.bias),
+                *activation_layer(self.activation),
+                nn.Unflatten(1, features),
+            ]
+        mirrored = [*self.channels[-2::-1], image_shape[0]]
+        for level, after in zip(range(len(self.channels) - 1, -1, -1), mirrored, strict=True):
+            height, width = sizes[level]
+            layers.append(
+                nn.ConvTranspose2d(
+                    before,
+                    after,
+                    self.kernel_size,
+                    stride=2,
+                    padding=self.kernel_size // 2,
+                    output_padding=(1 - height % 2, 1 - width % 2),
+                    bias=self.bias,
+                )
+            )
+            layers += self._after(after) if level else activation_layer(self.output_activation)
+            before = after
+        return nn.Sequential(*layers)
+
+    def _after(self, channels: int) -> list[nn.Module]:
+        layers: list[nn.Module] = []
+        if self.norm is not None:
+            batch = self.norm == "batch"
+            layers.append(nn.BatchNorm2d(channels) if batch else nn.GroupNorm(1, channels))
+        layers += activation_layer(self.activation)
+        if self.dropout > 0:
+            layers.append(nn.Dropout2d(self.dropout))
+        return layers

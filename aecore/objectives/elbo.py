@@ -1,0 +1,44 @@
+"""One sample of the code an image: every classic autoencoder, and the VAE's evidence lower bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Generator, Tensor
+
+from aecore.objectives.base import Objective, Terms
+from aecore.words import word
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+
+
+class Elbo(Objective):
+    """reconstruction + the latent's own costs + each penalty times its weight.
+
+    With a Gaussian latent, a likelihood and `kl` of weight 1 this is minus the ELBO
+    (Kingma & Welling 2014, eq. 3) from one draw of z.
+    """
+
+    @word
+    def __init__(self) -> None: ...
+
+    def __call__(
+        self,
+        model: Autoencoder,
+        x: Tensor,
+        generator: Generator | None,
+        weights: Mapping[str, float],
+        noisy: bool,
+    ) -> Terms:
+        p = model.run(x, generator, noisy=noisy, sample=True)
+        values = {"reconstruction": model.reconstruction(p.output, p.x).mean()}
+        factors = {"reconstruction": 1.0}
+        for name, cost in p.code.costs.items():
+            values[name] = cost.mean()
+            factors[name] = 1.0
+        for name, penalty in model.penalties.items():
+            values[name] = penalty(p).mean()
+            factors[name] = weights[name]
+        return Terms(values, factors)

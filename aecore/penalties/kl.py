@@ -1,0 +1,36 @@
+"""The variational autoencoder's penalty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from aecore.errors import UserError
+from aecore.penalties.base import Penalty
+from aecore.types import Pass
+from aecore.words import word
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+
+
+class KL(Penalty):
+    """KL(q(z | x) || p(z)) in nats per image; weight 1 gives the ELBO, others a beta-VAE.
+
+    Kingma & Welling 2014, eq. 3; Higgins et al. 2017 for the weight.
+    """
+
+    @word
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, p: Pass) -> Tensor:
+        return p.model.prior.kl(p.code).sum(1)
+
+    def check(self, model: Autoencoder) -> None:
+        if not model.latent.variational:
+            raise UserError(
+                "penalty=kl: this latent has no posterior to compare with the prior\n"
+                "  use latent=gaussian, or another penalty (penalty=none, penalty=l1)"
+            )

@@ -1,0 +1,29 @@
+"""The standard normal prior."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Generator, Tensor
+
+from aecore.priors.base import Prior
+from aecore.types import Code, Shape
+from aecore.words import word
+
+
+class Standard(Prior):
+    """p(z) = N(0, I)."""
+
+    @word
+    def __init__(self) -> None:
+        super().__init__()
+
+    def kl(self, code: Code) -> Tensor:
+        assert code.posterior is not None, "only variational latents have a KL"
+        return code.posterior.kl_standard_normal()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return -0.5 * (z.square() + math.log(2 * math.pi))
+
+    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+        return like.new_empty((n, *shape)).normal_(generator=generator)

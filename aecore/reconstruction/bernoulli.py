@@ -1,0 +1,64 @@
+"""Pixels as coin throws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from aecore.errors import UserError
+from aecore.reconstruction.base import Reconstruction
+from aecore.words import Probability, word
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+
+
+class Bernoulli(Reconstruction):
+    """Binary cross-entropy on logits, in nats per image.
+
+    targets: 'soft' takes grey pixels as probabilities (then the cost has a floor above 0);
+    'threshold' binarises the data at `threshold`; 'stochastic' draws each pixel anew with its
+    grey value as the probability (the "dynamically binarised MNIST" of Burda et al. 2016).
+    """
+
+    @word
+    def __init__(
+        self, *, targets: Literal["soft", "threshold", "stochastic"], threshold: Probability
+    ) -> None:
+        super().__init__()
+        self.targets = targets
+        self.threshold = threshold
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        cost = F.binary_cross_entropy_with_logits(output, x, reduction="none")
+        return cost.flatten(1).sum(1)
+
+    def log_constant(self, pixels: int) -> float:
+        return 0.0
+
+    def image(self, output: Tensor) -> Tensor:
+        return output.sigmoid()
+
+    def target(self, x: Tensor, generator: Generator | None) -> Tensor:
+        if self.targets == "soft":
+            return x
+        if self.targets == "threshold":
+            return (x > self.threshold).to(x.dtype)
+        return torch.bernoulli(x, generator=generator)
+
+    def check(self, model: Autoencoder) -> None:
+        if model.standardised:
+            raise UserError(
+                "reconstruction=bernoulli with dataset.range=standardised: "
+                "a Bernoulli needs pixels in [0, 1]\n"
+                "  use dataset.range=unit, or reconstruction=gaussian"
+            )
+        if model.output_activation is not None:
+            raise UserError(
+                f"reconstruction=bernoulli with network.output_activation={model.output_activation}: "
+                "it works on logits and applies the sigmoid itself\n"
+                "  use network.output_activation=null"
+            )

@@ -1,0 +1,38 @@
+"""Squared and absolute error."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from aecore.reconstruction.base import Reconstruction
+from aecore.words import word
+
+
+class MSE(Reconstruction):
+    """Squared error summed over the image: a Gaussian of variance 1/2, but for the constant."""
+
+    @word
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return (output - x).square().flatten(1).sum(1)
+
+    def log_constant(self, pixels: int) -> float:
+        return -0.5 * pixels * math.log(math.pi)
+
+
+class L1(Reconstruction):
+    """Absolute error summed over the image: a Laplace of scale 1, but for the constant."""
+
+    @word
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return (output - x).abs().flatten(1).sum(1)
+
+    def log_constant(self, pixels: int) -> float:
+        return -pixels * math.log(2)
