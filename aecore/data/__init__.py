@@ -1,0 +1,22 @@
+"""Data: sources, splits in memory, batches, and the module that joins them."""
+
+from aecore.data.arrays import Arrays
+from aecore.data.batches import Batches
+from aecore.data.celeba import CelebA
+from aecore.data.digits import Digits
+from aecore.data.image_folder import ImageFolder
+from aecore.data.module import ImageData
+from aecore.data.split import Source, Split
+from aecore.data.torchvision_sets import Torchvision
+
+__all__ = [
+    "Arrays",
+    "Batches",
+    "CelebA",
+    "Digits",
+    "ImageData",
+    "ImageFolder",
+    "Source",
+    "Split",
+    "Torchvision",
+]

@@ -1,0 +1,139 @@
+"""The fast iterator over a split that is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from aecore.data.split import EPOCH_ORDER, Split, permutation, to_pixels
+from aecore.errors import UserError
+from aecore.types import Batch
+
+VALUES_A_CHUNK = 4_000_000
+LARGEST_CHUNK = 50
+
+
+class Batches:
+    """Mini-batches of a split, many at a time: iterating gives chunks, `list[Batch]`.
+
+    A chunk is gathered and turned to float at once; its batches are views of it, which costs
+    far less than a DataLoader's collation image by image.
+
+    The order is that of the split, or, shuffled, a pure function of (seed, epoch). The ragged
+    last batch is kept. Two exceptions: shuffled, it is dropped where it would leave a rank fewer
+    than two images (batch norm fails on one), unless it is the only batch; not shuffled, one with
+    fewer images than ranks joins the batch before it.
+
+    Ranks: `batch_size` counts the images of all ranks together. Of a batch of b images, rank r of
+    W takes those from b r // W to b (r + 1) // W, so every rank has the same number of steps and
+    their shares differ by at most one image.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        chunk: int | None,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+        limit: int | None = None,
+    ) -> None:
+        """chunk: batches a chunk; None for about 4 million values, at most 50 batches.
+
+        limit: at most so many batches an epoch. Raises UserError for fewer images than ranks.
+        """
+        if min(batch_size, len(split)) < world_size:
+            raise UserError(
+                f"dataset.batch_size={batch_size} of {len(split)} images cannot be shared by "
+                f"{world_size} devices: each needs one image a batch"
+            )
+        values = batch_size * split.images[0].numel()
+        self.split = split
+        self.batch_size = batch_size
+        self.chunk = chunk or min(max(round(VALUES_A_CHUNK / values), 1), LARGEST_CHUNK)
+        self.epoch = 0
+        self._shuffle, self._seed = shuffle, seed
+        self._rank, self._world_size = rank, world_size
+        self._ends = self._batch_ends()[:limit]
+        self.to(device)
+
+    def _batch_ends(self) -> list[int]:
+        """Where each global batch ends in the epoch's order."""
+        n, size = len(self.split), self.batch_size
+        ends = list(range(size, n + 1, size))
+        ragged = n % size
+        if not ragged:
+            return ends
+        if ends and self._shuffle and ragged < 2 * self._world_size:
+            return ends
+        if ends and not self._shuffle and ragged < self._world_size:
+            return [*ends[:-1], n]
+        return [*ends, n]
+
+    @property
+    def steps(self) -> int:
+        """Mini-batches an epoch, the same on every rank."""
+        return len(self._ends)
+
+    @property
+    def images(self) -> int:
+        """Images an epoch, of all ranks together."""
+        return self._ends[-1]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next epoch; without effect on one under way."""
+        self.epoch = epoch
+
+    def to(self, device: torch.device | str) -> Batches:
+        """Move the data, once, so that chunks are made on the device; returns itself."""
+        labels = self.split.labels
+        self.split = replace(
+            self.split,
+            images=self.split.images.to(device),
+            labels=None if labels is None else labels.to(device),
+        )
+        return self
+
+    def __len__(self) -> int:
+        """Chunks an epoch."""
+        return -(-self.steps // self.chunk)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        """One epoch; the epoch's number is read when the first chunk is asked for."""
+        # Lightning makes the first iterator before the epoch has begun: hence a generator.
+        n = len(self.split)
+        order = permutation(n, EPOCH_ORDER, self._seed, self.epoch) if self._shuffle else None
+        starts = [0, *self._ends[:-1]]
+        shares = [self._share(a, b) for a, b in zip(starts, self._ends, strict=True)]
+        positions = torch.arange(n) if order is None else order
+        if self._world_size > 1:
+            positions = torch.cat([positions[a:b] for a, b in shares])
+        positions = positions.to(self.split.images.device)
+        sizes = [b - a for a, b in shares]
+        done = 0
+        for first in range(0, self.steps, self.chunk):
+            part = sizes[first : first + self.chunk]
+            yield self._gather(positions[done : done + sum(part)], part)
+            done += sum(part)
+
+    def _share(self, start: int, end: int) -> tuple[int, int]:
+        """This rank's part of the global batch start..end."""
+        size, rank, ranks = end - start, self._rank, self._world_size
+        return start + size * rank // ranks, start + size * (rank + 1) // ranks
+
+    def _gather(self, index: Tensor, sizes: list[int]) -> list[Batch]:
+        """The images at `index`, as batches of the given sizes."""
+        labels = self.split.labels
+        x = torch.split(to_pixels(self.split.images.index_select(0, index)), sizes)
+        y: Sequence[Tensor | None] = [None] * len(sizes)
+        if labels is not None:
+            y = torch.split(labels.index_select(0, index), sizes)
+        parts = zip(x, y, torch.split(index, sizes), strict=True)
+        return [Batch(x=x, y=y, index=index) for x, y, index in parts]

@@ -1,0 +1,57 @@
+"""CelebA, through torchvision's dataset class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import final
+
+from torchvision import datasets
+from torchvision.datasets.utils import check_integrity
+
+from aecore.data.decode import Recipe, decode_all
+from aecore.data.fetch import damaged, fetch
+from aecore.data.image_folder import ImageSize, height_width
+from aecore.data.split import Source, Split, Which
+from aecore.errors import UserError
+from aecore.words import PositiveInt, word
+
+
+@final
+class CelebA(Source):
+    """Faces, (3, H, W) uint8, without labels, split as its authors did.
+
+    A centred square of `crop` pixels of the aligned 178 x 218 images is resized to `image_size`.
+    Source: Z. Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015.
+    """
+
+    @word
+    def __init__(self, *, image_size: ImageSize, crop: PositiveInt) -> None:
+        """image_size: a side, or [H, W]. crop: a side in pixels of the original."""
+        self.size = height_width(image_size)
+        self.crop = crop
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """Decode one split of `celeba/` in the data folder, downloaded if it is not there."""
+        folder = data_dir / datasets.CelebA.base_folder
+        lists = [(folder / n, md5) for _, md5, n in datasets.CelebA.file_list if n.endswith("txt")]
+        for path, md5 in lists:
+            if path.exists() and not (path.is_file() and check_integrity(path, md5)):
+                raise damaged(path, "its checksum is wrong")
+        pictures = folder / "img_align_celeba"
+        missing = [path for path in (*(p for p, _ in lists), pictures) if not path.exists()]
+        if missing:
+            fetch(
+                lambda: datasets.CelebA(data_dir, download=True),
+                missing=missing[0],
+                hint=" (the download needs `pip install gdown`)",
+            )
+        try:
+            names = datasets.CelebA(data_dir, split=split, target_type=[]).filename
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{folder}: {error}") from error
+        paths = [pictures / name for name in names]
+        decoded = decode_all(paths, Recipe(self.size, 3, self.crop))
+        if decoded.broken:
+            first, why = next(iter(decoded.broken.items()))
+            raise damaged(first, f"{why} ({len(decoded.broken)} of {len(paths)} images)")
+        return Split(decoded.images, names=tuple(names))

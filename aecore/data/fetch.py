@@ -1,0 +1,52 @@
+"""Downloading through torchvision, quietly, and what to say when it cannot be done."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+from collections.abc import Callable, Iterator
+from http.client import HTTPException
+from pathlib import Path
+
+from aecore.errors import UserError
+
+STALLED_AFTER = 30.0  # seconds without a byte
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """A server that never answers counts as no network."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALLED_AFTER)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def fetch(download: Callable[[], object], *, missing: Path, hint: str = "") -> None:
+    """Run a torchvision download; its progress bar may show, its chatter not.
+
+    missing: the first file that is not there. hint: what else helps, ending the second line.
+    Raises UserError where it fails: no network, a read-only folder, a wrong checksum.
+    """
+    try:
+        with _impatient(), contextlib.redirect_stdout(io.StringIO()):
+            download()
+    except (OSError, RuntimeError, HTTPException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1][:150]
+        raise UserError(
+            f"{missing.name} is missing from {missing.parent}, and the download failed: {reason}\n"
+            "If you have the data elsewhere, say where: AECORE_DATA_DIR=/folder or "
+            f"paths.data_dir=/folder{hint}.\n"
+            "dataset=digits needs no download."
+        ) from error
+
+
+def damaged(path: Path, why: str) -> UserError:
+    """The error for a file that is there but is not what it should be."""
+    return UserError(
+        f"{path} is damaged or not the right file: {why}.\n"
+        "Delete it and it will be downloaded again, or put a good copy in its place."
+    )

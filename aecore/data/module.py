@@ -1,0 +1,198 @@
+"""The data module: which images train, validate and test, and in what batches."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from aecore.data.batches import Batches
+from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
+from aecore.data.statistics import moments
+from aecore.errors import UserError
+from aecore.types import Batch, ImageShape
+from aecore.words import NonNegativeInt, PositiveInt, word
+
+ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
+
+
+class ImageData(LightningDataModule):
+    """The three splits of a source, loaded when first asked for, each only if it is needed.
+
+    The source's train images are permuted by the seed: the first `val_size` validate, the next
+    `train_size` (all others, if None) train. So validation images do not depend on `train_size`,
+    a smaller training set lies within a larger one, and test images are never used for either.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        source: Source,
+        data_dir: Path | str,
+        batch_size: PositiveInt,
+        eval_batch_size: PositiveInt,
+        range: Literal["unit", "standardised"],
+        val_size: ValSize,
+        train_size: PositiveInt | None,
+        test_size: PositiveInt | None,
+        seed: NonNegativeInt,
+        limit_batches: PositiveInt | None,
+        chunk: PositiveInt | None = None,
+    ) -> None:
+        """data_dir: where downloads lie. seed: of the validation split and the shuffling.
+
+        range: "unit" for pixels in [0, 1]; "standardised" for data of any range, which the model
+        sees shifted and scaled by `statistics`. val_size: images, or a fraction below 1 of the
+        source's train images; 0 for no validation. test_size: the first so many, None for all.
+        limit_batches: at most so many batches an epoch of any split.
+        chunk: batches a chunk, see Batches.
+        """
+        super().__init__()
+        self.source = source
+        self.data_dir = Path(data_dir).expanduser().absolute()
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.range = range
+        self.val_size, self.train_size, self.test_size = val_size, train_size, test_size
+        self.seed, self.limit_batches, self.chunk = seed, limit_batches, chunk
+        self._shape: ImageShape | None = None
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(C, H, W) of what has been loaded; loads the train split if nothing has."""
+        return self._shape if self._shape is not None else self.train.image_shape
+
+    @property
+    def train(self) -> Split:
+        """The training images; raises UserError where there are too few."""
+        return self._train_and_val[0]
+
+    @property
+    def val(self) -> Split | None:
+        """The validation images, None if val_size is 0."""
+        return self._train_and_val[1]
+
+    @cached_property
+    def test(self) -> Split:
+        """The test images; loads no training images."""
+        split = self._load("test")
+        if self.test_size is None:
+            return split
+        if self.test_size > len(split):
+            raise UserError(
+                f"dataset.test_size={self.test_size}: there are only {len(split)} test images"
+            )
+        return split.subset(torch.arange(self.test_size))
+
+    @cached_property
+    def _train_and_val(self) -> tuple[Split, Split | None]:
+        whole = self._load("train")
+        n = len(whole)
+        n_val = self.val_size if isinstance(self.val_size, int) else round(self.val_size * n)
+        if n_val >= n:
+            raise UserError(
+                f"dataset.val_size={self.val_size} leaves nothing of {n} images to train on\n"
+                "Take fewer, or a fraction: dataset.val_size=0.1"
+            )
+        n_train = n - n_val if self.train_size is None else self.train_size
+        if n_train > n - n_val:
+            raise UserError(
+                f"dataset.train_size={n_train}: only {n - n_val} images are left to train on "
+                f"({n} less dataset.val_size={self.val_size})"
+            )
+        if self.batch_size > n_train:
+            raise UserError(
+                f"dataset.batch_size={self.batch_size} is more than the {n_train} training "
+                f"images; take dataset.batch_size={n_train} or less"
+            )
+        order = permutation(n, VALIDATION_PART, self.seed)
+        train = whole.subset(order[n_val : n_val + n_train].sort().values)
+        return train, whole.subset(order[:n_val].sort().values) if n_val else None
+
+    def _load(self, which: Which) -> Split:
+        """A split as the source gives it, checked."""
+        split = self.source.load(which, self.data_dir)
+        if len(split) == 0:
+            raise UserError(
+                f"The {which} split of dataset.{self.source.__class__.__name__} is empty"
+            )
+        if self._shape is not None and self._shape != split.image_shape:
+            raise UserError(
+                f"The {which} images have the shape {split.image_shape}, those of the other "
+                f"split {self._shape}"
+            )
+        if self.range == "unit" and split.images.is_floating_point():
+            low, high = split.images.aminmax()
+            if low < 0 or high > 1:
+                raise UserError(
+                    f"dataset.range=unit: the {which} data lie in [{low:.4g}, {high:.4g}], "
+                    "not in [0, 1]\n"
+                    "Take dataset.range=standardised (or store pixels 0..255 as uint8)."
+                )
+        self._shape = split.image_shape
+        return split
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Shift and scale of the training images, float32: the model sees (x - shift) / scale.
+
+        Standardised: mean and standard deviation, (C, 1, 1) per channel, or (1, 1, D) per column
+        of a table; what is constant has scale 1. Unit: zeros and ones.
+        """
+        if self.range == "standardised":
+            return moments(self.train.images)
+        channels, height, width = self.image_shape
+        shape = (1, 1, width) if (channels, height) == (1, 1) else (channels, 1, 1)
+        return torch.zeros(shape), torch.ones(shape)
+
+    def train_dataloader(self) -> Batches:
+        """Shuffled chunks of batches."""
+        return self._batches(self.train, self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> Batches | list[Batches]:
+        """Chunks in order; an empty list if there is no validation.
+
+        Lightning warns of the empty list unless its limit_val_batches is 0.
+        """
+        return [] if self.val is None else self._batches(self.val, self.eval_batch_size)
+
+    def test_dataloader(self) -> Batches:
+        """Chunks in order."""
+        return self._batches(self.test, self.eval_batch_size)
+
+    def transfer_batch_to_device(
+        self, batch: list[Batch], device: torch.device, dataloader_idx: int
+    ) -> list[Batch]:
+        """A chunk on the device; untouched where it was made there, as is the rule."""
+        if batch[0].x.device == device:
+            return batch
+        return [
+            Batch(b.x.to(device), None if b.y is None else b.y.to(device), b.index.to(device))
+            for b in batch
+        ]
+
+    def _batches(self, split: Split, batch_size: int, *, shuffle: bool = False) -> Batches:
+        """On the trainer's device and for its rank, where a trainer is attached."""
+        trainer = self.trainer
+        batches = Batches(
+            split,
+            batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            chunk=self.chunk,
+            rank=0 if trainer is None else trainer.global_rank,
+            world_size=1 if trainer is None else trainer.world_size,
+            limit=self.limit_batches,
+        )
+        if trainer is not None and _fits(split, trainer.strategy.root_device):
+            batches.to(trainer.strategy.root_device)
+        return batches
+
+
+def _fits(split: Split, device: torch.device) -> bool:
+    """Whether the images may live on the device: they take a quarter of what is free at most."""
+    return device.type != "cuda" or 4 * split.images.nbytes <= torch.cuda.mem_get_info(device)[0]

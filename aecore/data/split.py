@@ -1,0 +1,94 @@
+"""What a data set gives: a Split held in memory, and the Source that loads it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aecore.types import ImageShape
+
+Which = Literal["train", "test"]
+
+# First entries of the keys of `permutation`: each use draws from a stream of its own.
+FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Stored images as float32 of the same shape: uint8 0..255 becomes [0, 1], floats stay."""
+    return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
+
+
+def permutation(n: int, *key: int) -> Tensor:
+    """(n,) int64 on the CPU: a permutation of 0..n-1, a pure function of n and the whole key."""
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+def fixed_part(n: int, test_fraction: float, which: Which) -> Tensor:
+    """(n_part,) int64, ascending: train or test of n items that come without a split.
+
+    It depends on n and the fraction alone, never on a run's seed. A fraction strictly between
+    0 and 1 leaves each side at least one item (n of 2 or more).
+    """
+    n_test = round(test_fraction * n)
+    if 0 < test_fraction < 1 and n > 1:
+        n_test = min(max(n_test, 1), n - 1)
+    order = permutation(n, FIXED_PART)
+    return (order[:n_test] if which == "test" else order[n_test:]).sort().values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """One split of a data set, in memory.
+
+    images: (N, C, H, W) uint8 0..255, or float32; tables of D columns are (N, 1, 1, D).
+    labels: (N,) int64, or None.
+    names: the N file names, or None.
+    class_names: what the labels 0, 1, ... mean, or None.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+    names: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(C, H, W)."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def pixels(self, index: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) float32, of all images or of those at `index` (N,) int64."""
+        return to_pixels(self.images if index is None else self.images[index])
+
+    def subset(self, index: Tensor) -> Split:
+        """The images at `index` (M,) int64, in that order, with all that is known of them."""
+        return Split(
+            images=self.images[index],
+            labels=None if self.labels is None else self.labels[index],
+            names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
+            class_names=self.class_names,
+        )
+
+
+class Source(ABC):
+    """Where a data set comes from. Building one reads nothing; `load` does."""
+
+    @abstractmethod
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """Read one split, and only its files where they are separate.
+
+        data_dir: where downloaded data sets lie; may be read-only when they are there.
+        Raises UserError where something is missing or damaged.
+        """
