@@ -1,0 +1,101 @@
+"""Checkpoints that are whole or not there: tensors and plain values, replaced atomically."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from aecore.errors import UserError
+from aecore.results import write_atomically
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+
+
+class AtomicIO(CheckpointIO):
+    """Write to a temporary file in the same folder, sync, rename; never unpickle on reading."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        path = Path(path)
+        buffer = io.BytesIO()  # so that a full disk is an OSError of ours, not one inside torch
+        torch.save(checkpoint, buffer)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.name == LAST and path.exists():
+            spare = path.with_name(PREVIOUS + ".tmp")
+            spare.unlink(missing_ok=True)
+            os.link(path, spare)
+            os.replace(spare, path.with_name(PREVIOUS))
+        write_atomically(path, buffer.getvalue())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return load(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A checkpoint, on the CPU; UserError for a missing, truncated or foreign file."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"state_dict", "step", "epoch"} <= checkpoint.keys():
+            raise ValueError("no checkpoint of this project")
+    except Exception as error:  # torch raises many kinds on damaged files
+        raise UserError(
+            f"{path}: truncated, damaged or foreign checkpoint ({type(error).__name__})\n"
+            "  it was not used; give another run or train again"
+        ) from error
+    return checkpoint
+
+
+def latest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest readable of last and previous, None where neither exists.
+
+    Raises UserError, naming the newest, where files exist but none is readable.
+    """
+    failure: UserError | None = None
+    for name in (LAST, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            return path, load(path)
+        except UserError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return None
+
+
+class Checkpoints(Checkpoint):
+    """Saves `last.ckpt` each epoch and `best.ckpt` where `val/loss` is lowest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.best = float("inf")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        score = trainer.callback_metrics.get("val/loss")
+        better = score is not None and float(score) < self.best
+        if better and score is not None:
+            self.best = float(score)
+            trainer.save_checkpoint(self.folder / BEST)
+        trainer.save_checkpoint(self.folder / LAST)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]

@@ -1,0 +1,56 @@
+"""Checks on overrides before Hydra sees them: does the word exist, is the key one of ours?"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from aecore.errors import UserError, nearest
+from aecore.roots import CONF
+
+_PLAIN = re.compile(r"^[\w\[\],\s'\"-]*$")  # one word, a list, or a sweep over words
+
+
+def split_override(override: str) -> tuple[str, str]:
+    """`key=value` at the first `=`."""
+    key, _, value = override.partition("=")
+    return key, value
+
+
+def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
+    """Raise UserError for an unknown choice of a group, or a list where one word is wanted."""
+    for override in overrides:
+        key, value = split_override(override)
+        if key.startswith("+") and not key.lstrip("+").startswith("hydra"):
+            name = key.lstrip("+")
+            if name in groups:
+                raise UserError(f"{override}: '+' is never needed here\n  write {name}={value}")
+            raise UserError(
+                f"{override}: unknown key{nearest(name, groups)}\n"
+                "  keys cannot be added; `python run.py --help` lists the words"
+            )
+        group = key.lstrip("~").partition("@")[0]
+        if group not in groups or not _PLAIN.match(value):
+            continue
+        names = re.findall(r"[\w-]+", value)
+        for name in names:
+            if name not in groups[group] and name != "null":
+                listed = ", ".join(sorted(groups[group])) or "none yet"
+                raise UserError(
+                    f"{group}={name}: no such {group}{nearest(name, groups[group])}\n  known: {listed}"
+                )
+        if value.lstrip().startswith("[") and len(names) > 1:
+            _check_list(group, names, override)
+
+
+def _check_list(group: str, names: list[str], override: str) -> None:
+    """A list is for groups whose files each hold one named term; others would merge into one."""
+    files = [CONF / group / f"{name}.yaml" for name in names]
+    nodes = [yaml.safe_load(f.read_text()) for f in files if f.is_file()]
+    if any(isinstance(node, dict) and ("_target_" in node or "defaults" in node and not any(
+            isinstance(v, dict) for v in node.values())) for node in nodes):
+        mend = f"choose one, for example {group}={names[0]}"
+        if group == "noise":
+            mend = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
+        raise UserError(f"{override}: {group} takes one word\n  {mend}")

@@ -1,0 +1,96 @@
+"""The command line: from arguments to a task, and from errors to exit statuses.
+
+Kept free of torch until a task really runs, so that help and mistyped words answer at once.
+
+Exit status: 0 done; 1 a fault of ours (with its traceback); 2 wrong input; 3 a loss that was not
+finite; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from pathlib import Path
+
+from aecore.compose import Arguments, compose, parse, with_sweep_folder
+from aecore.errors import Interrupted, NonFiniteLoss, UserError
+from aecore.help import help_text
+from aecore.resume import recorded
+from aecore.roots import CONF
+
+# what a disk, a path or a permission can do to a run: the user's to mend, not ours
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    if any(a in ("--help", "-h") for a in argv):
+        print(help_text())
+        return 0
+    if "--version" in argv:
+        from aecore import __version__
+
+        print(f"aecore {__version__}")
+        return 0
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.addLevelName(logging.WARNING, "warning")
+    folder: list[Path] = []
+    try:
+        return _dispatch(argv, folder)
+    except (UserError, NonFiniteLoss) as error:
+        return _fail(error, f"error: {error}", error.exit_status)
+    except (Interrupted, KeyboardInterrupt) as error:
+        mend = f"; continue with: python run.py resume={folder[0]}" if folder else ""
+        return _fail(error, f"interrupted{mend}", Interrupted.exit_status)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        mend = f"\n  continue with: python run.py resume={folder[0]}" if folder else ""
+        return _fail(error, f"error: {where}{error.strerror}{mend}", UserError.exit_status)
+
+
+def _dispatch(argv: list[str], folder: list[Path]) -> int:
+    arguments = parse(argv)
+    if arguments.informational:
+        return _hydra(arguments)
+    continued = recorded(arguments.overrides)
+    if continued is not None:
+        request = continued
+    else:
+        job = compose(arguments)
+        if job.multirun:
+            return _hydra(with_sweep_folder(arguments, job))
+        request = job.request()
+    from aecore.tasks.run import run  # torch comes in here
+
+    run(request, folder)
+    return 0
+
+
+def _hydra(arguments: Arguments) -> int:
+    """Hand over to Hydra's own application: sweeps, `--cfg`, `--info` and the like."""
+    import hydra
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions
+
+    def job(config: object) -> object:
+        from aecore.tasks.run import run_job
+
+        return run_job(config)
+
+    sys.argv = [sys.argv[0], *arguments.argv]
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    return 0
+
+
+def _fail(error: BaseException, message: str, status: int) -> int:
+    if os.environ.get("AECORE_DEBUG") == "1":
+        raise error
+    print("\n".join(message.splitlines()[:3]), file=sys.stderr)
+    return status

@@ -1,0 +1,173 @@
+"""From a configuration to the objects of one run; here configuration stops."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from aecore.autoencoder import Autoencoder
+from aecore.build import build, known_keys, validate
+from aecore.data import ImageData, Source
+from aecore.errors import UserError, nearest
+from aecore.figures import Picture
+from aecore.latents import Latent
+from aecore.loggers import RunLogger
+from aecore.networks import Network
+from aecore.noise import Chain, Noise
+from aecore.objectives import Objective
+from aecore.optimizers import ClosedForm, Gradient, Schedule
+from aecore.penalties import Penalty, Weight
+from aecore.priors import Prior
+from aecore.reconstruction import Reconstruction
+from aecore.roots import CONF
+from aecore.schema import Root
+
+_WEIGHT_KEYS = ("weight", "schedule", "warmup")
+_DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
+
+
+@dataclass(frozen=True)
+class Words:
+    """Everything a configuration names, built and checked, before any data is read."""
+
+    settings: Root
+    network: Network
+    latent: Latent
+    noise: Noise
+    penalties: dict[str, Penalty]
+    weights: dict[str, Weight]
+    reconstruction: Reconstruction
+    prior: Prior
+    objective: Objective
+    optimizer: Gradient | ClosedForm
+    scheduler: Schedule
+    figures: dict[str, Picture]
+    test_noise: Noise
+    data: ImageData
+
+    def autoencoder(self, shift: Tensor | None, scale: Tensor | None) -> Autoencoder:
+        """The model of these words for the shape of the data; UserError where they do not fit."""
+        return Autoencoder(
+            image_shape=self.data.image_shape,
+            network=self.network,
+            latent=self.latent,
+            noise=self.noise,
+            reconstruction=self.reconstruction,
+            penalties=self.penalties,
+            weights=self.weights,
+            prior=self.prior,
+            objective=self.objective,
+            shift=shift,
+            scale=scale,
+        )
+
+
+def words(config: Mapping[str, Any]) -> Words:
+    """Build and check every word of a resolved configuration; raises UserError."""
+    settings = validate(Root, config)
+    torch.manual_seed(settings.seed)
+    penalties, weights = {}, {}
+    for name, node in settings.penalty.items():
+        path = f"penalty.{name}"
+        weights[name] = build(
+            {"_target_": "aecore.penalties.Weight", **{k: node[k] for k in _WEIGHT_KEYS if k in node}},
+            path,
+            Weight,
+        )
+        own = {k: v for k, v in node.items() if k not in _WEIGHT_KEYS}
+        penalties[name] = build(own, path, Penalty)
+    return Words(
+        settings=settings,
+        network=build(settings.network, "network", Network),
+        latent=build(settings.latent, "latent", Latent),
+        noise=build_noise(settings.noise, "noise"),
+        penalties=penalties,
+        weights=weights,
+        reconstruction=build(settings.reconstruction, "reconstruction", Reconstruction),
+        prior=build(settings.prior, "prior", Prior),
+        objective=build(settings.objective, "objective", Objective),
+        optimizer=build(settings.optimizer, "optimizer", (Gradient, ClosedForm)),
+        scheduler=build(settings.scheduler, "scheduler", Schedule),
+        figures={
+            name: build(node, f"figures.{name}", Picture) for name, node in settings.figures.items()
+        },
+        test_noise=build_noise(settings.evaluate.noise, "evaluate.noise"),
+        data=build_data(settings),
+    )
+
+
+def build_noise(node: Mapping[str, Any], path: str) -> Noise:
+    """A noise; the steps of a chain are names of files in conf/noise, or {name: {key: value}}."""
+    if node.get("_target_") != f"{Chain.__module__.rpartition('.')[0]}.Chain":
+        return build(node, path, Noise)
+    steps = []
+    for step in node.get("steps") or []:
+        name, changes = next(iter(step.items())) if isinstance(step, dict) else (step, {})
+        steps.append(build_noise(_noise_file(name, path) | dict(changes or {}), f"{path}.steps"))
+    return build({**node, "steps": steps}, path, Noise)
+
+
+def _noise_file(name: Any, path: str) -> dict[str, Any]:
+    known = {p.stem for p in (CONF / "noise").glob("*.yaml")} - {"chain"}
+    if name not in known:
+        raise UserError(
+            f"{path}.steps: no noise {name!r}{nearest(str(name), known)}\n"
+            f"  known: {', '.join(sorted(known))}"
+        )
+    node: dict[str, Any] = yaml.safe_load((CONF / "noise" / f"{name}.yaml").read_text())
+    return node
+
+
+def build_data(settings: Root) -> ImageData:
+    """The data module, nothing loaded yet; a dataset node holds its own keys and the source's."""
+    common = known_keys(ImageData)
+    node = {k: v for k, v in settings.dataset.items() if k in common}
+    source = {k: v for k, v in settings.dataset.items() if k not in (*common, "epochs")}
+    return build(
+        {"_target_": "aecore.data.ImageData", **node},
+        "dataset",
+        ImageData,
+        source=build(source, "dataset", Source),
+        data_dir=settings.paths.data_dir,
+        seed=settings.seed,
+        limit_batches=settings.trainer.limit_batches,
+    )
+
+
+def build_logger(settings: Root, folder: Path, purge_step: int | None) -> list[RunLogger]:
+    """The logger of a run, none for `logger=none`."""
+    if not settings.logger:
+        return []
+    return [build(settings.logger, "logger", RunLogger, folder=folder, purge_step=purge_step)]
+
+
+def set_threads(threads: int | str) -> int:
+    """Set and return the number of threads; 'auto': OMP_NUM_THREADS where set, else the cores."""
+    if isinstance(threads, str):
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        threads = int(given) if given.isdigit() and int(given) > 0 else _DEFAULT_THREADS
+    torch.set_num_threads(threads)
+    return threads
+
+
+def check_device(settings: Root) -> None:
+    """Raise UserError where the accelerator asked for is not there."""
+    name = settings.trainer.accelerator.name
+    if name == "gpu" and not torch.cuda.is_available():
+        missing = "no CUDA GPU is visible to torch"
+    elif name == "mps" and not torch.backends.mps.is_available():
+        missing = "no Apple GPU is visible to torch"
+    elif name == "gpu" and settings.trainer.devices > torch.cuda.device_count():
+        missing = f"trainer.devices={settings.trainer.devices} but {torch.cuda.device_count()} found"
+    else:
+        return
+    raise UserError(
+        f"trainer/accelerator={name}: {missing}\n  use trainer/accelerator=auto or trainer/accelerator=cpu"
+    )

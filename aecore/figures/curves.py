@@ -1,0 +1,81 @@
+"""How the losses fell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from aecore.figures.grid import ACCENT, INK, QUIET, new_figure
+from aecore.figures.view import NotApplicable, Picture, View
+from aecore.words import word
+
+_COLOURS = {"train": "#30638e", "val": ACCENT}
+Curve = tuple[list[float], list[float]]  # epochs, values
+
+
+class Curves(Picture):
+    """The loss and each of its terms over the epochs, training and validation in one Axes."""
+
+    @word
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable where nothing was trained by steps."""
+        terms = by_term(view.history)
+        if not terms:
+            raise NotApplicable("there is no training history")
+        return small_multiples(terms)
+
+
+def by_term(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Curve]]:
+    """`term -> split -> (epochs, values)` of rows such as {epoch: 0, train/loss: 1.0, ...}.
+
+    The loss comes first, the terms follow in their order; values that are not finite are left out.
+    """
+    terms: dict[str, dict[str, Curve]] = {}
+    for row in history:
+        for key, value in row.items():
+            split, _, term = key.partition("/")
+            if split not in _COLOURS or not math.isfinite(value):
+                continue
+            epochs, values = terms.setdefault(term, {}).setdefault(split, ([], []))
+            epochs.append(row["epoch"])
+            values.append(value)
+    return dict(sorted(terms.items(), key=lambda item: item[0] != "loss"))
+
+
+def small_multiples(terms: Mapping[str, Mapping[str, Curve]]) -> Figure:
+    """One Axes a term, up to three side by side."""
+    columns = min(3, len(terms))
+    rows = -(-len(terms) // columns)
+    figure = new_figure(max(4.6, 3.4 * columns), 0.5 + 2.5 * rows, constrained=True)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
+    for axes in grid.flat[len(terms) :]:
+        axes.set_axis_off()
+    for axes, (term, splits) in zip(grid.flat, terms.items(), strict=False):
+        _draw_term(axes, term, splits)
+    for axes in grid.flat[max(0, len(terms) - columns) : len(terms)]:
+        axes.set_xlabel("epoch", size=9, color=QUIET)
+        axes.tick_params(labelbottom=True)
+    grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK)
+    return figure
+
+
+def _draw_term(axes: Axes, term: str, splits: Mapping[str, Curve]) -> None:
+    for split, (epochs, values) in sorted(splits.items()):
+        marker = "o" if len(values) <= 30 else ""
+        axes.plot(epochs, values, color=_COLOURS[split], label=split, marker=marker,
+                  markersize=3, linewidth=1.5)  # fmt: skip
+    drawn = [value for _, values in splits.values() for value in values]
+    if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
+        axes.set_yscale("log")
+    axes.set_title(term, size=10, color=INK, loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.tick_params(labelsize=8, colors=QUIET)
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)

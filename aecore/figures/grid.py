@@ -1,0 +1,119 @@
+"""Images in rows on a page, every pixel sharp; pure functions from arrays to a Figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torchvision.utils import make_grid
+
+INK, QUIET, ACCENT = "#222222", "#777777", "#d1495b"
+DPI = 100
+_CELL = 96  # dots: the side of an image on the page, at most
+_PIXELS = 300_000  # of all images on a page, at most: a PNG of photographs stays below 300 KB or so
+
+
+def new_figure(width: float, height: float, *, constrained: bool = False) -> Figure:
+    """An empty figure of its own, in inches; pyplot never hears of it."""
+    figure = Figure((width, height), DPI, layout="constrained" if constrained else "none")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def displayable(images: Tensor) -> Tensor:
+    """Pixels that can be shown: (..., C, H, W) -> (..., 1|3|4, H, W) in [0, 1] on the CPU.
+
+    1, 3 and 4 channels are grey, RGB and RGBA; of any other number the first is shown.
+    """
+    images = images.detach().float().cpu().nan_to_num().clamp(0, 1)
+    return images if images.shape[-3] in (1, 3, 4) else images[..., :1, :, :]
+
+
+def strip(images: Tensor, gap: int) -> Tensor:
+    """Images side by side, `gap` white pixels between: (N, C, H, W) -> (3|4, H, N*(W+gap)-gap)."""
+    row = make_grid(displayable(images), nrow=len(images), padding=gap, pad_value=1.0)
+    return row[:, gap : row.shape[1] - gap, gap : row.shape[2] - gap] if gap else row
+
+
+def _to_cell(images: Tensor, count: int) -> tuple[Tensor, int]:
+    """Images small enough for `count` on a page, and the whole number of dots for a pixel."""
+    side = max(images.shape[-2:])
+    limit = min(_CELL, int((_PIXELS / count) ** 0.5))
+    if side <= limit:
+        return images, _CELL // side
+    height, width = (max(1, round(n * limit / side)) for n in images.shape[-2:])
+    return interpolate(images, (height, width), mode="area"), 1
+
+
+def image_grid(
+    rows: Sequence[Tensor],
+    *,
+    title: str,
+    labels: Sequence[str] = (),
+    heads: Sequence[str] = (),
+    captions: Sequence[Sequence[str]] = (),
+    framed: Sequence[int] = (),
+    gaps: Sequence[int] = (),
+) -> Figure:
+    """Rows of images, one Axes a row; a pixel is a whole number of dots, so nothing blurs.
+
+    rows: R tensors (N, C, H, W) with pixels in [0, 1], all of one shape.
+    labels: R texts at the left of the rows.
+    heads: N texts above the columns.
+    captions: R times N texts under the images, or an empty sequence for a row without.
+    framed: the columns to mark.
+    gaps: the rows after which a new block begins.
+    """
+    total = sum(len(row) for row in rows)
+    cells, scale = zip(*(_to_cell(displayable(row), total) for row in rows), strict=True)
+    zoom, (count, _, height, width) = scale[0], cells[0].shape
+    gap = max(1, round(4 / zoom))
+    page_w, row_h = zoom * (count * (width + gap) - gap), zoom * height
+    left = 14 + 7 * max((len(text) for text in labels), default=0)
+    under = [15 if any(texts) else 0 for texts in captions] or [0] * len(rows)
+    after = [u + (14 if i in gaps else 5) for i, u in enumerate(under)]
+    top = 34 + (16 if heads else 0)
+    total_w = max(left + page_w + 14, left + 14 + 7 * len(title))
+    total_h = top + row_h * len(rows) + sum(after) + 8
+    figure = new_figure(total_w / DPI, total_h / DPI)
+    figure.text(left / total_w, 1 - 10 / total_h, title, size=11, color=INK, va="top")
+    y = total_h - top
+    for i, images in enumerate(cells):
+        y -= row_h
+        axes = figure.add_axes((left / total_w, y / total_h, page_w / total_w, row_h / total_h))
+        _draw_row(axes, images, gap, captions[i] if captions else (), framed)
+        if labels:
+            axes.text(-8 / page_w, 0.5, labels[i], size=9, color=QUIET, ha="right", va="center",
+                      transform=axes.transAxes)  # fmt: skip
+        for n, text in enumerate(heads if i == 0 else ()):
+            x = n * (width + gap) + width / 2 - 0.5
+            axes.text(x, -0.5 - 4 / zoom, text, size=8, color=QUIET, ha="center", va="bottom")
+        y -= after[i]
+    return figure
+
+
+def _draw_row(
+    axes: Axes, images: Tensor, gap: int, captions: Sequence[str], framed: Sequence[int]
+) -> None:
+    height, width = images.shape[-2:]
+    axes.imshow(strip(images, gap).permute(1, 2, 0).numpy(), interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    for n, text in enumerate(captions):
+        x = n * (width + gap) + width / 2 - 0.5
+        axes.annotate(text, (x, height - 0.5), (0, -2), textcoords="offset points", size=7,
+                      color=QUIET, ha="center", va="top", annotation_clip=False)  # fmt: skip
+    for n in framed:
+        corner = (n * (width + gap) - 0.5, -0.5)
+        axes.add_patch(Rectangle(corner, width, height, fill=False, ec=ACCENT, lw=2, clip_on=False))
+
+
+def tile(rows: Sequence[Tensor]) -> Tensor:
+    """R rows of (N, C, H, W) as one picture for a logger: (3, H', W'), RGBA without its alpha."""
+    images = torch.cat([displayable(row) for row in rows])
+    return make_grid(images, nrow=len(rows[0]), padding=1, pad_value=1.0)[:3]

@@ -1,0 +1,63 @@
+"""The way from one image to another, straight through the space of codes."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.figures.grid import image_grid
+from aecore.figures.view import NotApplicable, Picture, View, spread
+from aecore.words import PositiveInt, word
+
+
+class Interpolations(Picture):
+    """Decoded points between the codes of two test images of different classes.
+
+    rows: pairs of images. steps: decoded images from code to code, both ends included.
+    """
+
+    @word
+    def __init__(self, *, rows: PositiveInt, steps: PositiveInt) -> None:
+        self.rows = rows
+        self.steps = steps
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; the images themselves stand framed at both ends.
+
+        Raises NotApplicable for a model that cannot be sampled, for tables and for one image.
+        """
+        if not view.model.can_sample:
+            raise NotApplicable("this model's codes cannot be sampled, nor what lies between them")
+        if view.is_table:
+            raise NotApplicable("the rows of a table have no picture")
+        if len(view.images) < 2:
+            raise NotApplicable("there is only one image")
+        count = 2 * min(self.rows, len(view.images) // 2)
+        chosen = spread(view.labels, len(view.images), count, view.generator())
+        ends = view.images[chosen.to(view.images.device)]
+        codes = view.model.encode(ends).mean
+        between = torch.stack([blend(a, b, self.steps) for a, b in codes.unflatten(0, (-1, 2))])
+        decoded = view.model.decode(between.flatten(0, 1)).unflatten(0, (-1, self.steps))
+        rows = [
+            torch.cat([pair[:1], middle, pair[1:]])
+            for pair, middle in zip(ends.unflatten(0, (-1, 2)), decoded, strict=True)
+        ]
+        shares = [f"{share:.2f}".rstrip("0").rstrip(".") for share in _shares(self.steps).tolist()]
+        return image_grid(
+            rows,
+            title="Interpolations between the codes of two images",
+            heads=["image", *shares, "image"],
+            framed=(0, self.steps + 1),
+        )
+
+
+def _shares(steps: int) -> Tensor:
+    return torch.linspace(0, 1, steps) if steps > 1 else torch.tensor([0.5])
+
+
+def blend(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Codes on the line from a to b, both included: (*code_shape) -> (steps, *code_shape)."""
+    share = _shares(steps).to(a).reshape(-1, *[1] * a.dim())
+    return (1 - share) * a + share * b

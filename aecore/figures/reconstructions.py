@@ -1,0 +1,90 @@
+"""Test images above what the autoencoder makes of them."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
+from aecore.figures.view import Picture, View, spread
+from aecore.words import PositiveInt, word
+
+
+class Reconstructions(Picture):
+    """Rows of inputs, what noise makes of them where there is noise, and reconstructions.
+
+    columns: images side by side. rows: how many such blocks below each other.
+    The classes are covered evenly. Under each reconstruction stands its squared error per pixel
+    (of the clean input).
+    """
+
+    @word
+    def __init__(self, *, columns: PositiveInt, rows: PositiveInt) -> None:
+        self.columns = columns
+        self.rows = rows
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; a table's rows are drawn as lines over its columns."""
+        generator = view.generator()
+        chosen = spread(view.labels, len(view.images), self.columns * self.rows, generator)
+        if view.labels is not None:
+            chosen = chosen[view.labels.cpu()[chosen].argsort(stable=True)]
+        x = view.images[chosen.to(view.images.device)]
+        output = view.model.reconstruct(x)
+        noisy = view.model.corrupt(x, generator) if view.model.noise.active else None
+        error = (output - x).square().flatten(1).mean(1).cpu()
+        if view.is_table:
+            lines = [part.flatten(1).cpu() for part in (x, output)]
+            return line_grid(*lines, error, self.columns)
+        return self._images(x, noisy, output, error)
+
+    def _images(self, x: Tensor, noisy: Tensor | None, output: Tensor, error: Tensor) -> Figure:
+        rows: list[Tensor] = []
+        labels: list[str] = []
+        captions: list[list[str]] = []
+        for block in range(0, len(x) - len(x) % self.columns or len(x), self.columns):
+            part = slice(block, block + self.columns)
+            kinds = {"input": x, "noisy": noisy, "reconstruction": output}
+            for name, images in kinds.items():
+                if images is None:
+                    continue
+                rows.append(images[part])
+                labels.append(name)
+                captions.append([])
+            captions[-1] = [f"{value:.4f}" for value in error[part].tolist()]
+        step = 2 if noisy is None else 3
+        return image_grid(
+            rows,
+            title="Reconstructions, with the squared error per pixel",
+            labels=labels,
+            captions=captions,
+            gaps=range(step - 1, len(rows), step),
+        )
+
+
+def line_grid(x: Tensor, output: Tensor, error: Tensor, columns: int) -> Figure:
+    """Rows of a table against their reconstructions, one small Axes each.
+
+    x, output: (N, D). error: (N,), the squared error per value.
+    """
+    columns = min(columns, len(x), 5)
+    rows = -(-len(x) // columns)
+    figure = new_figure(1 + 1.9 * columns, 0.7 + 1.5 * rows, constrained=True)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    marker = "o" if x.shape[1] <= 40 else ""
+    for axes in grid.flat[len(x) :]:
+        axes.set_axis_off()
+    for n, axes in enumerate(grid.flat[: len(x)]):
+        style = {"marker": marker, "markersize": 2.5, "linewidth": 1.2}
+        axes.plot(x[n].numpy(), color=INK, label="input", **style)
+        axes.plot(output[n].numpy(), color=ACCENT, label="reconstruction", alpha=0.85, **style)
+        axes.set_title(f"{error[n].item():.4f}", size=8, color=QUIET)
+        axes.tick_params(labelsize=7, colors=QUIET)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("Reconstructions, with the squared error per value", size=11, color=INK)
+    figure.supxlabel("column", size=9, color=QUIET)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower right", ncols=2, frameon=False, fontsize=8)
+    return figure

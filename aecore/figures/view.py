@@ -1,0 +1,88 @@
+"""What a figure may look at, and how it says that it does not apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from matplotlib.figure import Figure
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+
+_BATCH = 512  # images encoded at once, so that a large test set needs little memory
+
+
+class NotApplicable(Exception):
+    """A figure has nothing to show for this model or these data; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A trained model with the images to try it on.
+
+    model: in evaluation mode, on the device of `images`.
+    images: (N, C, H, W) float32 pixels in [0, 1]; tables are (N, 1, 1, D).
+    labels: (N,) int64, or None.
+    class_names: the name of label 0, 1, ...; None where classes have none.
+    history: one row an epoch: `epoch`, `train/loss`, `val/loss`, `train/TERM`, ...
+    seed: decides which images are shown and what is sampled.
+    """
+
+    model: Autoencoder
+    images: Tensor
+    labels: Tensor | None = None
+    class_names: tuple[str, ...] | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    seed: int = 0
+
+    def generator(self) -> Generator:
+        """A fresh generator on the device of the images: every figure draws the same numbers."""
+        return Generator(device=self.images.device).manual_seed(self.seed)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether an "image" is one row of a table, (1, 1, D)."""
+        return tuple(self.images.shape[1:3]) == (1, 1)
+
+    def codes(self, images: Tensor) -> Tensor:
+        """Mean codes of (N, C, H, W) pixels, each flattened: (N, D) float32 on the CPU."""
+        means = [self.model.encode(part).mean.flatten(1) for part in images.split(_BATCH)]
+        return torch.cat(means).float().cpu()
+
+    def class_name(self, label: int) -> str:
+        """The name of a class, its number where it has none."""
+        names = self.class_names or ()
+        return names[label] if 0 <= label < len(names) else str(label)
+
+
+class Picture(ABC):
+    """A figure of a model: a pure function of what it looks at."""
+
+    @abstractmethod
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable with a reason where there is nothing to show."""
+
+
+def spread(labels: Tensor | None, total: int, count: int, generator: Generator) -> Tensor:
+    """Positions of up to `count` of `total` images, shuffled, as many of each class as can be.
+
+    Neighbours are of different classes as long as two classes have images left.
+
+    labels: (total,) int64, or None: any images.
+    Returns (min(count, total),) int64 on the CPU.
+    """
+    order = torch.randperm(total, generator=generator, device=generator.device).cpu()
+    if labels is None:
+        return order[:count]
+    classes, kinds = labels.cpu()[order].unique(return_inverse=True)
+    turn = torch.randperm(len(classes), generator=generator, device=generator.device).cpu()
+    by_class = kinds.argsort(stable=True)
+    sizes = torch.bincount(kinds, minlength=len(classes))
+    starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    rank = torch.empty_like(kinds)
+    rank[by_class] = torch.arange(total) - starts  # the how manyth of its class
+    return order[(rank * len(classes) + turn[kinds]).argsort()[:count]]

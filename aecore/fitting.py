@@ -1,0 +1,184 @@
+"""Training by gradient descent through Lightning's Trainer, or exactly where that is possible."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import EarlyStopping
+
+from aecore.autoencoder import Autoencoder
+from aecore.callbacks.checkpoint import LAST, AtomicIO, Checkpoints
+from aecore.callbacks.history import History
+from aecore.callbacks.pictures import Pictures
+from aecore.callbacks.progress import Progress
+from aecore.errors import Interrupted, UserError
+from aecore.experiment import Words
+from aecore.loggers import RunLogger, TensorBoard
+from aecore.module import Training
+from aecore.optimizers import ClosedForm
+from aecore.results import HISTORY
+from aecore.schema import Root
+
+PREFIX = "autoencoder."  # of the model's weights among the module's
+
+
+class Stopping(EarlyStopping):
+    """Lightning's early stopping, remembering across a resume that it has stopped."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "stopped": bool(self.stopped_epoch)}
+
+
+def fit(
+    words: Words,
+    model: Autoencoder,
+    folder: Path,
+    found: tuple[Path, dict[str, Any]] | None,
+    loggers: list[RunLogger],
+) -> None:
+    """Train the model into `folder/checkpoints`, from a checkpoint where one was found.
+
+    Raises NonFiniteLoss and Interrupted.
+    """
+    settings = words.settings
+    checkpoints = folder / "checkpoints"
+    if isinstance(words.optimizer, ClosedForm):
+        words.optimizer.solve(model, words.data.train.pixels(), settings.seed)
+        state = {PREFIX + k: v for k, v in model.state_dict().items()}
+        AtomicIO().save_checkpoint({"state_dict": state, "step": 0, "epoch": 0}, checkpoints / LAST)
+        return
+    module = Training(
+        model,
+        words.optimizer,
+        words.scheduler,
+        seed=settings.seed,
+        log_every=settings.trainer.log_every,
+        gradient_clip=settings.trainer.gradient_clip,
+    )
+    callbacks: list[Callback] = [
+        History(folder / HISTORY),
+        Checkpoints(checkpoints),
+        Progress(),
+    ]
+    if any(isinstance(logger, TensorBoard) for logger in loggers):
+        callbacks.append(Pictures(images=8, dims=16, points=1000, seed=settings.seed))
+    if settings.trainer.early_stopping.patience is not None:
+        callbacks.append(early_stopping(settings))
+    with quiet(), interruptible():
+        trainer = make_trainer(settings, callbacks, loggers)
+        trainer.fit(module, datamodule=words.data, ckpt_path=None if found is None else found[0])
+    model.cpu()
+
+
+def make_trainer(settings: Root, callbacks: list[Callback], loggers: list[RunLogger]) -> Trainer:
+    """A Trainer that does nothing each step but train."""
+    options = settings.trainer
+    return Trainer(
+        accelerator=options.accelerator.name,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        precision=options.precision,
+        max_epochs=options.max_epochs,
+        callbacks=callbacks,
+        logger=loggers or False,
+        plugins=[AtomicIO()],
+        enable_checkpointing=True,  # by our own callback: Lightning adds none where one is
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        inference_mode=False,  # the contractive penalty needs gradients in validation too
+    )
+
+
+def early_stopping(settings: Root) -> Stopping:
+    """The callback of `trainer.early_stopping`."""
+    options = settings.trainer.early_stopping
+    assert options.patience is not None
+    return Stopping(
+        monitor=options.monitor,
+        patience=options.patience,
+        min_delta=options.min_delta,
+        check_on_train_epoch_end=True,
+        verbose=False,
+    )
+
+
+def is_complete(settings: Root, checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint is that of the last epoch, or of early stopping."""
+    stopped = any(
+        isinstance(state, dict) and state.get("stopped") is True
+        for state in checkpoint.get("callbacks", {}).values()
+    )
+    solved = "optimizer_states" not in checkpoint
+    # Lightning counts the epochs from 0
+    return solved or stopped or checkpoint["epoch"] + 1 >= settings.trainer.max_epochs
+
+
+def load_weights(model: Autoencoder, checkpoint: dict[str, Any], path: Path) -> None:
+    """Put a checkpoint's weights into the model; UserError where they are another model's."""
+    state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items()}
+    own = model.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        here, there = own.get(name), state.get(name)
+        if here is None or there is None or here.shape != there.shape:
+            shapes = [None if t is None else tuple(t.shape) for t in (there, here)]
+            raise UserError(
+                f"{path}: weights of another model ({name}: {shapes[0]} there, {shapes[1]} here)\n"
+                "  give the same network, latent and data shape as that run"
+            )
+    model.load_state_dict(state)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the chatter of libraries; our own warnings go through the `aecore` logger."""
+    names = ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning.utilities.rank_zero")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning|torch)\..*")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into Interrupted: Lightning would end the process on a KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def device_of(settings: Root) -> torch.device:
+    """The device on which a model of these settings is evaluated."""
+    name = settings.trainer.accelerator.name
+    if name in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if name in ("auto", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

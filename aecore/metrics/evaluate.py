@@ -1,0 +1,95 @@
+"""One evaluation for every variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.autoencoder import Autoencoder
+from aecore.data import Split
+from aecore.metrics.images import psnr, squared_error, ssim, ssim_applies
+from aecore.noise import Noise
+
+_ELBO_STREAM, _TERMS_STREAM, _NOISE_STREAM = 1, 2, 3
+
+
+class _Sums:
+    """Sums over images in float64, on the CPU."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, float] = {}
+
+    def add(self, name: str, values: Tensor) -> None:
+        self.totals[name] = self.totals.get(name, 0.0) + float(values.double().sum())
+
+    def means(self, prefix: str, images: int) -> dict[str, float]:
+        return {f"{prefix}/{name}": total / images for name, total in self.totals.items()}
+
+
+@torch.no_grad()
+def evaluate(
+    model: Autoencoder, split: Split, *, prefix: str, batch_size: int, seed: int
+) -> dict[str, float]:
+    """All yardsticks on the clean images of a split, and the terms of the objective.
+
+    mse (mean squared error per pixel on [0, 1], from the mean code), psnr (dB, of that mse), ssim
+    (images only); of variational models elbo and kl (nats per image: z drawn once from a generator
+    of its own, the KL counted once whatever its weight); loss and its terms with final weights.
+    Two calls are equal bit for bit.
+    """
+    device = model.shift.device
+    elbo_draws = Generator(device=device).manual_seed(seed + _ELBO_STREAM)
+    term_draws = Generator(device=device).manual_seed(seed + _TERMS_STREAM)
+    sums = _Sums()
+    for x in _batches(split, batch_size, device):
+        _compare(sums, x, model.reconstruct(x))
+        if model.latent.variational:
+            log_likelihood, kl = elbo_parts(model, x, elbo_draws)
+            sums.add("elbo", log_likelihood - kl)
+            sums.add("kl", kl)
+        terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False)
+        sums.add("loss", terms.loss * len(x))
+        for name, value in terms.values.items():
+            if name not in ("kl", "elbo") or not model.latent.variational:
+                sums.add(name, value * len(x))
+    metrics = sums.means(prefix, len(split))
+    return {**metrics, f"{prefix}/psnr": psnr(metrics[f"{prefix}/mse"])}
+
+
+def elbo_parts(model: Autoencoder, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """log p(x | z) for one drawn z, and KL(q(z | x) || p(z)), in nats, each (N,)."""
+    p = model.run(x, generator, noisy=False, sample=True)
+    constant = model.reconstruction.log_constant(p.x[0].numel())
+    return constant - model.reconstruction(p.output, p.x), model.prior.kl(p.code).sum(1)
+
+
+@torch.no_grad()
+def evaluate_noisy(
+    model: Autoencoder, split: Split, noise: Noise, *, prefix: str, batch_size: int, seed: int
+) -> dict[str, float]:
+    """The image yardsticks when the input is noisy, against the clean image.
+
+    `input_mse` is what the noisy input itself would score: the floor a denoiser must beat.
+    """
+    device = model.shift.device
+    draws = Generator(device=device).manual_seed(seed + _NOISE_STREAM)
+    sums = _Sums()
+    for x in _batches(split, batch_size, device):
+        noisy = model.corrupt(x, draws, noise)
+        _compare(sums, x, model.reconstruct(noisy))
+        sums.add("input_mse", squared_error(noisy, x))
+    metrics = sums.means(prefix, len(split))
+    return {**metrics, f"{prefix}/psnr": psnr(metrics[f"{prefix}/mse"])}
+
+
+def _compare(sums: _Sums, x: Tensor, x_hat: Tensor) -> None:
+    sums.add("mse", squared_error(x_hat, x))
+    if ssim_applies((x.shape[1], x.shape[2], x.shape[3])):
+        sums.add("ssim", ssim(x_hat, x))
+
+
+def _batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Tensor]:
+    for start in range(0, len(split), batch_size):
+        yield split.pixels(torch.arange(start, min(start + batch_size, len(split)))).to(device)

@@ -1,0 +1,18 @@
+"""How the weights are found."""
+
+from aecore.optimizers.closed_form import ClosedForm
+from aecore.optimizers.gradient import SGD, Adam, AdamW, Gradient
+from aecore.optimizers.schedulers import Constant, Cosine, Plateau, Schedule, Step
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "ClosedForm",
+    "Constant",
+    "Cosine",
+    "Gradient",
+    "Plateau",
+    "Schedule",
+    "Step",
+]

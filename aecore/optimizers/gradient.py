@@ -1,0 +1,74 @@
+"""Gradient descent: thin words over torch.optim, with their ranges checked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch.nn import Parameter
+
+from aecore.words import NonNegativeFloat, PositiveFloat, word
+
+Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
+
+
+class Gradient(ABC):
+    """An optimizer yet without parameters."""
+
+    @abstractmethod
+    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        """The torch optimizer of these parameters."""
+
+
+class Adam(Gradient):
+    """Kingma & Ba 2015; the fused kernel of torch, one call for all parameters."""
+
+    @word
+    def __init__(
+        self, *, lr: PositiveFloat, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
+    ) -> None:
+        self.lr, self.betas, self.eps, self.weight_decay = lr, (betas[0], betas[1]), eps, weight_decay
+
+    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(
+            parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True
+        )
+
+
+class AdamW(Gradient):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    @word
+    def __init__(
+        self, *, lr: PositiveFloat, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
+    ) -> None:
+        self.lr, self.betas, self.eps, self.weight_decay = lr, (betas[0], betas[1]), eps, weight_decay
+
+    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True
+        )
+
+
+class SGD(Gradient):
+    """Stochastic gradient descent with momentum."""
+
+    @word
+    def __init__(
+        self, *, lr: PositiveFloat, momentum: NonNegativeFloat, nesterov: bool, weight_decay: NonNegativeFloat
+    ) -> None:
+        self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
+        self.weight_decay = weight_decay
+
+    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            parameters,
+            self.lr,
+            self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+            fused=True,
+        )

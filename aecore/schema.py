@@ -1,0 +1,84 @@
+"""The nodes of the configuration that are no words: their keys, types and ranges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from aecore.words import STRICT, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+
+class Node(BaseModel):
+    """A plain node: strict types, no unknown key."""
+
+    model_config = STRICT
+
+
+class EarlyStopping(Node):
+    """Ends training after `patience` epochs in which `monitor` did not fall by `min_delta`."""
+
+    patience: PositiveInt | None
+    monitor: str
+    min_delta: NonNegativeFloat
+
+
+class Accelerator(Node):
+    """On what device."""
+
+    name: Literal["auto", "cpu", "gpu", "mps"]
+
+
+class Trainer(Node):
+    """How long, how precise, on how many threads and devices."""
+
+    max_epochs: PositiveInt
+    threads: PositiveInt | Literal["auto"]
+    precision: Literal["32-true", "64-true", "bf16-mixed", "bf16-true"]
+    gradient_clip: PositiveFloat | None
+    log_every: PositiveInt
+    limit_batches: PositiveInt | None
+    strategy: Literal["auto", "ddp"]
+    devices: PositiveInt
+    num_nodes: PositiveInt
+    early_stopping: EarlyStopping
+    accelerator: Accelerator
+
+
+class Paths(Node):
+    """Where data lies and runs go."""
+
+    data_dir: str
+    output_dir: str
+
+
+class Evaluate(Node):
+    """How the test split is measured; `noise` is a word of the noise group."""
+
+    weights: Literal["last", "best"]
+    noise: dict[str, Any]
+
+
+class Root(Node):
+    """The whole configuration; words are checked by what they build."""
+
+    seed: Annotated[NonNegativeInt, Field(lt=2**63)]
+    resume: str | None
+    init_from: str | None
+    paths: Paths
+    trainer: Trainer
+    evaluate: Evaluate
+    task: dict[str, Any]
+    dataset: dict[str, Any]
+    network: dict[str, Any]
+    latent: dict[str, Any]
+    noise: dict[str, Any]
+    penalty: dict[str, dict[str, Any]] = {}
+    reconstruction: dict[str, Any]
+    prior: dict[str, Any]
+    objective: dict[str, Any]
+    sampler: dict[str, Any] = {}
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    logger: dict[str, Any] = {}
+    figures: dict[str, dict[str, Any]] = {}

@@ -1,0 +1,7 @@
+"""What run.py can be asked to do."""
+
+from aecore.tasks.base import Request, Task
+from aecore.tasks.list import List
+from aecore.tasks.train import Train
+
+__all__ = ["List", "Request", "Task", "Train"]

@@ -1,0 +1,35 @@
+"""What every task promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line.
+
+    config: the resolved configuration, plain containers.
+    words: the choice of each group, `{"model": "vae", ...}`.
+    overrides: as they were typed.
+    folder: gives the run folder when first called, making it; so a refused run leaves nothing.
+    resumed: whether the folder holds the run that is to go on.
+    """
+
+    config: dict[str, Any]
+    words: dict[str, Any]
+    overrides: list[str]
+    folder: Callable[[], Path]
+    resumed: bool = field(default=False)
+
+
+class Task(ABC):
+    """One thing that can be done with a configuration."""
+
+    @abstractmethod
+    def __call__(self, request: Request) -> dict[str, float]:
+        """Do it; returns metrics (empty where there are none). Raises UserError before any work."""

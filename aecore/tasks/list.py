@@ -1,0 +1,39 @@
+"""`task=list`: the runs so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aecore.results import RUN, read_metrics, read_run
+from aecore.tasks.base import Request, Task
+from aecore.tasks.table import table
+from aecore.words import word
+
+_SHOWN = ("test/mse", "test/psnr", "test/elbo", "train/seconds")
+
+
+class List(Task):
+    """Prints a table of all runs below `paths.output_dir`, the newest last."""
+
+    @word
+    def __init__(self) -> None: ...
+
+    def __call__(self, request: Request) -> dict[str, float]:
+        root = Path(request.config["paths"]["output_dir"])
+        records = sorted(root.rglob(RUN), key=lambda path: path.stat().st_mtime)
+        if not records:
+            print(f"no runs below {root} yet: `python run.py` makes one")
+            return {}
+        rows = []
+        for record in records:
+            folder = record.parent
+            chosen, metrics = read_run(folder)["words"], read_metrics(folder)
+            values = [_number((metrics or {}).get(name)) for name in _SHOWN]
+            state = "finished" if metrics is not None else "unfinished"
+            rows.append([str(folder), str(chosen["model"]), str(chosen["dataset"]), state, *values])
+        print(table(["run", "model", "dataset", "state", *_SHOWN], rows))
+        return {}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,107 @@
+"""What a training run says on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aecore.autoencoder import Autoencoder
+from aecore.experiment import Words
+from aecore.fitting import device_of
+from aecore.optimizers import ClosedForm
+from aecore.tasks.base import Request
+from aecore.tasks.table import table
+
+_SENTENCE = ("network", "latent", "noise", "penalty", "reconstruction")
+_UNITS = {
+    "mse": "per pixel, on [0, 1]",
+    "psnr": "dB",
+    "ssim": "at most 1",
+    "elbo": "nats per image",
+    "kl": "nats per image",
+    "seconds": "s",
+    "images_per_second": "after the first epoch",
+    "input_mse": "of the noisy input itself",
+}
+
+
+def announce(
+    request: Request,
+    parts: Words,
+    model: Autoencoder,
+    folder: Path,
+    found: tuple[Path, dict[str, Any]] | None,
+) -> str:
+    """Which experiment this is: words, data, parameters, device, threads, epochs."""
+    words, data, options = request.words, parts.data, parts.settings.trainer
+    sentence = " x ".join(_word(words[slot]) for slot in _SENTENCE)
+    val = 0 if data.val is None else len(data.val)
+    shape = "x".join(str(n) for n in model.image_shape)
+    code = "x".join(str(n) for n in model.code_shape)
+    weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    plan = "solved exactly"
+    if not isinstance(parts.optimizer, ClosedForm):
+        plan = f"{options.max_epochs} epochs, batches of {data.batch_size}"
+    if found is not None:
+        plan += f", going on from {found[0]} (step {found[1]['step']})"
+    return "\n".join(
+        [
+            f"{_word(words['model'])} on {_word(words['dataset'])}: {sentence}",
+            f"  data     {len(data.train):,} train, {val:,} val, {len(data.test):,} test images of {shape}",
+            f"  model    code of {code}, {weights:,} parameters",
+            f"  run      {device_of(parts.settings)}, {options_threads(request)}, seed {parts.settings.seed}, {plan}",
+            f"  folder   {folder}",
+        ]
+    )
+
+
+def options_threads(request: Request) -> str:
+    """`2 threads`, as the run has set them."""
+    threads = request.config["trainer"]["threads"]
+    return f"{threads} thread{'' if threads == 1 else 's'}"
+
+
+def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) -> str:
+    """The table of metrics, where the run lies and how to look at it."""
+    rows = []
+    for name, value in metrics.items():
+        shown = "not finite" if value is None else f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
+        rows.append([name, shown, _UNITS.get(name.rpartition("/")[2], "")])
+    return "\n".join(
+        [
+            "",
+            table(["metric", "value", ""], rows),
+            "",
+            f"run folder   {folder}",
+            f"figures      {folder / 'figures'}",
+            f"TensorBoard  tensorboard --logdir {shlex.quote(output_dir)}",
+        ]
+    )
+
+
+def flat_parameters(request: Request) -> dict[str, object]:
+    """The words chosen and every value of theirs, flat, for the table of hyperparameters."""
+    flat: dict[str, object] = {
+        name: _word(choice)
+        for name, choice in request.words.items()
+        if name in (*_SENTENCE, "model", "dataset", "optimizer", "scheduler", "prior", "objective")
+    }
+    for group in (*_SENTENCE, "dataset", "optimizer", "scheduler"):
+        _flatten(request.config[group], group, flat)
+    flat["seed"] = request.config["seed"]
+    flat["trainer.max_epochs"] = request.config["trainer"]["max_epochs"]
+    return flat
+
+
+def _flatten(node: Mapping[str, Any], path: str, into: dict[str, object]) -> None:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            _flatten(value, f"{path}.{key}", into)
+        elif key != "_target_":
+            into[f"{path}.{key}"] = value
+
+
+def _word(choice: Any) -> str:
+    return "+".join(str(c) for c in choice) if isinstance(choice, list) else str(choice)

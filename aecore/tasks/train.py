@@ -1,0 +1,131 @@
+"""`task=train`: train, measure, picture."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aecore import results
+from aecore.autoencoder import Autoencoder
+from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
+from aecore.errors import UserError
+from aecore.callbacks.history import timing
+from aecore.experiment import Words, build_logger, check_device, set_threads, words
+from aecore.figures import View, draw
+from aecore.fitting import device_of, fit, is_complete, load_weights
+from aecore.metrics import evaluate, evaluate_noisy
+from aecore.optimizers import ClosedForm
+from aecore.tasks.base import Request, Task
+from aecore.tasks.report import announce, flat_parameters, summary
+from aecore.words import word
+
+log = logging.getLogger("aecore")
+_FIGURE_IMAGES = 5000
+
+
+class Train(Task):
+    """Trains a model, measures it on the test split, draws its figures, writes the run folder.
+
+    metrics.json is written last, so a folder that has one is finished; until then `resume`
+    goes on from the last checkpoint, or from there to the evaluation.
+    """
+
+    @word
+    def __init__(self) -> None: ...
+
+    def __call__(self, request: Request) -> dict[str, float]:
+        config = request.config
+        parts = words(config)
+        check_device(parts.settings)
+        config["trainer"]["threads"] = set_threads(parts.settings.trainer.threads)
+        model = prepare(parts)
+        init_from = parts.settings.init_from
+        if init_from is not None:
+            results.read_config(Path(init_from))
+            path = Path(init_from) / "checkpoints" / LAST
+            load_weights(model, load(path), path)
+        folder = request.folder()
+        found = latest_good(folder / "checkpoints") if request.resumed else None
+        done = results.read_metrics(folder) if request.resumed else None
+        if done is not None and found is not None and is_complete(parts.settings, found[1]):
+            print(summary(done, folder, parts.settings.paths.output_dir))
+            return done
+        (folder / results.METRICS).unlink(missing_ok=True)
+        results.write_config(folder, config)
+        if not request.resumed:
+            results.write_run(folder, request.words, request.overrides)
+        print(announce(request, parts, model, folder, found), flush=True)
+        return self._run(parts, model, folder, found, flat_parameters(request))
+
+    def _run(
+        self,
+        parts: Words,
+        model: Autoencoder,
+        folder: Path,
+        found: tuple[Path, dict[str, Any]] | None,
+        parameters: dict[str, object],
+    ) -> dict[str, float]:
+        settings = parts.settings
+        loggers = build_logger(settings, folder, None if found is None else found[1]["step"])
+        if found is None or not is_complete(settings, found[1]):
+            for logger in loggers:
+                logger.hparams(parameters)
+            fit(parts, model, folder, found, loggers)
+        last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
+        chosen = best if settings.evaluate.weights == "best" and best.exists() else last
+        load_weights(model, load(chosen), chosen)
+        metrics = measure(parts, model, folder)
+        for logger in loggers:
+            logger.results(metrics)
+            logger.finalize("success")
+        results.write_metrics(folder, metrics)
+        print(summary(metrics, folder, settings.paths.output_dir), flush=True)
+        gc.collect()  # Lightning leaves reference cycles behind, which a sweep would feel
+        return metrics
+
+
+def prepare(parts: Words) -> Autoencoder:
+    """Read the data and make the model; all that can be wrong with either is found here."""
+    settings, data = parts.settings, parts.data
+    train, test = data.train, data.test
+    if train.image_shape != test.image_shape:
+        raise UserError(
+            f"dataset: train images are {train.image_shape}, test images {test.image_shape}\n"
+            "  both must have one shape (channels, height, width)"
+        )
+    shift, scale = data.statistics() if data.range == "standardised" else (None, None)
+    torch.manual_seed(settings.seed)
+    model = parts.autoencoder(shift, scale)
+    if isinstance(parts.optimizer, ClosedForm):
+        parts.optimizer.check(model)
+    elif model.latent.variational and not model.penalties:
+        log.warning("penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE")
+    return model
+
+
+def measure(parts: Words, model: Autoencoder, folder: Path) -> dict[str, float]:
+    """Metrics on the test split and the figures; the model on its device and in evaluation mode."""
+    settings, test = parts.settings, parts.data.test
+    model.to(device_of(settings)).eval()
+    options = {"batch_size": parts.data.eval_batch_size, "seed": settings.seed}
+    metrics = evaluate(model, test, prefix="test", **options)
+    if parts.test_noise.active:
+        metrics |= evaluate_noisy(model, test, parts.test_noise, prefix="test_noisy", **options)
+    history = results.read_history(folder)
+    shown = test.subset(torch.arange(min(_FIGURE_IMAGES, len(test))))
+    view = View(
+        model=model,
+        images=shown.pixels().to(model.shift.device),
+        labels=shown.labels,
+        class_names=shown.class_names,
+        history=history,
+        seed=settings.seed,
+    )
+    with torch.no_grad():
+        for name, reason in draw(parts.figures, view, folder / "figures").items():
+            log.info("figures.%s left out: %s", name, reason)
+    return metrics | timing(history)
