@@ -75,24 +75,23 @@ class Autoencoder(nn.Module):
         return self.latent.variational
 
     def run(self, x: Tensor, generator: Generator | None, *, noisy: bool, sample: bool) -> Pass:
-        """One trip: pixels (N, C, H, W) -> Pass; noise where `noisy`, a drawn code where `sample`."""
+        """One trip of pixels (N, C, H, W): noise where `noisy`, a drawn code where `sample`."""
         clean = self.reconstruction.target(self.normalise(x), generator)
         x_in = self.noise(clean, generator, self._span()) if noisy else clean
         h = self.encoder(x_in)
         code = self.latent(h, generator, sample)
         return Pass(clean, x_in, h, code, self.decoder(code.z), self, generator)
 
-    def terms(
-        self, x: Tensor, generator: Generator | None, *, epoch: float, noisy: bool
-    ) -> Terms:
+    def terms(self, x: Tensor, generator: Generator | None, *, epoch: float, noisy: bool) -> Terms:
         """The objective on pixels (N, C, H, W), penalties weighted as after `epoch` epochs."""
         weights = {name: weight.at(epoch) for name, weight in self.weights.items()}
         return self.objective(self, x, generator, weights, noisy)
 
     def encode(self, x: Tensor, generator: Generator | None = None) -> Code:
-        """Codes of clean pixels (N, C, H, W): z is the mean, or a draw where a generator is given."""
+        """Codes of clean pixels (N, C, H, W): z is the mean, or a draw from a generator."""
         h = self.encoder(self.normalise(x))
-        return self.latent(h, generator, generator is not None)
+        code: Code = self.latent(h, generator, generator is not None)
+        return code
 
     def decode(self, z: Tensor) -> Tensor:
         """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped."""
@@ -102,9 +101,7 @@ class Autoencoder(nn.Module):
         """Pixels (N, C, H, W) -> code -> pixels, without noise and randomness."""
         return self.decode(self.encode(x).mean)
 
-    def corrupt(
-        self, x: Tensor, generator: Generator | None, noise: Noise | None = None
-    ) -> Tensor:
+    def corrupt(self, x: Tensor, generator: Generator | None, noise: Noise | None = None) -> Tensor:
         """Pixels (N, C, H, W) with that noise (the training one if None), as pixels."""
         noise = self.noise if noise is None else noise
         return self.denormalise(noise(self.normalise(x), generator, self._span()))

@@ -31,7 +31,7 @@ def build(node: Mapping[str, Any], path: str, base: type[T], **extra: Any) -> T:
     try:
         return target(**arguments)
     except ValidationError as error:
-        raise UserError(explain(error, path, known_keys(target) - extra.keys())) from None
+        raise UserError(explain(error, path, known_keys(target) - extra.keys(), node)) from None
 
 
 def resolve(node: Mapping[str, Any], path: str, base: type[T]) -> type[T]:
@@ -62,46 +62,70 @@ def validate(model: type[M], node: Mapping[str, Any], path: str = "") -> M:
     try:
         return model.model_validate(dict(node))
     except ValidationError as error:
-        raise UserError(explain(error, path, set(model.model_fields))) from None
+        raise UserError(explain(error, path, set(model.model_fields), node)) from None
 
 
-def explain(error: ValidationError, path: str, known: set[str]) -> str:
+def explain(error: ValidationError, path: str, known: set[str], node: Mapping[str, Any]) -> str:
     """The first thing pydantic found wrong, as one line `key=value: mend`."""
     found = error.errors(include_url=False)
     unknown = [e for e in found if e["type"] in ("unexpected_keyword_argument", "extra_forbidden")]
     first = (unknown or found)[0]
-    parts = [str(part) for part in first["loc"] if isinstance(part, (str, int))]
+    keys, value = _culprit(first["loc"], node)
+    where = ".".join([path, *keys] if path else keys)
     if unknown:
-        key = parts[-1]
-        where = ".".join([path, *parts] if path else parts)
-        listed = ", ".join(sorted(known))
-        return f"{where}: unknown key{nearest(key, known)}\n  known here: {listed}"
-    keys = [part for part in parts if part.isidentifier() or part.isdigit()]
-    # a union's branches appear as extra parts; the culprit is named up to the first of them
-    where = ".".join(([path] if path else []) + _own(keys, known))
-    if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"{where}: this key is missing"
-    return f"{where}={_shown(first['input'])}: {_mend(found)}"
+        # a key of a nested plain node has neighbours of its own, which pydantic does not name
+        near = nearest(keys[-1], known) if len(keys) == 1 else ""
+        listed = f"\n  known here: {', '.join(sorted(known))}" if len(keys) == 1 else ""
+        return f"{where}: unknown key{near}{listed}"
+    if first["type"].startswith("missing"):
+        return f"{path + '.' if path else ''}{first['loc'][-1]}: this key is missing"
+    return f"{where}={_shown(value)}: {_mend(found, inside=first['input'] is not value)}"
 
 
-def _own(keys: list[str], known: set[str]) -> list[str]:
-    """Keys of the user's, without the names of types that pydantic adds for unions."""
-    types = {"int", "float", "str", "bool", "none", "constrained", "list", "dict"}
-    return [keys[0], *(k for k in keys[1:] if k.lower() not in types)] if keys else []
+def _culprit(loc: tuple[int | str, ...], node: Mapping[str, Any]) -> tuple[list[str], Any]:
+    """The keys down to the wrong value, as far as `node` has them, and that value.
+
+    pydantic's location goes on with list positions and names of a union's types: the whole value
+    is what the user wrote, so that is what is named.
+    """
+    keys: list[str] = []
+    value: Any = node
+    for part in loc:
+        if not isinstance(value, Mapping) or part not in value:
+            break
+        keys.append(str(part))
+        value = value[part]
+    return keys or [str(loc[0])], value
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "null"
+    if isinstance(value, list):
+        return f"[{','.join(_shown(v) for v in value)}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _mend(found: list[Any]) -> str:
+_PHRASES = (
+    ("Input should be ", ""),
+    ("a valid integer", "a whole number"),
+    ("a valid number", "a number"),
+    ("a valid boolean", "true or false"),
+    ("a valid string", "text"),
+    ("a valid list", "a list"),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+)
+
+
+def _mend(found: list[Any], inside: bool) -> str:
     """What would be right; the alternatives of a union joined by 'or'."""
     same = [e for e in found if e["loc"][:1] == found[0]["loc"][:1]]
     texts = []
     for e in same:
-        text = e["msg"].replace("Input should be ", "").replace("a valid integer", "a whole number")
+        text = e["msg"]
+        for phrase, plain in _PHRASES:
+            text = text.replace(phrase, plain)
         if text not in texts:
             texts.append(text)
-    return "must be " + " or ".join(texts)
+    return ("each must be " if inside else "must be ") + " or ".join(texts)

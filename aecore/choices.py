@@ -33,12 +33,13 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
         group = key.lstrip("~").partition("@")[0]
         if group not in groups or not _PLAIN.match(value):
             continue
-        names = re.findall(r"[\w-]+", value)
+        names = re.findall(r"[\w-]+", value) or [""]
         for name in names:
             if name not in groups[group] and name != "null":
                 listed = ", ".join(sorted(groups[group])) or "none yet"
                 raise UserError(
-                    f"{group}={name}: no such {group}{nearest(name, groups[group])}\n  known: {listed}"
+                    f"{group}={name}: no such {group}{nearest(name, groups[group])}\n"
+                    f"  known: {listed}"
                 )
         if value.lstrip().startswith("[") and len(names) > 1:
             _check_list(group, names, override)
@@ -48,8 +49,14 @@ def _check_list(group: str, names: list[str], override: str) -> None:
     """A list is for groups whose files each hold one named term; others would merge into one."""
     files = [CONF / group / f"{name}.yaml" for name in names]
     nodes = [yaml.safe_load(f.read_text()) for f in files if f.is_file()]
-    if any(isinstance(node, dict) and ("_target_" in node or "defaults" in node and not any(
-            isinstance(v, dict) for v in node.values())) for node in nodes):
+    if any(
+        isinstance(node, dict)
+        and (
+            "_target_" in node
+            or ("defaults" in node and not any(isinstance(v, dict) for v in node.values()))
+        )
+        for node in nodes
+    ):
         mend = f"choose one, for example {group}={names[0]}"
         if group == "noise":
             mend = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"

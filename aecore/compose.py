@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -77,7 +76,13 @@ class Job:
 
 def parse(argv: list[str]) -> Arguments:
     """Split flags from overrides and put the overrides into Hydra's grammar; raises UserError."""
-    args = get_args_parser().parse_args(argv)
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    args, strangers = parser.parse_known_args(argv)
+    if strangers:
+        raise UserError(
+            f"{strangers[0]}: unknown flag\n  `python run.py --help` lists what there is"
+        )
     flags = []
     if args.config_dir is not None:
         flags += ["--config-dir", str(Path(args.config_dir).absolute())]
@@ -87,7 +92,9 @@ def parse(argv: list[str]) -> Arguments:
     if informational:
         flags = [a for a in argv if a not in args.overrides]
     overrides = [_ready(o) for o in args.overrides]
-    return Arguments(flags, [_searchpath(), *overrides], args.multirun, informational, args.overrides)
+    return Arguments(
+        flags, [_searchpath(), *overrides], args.multirun, informational, args.overrides
+    )
 
 
 def _searchpath() -> str:
@@ -131,12 +138,16 @@ def compose(arguments: Arguments) -> Job:
             if not str(k).startswith("hydra/")
         }
         multirun = arguments.multirun or str(hydra.mode) == "RunMode.MULTIRUN"
-        with_hydra = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+        with_hydra = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True
+        )
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, arguments, plain) from None
     assert isinstance(with_hydra, dict)
     return Job(
-        config={str(k): v for k, v in with_hydra.items() if k not in ("experiment", "sweeps", "model")},
+        config={
+            str(k): v for k, v in with_hydra.items() if k not in ("experiment", "sweeps", "model")
+        },
         words={str(k): v for k, v in words.items()},
         overrides=arguments.typed,
         run_dir=run_dir,
@@ -150,7 +161,9 @@ def _composed(arguments: Arguments, overrides: list[str]) -> DictConfig:
     flags = dict(zip(arguments.flags[::2], arguments.flags[1::2], strict=True))
     if "--config-dir" in flags:
         extra = _quoted("file://" + flags["--config-dir"])
-        overrides = [o.replace("hydra.searchpath=[", f"hydra.searchpath=[{extra},") for o in overrides]
+        overrides = [
+            o.replace("hydra.searchpath=[", f"hydra.searchpath=[{extra},") for o in overrides
+        ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return hydra_compose(
             flags.get("--config-name", "config"), overrides=overrides, return_hydra_config=True
@@ -200,21 +213,22 @@ def explain(error: Exception, arguments: Arguments, overrides: list[str]) -> Use
     )
     if found:
         return _unknown_key(found.group(1), arguments, overrides)
-    typed = next((o for o in arguments.typed if o in text), None)
+    if isinstance(error, OverrideParseException):
+        key, value = split_override(error.override)
+        return UserError(
+            f"{error.override}: cannot be read\n"
+            f"  put quotes around a value with special characters: \"{key}='{value}'\""
+        )
+    if "Ambiguous value" in text:
+        typed = next((o for o in overrides if f"'{o}'" in text), "")
+        return UserError(f"{typed}: several values\n  add -m to run every combination of them")
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    if typed is not None and ("LexerNoViableAlt" in text or "mismatched input" in text or "no viable" in text):
-        return UserError(f"{typed}: cannot be read\n  put quotes around values with special characters: {_example(typed)}")
     return UserError(first[:300])
-
-
-def _example(typed: str) -> str:
-    key, value = split_override(typed)
-    return f"\"{key}='{value}'\""
 
 
 def _unknown_key(key: str, arguments: Arguments, overrides: list[str]) -> UserError:
     kept = [o for o in overrides if split_override(o)[0].lstrip("+") != key]
-    known: Iterable[str] = []
+    known: set[str] = set()
     parent, _, name = key.rpartition(".")
     try:
         config = _composed(arguments, kept)
@@ -222,7 +236,9 @@ def _unknown_key(key: str, arguments: Arguments, overrides: list[str]) -> UserEr
         while parent and not isinstance(node, DictConfig):
             parent, _, name = parent.rpartition(".")
             node = OmegaConf.select(config, parent) if parent else config
-        known = [str(k) for k in node if k not in ("hydra", "_target_")] if isinstance(node, Mapping | DictConfig) else []
+        if isinstance(node, DictConfig):
+            known = {str(k) for k in node} - {"hydra", "_target_"}
+            known |= set() if parent else {g for g in groups(arguments) if "/" not in g}
     except (HydraException, OmegaConfBaseException):
         pass  # a second mistake elsewhere: this one is named without its near words
     where = f"{parent} has no key" if parent else "no key"

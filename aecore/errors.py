@@ -1,4 +1,4 @@
-"""What may end a run, each with its exit status; `aecore.cli` is the one place that catches them."""
+"""What may end a run, each with its exit status; `aecore.cli` alone catches them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A wrong word, value, file or combination: at most three lines, the culprit first, then the mend."""
+    """A wrong word, value, file or combination; at most three lines: the culprit, then the mend."""
 
     exit_status = 2
 

@@ -22,7 +22,7 @@ from aecore.loggers import RunLogger
 from aecore.networks import Network
 from aecore.noise import Chain, Noise
 from aecore.objectives import Objective
-from aecore.optimizers import ClosedForm, Gradient, Schedule
+from aecore.optimizers import Optimizer, Schedule
 from aecore.penalties import Penalty, Weight
 from aecore.priors import Prior
 from aecore.reconstruction import Reconstruction
@@ -46,7 +46,7 @@ class Words:
     reconstruction: Reconstruction
     prior: Prior
     objective: Objective
-    optimizer: Gradient | ClosedForm
+    optimizer: Optimizer
     scheduler: Schedule
     figures: dict[str, Picture]
     test_noise: Noise
@@ -77,7 +77,10 @@ def words(config: Mapping[str, Any]) -> Words:
     for name, node in settings.penalty.items():
         path = f"penalty.{name}"
         weights[name] = build(
-            {"_target_": "aecore.penalties.Weight", **{k: node[k] for k in _WEIGHT_KEYS if k in node}},
+            {
+                "_target_": "aecore.penalties.Weight",
+                **{k: node[k] for k in _WEIGHT_KEYS if k in node},
+            },
             path,
             Weight,
         )
@@ -93,7 +96,7 @@ def words(config: Mapping[str, Any]) -> Words:
         reconstruction=build(settings.reconstruction, "reconstruction", Reconstruction),
         prior=build(settings.prior, "prior", Prior),
         objective=build(settings.objective, "objective", Objective),
-        optimizer=build(settings.optimizer, "optimizer", (Gradient, ClosedForm)),
+        optimizer=build(settings.optimizer, "optimizer", Optimizer),
         scheduler=build(settings.scheduler, "scheduler", Schedule),
         figures={
             name: build(node, f"figures.{name}", Picture) for name, node in settings.figures.items()
@@ -159,15 +162,23 @@ def set_threads(threads: int | str) -> int:
 
 def check_device(settings: Root) -> None:
     """Raise UserError where the accelerator asked for is not there."""
-    name = settings.trainer.accelerator.name
+    options = settings.trainer
+    name = options.accelerator.name
     if name == "gpu" and not torch.cuda.is_available():
         missing = "no CUDA GPU is visible to torch"
     elif name == "mps" and not torch.backends.mps.is_available():
         missing = "no Apple GPU is visible to torch"
+    elif settings.trainer.devices * settings.trainer.num_nodes > 1 and options.strategy != "ddp":
+        raise UserError(
+            f"trainer.devices={options.devices}: several devices need a strategy\n  use trainer=ddp"
+        )
     elif name == "gpu" and settings.trainer.devices > torch.cuda.device_count():
-        missing = f"trainer.devices={settings.trainer.devices} but {torch.cuda.device_count()} found"
+        missing = (
+            f"trainer.devices={settings.trainer.devices} but {torch.cuda.device_count()} found"
+        )
     else:
         return
     raise UserError(
-        f"trainer/accelerator={name}: {missing}\n  use trainer/accelerator=auto or trainer/accelerator=cpu"
+        f"trainer/accelerator={name}: {missing}\n"
+        "  use trainer/accelerator=auto or trainer/accelerator=cpu"
     )

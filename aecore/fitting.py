@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import warnings
@@ -25,10 +26,11 @@ from aecore.errors import Interrupted, UserError
 from aecore.experiment import Words
 from aecore.loggers import RunLogger, TensorBoard
 from aecore.module import Training
-from aecore.optimizers import ClosedForm
+from aecore.optimizers import ClosedForm, Gradient
 from aecore.results import HISTORY
 from aecore.schema import Root
 
+_LEADER = "AECORE_RUN_FOLDER"
 PREFIX = "autoencoder."  # of the model's weights among the module's
 
 
@@ -57,6 +59,7 @@ def fit(
         state = {PREFIX + k: v for k, v in model.state_dict().items()}
         AtomicIO().save_checkpoint({"state_dict": state, "step": 0, "epoch": 0}, checkpoints / LAST)
         return
+    assert isinstance(words.optimizer, Gradient)
     module = Training(
         model,
         words.optimizer,
@@ -74,13 +77,36 @@ def fit(
         callbacks.append(Pictures(images=8, dims=16, points=1000, seed=settings.seed))
     if settings.trainer.early_stopping.patience is not None:
         callbacks.append(early_stopping(settings))
-    with quiet(), interruptible():
-        trainer = make_trainer(settings, callbacks, loggers)
+    with quiet(), interruptible(), leading(folder):
+        validation = 0 if words.data.val is None else len(words.data.val)
+        trainer = make_trainer(settings, callbacks, loggers, validation)
         trainer.fit(module, datamodule=words.data, ckpt_path=None if found is None else found[0])
     model.cpu()
 
 
-def make_trainer(settings: Root, callbacks: list[Callback], loggers: list[RunLogger]) -> Trainer:
+@contextmanager
+def leading(folder: Path) -> Iterator[None]:
+    """Let the processes that Lightning starts for other devices know the folder of this run."""
+    os.environ[_LEADER] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(_LEADER, None)
+
+
+def leader_folder() -> Path:
+    """The folder of the run that this process helps; UserError where none was told."""
+    folder = os.environ.get(_LEADER)
+    if folder is None:
+        raise UserError(
+            "a process of rank above 0 was started without the first\n  start run.py alone"
+        )
+    return Path(folder)
+
+
+def make_trainer(
+    settings: Root, callbacks: list[Callback], loggers: list[RunLogger], validation: int
+) -> Trainer:
     """A Trainer that does nothing each step but train."""
     options = settings.trainer
     return Trainer(
@@ -97,6 +123,7 @@ def make_trainer(settings: Root, callbacks: list[Callback], loggers: list[RunLog
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        limit_val_batches=0 if validation == 0 else 1.0,
         use_distributed_sampler=False,
         inference_mode=False,  # the contractive penalty needs gradients in validation too
     )
@@ -144,7 +171,7 @@ def load_weights(model: Autoencoder, checkpoint: dict[str, Any], path: Path) -> 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the chatter of libraries; our own warnings go through the `aecore` logger."""
-    names = ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning.utilities.rank_zero")
+    names = ("pytorch_lightning", "lightning_fabric", "lightning_utilities")
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.ERROR)

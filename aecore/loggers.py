@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
@@ -24,11 +21,17 @@ if TYPE_CHECKING:
 
 _FLUSH_SECONDS = 20  # what a killed run may lose
 _POINTS, _DIMS, _SPRITE = 1000, 128, 32  # the projector's points, their dimensions, dots a side
+_BINS = 64  # of a histogram
 _SPLITS = ("train", "val")
 
 
 class RunLogger(Logger):
-    """What Lightning asks of a logger and a run folder answers: no name, no version."""
+    """A logger that writes into a run folder.
+
+    folder: the run folder.
+    purge_step: the first step that a resumed run writes again: what an earlier try wrote from
+        there on no longer counts. None for a new run.
+    """
 
     def __init__(self, folder: Path, purge_step: int | None) -> None:
         super().__init__()
@@ -51,7 +54,13 @@ class RunLogger(Logger):
         return str(self.folder)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the run folder holds the resolved configuration."""
+        """Nothing of Lightning's: see `hparams`."""
+
+    def hparams(self, parameters: Mapping[str, object]) -> None:
+        """Take note of the hyperparameters, once, before training."""
+
+    def results(self, metrics: Mapping[str, float]) -> None:
+        """Take note of the metrics of the finished run, such as `test/mse`."""
 
 
 class TensorBoard(RunLogger):
@@ -60,10 +69,6 @@ class TensorBoard(RunLogger):
     `train/TERM` and `val/TERM` are written as `TERM` into the sub-folders `train` and `val`, so
     TensorBoard draws both as lines of one chart. `test/...` and the hyperparameters go into the
     sub-folder `test`: its scalars, and no others, are the columns of the HParams table.
-
-    folder: the run folder.
-    purge_step: the first step that a resumed run writes again; older events from there on are
-        hidden. None for a new run.
     """
 
     @word
@@ -108,7 +113,7 @@ class TensorBoard(RunLogger):
         finite = values.detach().float().cpu().flatten()
         finite = finite[finite.isfinite()]
         if len(finite):
-            self._writer().add_histogram(tag, finite.numpy(), step)
+            self._writer().add_histogram(tag, finite.numpy(), step, bins=_BINS)
 
     @rank_zero_only
     def embedding(
@@ -134,7 +139,7 @@ class TensorBoard(RunLogger):
 
     @rank_zero_only
     def hparams(self, parameters: Mapping[str, object]) -> None:
-        """Write the hyperparameters, once, before training.
+        """Write the hyperparameters into the HParams table.
 
         Numbers and text stay, None is left out, all else becomes text. Every run's parameters
         appear in the table, also those that other runs do not have.
@@ -143,17 +148,17 @@ class TensorBoard(RunLogger):
 
         scalars = {key: _scalar(value) for key, value in parameters.items()}
         # Without the experiment record: TensorBoard would take one run's columns for all runs.
-        _, start, _ = hparams(scalars, {})
+        _, start, _ = hparams(scalars, {})  # type: ignore[no-untyped-call]
         self._write("test", start)
 
     @rank_zero_only
-    def results(self, metrics: Mapping[str, float], step: int = 0) -> None:
+    def results(self, metrics: Mapping[str, float]) -> None:
         """Write the test metrics into the HParams table and mark the run as finished there."""
         from torch.utils.tensorboard.summary import hparams
 
         for key, value in metrics.items():
-            self._writer("test").add_scalar(key, value, step, new_style=True)
-        _, _, end = hparams({}, {})
+            self._writer("test").add_scalar(key, value, 0, new_style=True)
+        _, _, end = hparams({}, {})  # type: ignore[no-untyped-call]
         self._write("test", end)
 
     def _write(self, part: str, summary: Any) -> None:
@@ -196,9 +201,6 @@ class StepCSV(RunLogger):
     """Lines `step,metric,value` in `folder/steps.csv`, written by the main process only.
 
     One line a value: a metric that comes later needs no new column, and a resumed run appends.
-
-    folder: the run folder.
-    purge_step: older lines from this step on are dropped; None for a new run.
     """
 
     header = ("step", "metric", "value")
@@ -215,11 +217,13 @@ class StepCSV(RunLogger):
         if not self._started:
             self._start()
         with self.path.open("a", newline="") as file:
-            rows = ((step or 0, key, repr(float(v))) for key, v in metrics.items() if key != "epoch")
-            csv.writer(file).writerows(rows)
+            writer = csv.writer(file)
+            for key, value in metrics.items():
+                if key != "epoch":
+                    writer.writerow((step or 0, key, float(value)))
 
     def _start(self) -> None:
-        """Keep a resumed run's lines before the purge step; whole ones, should it have been killed."""
+        """Keep a resumed run's lines before the purge step, but no line cut short by a kill."""
         kept: list[list[str]] = []
         if self._purge_step is not None and self.path.exists():
             text = self.path.read_text()
@@ -229,5 +233,5 @@ class StepCSV(RunLogger):
         part = self.path.with_suffix(".csv.part")
         with part.open("w", newline="") as file:
             csv.writer(file).writerows([self.header, *kept])
-        os.replace(part, self.path)
+        part.replace(self.path)
         self._started = True

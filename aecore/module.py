@@ -126,6 +126,8 @@ class Training(LightningModule):
             if step % self.log_every == 0:
                 self._log(self._since_log.result("train"), step)
                 self._since_log = Mean()
+        if self.trainer.is_last_batch:
+            self.train_mean = self._over_ranks(self.train_mean)
         self.latest = dict(zip(names, values.mean(0).tolist(), strict=True))
 
     def weights_at(self, epoch: float) -> dict[str, float]:
@@ -143,9 +145,7 @@ class Training(LightningModule):
     def validation_step(self, chunk: list[Batch], chunk_index: int) -> None:
         epoch = self.step / self.steps_an_epoch
         for batch in chunk:
-            terms = self.autoencoder.terms(
-                batch.x, self._val_generator, epoch=epoch, noisy=False
-            )
+            terms = self.autoencoder.terms(batch.x, self._val_generator, epoch=epoch, noisy=False)
             names = ["loss", *terms.values]
             row = torch.stack([terms.loss, *terms.values.values()]).detach().float().cpu()
             check_finite(row[None].numpy(), [f"val/{n}" for n in names], self.step)
@@ -153,18 +153,32 @@ class Training(LightningModule):
             self.val_mean.add(with_weighted(entry, self.weights_at(epoch)), len(batch.x))
 
     def on_validation_epoch_end(self) -> None:
+        self.val_mean = self._over_ranks(self.val_mean)
         metrics = self.val_mean.result("val")
-        if metrics and not self.trainer.sanity_checking:
+        if metrics:
             self._log(metrics, self.step)
-            self.log_dict(metrics, logger=False, sync_dist=self.trainer.world_size > 1)
+            self.log_dict(metrics, logger=False)
+
+    def _over_ranks(self, mean: Mean) -> Mean:
+        """The mean over the images of all processes."""
+        if self.trainer.world_size == 1:
+            return mean
+        mine = torch.tensor([mean.images, *mean.sums.values()], dtype=torch.float64)
+        reduced = self.trainer.strategy.reduce(mine.to(self.device), reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        total = reduced.tolist()
+        merged = Mean()
+        merged.images = int(total[0])
+        merged.sums = dict(zip(mean.sums, total[1:], strict=True))
+        return merged
 
     def on_train_epoch_end(self) -> None:
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             watched = {**self.train_mean.result("train"), **self.val_mean.result("val")}
             scheduler.step(watched.get("val/loss", watched["train/loss"]))
-        elif scheduler is not None:
-            scheduler.step()  # type: ignore[union-attr, call-arg]
+        elif isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
+            scheduler.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["step"] = self.step

@@ -1,12 +1,12 @@
 """The run folder: what a run leaves, written and read in one place.
 
-    config.yaml         the resolved configuration, all that is needed to build the model again
-    run.json            the words chosen, the overrides given, versions and revision
-    metrics.json        flat and strict JSON; there when the run is finished
-    history.csv         one row an epoch
-    checkpoints/        last.ckpt, previous.ckpt, best.ckpt
-    tensorboard/        events
-    figures/            PNG files
+config.yaml         the resolved configuration, all that is needed to build the model again
+run.json            the words chosen, the overrides given, versions and revision
+metrics.json        flat and strict JSON; there when the run is finished
+history.csv         one row an epoch
+checkpoints/        last.ckpt, previous.ckpt, best.ckpt
+tensorboard/        events
+figures/            PNG files
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         if not isinstance(config, dict):
             raise yaml.YAMLError("no mapping")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder / CONFIG}: damaged configuration ({error})".replace("\n", " ")) from error
+        raise UserError(
+            f"{folder / CONFIG}: damaged configuration ({error})".replace("\n", " ")
+        ) from error
     return config
 
 
@@ -112,7 +114,9 @@ def read_run(folder: Path) -> dict[str, Any]:
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     """Write metrics.json: flat, numbers only, null for what is not finite."""
     plain = {k: (v if math.isfinite(v) else None) for k, v in metrics.items()}
-    write_atomically(folder / METRICS, (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode())
+    write_atomically(
+        folder / METRICS, (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
+    )
 
 
 def read_metrics(folder: Path) -> dict[str, float] | None:

@@ -15,7 +15,13 @@ from aecore.roots import CONF
 if TYPE_CHECKING:
     from aecore.tasks.base import Request
 
-_FREE = ("trainer.devices", "trainer.num_nodes", "trainer.threads", "paths.data_dir", "paths.output_dir")
+_FREE = (
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.threads",
+    "paths.data_dir",
+    "paths.output_dir",
+)
 
 
 def recorded(overrides: list[str]) -> Request | None:
@@ -46,7 +52,8 @@ def _change(config: dict[str, Any], key: str, text: str) -> None:
         before = config["trainer"]["max_epochs"]
         if not isinstance(value, int) or value < before:
             raise UserError(
-                f"trainer.max_epochs={text}: the run was made for {before} epochs; give {before} or more"
+                f"trainer.max_epochs={text}: the run was made for {before} epochs\n"
+                f"  give {before} or more"
             )
     elif key not in _FREE:
         allowed = ", ".join(("trainer.max_epochs (more)", "trainer/accelerator", *_FREE))

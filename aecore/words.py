@@ -20,9 +20,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
-STRICT = ConfigDict(
-    strict=True, allow_inf_nan=False, extra="forbid", arbitrary_types_allowed=True
-)
+STRICT = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid", arbitrary_types_allowed=True)
 
 
 def word(init: _F) -> _F:

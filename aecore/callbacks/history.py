@@ -36,7 +36,7 @@ class History(Callback):
             **pl_module.train_mean.result("train"),
             **pl_module.val_mean.result("val"),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
-            "images": pl_module.train_mean.images * trainer.world_size,
+            "images": pl_module.train_mean.images,
             "seconds": now - self._clock,
         }
         self._clock = now

@@ -4,40 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, cast
+from typing import cast
 
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor, nn
 
-from aecore.autoencoder import Autoencoder
+from aecore.data import ImageData, Split
 from aecore.figures.grid import tile
 from aecore.figures.view import spread
 from aecore.loggers import TensorBoard
+from aecore.module import Training
 from aecore.words import NonNegativeInt, PositiveInt, word
 
 
-class _Split(Protocol):
-    @property
-    def images(self) -> Tensor: ...
-    @property
-    def labels(self) -> Tensor | None: ...
-    @property
-    def class_names(self) -> tuple[str, ...] | None: ...
-    def pixels(self, index: Tensor) -> Tensor: ...
-
-
-class _Data(Protocol):
-    val: _Split | None
-    test: _Split | None
-
-
-class _Module(Protocol):
-    autoencoder: Autoencoder
-    device: torch.device
-
-
-class Pictures(pl.Callback):
+class Pictures(Callback):
     """Shows the same validation images again and again while the autoencoder learns.
 
     After the epochs 1, 2, 4, 8, ... and at the end: reconstructions (with the noisy input where
@@ -60,73 +41,71 @@ class Pictures(pl.Callback):
         self.seed = seed
         self._last_step = -1
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pictures after the epochs 1, 2, 4, 8, ..."""
         epoch = trainer.current_epoch + 1
-        if not trainer.sanity_checking and epoch & (epoch - 1) == 0:
+        if epoch & (epoch - 1) == 0:
             self._show(trainer, pl_module, last=False)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pictures of the trained model, and its codes."""
         self._show(trainer, pl_module, last=True)
 
     @torch.no_grad()
-    def _show(self, trainer: pl.Trainer, pl_module: pl.LightningModule, last: bool) -> None:
+    def _show(self, trainer: Trainer, pl_module: LightningModule, last: bool) -> None:
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
-        split = _held_out(trainer)
-        if not boards or split is None or not trainer.is_global_zero:
+        if not boards or not trainer.is_global_zero:
             return
-        module = cast(_Module, pl_module)
-        step = trainer.global_step
+        module = cast(Training, pl_module)
+        data = cast(ImageData, trainer.datamodule)  # type: ignore[attr-defined]
+        split = data.test if data.val is None else data.val
+        step = module.step
         with evaluating(module.autoencoder):
-            if step != self._last_step:
-                pictures = self._pictures(module, split)
+            pictures = {} if step == self._last_step else self._pictures(module, split)
             chosen, codes = self._codes(module, split)
         for board in boards:
+            for tag, picture in pictures.items():
+                board.image(tag, picture, step)
             if step != self._last_step:
-                for tag, picture in pictures.items():
-                    board.image(tag, picture, step)
                 for dim in range(min(self.dims, codes.shape[1])):
                     board.histogram(f"code/{dim:02d}", codes[:, dim], step)
             if last:
-                names = _names(split, chosen)
-                is_table = split.images.shape[1:3] == (1, 1)
-                board.embedding(codes, names, None if is_table else split.pixels(chosen), step)
+                is_table = split.image_shape[:2] == (1, 1)
+                images = None if is_table else split.pixels(chosen)
+                board.embedding(codes, _names(split, chosen), images, step)
         self._last_step = step
 
-    def _pictures(self, module: _Module, split: _Split) -> dict[str, Tensor]:
+    def _pictures(self, module: Training, split: Split) -> dict[str, Tensor]:
         model = module.autoencoder
-        if split.images.shape[1:3] == (1, 1):
+        if split.image_shape[:2] == (1, 1):
             return {}  # the rows of a table
-        generator = Generator(module.device).manual_seed(self.seed)
-        x = split.pixels(self._choose(split, self.images)).to(module.device)
+        generator = Generator(device=module.device).manual_seed(self.seed)
+        x = _at(module, split.pixels(self._choose(split, self.images)))
         noisy = [model.corrupt(x, generator)] if model.noise.active else []
         pictures = {"reconstructions": tile([x, *noisy, model.reconstruct(x)])}
         if model.can_sample:
             generator.manual_seed(self.seed)
             samples = model.sample(2 * self.images, generator)
-            pictures["samples"] = tile(samples.split(self.images))
+            pictures["samples"] = tile(torch.split(samples, self.images))
         return pictures
 
-    def _codes(self, module: _Module, split: _Split) -> tuple[Tensor, Tensor]:
+    def _codes(self, module: Training, split: Split) -> tuple[Tensor, Tensor]:
         chosen = self._choose(split, self.points)
-        parts = split.pixels(chosen).split(500)
-        means = [module.autoencoder.encode(x.to(module.device)).mean.flatten(1) for x in parts]
+        parts = [_at(module, split.pixels(part)) for part in torch.split(chosen, 500)]
+        means = [module.autoencoder.encode(x).mean.flatten(1) for x in parts]
         return chosen, torch.cat(means).float().cpu()
 
-    def _choose(self, split: _Split, count: int) -> Tensor:
+    def _choose(self, split: Split, count: int) -> Tensor:
         generator = Generator().manual_seed(self.seed)
-        return spread(split.labels, len(split.images), count, generator)
+        return spread(split.labels, len(split), count, generator)
 
 
-def _held_out(trainer: pl.Trainer) -> _Split | None:
-    data = cast(_Data | None, getattr(trainer, "datamodule", None))
-    if data is None:
-        return None
-    return data.val if data.val is not None and len(data.val.images) else data.test
+def _at(module: Training, x: Tensor) -> Tensor:
+    """Pixels where the module is and in its precision."""
+    return x.to(module.device, next(module.autoencoder.parameters()).dtype)
 
 
-def _names(split: _Split, chosen: Tensor) -> list[str] | None:
+def _names(split: Split, chosen: Tensor) -> list[str] | None:
     if split.labels is None:
         return None
     labels = split.labels[chosen].tolist()

@@ -41,7 +41,9 @@ class Progress(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
-        means = {k.removeprefix("train/"): v for k, v in pl_module.train_mean.result("train").items()}
+        means = {
+            k.removeprefix("train/"): v for k, v in pl_module.train_mean.result("train").items()
+        }
         text = _terms({k: v for k, v in means.items() if not k.endswith("_weighted")})
         validation = pl_module.val_mean.result("val")
         if validation:

@@ -44,7 +44,7 @@ def draw(figures: Mapping[str, Picture], view: View, folder: Path) -> dict[str, 
         part = folder / f".{name}.{os.getpid()}.part"
         try:
             figure.savefig(part, format="png", dpi="figure", metadata={"Software": None})
-            os.replace(part, folder / f"{name}.png")
+            part.replace(folder / f"{name}.png")
         finally:
             part.unlink(missing_ok=True)
     return skipped

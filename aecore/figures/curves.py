@@ -35,7 +35,8 @@ class Curves(Picture):
 def by_term(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Curve]]:
     """`term -> split -> (epochs, values)` of rows such as {epoch: 0, train/loss: 1.0, ...}.
 
-    The loss comes first, the terms follow in their order; values that are not finite are left out.
+    The loss comes first, the terms follow in their order. Values that are not finite are left
+    out, and so is `TERM_weighted` where it equals TERM.
     """
     terms: dict[str, dict[str, Curve]] = {}
     for row in history:
@@ -46,12 +47,18 @@ def by_term(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Curve
             epochs, values = terms.setdefault(term, {}).setdefault(split, ([], []))
             epochs.append(row["epoch"])
             values.append(value)
-    return dict(sorted(terms.items(), key=lambda item: item[0] != "loss"))
+    told = {name: curves for name, curves in terms.items() if not _repeats(name, terms)}
+    return dict(sorted(told.items(), key=lambda item: item[0] != "loss"))
+
+
+def _repeats(name: str, terms: Mapping[str, Mapping[str, Curve]]) -> bool:
+    plain = name.removesuffix("_weighted")
+    return plain != name and terms.get(plain) == terms[name]
 
 
 def small_multiples(terms: Mapping[str, Mapping[str, Curve]]) -> Figure:
     """One Axes a term, up to three side by side."""
-    columns = min(3, len(terms))
+    columns = min(3, math.ceil(len(terms) ** 0.5))
     rows = -(-len(terms) // columns)
     figure = new_figure(max(4.6, 3.4 * columns), 0.5 + 2.5 * rows, constrained=True)
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
@@ -79,3 +86,4 @@ def _draw_term(axes: Axes, term: str, splits: Mapping[str, Curve]) -> None:
     axes.tick_params(labelsize=8, colors=QUIET)
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#cccccc")

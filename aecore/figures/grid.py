@@ -21,7 +21,7 @@ _PIXELS = 300_000  # of all images on a page, at most: a PNG of photographs stay
 
 def new_figure(width: float, height: float, *, constrained: bool = False) -> Figure:
     """An empty figure of its own, in inches; pyplot never hears of it."""
-    figure = Figure((width, height), DPI, layout="constrained" if constrained else "none")
+    figure = Figure((width, height), DPI, layout="constrained" if constrained else None)
     FigureCanvasAgg(figure)
     return figure
 
@@ -37,7 +37,7 @@ def displayable(images: Tensor) -> Tensor:
 
 def strip(images: Tensor, gap: int) -> Tensor:
     """Images side by side, `gap` white pixels between: (N, C, H, W) -> (3|4, H, N*(W+gap)-gap)."""
-    row = make_grid(displayable(images), nrow=len(images), padding=gap, pad_value=1.0)
+    row: Tensor = make_grid(displayable(images), nrow=len(images), padding=gap, pad_value=1.0)
     return row[:, gap : row.shape[1] - gap, gap : row.shape[2] - gap] if gap else row
 
 
@@ -77,7 +77,7 @@ def image_grid(
     page_w, row_h = zoom * (count * (width + gap) - gap), zoom * height
     left = 14 + 7 * max((len(text) for text in labels), default=0)
     under = [15 if any(texts) else 0 for texts in captions] or [0] * len(rows)
-    after = [u + (14 if i in gaps else 5) for i, u in enumerate(under)]
+    after = [u + (14 if i in gaps else gap * zoom) for i, u in enumerate(under)]
     top = 34 + (16 if heads else 0)
     total_w = max(left + page_w + 14, left + 14 + 7 * len(title))
     total_h = top + row_h * len(rows) + sum(after) + 8
@@ -116,4 +116,5 @@ def _draw_row(
 def tile(rows: Sequence[Tensor]) -> Tensor:
     """R rows of (N, C, H, W) as one picture for a logger: (3, H', W'), RGBA without its alpha."""
     images = torch.cat([displayable(row) for row in rows])
-    return make_grid(images, nrow=len(rows[0]), padding=1, pad_value=1.0)[:3]
+    picture: Tensor = make_grid(images, nrow=len(rows[0]), padding=1, pad_value=1.0)
+    return picture[:3]

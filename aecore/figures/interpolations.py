@@ -36,14 +36,12 @@ class Interpolations(Picture):
             raise NotApplicable("there is only one image")
         count = 2 * min(self.rows, len(view.images) // 2)
         chosen = spread(view.labels, len(view.images), count, view.generator())
-        ends = view.images[chosen.to(view.images.device)]
-        codes = view.model.encode(ends).mean
-        between = torch.stack([blend(a, b, self.steps) for a, b in codes.unflatten(0, (-1, 2))])
-        decoded = view.model.decode(between.flatten(0, 1)).unflatten(0, (-1, self.steps))
-        rows = [
-            torch.cat([pair[:1], middle, pair[1:]])
-            for pair, middle in zip(ends.unflatten(0, (-1, 2)), decoded, strict=True)
-        ]
+        images = view.images[chosen.to(view.images.device)]
+        codes = view.model.encode(images).mean
+        rows = []
+        for n in range(0, count, 2):
+            middle = view.model.decode(blend(codes[n], codes[n + 1], self.steps))
+            rows.append(torch.cat([images[n : n + 1], middle, images[n + 1 : n + 2]]))
         shares = [f"{share:.2f}".rstrip("0").rstrip(".") for share in _shares(self.steps).tolist()]
         return image_grid(
             rows,

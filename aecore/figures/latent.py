@@ -39,7 +39,7 @@ class Latent(Picture):
         kinds = torch.zeros(len(codes), dtype=torch.int64)
         names: list[str] = []
         if view.labels is not None:
-            present, kinds = view.labels.cpu()[chosen].unique(return_inverse=True)
+            present, kinds = torch.unique(view.labels.cpu()[chosen], return_inverse=True)
             names = [view.class_name(label) for label in present.tolist()]
         dims = codes.shape[1]
         if dims == 1:
@@ -90,7 +90,8 @@ def scatter(
     colours = np.array(palette(max(1, len(names))))
     # One call in shuffled order: no class lies on top of the others.
     size = 14 if len(points) <= 1000 else 7
-    axes.scatter(*points.T.numpy(), c=colours[kinds.numpy()], s=size, alpha=0.6, linewidths=0)
+    x, y = points.T.numpy()
+    axes.scatter(x, y, c=colours[kinds.numpy()], s=size, alpha=0.6, linewidths=0)
     axes.set_aspect("equal", "datalim")
     axes.set_xlabel(axes_names[0], size=9, color=INK)
     axes.set_ylabel(axes_names[1], size=9, color=INK)

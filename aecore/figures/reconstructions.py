@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aecore.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
@@ -36,8 +37,7 @@ class Reconstructions(Picture):
         noisy = view.model.corrupt(x, generator) if view.model.noise.active else None
         error = (output - x).square().flatten(1).mean(1).cpu()
         if view.is_table:
-            lines = [part.flatten(1).cpu() for part in (x, output)]
-            return line_grid(*lines, error, self.columns)
+            return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), error, self.columns)
         return self._images(x, noisy, output, error)
 
     def _images(self, x: Tensor, noisy: Tensor | None, output: Tensor, error: Tensor) -> Figure:
@@ -80,9 +80,11 @@ def line_grid(x: Tensor, output: Tensor, error: Tensor, columns: int) -> Figure:
         style = {"marker": marker, "markersize": 2.5, "linewidth": 1.2}
         axes.plot(x[n].numpy(), color=INK, label="input", **style)
         axes.plot(output[n].numpy(), color=ACCENT, label="reconstruction", alpha=0.85, **style)
-        axes.set_title(f"{error[n].item():.4f}", size=8, color=QUIET)
+        axes.set_title(f"{error[n].item():.2g}", size=8, color=QUIET)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=7, colors=QUIET)
         axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color("#cccccc")
     figure.suptitle("Reconstructions, with the squared error per value", size=11, color=INK)
     figure.supxlabel("column", size=9, color=QUIET)
     handles, names = grid[0, 0].get_legend_handles_labels()

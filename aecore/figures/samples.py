@@ -26,4 +26,4 @@ class Samples(Picture):
         if view.is_table:
             raise NotApplicable("the rows of a table have no picture")
         images = view.model.sample(self.rows * self.columns, view.generator())
-        return image_grid(images.split(self.columns), title="Samples")
+        return image_grid(torch.split(images, self.columns), title="Samples")

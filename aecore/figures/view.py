@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,7 +50,7 @@ class View:
 
     def codes(self, images: Tensor) -> Tensor:
         """Mean codes of (N, C, H, W) pixels, each flattened: (N, D) float32 on the CPU."""
-        means = [self.model.encode(part).mean.flatten(1) for part in images.split(_BATCH)]
+        means = [self.model.encode(part).mean.flatten(1) for part in torch.split(images, _BATCH)]
         return torch.cat(means).float().cpu()
 
     def class_name(self, label: int) -> str:
@@ -78,7 +78,7 @@ def spread(labels: Tensor | None, total: int, count: int, generator: Generator) 
     order = torch.randperm(total, generator=generator, device=generator.device).cpu()
     if labels is None:
         return order[:count]
-    classes, kinds = labels.cpu()[order].unique(return_inverse=True)
+    classes, kinds = torch.unique(labels.cpu()[order], return_inverse=True)
     turn = torch.randperm(len(classes), generator=generator, device=generator.device).cpu()
     by_class = kinds.argsort(stable=True)
     sizes = torch.bincount(kinds, minlength=len(classes))

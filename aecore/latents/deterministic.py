@@ -35,7 +35,7 @@ class Deterministic(Latent):
 
 
 class Spatial(Latent):
-    """The feature map itself, (channels, H, W); a 1x1 convolution first where `channels` is given."""
+    """The feature map itself, (channels, H, W); after a 1x1 convolution to `channels` if given."""
 
     @word
     def __init__(self, *, channels: PositiveInt | None, activation: Activation | None) -> None:

@@ -58,7 +58,9 @@ class MLP(Network):
         for before, after in zip([width, *widths], widths, strict=False):
             layers.append(nn.Linear(before, after, bias=self.bias))
             if self.norm is not None:
-                layers.append(nn.BatchNorm1d(after) if self.norm == "batch" else nn.LayerNorm(after))
+                layers.append(
+                    nn.BatchNorm1d(after) if self.norm == "batch" else nn.LayerNorm(after)
+                )
             layers += activation_layer(self.activation)
             if self.dropout > 0:
                 layers.append(nn.Dropout(self.dropout))

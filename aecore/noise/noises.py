@@ -51,7 +51,7 @@ class Dropout(Noise):
 
 
 class SaltAndPepper(Noise):
-    """Each pixel is replaced with probability p: by white with probability `salt`, else by black."""
+    """Each pixel is replaced with probability p: by white in `salt` of the cases, else by black."""
 
     @word
     def __init__(self, *, p: Probability, salt: Probability) -> None:

@@ -1,4 +1,4 @@
-"""One sample of the code an image: every classic autoencoder, and the VAE's evidence lower bound."""
+"""One code an image: every classic autoencoder, and the VAE's evidence lower bound."""
 
 from __future__ import annotations
 

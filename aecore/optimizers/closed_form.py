@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
+from aecore.optimizers.base import Optimizer
 from aecore.reconstruction import MSE
 from aecore.words import word
 
 
-class ClosedForm:
+class ClosedForm(Optimizer):
     """Solves a linear autoencoder under squared error exactly (Baldi & Hornik 1989).
 
     The encoder's rows are the leading eigenvectors of the covariance of the training images,
@@ -22,8 +25,11 @@ class ClosedForm:
     @word
     def __init__(self) -> None: ...
 
-    def check(self, model: Autoencoder) -> None:
-        """Raise UserError unless the model is a linear one, without noise and penalties."""
+    def check(self, model: Autoencoder, images: int) -> None:
+        """Raise UserError unless the model is a linear one, without noise and penalties.
+
+        images: how many there are to train on; with the pixels they bound the code.
+        """
         wrong = None
         if model.noise.active:
             wrong = "noise: PCA has no training that noise could enter, use noise=none"
@@ -39,20 +45,20 @@ class ClosedForm:
             )
         if wrong is not None:
             raise UserError(f"model=pca (optimizer=closed_form) cannot go with this {wrong}")
+        pixels = math.prod(model.image_shape)
+        largest = min(images, pixels)
+        if math.prod(model.code_shape) > largest:
+            raise UserError(
+                f"latent.dim={math.prod(model.code_shape)}: PCA of {images} images of {pixels} "
+                f"pixels has at most {largest} components\n  use latent.dim={largest} or less"
+            )
 
     def solve(self, model: Autoencoder, pixels: Tensor, seed: int) -> None:
-        """Set the weights from training pixels (N, C, H, W); UserError for too large a code."""
+        """Set the weights of a model that `check` accepts, from training pixels (N, C, H, W)."""
         rows = model.normalise(pixels).flatten(1)
         matrices = _matrices(model)
         assert matrices is not None, "check() comes first"
         encoder, decoder = matrices
-        largest = min(rows.shape)
-        if encoder.out_features > largest:
-            raise UserError(
-                f"latent.dim={encoder.out_features}: PCA of {rows.shape[0]} images of "
-                f"{rows.shape[1]} pixels has at most {largest} components\n"
-                f"  use latent.dim={largest} or less"
-            )
         pca = PCA(encoder.out_features, random_state=seed).fit(rows.numpy())
         components = torch.from_numpy(pca.components_).to(encoder.weight)
         mean = torch.from_numpy(pca.mean_).to(encoder.weight)

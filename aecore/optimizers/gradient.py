@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -10,12 +10,13 @@ import torch
 from pydantic import Field
 from torch.nn import Parameter
 
+from aecore.optimizers.base import Optimizer
 from aecore.words import NonNegativeFloat, PositiveFloat, word
 
 Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
 
 
-class Gradient(ABC):
+class Gradient(Optimizer):
     """An optimizer yet without parameters."""
 
     @abstractmethod
@@ -30,7 +31,12 @@ class Adam(Gradient):
     def __init__(
         self, *, lr: PositiveFloat, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
     ) -> None:
-        self.lr, self.betas, self.eps, self.weight_decay = lr, (betas[0], betas[1]), eps, weight_decay
+        self.lr, self.betas, self.eps, self.weight_decay = (
+            lr,
+            (betas[0], betas[1]),
+            eps,
+            weight_decay,
+        )
 
     def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(
@@ -45,7 +51,12 @@ class AdamW(Gradient):
     def __init__(
         self, *, lr: PositiveFloat, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
     ) -> None:
-        self.lr, self.betas, self.eps, self.weight_decay = lr, (betas[0], betas[1]), eps, weight_decay
+        self.lr, self.betas, self.eps, self.weight_decay = (
+            lr,
+            (betas[0], betas[1]),
+            eps,
+            weight_decay,
+        )
 
     def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
@@ -58,7 +69,12 @@ class SGD(Gradient):
 
     @word
     def __init__(
-        self, *, lr: PositiveFloat, momentum: NonNegativeFloat, nesterov: bool, weight_decay: NonNegativeFloat
+        self,
+        *,
+        lr: PositiveFloat,
+        momentum: NonNegativeFloat,
+        nesterov: bool,
+        weight_decay: NonNegativeFloat,
     ) -> None:
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
         self.weight_decay = weight_decay

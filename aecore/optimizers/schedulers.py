@@ -44,7 +44,7 @@ class Step(Schedule):
 
 
 class Cosine(Schedule):
-    """A half cosine from the learning rate to `final` at the last epoch (Loshchilov & Hutter 2017)."""
+    """A half cosine from the learning rate down to `final` (Loshchilov & Hutter 2017)."""
 
     @word
     def __init__(self, *, final: NonNegativeFloat) -> None:

@@ -54,7 +54,8 @@ class Contractive(Penalty):
             return estimated_norm(p, self.samples)
 
     def check(self, model: Autoencoder) -> None:
-        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.encoder.modules()):
+        parts = [*model.encoder.modules(), *model.latent.modules()]
+        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in parts):
             raise UserError(
                 "penalty=contractive with network.norm=batch: a batch-normalised code depends on "
                 "the other images, so it has no Jacobian of its own\n"
@@ -63,7 +64,7 @@ class Contractive(Penalty):
 
 
 def _dense_layers(model: Autoencoder) -> list[nn.Module] | None:
-    """The encoder up to the code as a list of Linear and elementwise layers, None if it is not so."""
+    """The encoder up to the code as Linear and elementwise layers, None if it has others."""
     if model.latent.variational:
         return None
     parts = [*model.encoder.modules(), *model.latent.modules()]
@@ -121,7 +122,11 @@ def jacobian_norm(p: Pass) -> Tensor:
     x, mean = _mean_code(p)
     units = torch.eye(mean.shape[1], device=mean.device, dtype=mean.dtype)
     rows = torch.autograd.grad(
-        mean, x, units.unsqueeze(1).expand(-1, *mean.shape), create_graph=True, is_grads_batched=True
+        mean,
+        x,
+        units.unsqueeze(1).expand(-1, *mean.shape),
+        create_graph=True,
+        is_grads_batched=True,
     )[0]
     return rows.square().flatten(2).sum((0, 2))
 

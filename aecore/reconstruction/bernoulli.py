@@ -58,7 +58,7 @@ class Bernoulli(Reconstruction):
             )
         if model.output_activation is not None:
             raise UserError(
-                f"reconstruction=bernoulli with network.output_activation={model.output_activation}: "
+                f"reconstruction=bernoulli, network.output_activation={model.output_activation}: "
                 "it works on logits and applies the sigmoid itself\n"
                 "  use network.output_activation=null"
             )

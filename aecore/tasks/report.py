@@ -46,18 +46,19 @@ def announce(
         plan = f"{options.max_epochs} epochs, batches of {data.batch_size}"
     if found is not None:
         plan += f", going on from {found[0]} (step {found[1]['step']})"
-    return "\n".join(
-        [
-            f"{_word(words['model'])} on {_word(words['dataset'])}: {sentence}",
-            f"  data     {len(data.train):,} train, {val:,} val, {len(data.test):,} test images of {shape}",
-            f"  model    code of {code}, {weights:,} parameters",
-            f"  run      {device_of(parts.settings)}, {options_threads(request)}, seed {parts.settings.seed}, {plan}",
-            f"  folder   {folder}",
-        ]
-    )
+    splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
+    device, seed = device_of(parts.settings), parts.settings.seed
+    lines = [
+        f"{_word(words['model'])} on {_word(words['dataset'])}: {sentence}",
+        f"  data     {splits} images of {shape}",
+        f"  model    code of {code}, {weights:,} parameters",
+        f"  run      {device}, {_threads(request)}, seed {seed}, {plan}",
+        f"  folder   {folder}",
+    ]
+    return "\n".join(lines)
 
 
-def options_threads(request: Request) -> str:
+def _threads(request: Request) -> str:
     """`2 threads`, as the run has set them."""
     threads = request.config["trainer"]["threads"]
     return f"{threads} thread{'' if threads == 1 else 's'}"
@@ -67,7 +68,13 @@ def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) 
     """The table of metrics, where the run lies and how to look at it."""
     rows = []
     for name, value in metrics.items():
-        shown = "not finite" if value is None else f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
+        shown = (
+            "not finite"
+            if value is None
+            else f"{value:,.5g}"
+            if abs(value) < 1e5
+            else f"{value:,.0f}"
+        )
         rows.append([name, shown, _UNITS.get(name.rpartition("/")[2], "")])
     return "\n".join(
         [

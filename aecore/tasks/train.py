@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from aecore import results
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
-from aecore.errors import UserError
 from aecore.callbacks.history import timing
+from aecore.errors import UserError
 from aecore.experiment import Words, build_logger, check_device, set_threads, words
 from aecore.figures import View, draw
-from aecore.fitting import device_of, fit, is_complete, load_weights
+from aecore.fitting import device_of, fit, is_complete, leader_folder, load_weights
 from aecore.metrics import evaluate, evaluate_noisy
 from aecore.optimizers import ClosedForm
 from aecore.tasks.base import Request, Task
@@ -48,6 +49,10 @@ class Train(Task):
             results.read_config(Path(init_from))
             path = Path(init_from) / "checkpoints" / LAST
             load_weights(model, load(path), path)
+        if rank_zero_only.rank > 0:
+            folder = leader_folder()
+            fit(parts, model, folder, latest_good(folder / "checkpoints"), [])
+            return {}
         folder = request.folder()
         found = latest_good(folder / "checkpoints") if request.resumed else None
         done = results.read_metrics(folder) if request.resumed else None
@@ -101,9 +106,11 @@ def prepare(parts: Words) -> Autoencoder:
     torch.manual_seed(settings.seed)
     model = parts.autoencoder(shift, scale)
     if isinstance(parts.optimizer, ClosedForm):
-        parts.optimizer.check(model)
+        parts.optimizer.check(model, len(train))
     elif model.latent.variational and not model.penalties:
-        log.warning("penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE")
+        log.warning(
+            "penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE"
+        )
     return model
 
 

@@ -1,0 +1,125 @@
+"""Short spellings of words and models for tests; every default is the dullest one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.autoencoder import Autoencoder
+from aecore.data import ImageData, Source, Split
+from aecore.data.split import Which
+from aecore.latents import Deterministic
+from aecore.latents import Gaussian as GaussianLatent
+from aecore.networks import MLP, Conv, Linear
+from aecore.noise import NoNoise
+from aecore.optimizers import Adam
+from aecore.penalties import Contractive, Weight
+from aecore.reconstruction import MSE
+
+
+def gen(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def images(n: int, *shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(n, *shape) uniform in [0, 1)."""
+    return torch.rand(n, *shape, generator=gen(seed), dtype=dtype)
+
+
+def mlp(*hidden: int, **changes: Any) -> MLP:
+    values: dict[str, Any] = {
+        "hidden": list(hidden),
+        "decoder_hidden": None,
+        "activation": "tanh",
+        "output_activation": None,
+        "bias": True,
+        "norm": None,
+        "dropout": 0.0,
+    }
+    return MLP(**(values | changes))
+
+
+def conv(*channels: int, **changes: Any) -> Conv:
+    values: dict[str, Any] = {
+        "channels": list(channels),
+        "kernel_size": 3,
+        "down": "stride",
+        "activation": "tanh",
+        "output_activation": None,
+        "bias": True,
+        "norm": None,
+        "dropout": 0.0,
+    }
+    return Conv(**(values | changes))
+
+
+def linear(**changes: Any) -> Linear:
+    values: dict[str, Any] = {"bias": True, "output_activation": None}
+    return Linear(**(values | changes))
+
+
+def plain(dim: int, **changes: Any) -> Deterministic:
+    values: dict[str, Any] = {"dim": dim, "activation": None, "bias": True}
+    return Deterministic(**(values | changes))
+
+
+def gaussian(dim: int) -> GaussianLatent:
+    return GaussianLatent(dim=dim)
+
+
+def weight(value: float = 1.0, schedule: Any = "constant", warmup: float = 0) -> Weight:
+    return Weight(weight=value, schedule=schedule, warmup=warmup)
+
+
+def contractive(method: Any = "auto", samples: int = 1) -> Contractive:
+    return Contractive(method=method, samples=samples)
+
+
+def model(*, seed: int = 0, **words: Any) -> Autoencoder:
+    """A small fully connected autoencoder of (1, 4, 4) images, with those words changed."""
+    torch.manual_seed(seed)
+    values: dict[str, Any] = {
+        "image_shape": (1, 4, 4),
+        "network": mlp(6),
+        "latent": plain(3),
+        "noise": NoNoise(),
+        "reconstruction": MSE(),
+        "penalties": {},
+    }
+    values |= words
+    values.setdefault("weights", {name: weight() for name in values["penalties"]})
+    return Autoencoder(**values)
+
+
+def adam(lr: float = 1e-3) -> Adam:
+    return Adam(lr=lr, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.0)
+
+
+class Memory(Source):
+    """Splits that are in memory already."""
+
+    def __init__(self, train: Split, test: Split | None = None) -> None:
+        self.splits = {"train": train, "test": train if test is None else test}
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        return self.splits[split]
+
+
+def data(train: Tensor, **changes: Any) -> ImageData:
+    """A data module of those train images, (N, C, H, W)."""
+    values: dict[str, Any] = {
+        "data_dir": "nowhere",
+        "batch_size": 8,
+        "eval_batch_size": 16,
+        "range": "unit",
+        "val_size": 0,
+        "train_size": None,
+        "test_size": None,
+        "seed": 0,
+        "limit_batches": None,
+        "chunk": None,
+    }
+    return ImageData(source=Memory(Split(train)), **(values | changes))
