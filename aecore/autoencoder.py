@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 import torch
 from torch import Generator, Tensor, nn
@@ -56,18 +57,19 @@ class Autoencoder(nn.Module):
         self.register_buffer("shift", 0 * one if shift is None else shift)
         self.register_buffer("scale", one if scale is None else scale)
         self.encoder = network.encoder(image_shape)
-        self.latent = latent
-        self.code_shape = latent.attach(network.feature_shape(image_shape))
+        # copies: a word may be said again in another sentence, with weights of its own
+        self.latent = deepcopy(latent)
+        self.code_shape = self.latent.attach(network.feature_shape(image_shape))
         self.decoder = network.decoder(self.code_shape, image_shape)
         self.noise = noise
-        self.reconstruction = reconstruction
-        self.penalties = nn.ModuleDict(penalties)
+        self.reconstruction = deepcopy(reconstruction)
+        self.penalties = nn.ModuleDict(deepcopy(dict(penalties)))
         self.weights = dict(weights)
-        self.prior = Standard() if prior is None else prior
+        self.prior = Standard() if prior is None else deepcopy(prior)
         self.objective = Elbo() if objective is None else objective
-        reconstruction.check(self)
-        for penalty in penalties.values():
-            penalty.check(self)
+        self.reconstruction.check(self)
+        for penalty in self.penalties.values():
+            penalty.check(self)  # type: ignore[operator]
 
     @property
     def can_sample(self) -> bool:

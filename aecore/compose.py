@@ -144,6 +144,8 @@ def compose(arguments: Arguments) -> Job:
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, arguments, plain) from None
     assert isinstance(with_hydra, dict)
+    for group in ("penalty", "figures"):  # Hydra leaves lists out of its choices
+        words.setdefault(group, list(with_hydra[group]))
     return Job(
         config={
             str(k): v for k, v in with_hydra.items() if k not in ("experiment", "sweeps", "model")

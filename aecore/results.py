@@ -40,9 +40,11 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a full disk does not name the file by itself
         raise
 
 
@@ -66,7 +68,7 @@ def reserve(folder: Path) -> Path:
 
 def is_run(folder: Path) -> bool:
     """Whether a run was recorded there."""
-    return (folder / CONFIG).is_file() and (folder / RUN).is_file()
+    return (folder / CONFIG).is_file()
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -80,7 +82,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: no such run folder\n  `python run.py task=list` shows the runs")
     if not is_run(folder):
         raise UserError(
-            f"{folder}: no run of this project ({CONFIG} or {RUN} is missing)\n"
+            f"{folder}: no run of this project ({CONFIG} is missing)\n"
             "  `python run.py task=list` shows the runs"
         )
     try:

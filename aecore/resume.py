@@ -27,9 +27,10 @@ _FREE = (
 def recorded(overrides: list[str]) -> Request | None:
     """The request that a folder recorded, None where `resume` was not given; raises UserError."""
     given = dict(split_override(o) for o in overrides if not o.startswith("hydra.searchpath="))
-    folder = Path(given.pop("resume", "").strip("'\""))
-    if str(folder) in (".", "null"):
+    text = given.pop("resume", "").strip("'\"")
+    if text in ("", "null"):
         return None
+    folder = Path(text)
     from aecore.tasks.base import Request
 
     config = read_config(folder)

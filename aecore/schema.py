@@ -34,7 +34,7 @@ class Trainer(Node):
 
     max_epochs: PositiveInt
     threads: PositiveInt | Literal["auto"]
-    precision: Literal["32-true", "64-true", "bf16-mixed", "bf16-true"]
+    precision: Literal["32-true", "bf16-mixed"]
     gradient_clip: PositiveFloat | None
     log_every: PositiveInt
     limit_batches: PositiveInt | None

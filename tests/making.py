@@ -6,18 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning import Callback
 from torch import Generator, Tensor
 
+from aecore import schema
 from aecore.autoencoder import Autoencoder
 from aecore.data import ImageData, Source, Split
 from aecore.data.split import Which
+from aecore.fitting import make_trainer, quiet
 from aecore.latents import Deterministic
 from aecore.latents import Gaussian as GaussianLatent
+from aecore.module import Training
 from aecore.networks import MLP, Conv, Linear
 from aecore.noise import NoNoise
-from aecore.optimizers import Adam
+from aecore.optimizers import Adam, Constant, Gradient, Schedule
 from aecore.penalties import Contractive, Weight
 from aecore.reconstruction import MSE
+from aecore.schema import Root
 
 
 def gen(seed: int = 0) -> Generator:
@@ -123,3 +128,51 @@ def data(train: Tensor, **changes: Any) -> ImageData:
         "chunk": None,
     }
     return ImageData(source=Memory(Split(train)), **(values | changes))
+
+
+def trainer_options(epochs: int, **changes: Any) -> Root:
+    """Settings with a `trainer` node alone, which is all that training looks at."""
+    node: dict[str, Any] = {
+        "max_epochs": epochs,
+        "threads": 1,
+        "precision": "32-true",
+        "gradient_clip": None,
+        "log_every": 10,
+        "limit_batches": None,
+        "strategy": "auto",
+        "devices": 1,
+        "num_nodes": 1,
+        "early_stopping": {"patience": None, "monitor": "val/loss", "min_delta": 0.0},
+        "accelerator": {"name": "cpu"},
+    }
+    return Root.model_construct(trainer=schema.Trainer(**(node | changes)))
+
+
+def fit(
+    whole: Autoencoder,
+    module: ImageData,
+    *,
+    epochs: int,
+    optimizer: Gradient | None = None,
+    schedule: Schedule | None = None,
+    seed: int = 0,
+    log_every: int = 10,
+    clip: float | None = None,
+    callbacks: list[Callback] | None = None,
+    ckpt_path: Path | None = None,
+    **options: Any,
+) -> Training:
+    """Train on the CPU as a run does; returns the Lightning module."""
+    training = Training(
+        whole,
+        adam() if optimizer is None else optimizer,
+        Constant() if schedule is None else schedule,
+        seed=seed,
+        log_every=log_every,
+        gradient_clip=clip,
+    )
+    validation = 0 if module.val is None else len(module.val)
+    with quiet():
+        trainer = make_trainer(trainer_options(epochs, **options), callbacks or [], [], validation)
+        trainer.fit(training, datamodule=module, ckpt_path=ckpt_path)
+    return training

@@ -71,7 +71,9 @@ class TestDiagonalGaussian:
         assert not torch.equal(draw, q.sample(gen(2)))
 
     def test_draws_are_reparametrised(self) -> None:
-        mean, log_var = (t.clone().requires_grad_() for t in (posterior().mean, posterior().log_var))
+        mean, log_var = (
+            t.clone().requires_grad_() for t in (posterior().mean, posterior().log_var)
+        )
         z = DiagonalGaussian(mean, log_var).sample(gen(3))
         z.sum().backward()
         assert mean.grad is not None and log_var.grad is not None
@@ -160,7 +162,9 @@ class TestSpatial:
         assert latent.attach((4, 3, 2)) == (2, 3, 2)
         h = torch.randn(5, 4, 3, 2, generator=gen())
         layer = latent.project[0]
-        mixed = torch.einsum("oi,nihw->nohw", layer.weight[:, :, 0, 0], h) + layer.bias[:, None, None]
+        mixed = (
+            torch.einsum("oi,nihw->nohw", layer.weight[:, :, 0, 0], h) + layer.bias[:, None, None]
+        )
         torch.testing.assert_close(latent(h, None, True).z, mixed.tanh())
 
     def test_refuses_flat_features(self) -> None:

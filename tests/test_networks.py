@@ -59,7 +59,9 @@ class TestShapes:
     def test_a_thin_feature_map_passes_through_the_decoder(self) -> None:
         through(conv(4, 8), (3, 13, 9), (2, 4, 3))
 
-    @pytest.mark.parametrize("latent", [plain(3), gaussian(3), Spatial(channels=2, activation=None)])
+    @pytest.mark.parametrize(
+        "latent", [plain(3), gaussian(3), Spatial(channels=2, activation=None)]
+    )
     @pytest.mark.parametrize("down", DOWN)
     def test_every_odd_and_even_pair_through_a_model(self, latent: Latent, down: str) -> None:
         for height, width in ((9, 10), (10, 11), (11, 9)):
@@ -91,7 +93,9 @@ def widths(module: nn.Module) -> list[tuple[int, int]]:
 
 class TestLayers:
     def test_mlp_has_what_was_asked_for(self) -> None:
-        network = mlp(5, 4, activation="gelu", norm="layer", dropout=0.5, output_activation="sigmoid")
+        network = mlp(
+            5, 4, activation="gelu", norm="layer", dropout=0.5, output_activation="sigmoid"
+        )
         block = ["Linear", "LayerNorm", "GELU", "Dropout"]
         assert kinds(network.encoder((1, 2, 3))) == ["Flatten", *block, *block]
         decoder = kinds(network.decoder((2,), (1, 2, 3)))

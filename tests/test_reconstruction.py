@@ -171,7 +171,9 @@ class TestRefusals:
     @pytest.mark.parametrize("targets", ["soft", "threshold", "stochastic"])
     def test_standardised_bernoulli(self, targets: str) -> None:
         one = torch.ones(1, 1, 1)
-        with pytest.raises(UserError, match=r"bernoulli with dataset\.range=standardised") as raised:
+        with pytest.raises(
+            UserError, match=r"bernoulli with dataset\.range=standardised"
+        ) as raised:
             model(reconstruction=bernoulli(targets), shift=0 * one, scale=one)
         assert "dataset.range=unit" in str(raised.value)
 

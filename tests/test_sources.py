@@ -111,7 +111,7 @@ class TestMnistLayout:
         text = message(Torchvision(name=name), "train", tmp_path)
         assert str(tmp_path) in text
         assert ("train-images-idx3-ubyte" if name == "MNIST" else "data_batch_1") in text
-        for mend in ("AECORE_DATA_DIR", "paths.data_dir=", "dataset=digits"):
+        for mend in ("AECORE_DATA_DIR", "paths.data_dir", "dataset=digits"):
             assert mend in text
         assert capsys.readouterr().out == ""
 
@@ -250,7 +250,7 @@ class TestCelebA:
     def test_no_data_and_no_network(self, tmp_path: Path) -> None:
         text = message(CelebA(image_size=16, crop=148), "train", tmp_path)
         assert str(tmp_path / "celeba") in text
-        for mend in ("gdown", "AECORE_DATA_DIR", "paths.data_dir=", "dataset=digits"):
+        for mend in ("gdown", "AECORE_DATA_DIR", "paths.data_dir", "dataset=digits"):
             assert mend in text
 
 

@@ -28,7 +28,7 @@ def _impatient() -> Iterator[None]:
 def fetch(download: Callable[[], object], *, missing: Path, hint: str = "") -> None:
     """Run a torchvision download; its progress bar may show, its chatter not.
 
-    missing: the first file that is not there. hint: what else helps, ending the second line.
+    missing: the first file that is not there. hint: what else helps.
     Raises UserError where it fails: no network, a read-only folder, a wrong checksum.
     """
     try:
@@ -37,10 +37,8 @@ def fetch(download: Callable[[], object], *, missing: Path, hint: str = "") -> N
     except (OSError, RuntimeError, HTTPException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1][:150]
         raise UserError(
-            f"{missing.name} is missing from {missing.parent}, and the download failed: {reason}\n"
-            "If you have the data elsewhere, say where: AECORE_DATA_DIR=/folder or "
-            f"paths.data_dir=/folder{hint}.\n"
-            "dataset=digits needs no download."
+            f"{missing.name} is missing from {missing.parent} (AECORE_DATA_DIR or paths.data_dir) and "
+            f"the download failed ({reason}){hint}; dataset=digits needs no download"
         ) from error
 
 

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch.nn import Parameter
 
+from aecore.errors import UserError
 from aecore.optimizers.base import Optimizer
 from aecore.words import NonNegativeFloat, PositiveFloat, word
 
@@ -76,6 +77,8 @@ class SGD(Gradient):
         nesterov: bool,
         weight_decay: NonNegativeFloat,
     ) -> None:
+        if nesterov and momentum == 0:
+            raise UserError("optimizer.nesterov=true: needs optimizer.momentum above 0")
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
         self.weight_decay = weight_decay
 

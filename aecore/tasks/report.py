@@ -76,16 +76,12 @@ def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) 
             else f"{value:,.0f}"
         )
         rows.append([name, shown, _UNITS.get(name.rpartition("/")[2], "")])
-    return "\n".join(
-        [
-            "",
-            table(["metric", "value", ""], rows),
-            "",
-            f"run folder   {folder}",
-            f"figures      {folder / 'figures'}",
-            f"TensorBoard  tensorboard --logdir {shlex.quote(output_dir)}",
-        ]
-    )
+    lines = ["", table(["metric", "value", ""], rows), "", f"run folder   {folder}"]
+    if any((folder / "figures").glob("*.png")):
+        lines.append(f"figures      {folder / 'figures'}")
+    if (folder / "tensorboard").is_dir():
+        lines.append(f"TensorBoard  tensorboard --logdir {shlex.quote(output_dir)}")
+    return "\n".join(lines)
 
 
 def flat_parameters(request: Request) -> dict[str, object]:
@@ -95,10 +91,11 @@ def flat_parameters(request: Request) -> dict[str, object]:
         for name, choice in request.words.items()
         if name in (*_SENTENCE, "model", "dataset", "optimizer", "scheduler", "prior", "objective")
     }
-    for group in (*_SENTENCE, "dataset", "optimizer", "scheduler"):
+    for group in (*_SENTENCE, "optimizer", "scheduler"):
         _flatten(request.config[group], group, flat)
     flat["seed"] = request.config["seed"]
-    flat["trainer.max_epochs"] = request.config["trainer"]["max_epochs"]
+    flat["batch_size"] = request.config["dataset"]["batch_size"]
+    flat["max_epochs"] = request.config["trainer"]["max_epochs"]
     return flat
 
 

@@ -34,6 +34,8 @@ def run_job(config: Any) -> dict[str, float]:
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     choices = {k: v for k, v in hydra.runtime.choices.items() if not str(k).startswith("hydra/")}
+    for group in ("penalty", "figures"):  # Hydra leaves lists out of its choices
+        choices.setdefault(group, list(plain[group]))
     folder = Path(hydra.runtime.output_dir)
     logging.getLogger("aecore").setLevel(logging.WARNING)
     return run(

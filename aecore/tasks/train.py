@@ -49,7 +49,7 @@ class Train(Task):
             results.read_config(Path(init_from))
             path = Path(init_from) / "checkpoints" / LAST
             load_weights(model, load(path), path)
-        if rank_zero_only.rank > 0:
+        if getattr(rank_zero_only, "rank", 0) > 0:  # Lightning keeps it there
             folder = leader_folder()
             fit(parts, model, folder, latest_good(folder / "checkpoints"), [])
             return {}
@@ -60,9 +60,9 @@ class Train(Task):
             print(summary(done, folder, parts.settings.paths.output_dir))
             return done
         (folder / results.METRICS).unlink(missing_ok=True)
-        results.write_config(folder, config)
         if not request.resumed:
             results.write_run(folder, request.words, request.overrides)
+        results.write_config(folder, config)  # last: it is what makes the folder a run
         print(announce(request, parts, model, folder, found), flush=True)
         return self._run(parts, model, folder, found, flat_parameters(request))
 
@@ -75,7 +75,8 @@ class Train(Task):
         parameters: dict[str, object],
     ) -> dict[str, float]:
         settings = parts.settings
-        loggers = build_logger(settings, folder, None if found is None else found[1]["step"])
+        # events after the checkpoint's step are written again, its own are not
+        loggers = build_logger(settings, folder, None if found is None else found[1]["step"] + 1)
         if found is None or not is_complete(settings, found[1]):
             for logger in loggers:
                 logger.hparams(parameters)

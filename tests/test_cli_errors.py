@@ -1,0 +1,186 @@
+"""What a beginner would mistype: exit status 2, at most three lines, the culprit and the mend."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecore.cli import main
+
+BAD = [
+    (["model=vea"], "did you mean 'vae'"),
+    (["penalty=l2"], "known: contractive, kl"),
+    (["penalty=[kl,l2]"], "no such penalty"),
+    (["latent.dmi=2"], "did you mean 'dim'"),
+    (["+foo=bar"], "cannot be added"),
+    (["++latent.foo=3"], "cannot be added"),
+    (["+experiment=x"], "'\\+' is never needed"),
+    (["foo=bar"], "no key 'foo'"),
+    (["trainer.foo=1"], "trainer has no key 'foo'"),
+    (["latent.dim=0"], "at least 1"),
+    (["latent.dim=-3"], "at least 1"),
+    (["latent.dim=2.5"], "whole number"),
+    (["latent.dim=two"], "whole number"),
+    (["latent.dim="], "latent.dim="),
+    (["latent.dim=[1"], "quotes"),
+    (["model=ae", "noise=gaussian", "noise.std=-1"], "noise.std=-1: must be at least 0"),
+    (["model=ae", "noise=dropout", "noise.p=1.5"], "noise.p=1.5: must be at most 1"),
+    (["optimizer.lr=abc"], "must be a number"),
+    (["optimizer.lr=-1"], "greater than 0"),
+    (["optimizer.lr=nan"], "finite"),
+    (["dataset.batch_size=0"], "at least 1"),
+    (["dataset.batch_size=100000"], "dataset.batch_size=1294"),
+    (["dataset.val_size=5000"], "val_size=5000"),
+    (["trainer.max_epochs=-2"], "at least 1"),
+    (["trainer.precision=16"], "bf16-mixed"),
+    (["seed=-1"], "at least 0"),
+    (["seed=abc"], "whole number"),
+    (["network.hidden=[0]"], r"network.hidden=\[0\]: each must be at least 1"),
+    (["network.hidden=5"], "must be a list"),
+    (["network.activation=rleu"], "'relu'"),
+    (["model=ae", "penalty=l1", "penalty.l1.weight=-1"], "penalty.l1.weight=-1"),
+    (["model=ae", "penalty=kl"], "latent=gaussian"),
+    (["dataset.range=standardised"], "dataset.range=unit"),
+    (["network.output_activation=sigmoid"], "network.output_activation=null"),
+    (["model=contractive", "network.norm=batch"], "network.norm=layer"),
+    (["model=pca", "noise=gaussian"], "noise=none"),
+    (["model=pca", "penalty=l1"], "penalty=none"),
+    (["model=pca", "network=mlp"], "network=linear"),
+    (["model=pca", "latent.dim=65"], "latent.dim=64"),
+    (["model=ae", "latent=spatial"], "network=conv"),
+    (["model=conv_ae", "latent.dim=2"], "latent has no key 'dim'"),
+    (["model=conv_ae", "network.channels=[4,4,4,4]"], "fewer channels"),
+    (["noise=[gaussian,dropout]"], "noise=chain"),
+    (["noise=chain", "noise.steps=[gaussian,foo]"], "no noise 'foo'"),
+    (["evaluate.noise=foo"], "no such noise"),
+    (["experiment=foo"], "no such experiment"),
+    (["sweeps=foo"], "no such"),
+    (["task=foo"], "known: list, train"),
+    (["vae"], "key=value"),
+    (["model="], "no such model"),
+    (["model=vae,ae"], "add -m"),
+    (["-x"], "unknown flag"),
+    (["dataset=image_folder"], "dataset.root=/"),
+    (["dataset=image_folder", "dataset.root=/nonexistent"], "no such folder"),
+    (["dataset=arrays", "dataset.path=/nonexistent.npz"], "no such file"),
+    (["trainer/accelerator=mps"], "trainer/accelerator=cpu"),
+    (["trainer.devices=2", "trainer/accelerator=cpu"], "trainer=ddp"),
+    (["resume=/nonexistent"], "no such run folder"),
+    (["init_from=/nonexistent"], "no such run folder"),
+    (["resume=."], "no run of this project"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AECORE_DEBUG", raising=False)
+
+
+def refused(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    """What stderr says of a refused command; asserts the form of every refusal."""
+    assert main(argv) == 2
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert 1 <= len(lines) <= 3
+    assert "Traceback" not in said.err
+    assert "epoch" not in said.out
+    return said.err
+
+
+@pytest.mark.parametrize(("argv", "mend"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input(
+    argv: list[str], mend: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert re.search(mend, refused(capsys, argv))
+    assert not list(tmp_path.iterdir()), "a refused run leaves nothing"
+
+
+def test_gpu_without_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "trainer/accelerator=cpu" in refused(capsys, ["trainer/accelerator=gpu"])
+
+
+def test_an_output_path_under_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    text = refused(capsys, [f"hydra.run.dir={tmp_path}/file/run"])
+    assert str(tmp_path / "file") in text
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_folder_with_a_run_is_not_used_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    assert main([f"hydra.run.dir={folder}", "trainer=debug", "figures=none"]) == 0
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    assert "resume=" in refused(capsys, [f"hydra.run.dir={folder}", "trainer=debug"])
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_images_that_cannot_be_decoded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    root = tmp_path / "images [a=b]"
+    root.mkdir()
+    for n in range(12):
+        pixels = np.random.default_rng(n).integers(0, 255, (12, 10, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{n}.png")
+    (root / "broken.png").write_bytes((root / "0.png").read_bytes()[:60])
+    run = [
+        "dataset=image_folder", f"dataset.root={root}", "dataset.image_size=8", "model=ae",
+        "dataset.batch_size=4", "dataset.val_size=2", "trainer=debug", "figures=none",
+    ]  # fmt: skip
+    assert "broken.png" in refused(capsys, run)
+    assert main([*run, "dataset.skip_broken=true"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (np.full((20, 8, 8), np.nan, np.float32), "NaN"),
+        (np.array([["a", "b"]]), "real numbers"),
+        (np.zeros((20, 8, 8, 8, 8), np.float32), "shape"),
+        (np.full((20, 8, 8), 7, np.float32), "standardised"),
+    ],
+)
+def test_arrays_of_the_wrong_kind(
+    array: np.ndarray, complaint: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "x.npz", x=array)
+    text = refused(
+        capsys, ["dataset=arrays", f"dataset.path={tmp_path}/x.npz", "dataset.batch_size=4"]
+    )
+    assert re.search(complaint, text), text
+
+
+def test_a_missing_data_set_names_the_way_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", unreachable)
+    text = refused(capsys, ["dataset=mnist", f"paths.data_dir={tmp_path}"])
+    assert "dataset=digits" in text
+    assert str(tmp_path) in text
+    assert len(text.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aecore.errors import UserError
+
+    monkeypatch.setenv("AECORE_DEBUG", "1")
+    with pytest.raises(UserError):
+        main(["model=vea"])
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "python run.py model=vae dataset=mnist" in capsys.readouterr().out
+    assert main(["--version"]) == 0

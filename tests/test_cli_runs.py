@@ -1,0 +1,246 @@
+"""Whole runs through the real command line, in processes of their own where that matters."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from aecore.cli import main
+from aecore.roots import ROOT
+
+SMALL = ["trainer.max_epochs=3", "network.hidden=[32]", "latent.dim=4"]
+RUN = [sys.executable, str(ROOT / "run.py")]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*overrides: str) -> Path:
+    """A small run in this process; returns its folder."""
+    before = set(Path("outputs").glob("*/*"))
+    assert main([*SMALL, *overrides]) == 0
+    (folder,) = set(Path("outputs").glob("*/*")) - before
+    return folder
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """The metrics of a run without its times."""
+    found = json.loads((folder / "metrics.json").read_text())
+    return {k: v for k, v in found.items() if not k.startswith("train/")}
+
+
+def test_a_run_leaves_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run()
+    out = capsys.readouterr().out
+    assert "vae on digits: mlp x gaussian x none x kl x bernoulli" in out
+    assert "epoch 3/3" in out
+    assert f"run folder   {folder}" in out
+    assert "tensorboard --logdir outputs" in out
+    assert metrics(folder).keys() >= {"test/mse", "test/psnr", "test/ssim", "test/elbo", "test/kl"}
+    drawn = {p.stem for p in (folder / "figures").glob("*.png")}
+    assert drawn == {"reconstructions", "latent", "samples", "interpolations", "curves"}
+    rows = list(csv.DictReader((folder / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[0]["train/loss"]) == pytest.approx(
+        float(rows[0]["train/reconstruction"]) + float(rows[0]["train/kl_weighted"]), rel=1e-5
+    )
+    for name in ("last.ckpt", "best.ckpt"):
+        checkpoint = torch.load(folder / "checkpoints" / name, weights_only=True)
+        assert "state_dict" in checkpoint
+    record = json.loads((folder / "run.json").read_text())
+    assert record["words"]["model"] == "vae"
+    assert record["overrides"] == SMALL
+    assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["latent"] == {"_target_": "aecore.latents.Gaussian", "dim": 4}
+    assert config["trainer"]["threads"] == torch.get_num_threads()
+    assert list((folder / "tensorboard" / "train").glob("events*"))
+
+
+def test_same_seed_same_bits_other_seed_others() -> None:
+    words = ["model=denoising", "penalty=[l1,contractive]", "seed=0", "figures=none"]
+    one, two, other = run(*words), run(*words), run(*words[:2], "seed=1", "figures=none")
+    assert one != two
+    assert metrics(one) == metrics(two)
+    assert metrics(one) != metrics(other)
+
+
+def test_noise_in_the_evaluation_stands_beside_the_clean() -> None:
+    clean = run("model=ae", "figures=none")
+    noisy = run("model=ae", "evaluate.noise=gaussian", "evaluate.noise.std=0.5", "figures=none")
+    both = metrics(noisy)
+    assert {k: v for k, v in both.items() if k.startswith("test/")} == metrics(clean)
+    assert both["test_noisy/input_mse"] == pytest.approx(0.25, rel=0.05)
+    assert both["test_noisy/mse"] > both["test/mse"]
+
+
+def test_the_longest_resume_equals_no_interruption() -> None:
+    whole = run("trainer.max_epochs=6", "scheduler=plateau", "figures=none")
+    part = run("scheduler=plateau", "figures=none")
+    before = (part / "checkpoints" / "last.ckpt").read_bytes()
+    assert main([f"resume={part}"]) == 0
+    assert (part / "checkpoints" / "last.ckpt").read_bytes() == before, "it was finished"
+    assert main([f"resume={part}", "trainer.max_epochs=6"]) == 0
+    assert metrics(part) == metrics(whole)
+    assert len((part / "history.csv").read_text().splitlines()) == 7
+    assert set(Path("outputs").glob("*/*")) == {whole, part}
+
+
+@pytest.mark.parametrize(
+    "override", ["latent.dim=5", "optimizer.lr=0.1", "model=ae", "seed=1", "trainer.max_epochs=1"]
+)
+def test_a_resumed_run_keeps_its_configuration(
+    override: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run("figures=none")
+    capsys.readouterr()
+    recorded = (folder / "config.yaml").read_bytes()
+    assert main([f"resume={folder}", override]) == 2
+    assert override.partition("=")[0] in capsys.readouterr().err
+    assert (folder / "config.yaml").read_bytes() == recorded
+
+
+def test_init_from_starts_from_the_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    first = run("figures=none", "trainer.max_epochs=40")
+    second = run("figures=none", f"init_from={first}", "trainer.max_epochs=1")
+    cold = run("figures=none", "trainer.max_epochs=1")
+    assert metrics(second)["test/elbo"] > metrics(cold)["test/elbo"] + 1
+    capsys.readouterr()
+    assert main([*SMALL, f"init_from={first}", "latent.dim=5"]) == 2
+    assert "another model" in capsys.readouterr().err
+
+
+def test_a_truncated_checkpoint_gives_way_to_the_one_before(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = run("figures=none")
+    last = whole / "checkpoints" / "last.ckpt"
+    expected = metrics(whole)
+    (whole / "metrics.json").unlink()
+    last.write_bytes(last.read_bytes()[:1000])
+    assert main([f"resume={whole}"]) == 0
+    assert metrics(whole) == expected
+    assert "previous.ckpt" in capsys.readouterr().out
+    for name in ("last.ckpt", "previous.ckpt"):
+        (whole / "checkpoints" / name).write_bytes(b"nothing")
+    (whole / "metrics.json").unlink()
+    assert main([f"resume={whole}"]) == 2
+    assert "last.ckpt" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["model=ae", "optimizer.lr=1e6", "figures=none", "hydra.run.dir=run"]
+    assert main([*SMALL, *argv, "optimizer=sgd"]) == 3
+    error = capsys.readouterr().err
+    assert "reconstruction became" in error
+    assert "at step" in error
+    assert len(error.splitlines()) == 1
+    assert not Path("run/metrics.json").exists()
+    assert not Path("run/checkpoints/last.ckpt").exists()
+
+
+def test_a_gaussian_latent_without_kl_warns_and_runs(caplog: pytest.LogCaptureFixture) -> None:
+    run("penalty=none", "figures=none")
+    assert sum("penalty=kl" in record.message for record in caplog.records) == 1
+
+
+def test_list_shows_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["task=list"]) == 0
+    assert "no runs" in capsys.readouterr().out
+    folder = run("figures=none", "logger=none")
+    capsys.readouterr()
+    assert main(["task=list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:4] == [str(folder), "vae", "digits", "finished"]
+
+
+def environment() -> dict[str, str]:
+    """One thread, and this checkout's package."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def test_killed_at_random_times_it_ends_the_same(tmp_path: Path) -> None:
+    argv = [
+        "trainer.max_epochs=12",
+        "model=vae",
+        "penalty.kl.schedule=linear",
+        "penalty.kl.warmup=5",
+    ]
+    started = time.monotonic()
+    command = [*RUN, *argv]
+    subprocess.run([*command, "hydra.run.dir=whole"], check=True, env=environment())
+    whole = time.monotonic() - started
+    chance = random.Random(0)
+    command += ["hydra.run.dir=part"]
+    for _ in range(4):
+        child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.4, 1.0) * whole)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        if Path("part/config.yaml").exists():
+            command = [*RUN, "resume=part"]
+    subprocess.run(command, check=True, env=environment())
+    assert metrics(Path("part")) == metrics(Path("whole"))
+
+
+def test_interrupted_it_says_how_to_go_on() -> None:
+    child = subprocess.Popen(
+        [*RUN, "trainer.max_epochs=100000", "hydra.run.dir=run"],
+        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not Path("run/checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    _, error = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert error == "interrupted; continue with: python run.py resume=run\n"
+
+
+def test_two_runs_in_one_second_get_two_folders() -> None:
+    argv = [*RUN, "trainer=debug", "figures=none", "logger=none"]
+    children = [subprocess.Popen(argv, env=environment()) for _ in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
+    assert len(list(Path("outputs/vae-digits").iterdir())) == 2
+
+
+def test_a_grid_runs_in_a_folder_of_its_own() -> None:
+    argv = [*RUN, "-m", "model=ae,pca", "latent.dim=2,3", "trainer=debug", "figures=none"]
+    subprocess.run(argv, check=True, env=environment())
+    (sweep,) = Path("outputs/sweeps/grid").iterdir()
+    jobs = sorted(p.parent.name for p in sweep.glob("*/metrics.json"))
+    assert jobs == ["0", "1", "2", "3"]
+
+
+def test_two_processes_share_a_run() -> None:
+    argv = ["trainer.max_epochs=2", "model=ae", "figures=none", "trainer/accelerator=cpu"]
+    subprocess.run([*RUN, *argv, "hydra.run.dir=one"], check=True, env=environment())
+    ddp = ["trainer=ddp", "trainer.devices=2", "hydra.run.dir=two"]
+    subprocess.run([*RUN, *argv, *ddp], check=True, env=environment())
+    assert metrics(Path("two"))["test/mse"] == pytest.approx(
+        metrics(Path("one"))["test/mse"], abs=1e-3
+    )
+    assert not Path("outputs").exists()
+
+
+def test_torch_is_not_imported_for_a_mistyped_word() -> None:
+    script = (
+        "import sys; from aecore.cli import main; main(['model=vea']); main(['latent.dmi=1']);"
+        "main(['--help']); sys.exit('torch' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True)
+    assert answer.returncode == 0

@@ -1,0 +1,130 @@
+"""Every YAML of conf/ is composed, built, stepped, saved and loaded; new ones come of themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from aecore.build import build
+from aecore.compose import compose, groups, parse
+from aecore.errors import UserError
+from aecore.experiment import Words, words
+from aecore.help import help_text
+from aecore.optimizers import ClosedForm, Gradient
+from aecore.roots import CONF
+from aecore.tasks import Task
+from aecore.tasks.train import prepare
+
+CHOICES = [
+    (file.parent.relative_to(CONF).as_posix(), file.stem)
+    for file in sorted(CONF.glob("*/**/*.yaml"))
+]
+SLOTS = ("network", "latent", "noise", "penalty", "reconstruction", "prior", "objective")
+# a word that needs company: the smallest sentence it stands in
+COMPANY = {
+    ("latent", "gaussian"): ["penalty=kl"],
+    ("latent", "spatial"): ["network=conv", "model=conv_ae"],
+    ("penalty", "kl"): ["latent=gaussian"],
+    ("penalty", "kl_beta"): ["latent=gaussian"],
+    ("network", "conv_small"): ["model=conv_ae"],
+    ("optimizer", "closed_form"): ["model=pca"],
+}
+
+
+def made(*overrides: str) -> tuple[dict[str, Any], Words]:
+    """The configuration and the words of a command line on the digits."""
+    config = compose(parse([*overrides, "figures=none"])).config
+    return config, words(config)
+
+
+def stepped(parts: Words) -> None:
+    """One step of training, with a gradient for every parameter; then saved and loaded equal."""
+    model = prepare(parts)
+    x = parts.data.train.pixels(torch.arange(16))
+    generator = torch.Generator().manual_seed(0)
+    terms = model.terms(x, generator, epoch=1.0, noisy=True)
+    assert torch.isfinite(terms.loss)
+    terms.loss.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+    if isinstance(parts.optimizer, Gradient):
+        before = [p.detach().clone() for p in model.parameters()]
+        optimizer = parts.optimizer(model.parameters())
+        parts.scheduler(optimizer, 10)
+        optimizer.step()
+        after = list(model.parameters())
+        assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    else:
+        assert isinstance(parts.optimizer, ClosedForm)
+        parts.optimizer.solve(model, parts.data.train.pixels(), 0)
+    model.eval()
+    with torch.no_grad():
+        once, again = model.reconstruct(x), prepare(parts)
+        assert once.shape == x.shape
+        again.load_state_dict(model.state_dict())
+        assert torch.equal(again.eval().reconstruct(x), once)
+
+
+@pytest.mark.parametrize("name", sorted(n for g, n in CHOICES if g == "model"))
+def test_every_preset_trains_on_the_digits(name: str) -> None:
+    _, parts = made(f"model={name}")
+    stepped(parts)
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in CHOICES if g in SLOTS])
+def test_every_word_of_the_sentence_trains(group: str, name: str) -> None:
+    company = COMPANY.get((group, name), [])
+    _, parts = made("model=ae", *company, f"{group}={name}")
+    stepped(parts)
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in CHOICES if g not in SLOTS])
+def test_every_other_choice_builds(group: str, name: str) -> None:
+    company = COMPANY.get((group, name), [])
+    config, parts = made(*company, f"{group}={name}")
+    build(config["task"], "task", Task)
+    assert parts.data.batch_size >= 1
+
+
+def test_presets_are_different_models() -> None:
+    sentences = {}
+    for name in sorted(n for g, n in CHOICES if g == "model"):
+        config, _ = made(f"model={name}")
+        sentence = repr([config[slot] for slot in (*SLOTS, "optimizer")])
+        assert sentence not in sentences, f"{name} is {sentences[sentence]} under another name"
+        sentences[sentence] = name
+
+
+def test_help_has_a_sentence_for_every_choice() -> None:
+    lines = help_text().splitlines()
+    for _, name in CHOICES:
+        assert any(line.split()[:1] == [name] and len(line.split()) > 2 for line in lines), name
+
+
+def test_every_choice_file_is_a_choice() -> None:
+    known = groups(parse([]))
+    for group, name in CHOICES:
+        assert name in known[group]
+
+
+def test_a_typo_inside_a_preset_is_found(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /latent: gaussian\nlatent: {dmi: 3}\n"
+    )
+    arguments = parse(["--config-dir", str(tmp_path), "model=mine"])
+    with pytest.raises(UserError, match=r"latent\.dmi: unknown key \(did you mean 'dim'"):
+        words(compose(arguments).config)
+
+
+def test_a_word_of_ones_own_needs_no_edit(tmp_path: Path) -> None:
+    (tmp_path / "noise").mkdir()
+    (tmp_path / "noise" / "loud.yaml").write_text(
+        "# Much noise\n_target_: aecore.noise.Gaussian\nstd: 2.0\n"
+    )
+    config = compose(parse(["--config-dir", str(tmp_path), "noise=loud"])).config
+    assert config["noise"] == {"_target_": "aecore.noise.Gaussian", "std": 2.0}

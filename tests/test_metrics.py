@@ -1,0 +1,309 @@
+"""Yardsticks against known answers, brute force over images, and an exact log-likelihood."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from making import conv, gaussian, gen, images, linear, mlp, model, plain, weight
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
+from torch.nn.functional import conv2d, pad
+
+from aecore.autoencoder import Autoencoder
+from aecore.data import Split
+from aecore.metrics import evaluate, evaluate_noisy, psnr, squared_error, ssim, ssim_applies
+from aecore.noise import Dropout, NoNoise, SaltAndPepper
+from aecore.noise import Gaussian as GaussianNoise
+from aecore.penalties import KL, L1
+from aecore.reconstruction import MSE, Bernoulli, Gaussian, Reconstruction
+from aecore.reconstruction import L1 as L1Error
+
+
+def split(n: int = 23, *shape: int) -> Split:
+    return Split(images(n, *(shape or (1, 4, 4)), seed=5))
+
+
+def measured(whole: Autoencoder, on: Split, **changes: Any) -> dict[str, float]:
+    values: dict[str, Any] = {"prefix": "test", "batch_size": 7, "seed": 0}
+    return evaluate(whole.eval(), on, **(values | changes))
+
+
+class TestImages:
+    def test_squared_error(self) -> None:
+        a, b = images(5, 2, 3, 4), images(5, 2, 3, 4, seed=1)
+        slow = [sum((u - v) ** 2 for u, v in zip(x, y, strict=True)) / 24
+                for x, y in zip(a.flatten(1).tolist(), b.flatten(1).tolist(), strict=True)]  # fmt: skip
+        assert squared_error(a, b).tolist() == pytest.approx(slow, rel=1e-5)
+
+    def test_psnr(self) -> None:
+        assert (
+            psnr(0.01) == pytest.approx(20) and psnr(1.0) == 0 and psnr(1e-4) == pytest.approx(40)
+        )
+        assert psnr(0.0) == math.inf
+
+    @pytest.mark.parametrize("side", [3, 8, 11, 12, 13, 28])
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_ssim_of_equals_is_one(self, side: int, channels: int) -> None:
+        x = images(4, channels, side, side)
+        assert ssim(x, x).tolist() == pytest.approx([1] * 4, abs=1e-5)
+        flat = torch.full_like(x, 0.3)
+        # a variance of rounding errors stands against 0.03^2
+        assert ssim(flat, flat).tolist() == pytest.approx([1] * 4, abs=5e-4)
+
+    @pytest.mark.parametrize("side", [3, 8, 28])
+    def test_ssim_falls_with_noise_and_knows_order(self, side: int) -> None:
+        x, noise = images(4, 1, side, side), images(4, 1, side, side, seed=1) - 0.5
+        little, much = ssim(x + 0.1 * noise, x), ssim(x + noise, x)
+        assert bool((little < 1).all() and (much < little).all())
+        torch.testing.assert_close(ssim(x, x + noise), much)
+
+    @pytest.mark.parametrize("side", [8, 28])
+    def test_ssim_is_the_formula(self, side: int) -> None:
+        """Wang et al. 2004, eq. 13, around every pixel, the image mirrored at its borders."""
+        x, y = images(3, 1, side, side).double(), images(3, 1, side, side, seed=1).double()
+        if side > 11:
+            line = (-0.5 * (torch.arange(11).double() - 5).square() / 1.5**2).exp()
+            window = torch.outer(line, line) / line.sum() ** 2
+        else:
+            window = torch.full((3, 3), 1 / 9, dtype=torch.float64)
+
+        def mean(v: Tensor) -> Tensor:
+            margin = [len(window) // 2] * 4
+            return conv2d(pad(v, margin, mode="reflect"), window[None, None])
+
+        mx, my = mean(x), mean(y)
+        vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
+        c1, c2 = 0.01**2, 0.03**2
+        index = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+        torch.testing.assert_close(ssim(x, y), index.mean((1, 2, 3)), rtol=1e-6, atol=1e-6)
+
+    def test_ssim_of_one_image(self) -> None:
+        x = images(1, 3, 8, 8)
+        assert ssim(x, x).shape == (1,)
+
+    def test_where_ssim_applies(self) -> None:
+        assert ssim_applies((1, 3, 3)) and ssim_applies((3, 28, 9))
+        assert not ssim_applies((1, 1, 30)) and not ssim_applies((1, 2, 2))
+
+
+class TestEvaluate:
+    def test_is_the_mean_over_images(self) -> None:
+        whole = model(
+            penalties={"l1": L1()}, weights={"l1": weight(0.3, "linear", 5)}, noise=Dropout(p=0.5)
+        ).eval()
+        on = split(23, 1, 4, 4)
+        found = measured(whole, on)
+        x = on.pixels()
+        x_hat = whole.reconstruct(x).detach()
+        each = [((a - b) ** 2).mean() for a, b in zip(x_hat, x, strict=True)]
+        l1 = float(whole.encode(x).mean.abs().sum().detach()) / 23
+        mse = float(sum(each)) / 23
+        expected = {
+            "test/mse": mse,
+            "test/psnr": -10 * math.log10(mse),
+            "test/ssim": sum(float(ssim(x_hat[i : i + 1], x[i : i + 1])) for i in range(23)) / 23,
+            "test/reconstruction": 16 * mse,
+            "test/l1": l1,
+            "test/loss": 16 * mse + 0.3 * l1,
+        }
+        assert found == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize("batch_size", [1, 5, 22, 23, 100])
+    def test_does_not_depend_on_the_batch_size(self, batch_size: int) -> None:
+        whole = model(penalties={"l1": L1()})
+        found = measured(whole, split(23), batch_size=batch_size)
+        assert found == pytest.approx(measured(whole, split(23)), rel=1e-5)
+
+    def test_two_calls_are_equal(self) -> None:
+        whole = model(
+            latent=gaussian(3),
+            reconstruction=Bernoulli(targets="stochastic", threshold=0.5),
+            penalties={"kl": KL()},
+            network=mlp(6, dropout=0.5),
+        )
+        torch.manual_seed(1)
+        first = measured(whole, split())
+        torch.manual_seed(2)
+        assert first == measured(whole, split())
+        assert first["test/elbo"] != measured(whole, split(), seed=1)["test/elbo"]
+
+    def test_asks_for_no_gradient(self) -> None:
+        whole = model()
+        measured(whole, split())
+        assert all(p.grad is None for p in whole.parameters())
+
+    def test_tables_have_no_ssim(self) -> None:
+        whole = model(image_shape=(1, 1, 6))
+        found = measured(whole, split(9, 1, 1, 6))
+        assert set(found) == {f"test/{n}" for n in ("mse", "psnr", "reconstruction", "loss")}
+
+    def test_perfect(self) -> None:
+        found = measured(perfect(), split())
+        assert found["test/mse"] == 0 and found["test/psnr"] == math.inf
+        assert found["test/ssim"] == pytest.approx(1, abs=1e-6)
+
+    def test_pixels_of_a_standardised_model(self) -> None:
+        shift, scale = torch.full((1, 1, 1), 0.4), torch.full((1, 1, 1), 0.2)
+        found = measured(model(shift=shift, scale=scale), split())
+        assert found["test/reconstruction"] == pytest.approx(
+            found["test/mse"] * 16 / 0.04, rel=1e-5
+        )
+
+
+def perfect() -> Autoencoder:
+    """A linear autoencoder of (1, 4, 4) that answers its input."""
+    whole = model(network=linear(bias=False), latent=plain(16, bias=False))
+    with torch.no_grad():
+        whole.latent.project[1].weight.copy_(torch.eye(16))
+        whole.decoder[1].weight.copy_(torch.eye(16))
+    return whole
+
+
+def exact_gaussian(seed: int = 0, exact: bool = False) -> tuple[Autoencoder, Tensor]:
+    """A linear Gaussian VAE of (1, 1, 5) with 2 codes, and log p(x) of 400 drawn images.
+
+    x = W z + b + 0.5 eps, so p(x) = N(b, W W^T + 0.25 I). With `exact`, the encoder's mean is
+    that of the true posterior and W has orthogonal columns, so that its covariance is diagonal.
+    """
+    whole = model(
+        seed=seed,
+        image_shape=(1, 1, 5),
+        network=linear(),
+        latent=gaussian(2),
+        reconstruction=Gaussian(scale=0.5),
+        penalties={"kl": KL()},
+        weights={"kl": weight(4.0)},
+    ).double()
+    layer = whole.decoder[1]
+    project = whole.latent.project[1]
+    assert isinstance(layer, nn.Linear) and isinstance(project, nn.Linear)
+    with torch.no_grad():
+        if exact:
+            layer.weight.copy_(torch.linalg.qr(layer.weight)[0] * torch.tensor([1.5, 0.7]))
+            precision = layer.weight.square().sum(0) / 0.25 + 1
+            to_mean = layer.weight.T / 0.25 / precision[:, None]
+            project.weight.copy_(torch.cat([to_mean, torch.zeros(2, 5)]))
+            raw = 10 * torch.atanh(-precision.log() / 10)
+            project.bias.copy_(torch.cat([-to_mean @ layer.bias, raw]))
+        covariance = layer.weight @ layer.weight.T + 0.25 * torch.eye(5, dtype=torch.float64)
+        marginal = MultivariateNormal(layer.bias, covariance)
+        z, eps = (torch.randn(400, k, generator=gen(k), dtype=torch.float64) for k in (2, 5))
+        x = z @ layer.weight.T + layer.bias + 0.5 * eps
+        return whole, torch.cat([x, marginal.log_prob(x)[:, None]], 1)
+
+
+class TestElbo:
+    def test_is_the_log_likelihood_for_the_exact_posterior(self) -> None:
+        whole, rows = exact_gaussian(exact=True)
+        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        found = measured(whole, on, batch_size=150)["test/elbo"]
+        # log p(x | z) - log q + log p is constant; one draw of log p(x | z) less the KL is not
+        draws = [measured(whole, on, seed=seed)["test/elbo"] for seed in range(40)]
+        mean, std = torch.tensor(draws).mean(), torch.tensor(draws).std()
+        assert abs(float(mean) - float(rows[:, 5].mean())) < 4.5 * float(std) / 40**0.5
+        assert abs(found - float(rows[:, 5].mean())) < 6 * float(std)
+        assert 0 < float(std) < 0.2
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_is_below_the_log_likelihood(self, seed: int) -> None:
+        whole, rows = exact_gaussian(seed)
+        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        draws = [measured(whole, on, seed=seed)["test/elbo"] for seed in range(10)]
+        assert sum(draws) / 10 < float(rows[:, 5].mean())
+
+    def test_counts_the_kl_once_whatever_its_weight(self) -> None:
+        heavy, rows = exact_gaussian()
+        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        found = measured(heavy, on)
+        p = heavy.run(on.images, None, noisy=False, sample=False)
+        assert p.code.posterior is not None
+        kl = float(p.code.posterior.kl_standard_normal().sum().detach()) / 400
+        assert found["test/kl"] == pytest.approx(kl, rel=1e-9)
+        assert found["test/loss"] == pytest.approx(found["test/reconstruction"] + 4 * kl, rel=1e-6)
+        heavy.weights = {"kl": weight(0.0)}
+        light = measured(heavy, on)
+        assert light["test/elbo"] == found["test/elbo"] and light["test/kl"] == found["test/kl"]
+        heavy.penalties = nn.ModuleDict()
+        bare = measured(heavy, on)
+        assert bare["test/elbo"] == found["test/elbo"] and bare["test/kl"] == found["test/kl"]
+
+    @pytest.mark.parametrize(
+        ("cost", "constant"),
+        [
+            (MSE(), -8 * math.log(math.pi)),
+            (L1Error(), -16 * math.log(2)),
+            (Bernoulli(targets="soft", threshold=0.5), 0.0),
+            (Gaussian(scale="learned"), 0.0),
+        ],
+        ids=type,
+    )
+    def test_holds_the_constant_of_the_likelihood(
+        self, cost: Reconstruction, constant: float
+    ) -> None:
+        whole = model(latent=gaussian(3), reconstruction=cost, penalties={"kl": KL()}).double()
+        on = Split(images(500, 1, 4, 4, dtype=torch.float64))
+        with torch.no_grad():  # hardly any variance, so that the draw is the mean
+            whole.latent.project[1].bias[3:] = -1e3
+        found = measured(whole, on)
+        p = whole.run(on.images, None, noisy=False, sample=False)
+        expected = constant - float(cost(p.output, p.x).mean().detach()) - found["test/kl"]
+        assert found["test/elbo"] == pytest.approx(expected, abs=0.02)
+
+    def test_draws_the_code(self) -> None:
+        """On the mean code it would be no bound."""
+        whole = model(network=linear(), latent=gaussian(3), penalties={"kl": KL()})
+        with torch.no_grad():
+            whole.latent.project[1].bias[3:] = 3.0
+        found = measured(whole, split(200))
+        p = whole.run(split(200).pixels(), None, noisy=False, sample=False)
+        on_the_mean = float(whole.reconstruction(p.output, p.x).mean().detach())
+        drawn = -8 * math.log(math.pi) - found["test/elbo"] - found["test/kl"]
+        assert drawn > on_the_mean * 1.2
+
+
+class TestNoisy:
+    @pytest.mark.parametrize("std", [0.0, 0.1, 0.5])
+    def test_input_mse_of_gaussian_noise(self, std: float) -> None:
+        on = split(300)
+        found = evaluate_noisy(
+            perfect(), on, GaussianNoise(std=std), prefix="noisy", batch_size=128, seed=0
+        )
+        assert found["noisy/input_mse"] == pytest.approx(std**2, rel=4.5 * (2 / 4800) ** 0.5)
+        assert found["noisy/mse"] == pytest.approx(found["noisy/input_mse"], rel=1e-6)
+        assert found["noisy/psnr"] == pytest.approx(psnr(found["noisy/mse"]))
+
+    def test_input_mse_of_total_loss(self) -> None:
+        on = split(50)
+        found = evaluate_noisy(perfect(), on, Dropout(p=1.0), prefix="noisy", batch_size=7, seed=0)
+        assert found["noisy/input_mse"] == pytest.approx(
+            float(on.pixels().square().mean()), rel=1e-5
+        )
+
+    def test_is_measured_against_the_clean_image(self) -> None:
+        on = split(50)
+        whole = model(network=conv(3)).eval()
+        noise = SaltAndPepper(p=0.3, salt=0.5)
+        found = evaluate_noisy(whole, on, noise, prefix="noisy", batch_size=50, seed=0)
+        with torch.no_grad():
+            spoilt = whole.corrupt(on.pixels(), gen(3), noise)
+            x_hat = whole.reconstruct(spoilt)
+        assert found["noisy/mse"] == pytest.approx(float(squared_error(x_hat, on.pixels()).mean()))
+        assert found["noisy/input_mse"] == pytest.approx(
+            float(squared_error(spoilt, on.pixels()).mean())
+        )
+
+    def test_two_calls_are_equal(self) -> None:
+        values: dict[str, Any] = {"prefix": "noisy", "batch_size": 7, "seed": 0}
+        whole, noise = model().eval(), GaussianNoise(std=0.2)
+        first = evaluate_noisy(whole, split(), noise, **values)
+        assert first == evaluate_noisy(whole, split(), noise, **values)
+        assert first != evaluate_noisy(whole, split(), noise, **(values | {"seed": 1}))
+
+    def test_without_noise_it_is_the_clean_evaluation(self) -> None:
+        whole = model().eval()
+        noisy = evaluate_noisy(whole, split(), NoNoise(), prefix="test", batch_size=7, seed=0)
+        assert noisy.pop("test/input_mse") == 0
+        assert noisy.items() <= measured(whole, split()).items()
