@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -173,6 +173,7 @@ class Training(LightningModule):
         return merged
 
     def on_train_epoch_end(self) -> None:
+        check_weights(self.parameters(), self.step)  # the last step's loss did not show them
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             watched = {**self.train_mean.result("train"), **self.val_mean.result("val")}
@@ -203,6 +204,15 @@ def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:
         raise NonFiniteLoss(
             f"{culprit} became {value} at step {first_step + row + 1}; the last good checkpoint "
             "stays. Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
+        )
+
+
+def check_weights(parameters: Iterable[Tensor], step: int) -> None:
+    """Raise NonFiniteLoss where the weights after that step are no numbers."""
+    if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
+        raise NonFiniteLoss(
+            f"the weights became NaN or infinite at step {step}; the last good checkpoint stays. "
+            "Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
         )
 
 
