@@ -27,9 +27,11 @@ def build(node: Mapping[str, Any], path: str, base: type[T], **extra: Any) -> T:
     Raises UserError for a target that is none, unknown or missing keys, wrong types and ranges.
     """
     target = resolve(node, path, base)
-    arguments = {key: value for key, value in node.items() if key != "_target_"} | extra
+    arguments = {str(key): value for key, value in node.items() if key != "_target_"}
+    for key in arguments.keys() & extra.keys():
+        raise UserError(f"{path}.{key}: unknown key, its value is not chosen here")
     try:
-        return target(**arguments)
+        return target(**arguments, **extra)
     except ValidationError as error:
         raise UserError(explain(error, path, known_keys(target) - extra.keys(), node)) from None
 
@@ -42,9 +44,9 @@ def resolve(node: Mapping[str, Any], path: str, base: type[T]) -> type[T]:
     module, _, attribute = name.rpartition(".")
     try:
         target = vars(importlib.import_module(module)).get(attribute) if module else None
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:  # '..x' and '\0' are no ImportErrors
         raise UserError(f"{path}._target_={name}: {error}") from error
-    if not (inspect.isclass(target) and issubclass(target, base)):
+    if not (inspect.isclass(target) and issubclass(target, base)) or inspect.isabstract(target):
         raise UserError(
             f"{path}._target_={name}: no {base.__name__} of that name\n"
             f"  it must name a class derived from {base.__module__}.{base.__name__}"
@@ -78,7 +80,8 @@ def explain(error: ValidationError, path: str, known: set[str], node: Mapping[st
         listed = f"\n  known here: {', '.join(sorted(known))}" if len(keys) == 1 else ""
         return f"{where}: unknown key{near}{listed}"
     if first["type"].startswith("missing"):
-        return f"{path + '.' if path else ''}{first['loc'][-1]}: this key is missing"
+        missing = ".".join(str(part) for part in first["loc"])
+        return f"{path + '.' if path else ''}{missing}: this key is missing"
     return f"{where}={_shown(value)}: {_mend(found, inside=first['input'] is not value)}"
 
 

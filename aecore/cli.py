@@ -14,10 +14,10 @@ import os
 import sys
 from pathlib import Path
 
-from aecore.compose import Arguments, compose, parse, with_sweep_folder
+from aecore.compose import Arguments, Job, compose, parse
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
 from aecore.help import help_text
-from aecore.resume import recorded
+from aecore.resume import recorded_run, recorded_sweep, resumed_folder
 from aecore.roots import CONF
 
 # what a disk, a path or a permission can do to a run: the user's to mend, not ours
@@ -59,13 +59,17 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
     arguments = parse(argv)
     if arguments.informational:
         return _hydra(arguments)
-    continued = recorded(arguments.overrides)
-    if continued is not None:
-        request = continued
+    interrupted = resumed_folder(arguments.overrides)
+    if interrupted is not None:
+        recorded = recorded_sweep(interrupted)
+        if recorded is not None:
+            folder.append(interrupted)
+            return recorded(arguments.overrides)
+        request = recorded_run(interrupted, arguments.overrides)
     else:
         job = compose(arguments)
         if job.multirun:
-            return _hydra(with_sweep_folder(arguments, job))
+            return _multirun(arguments, job, folder)
         request = job.request()
     from aecore.tasks.run import run  # torch comes in here
 
@@ -73,19 +77,21 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
     return 0
 
 
+def _multirun(arguments: Arguments, job: Job, folder: list[Path]) -> int:
+    from aecore.sweep import launch, plan
+
+    sweep = plan(arguments, job)
+    folder.append(sweep.folder)
+    return launch(sweep, [])
+
+
 def _hydra(arguments: Arguments) -> int:
-    """Hand over to Hydra's own application: sweeps, `--cfg`, `--info` and the like."""
+    """Hand over to Hydra's own application, which answers `--cfg`, `--info` and the like."""
     import hydra
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions
-
-    def job(config: object) -> object:
-        from aecore.tasks.run import run_job
-
-        return run_job(config)
-
     sys.argv = [sys.argv[0], *arguments.argv]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda _: None)()
     return 0
 
 

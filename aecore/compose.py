@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
-from hydra.errors import HydraException, OverrideParseException
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aecore.choices import check_choices, split_override
-from aecore.errors import UserError, nearest
+from aecore.errors import UserError
+from aecore.explain import explain
 from aecore.results import is_run, reserve
 from aecore.roots import CONF, ROOT
 
@@ -23,13 +29,16 @@ if TYPE_CHECKING:
     from aecore.tasks.base import Request
 
 # their values are paths, which Hydra's grammar would choke on
-_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "init_from", "dataset.root", "dataset.path")
-_SPECIAL = set("=[]{}(),:' \"\\")
+_PATHS = (
+    "hydra.run.dir", "hydra.sweep.dir", "init_from", "dataset.root", "dataset.path", "runs", "out",
+)  # fmt: skip
+_SPECIAL = set("=[]{}(),:' \"\\*?")
+_PRESETS = ("experiment", "sweeps", "model")  # they set values and have none of their own
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """A command line: Hydra's flags and the overrides, ready for Hydra's grammar."""
+    """A command line: Hydra's flags and the overrides, in Hydra's grammar."""
 
     flags: list[str]
     overrides: list[str]
@@ -42,10 +51,26 @@ class Arguments:
         """As a command line again."""
         return [*self.flags, *(["--multirun"] if self.multirun else []), *self.overrides]
 
+    @property
+    def config_name(self) -> str:
+        """The primary configuration, `config` unless `--config-name` says another."""
+        flags = self.flags
+        return flags[flags.index("--config-name") + 1] if "--config-name" in flags else "config"
+
+    @property
+    def roots(self) -> list[Path]:
+        """Where groups are looked for: conf/, and what `--config-dir` adds."""
+        flags = self.flags
+        own = [Path(flags[flags.index("--config-dir") + 1])] if "--config-dir" in flags else []
+        return [CONF, *own]
+
 
 @dataclass(frozen=True)
 class Job:
-    """One composed configuration with what Hydra knows about it."""
+    """One composed configuration with what Hydra knows about it.
+
+    parameters: `hydra.sweeper.params`, the grid of a study.
+    """
 
     config: dict[str, Any]
     words: dict[str, Any]
@@ -53,6 +78,8 @@ class Job:
     run_dir: str
     sweep_dir: str
     multirun: bool
+    sweeper: str
+    parameters: dict[str, str]
     given: frozenset[str]
 
     def request(self) -> Request:
@@ -80,9 +107,7 @@ def parse(argv: list[str]) -> Arguments:
     parser.exit_on_error = False
     args, strangers = parser.parse_known_args(argv)
     if strangers:
-        raise UserError(
-            f"{strangers[0]}: unknown flag\n  `python run.py --help` lists what there is"
-        )
+        raise UserError(f"{strangers[0]}: unknown flag\n  `python run.py --help` lists the flags")
     flags = []
     if args.config_dir is not None:
         flags += ["--config-dir", str(Path(args.config_dir).absolute())]
@@ -91,20 +116,15 @@ def parse(argv: list[str]) -> Arguments:
     informational = bool(args.cfg or args.info or args.hydra_help or args.shell_completion)
     if informational:
         flags = [a for a in argv if a not in args.overrides]
-    overrides = [_ready(o) for o in args.overrides]
-    return Arguments(
-        flags, [_searchpath(), *overrides], args.multirun, informational, args.overrides
-    )
-
-
-def _searchpath() -> str:
-    """An override that lets Hydra find `sweeps/` from any working directory."""
-    return f"hydra.searchpath=[{_quoted('file://' + str(ROOT))}]"
+    places = [str(Path(args.config_dir).absolute())] if args.config_dir is not None else []
+    search = ",".join(quoted(f"file://{place}") for place in (*places, ROOT))
+    overrides = [f"hydra.searchpath=[{search}]", *(_ready(o) for o in args.overrides)]
+    return Arguments(flags, overrides, args.multirun, informational, args.overrides)
 
 
 def _ready(override: str) -> str:
     """`evaluate.noise=NAME` as the group it is; quotes around paths that need them."""
-    if "=" not in override:
+    if "=" not in override and not override.startswith("~"):
         raise UserError(
             f"{override}: neither a flag nor key=value\n"
             "  write for example model=vae; `python run.py --help` lists the words"
@@ -114,136 +134,92 @@ def _ready(override: str) -> str:
         return f"noise@evaluate.noise={value}"
     path = key in _PATHS or key.startswith("paths.")
     if path and _SPECIAL & set(value) and value[:1] not in ("'", '"'):
-        return f"{key}={_quoted(value)}"
+        return f"{key}={quoted(value)}"
     return override
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text in quotes, as Hydra's grammar wants them."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return f"'{escaped}'"
 
 
+@contextmanager
+def opened(arguments: Arguments) -> Iterator[Hydra]:
+    """Hydra with our configuration folder."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        yield hydra
+
+
 def compose(arguments: Arguments) -> Job:
     """The configuration of a command line, every interpolation resolved; raises UserError."""
-    known = groups(arguments)
-    check_choices(arguments.overrides, known)
+    check_choices(arguments.overrides, groups(arguments))
     plain = [o for o in arguments.overrides if not (arguments.multirun and _is_sweep(o))]
     try:
         config = _composed(arguments, plain)
         hydra = config.hydra
-        run_dir, sweep_dir = str(hydra.run.dir), str(hydra.sweep.dir)
-        words = {
-            k: v
-            for k, v in OmegaConf.to_container(hydra.runtime.choices).items()  # type: ignore[union-attr]
-            if not str(k).startswith("hydra/")
-        }
-        multirun = arguments.multirun or str(hydra.mode) == "RunMode.MULTIRUN"
-        with_hydra = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True
+        own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+        resolved = OmegaConf.to_container(own, resolve=True)
+        parameters = OmegaConf.to_container(hydra.sweeper.get("params") or OmegaConf.create({}))
+        assert isinstance(resolved, dict) and isinstance(parameters, dict)
+        return Job(
+            config=without_presets(resolved),
+            words=choices(hydra, resolved),
+            overrides=arguments.typed,
+            run_dir=str(hydra.run.dir),
+            sweep_dir=str(hydra.sweep.dir),
+            multirun=arguments.multirun or hydra.mode == RunMode.MULTIRUN,
+            sweeper=str(hydra.sweeper.get("_target_")),
+            parameters={str(k): str(v) for k, v in parameters.items()},
+            given=frozenset(split_override(o)[0] for o in arguments.overrides),
         )
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, arguments, plain) from None
-    assert isinstance(with_hydra, dict)
-    for group in ("penalty", "figures"):  # Hydra leaves lists out of its choices
-        words.setdefault(group, list(with_hydra[group]))
-    return Job(
-        config={
-            str(k): v for k, v in with_hydra.items() if k not in ("experiment", "sweeps", "model")
-        },
-        words={str(k): v for k, v in words.items()},
-        overrides=arguments.typed,
-        run_dir=run_dir,
-        sweep_dir=sweep_dir,
-        multirun=multirun,
-        given=frozenset(split_override(o)[0] for o in arguments.overrides),
-    )
+        raise refusal(error, arguments, plain) from None
+
+
+def refusal(error: Exception, arguments: Arguments, overrides: list[str]) -> UserError:
+    """What the user is told of an error of Hydra's."""
+    words = {group for group in groups(arguments) if "/" not in group}
+    return explain(error, overrides, lambda kept: _composed(arguments, kept), words)
+
+
+def without_presets(config: dict[Any, Any]) -> dict[str, Any]:
+    """The configuration without the groups that only choose others."""
+    return {str(k): v for k, v in config.items() if k not in _PRESETS}
+
+
+def choices(hydra: DictConfig, config: dict[Any, Any]) -> dict[str, Any]:
+    """The choice of each group; of lists, which Hydra leaves out, the names of the terms."""
+    found = {str(k): v for k, v in hydra.runtime.choices.items() if "hydra/" not in str(k)}
+    for group in ("penalty", "figures"):
+        found.setdefault(group, list(config[group]))
+    return found
 
 
 def _composed(arguments: Arguments, overrides: list[str]) -> DictConfig:
-    flags = dict(zip(arguments.flags[::2], arguments.flags[1::2], strict=True))
-    if "--config-dir" in flags:
-        extra = _quoted("file://" + flags["--config-dir"])
-        overrides = [
-            o.replace("hydra.searchpath=[", f"hydra.searchpath=[{extra},") for o in overrides
-        ]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra_compose(
-            flags.get("--config-name", "config"), overrides=overrides, return_hydra_config=True
+    with opened(arguments) as hydra:
+        return hydra.compose_config(
+            arguments.config_name,
+            overrides,
+            run_mode=RunMode.RUN,
+            from_shell=False,
+            with_log_configuration=False,
         )
 
 
 def _is_sweep(override: str) -> bool:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     return bool(OverridesParser.create().parse_override(override).is_sweep_override())
 
 
 def groups(arguments: Arguments) -> dict[str, set[str]]:
     """Every group with its choices, from the folders of conf/, sweeps/ and `--config-dir`."""
-    roots = [CONF]
-    if "--config-dir" in arguments.flags:
-        roots.append(Path(arguments.flags[arguments.flags.index("--config-dir") + 1]))
-    found: dict[str, set[str]] = {}
-    for root in roots:
+    found: dict[str, set[str]] = {"sweeps": set(), "experiment": set()}
+    for root in arguments.roots:
         for file in root.rglob("*.yaml"):
             group = file.parent.relative_to(root).as_posix()
             if group != ".":
                 found.setdefault(group, set()).add(file.stem)
-    for name in ("sweeps", "experiment"):
-        found.setdefault(name, set())
     found["sweeps"] |= {file.stem for file in (ROOT / "sweeps").glob("*.yaml")}
     return found
-
-
-def with_sweep_folder(arguments: Arguments, job: Job) -> Arguments:
-    """The arguments of a multirun, in a folder of its own, named after its study."""
-    overrides = list(arguments.overrides)
-    if "hydra.sweep.dir" not in job.given:
-        study = job.words.get("sweeps")
-        folder = Path(job.sweep_dir)
-        if study is not None:
-            folder = folder.parent.with_name(str(study)) / folder.name
-        overrides.append(f"hydra.sweep.dir={_quoted(str(reserve(folder)))}")
-    return replace(arguments, overrides=overrides, multirun=True)
-
-
-def explain(error: Exception, arguments: Arguments, overrides: list[str]) -> UserError:
-    """What Hydra or OmegaConf refused, as one line with the near words."""
-    text = str(error)
-    found = re.search(r"Could not override '([^']+)'", text) or re.search(
-        r"Could not append to config\. .*'([^']+)'", text
-    )
-    if found:
-        return _unknown_key(found.group(1), arguments, overrides)
-    if isinstance(error, OverrideParseException):
-        key, value = split_override(error.override)
-        return UserError(
-            f"{error.override}: cannot be read\n"
-            f"  put quotes around a value with special characters: \"{key}='{value}'\""
-        )
-    if "Ambiguous value" in text:
-        typed = next((o for o in overrides if f"'{o}'" in text), "")
-        return UserError(f"{typed}: several values\n  add -m to run every combination of them")
-    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return UserError(first[:300])
-
-
-def _unknown_key(key: str, arguments: Arguments, overrides: list[str]) -> UserError:
-    kept = [o for o in overrides if split_override(o)[0].lstrip("+") != key]
-    known: set[str] = set()
-    parent, _, name = key.rpartition(".")
-    try:
-        config = _composed(arguments, kept)
-        node = OmegaConf.select(config, parent) if parent else config
-        while parent and not isinstance(node, DictConfig):
-            parent, _, name = parent.rpartition(".")
-            node = OmegaConf.select(config, parent) if parent else config
-        if isinstance(node, DictConfig):
-            known = {str(k) for k in node} - {"hydra", "_target_"}
-            known |= set() if parent else {g for g in groups(arguments) if "/" not in g}
-    except (HydraException, OmegaConfBaseException):
-        pass  # a second mistake elsewhere: this one is named without its near words
-    where = f"{parent} has no key" if parent else "no key"
-    return UserError(
-        f"{key}: {where} {name!r}{nearest(name, known)}\n  known here: {', '.join(sorted(known))}"
-    )

@@ -18,7 +18,7 @@ class NonFiniteLoss(Exception):
     exit_status = 3
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """Ctrl-C: the run was saved and can be resumed."""
 
     exit_status = 130

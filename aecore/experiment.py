@@ -28,6 +28,7 @@ from aecore.priors import Prior
 from aecore.reconstruction import Reconstruction
 from aecore.roots import CONF
 from aecore.schema import Root
+from aecore.types import ImageShape
 
 _WEIGHT_KEYS = ("weight", "schedule", "warmup")
 _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
@@ -52,10 +53,12 @@ class Words:
     test_noise: Noise
     data: ImageData
 
-    def autoencoder(self, shift: Tensor | None, scale: Tensor | None) -> Autoencoder:
-        """The model of these words for the shape of the data; UserError where they do not fit."""
+    def autoencoder(
+        self, image_shape: ImageShape, shift: Tensor | None, scale: Tensor | None
+    ) -> Autoencoder:
+        """The model of these words for images of a shape; UserError where they do not fit."""
         return Autoencoder(
-            image_shape=self.data.image_shape,
+            image_shape=image_shape,
             network=self.network,
             latent=self.latent,
             noise=self.noise,

@@ -34,6 +34,10 @@ _LEADER = "AECORE_RUN_FOLDER"
 PREFIX = "autoencoder."  # of the model's weights among the module's
 
 
+class _Stop(Exception):
+    """Ctrl-C, in a form that Lightning passes on."""
+
+
 class Stopping(EarlyStopping):
     """Lightning's early stopping, remembering across a resume that it has stopped."""
 
@@ -47,8 +51,11 @@ def fit(
     folder: Path,
     found: tuple[Path, dict[str, Any]] | None,
     loggers: list[RunLogger],
+    brief: bool = False,
 ) -> None:
     """Train the model into `folder/checkpoints`, from a checkpoint where one was found.
+
+    brief: whether to print nothing where there is no terminal.
 
     Raises NonFiniteLoss and Interrupted.
     """
@@ -71,7 +78,7 @@ def fit(
     callbacks: list[Callback] = [
         History(folder / HISTORY),
         Checkpoints(checkpoints),
-        Progress(),
+        Progress(brief),
     ]
     if any(isinstance(logger, TensorBoard) for logger in loggers):
         callbacks.append(Pictures(images=8, dims=16, points=1000, seed=settings.seed))
@@ -192,11 +199,13 @@ def interruptible() -> Iterator[None]:
         return
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise Interrupted
+        raise _Stop
 
     previous = signal.signal(signal.SIGINT, stop)
     try:
         yield
+    except _Stop:
+        raise Interrupted from None
     finally:
         signal.signal(signal.SIGINT, previous)
 

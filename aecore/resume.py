@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +25,49 @@ _FREE = (
 )
 
 
-def recorded(overrides: list[str]) -> Request | None:
-    """The request that a folder recorded, None where `resume` was not given; raises UserError."""
-    given = dict(split_override(o) for o in overrides if not o.startswith("hydra.searchpath="))
-    text = given.pop("resume", "").strip("'\"")
-    if text in ("", "null"):
-        return None
-    folder = Path(text)
+def resumed_folder(overrides: list[str]) -> Path | None:
+    """The folder that `resume=` names, None where it was not given."""
+    given = dict(split_override(o) for o in overrides)
+    text = given.get("resume", "").strip("'\"")
+    return None if text in ("", "null") else Path(text)
+
+
+def recorded_run(folder: Path, overrides: list[str]) -> Request:
+    """The request that a run folder recorded, with what may change; raises UserError."""
     from aecore.tasks.base import Request
 
     config = read_config(folder)
     words = read_run(folder)["words"]
-    for key, text in given.items():
-        _change(config, key, text)
+    for override in overrides:
+        key, text = split_override(override)
+        if key not in ("resume", "hydra.searchpath"):
+            _change(config, key, text)
     return Request(config, words, [], lambda: folder, resumed=True)
+
+
+def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
+    """What continues the sweep of a folder, None where it holds none; raises UserError.
+
+    The grid is the recorded one; only Hydra's own overrides (another launcher) may be given.
+    """
+    if not (folder / "sweep.json").is_file():
+        return None
+    from aecore.sweep import launch, read
+
+    sweep = read(folder)
+    assert sweep is not None
+
+    def go_on(overrides: list[str]) -> int:
+        more = [o for o in overrides if split_override(o)[0] not in ("resume", "hydra.searchpath")]
+        strange = [o for o in more if not o.startswith(("hydra/launcher=", "hydra.launcher."))]
+        if strange:
+            raise UserError(
+                f"{strange[0]}: a resumed sweep keeps its own grid and configuration\n"
+                "  only another launcher may be given: hydra/launcher=NAME, hydra.launcher.KEY="
+            )
+        return launch(sweep, more)
+
+    return go_on
 
 
 def _change(config: dict[str, Any], key: str, text: str) -> None:

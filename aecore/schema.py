@@ -65,6 +65,8 @@ class Root(Node):
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
     resume: str | None
     init_from: str | None
+    runs: str | list[str] | None = None
+    out: str | None = None
     paths: Paths
     trainer: Trainer
     evaluate: Evaluate

@@ -52,7 +52,7 @@ def test_a_run_leaves_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert "tensorboard --logdir outputs" in out
     assert metrics(folder).keys() >= {"test/mse", "test/psnr", "test/ssim", "test/elbo", "test/kl"}
     drawn = {p.stem for p in (folder / "figures").glob("*.png")}
-    assert drawn == {"reconstructions", "latent", "samples", "interpolations", "curves"}
+    assert drawn == {"reconstructions", "latent", "samples", "interpolations", "curves", "strip"}
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[0]["train/loss"]) == pytest.approx(

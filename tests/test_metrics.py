@@ -18,8 +18,8 @@ from aecore.metrics import evaluate, evaluate_noisy, psnr, squared_error, ssim, 
 from aecore.noise import Dropout, NoNoise, SaltAndPepper
 from aecore.noise import Gaussian as GaussianNoise
 from aecore.penalties import KL, L1
-from aecore.reconstruction import MSE, Bernoulli, Gaussian, Reconstruction
 from aecore.reconstruction import L1 as L1Error
+from aecore.reconstruction import MSE, Bernoulli, Gaussian, Reconstruction
 
 
 def split(n: int = 23, *shape: int) -> Split:
@@ -34,8 +34,8 @@ def measured(whole: Autoencoder, on: Split, **changes: Any) -> dict[str, float]:
 class TestImages:
     def test_squared_error(self) -> None:
         a, b = images(5, 2, 3, 4), images(5, 2, 3, 4, seed=1)
-        slow = [sum((u - v) ** 2 for u, v in zip(x, y, strict=True)) / 24
-                for x, y in zip(a.flatten(1).tolist(), b.flatten(1).tolist(), strict=True)]  # fmt: skip
+        pairs = zip(a.flatten(1).tolist(), b.flatten(1).tolist(), strict=True)
+        slow = [sum((u - v) ** 2 for u, v in zip(x, y, strict=True)) / 24 for x, y in pairs]
         assert squared_error(a, b).tolist() == pytest.approx(slow, rel=1e-5)
 
     def test_psnr(self) -> None:

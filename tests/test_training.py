@@ -152,14 +152,14 @@ class TestChunks:
         seeds = {epoch_seed(s, e, r) for s in range(5) for e in range(20) for r in range(3)}
         assert len(seeds) == 300 and all(0 <= s < 2**63 for s in seeds)
 
-    @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
-    def test_other_precisions(self, precision: str) -> None:
-        whole, module = noisy_vae(), data(X, val_size=10)
-        training = fit(whole, module, epochs=2, precision=precision)
-        assert training.step == 10
-        assert math.isfinite(training.val_mean.result("val")["val/loss"])
-        expected = {"64-true": torch.float64, "bf16-true": torch.bfloat16}.get(precision)
-        assert next(whole.parameters()).dtype == (expected or torch.float32)
+    def test_mixed_precision_is_near(self) -> None:
+        found = []
+        for precision in ("32-true", "bf16-mixed"):
+            whole = noisy_vae()
+            training = fit(whole, data(X, val_size=10), epochs=2, precision=precision)
+            assert training.step == 10 and next(whole.parameters()).dtype == torch.float32
+            found.append(training.val_mean.result("val")["val/loss"])
+        assert found[0] != found[1] == pytest.approx(found[0], rel=0.02)
 
 
 class TestClipping:
@@ -300,11 +300,11 @@ class TestResume:
         whole, parts = tmp_path / "whole", tmp_path / "parts"
         for folder in (whole, parts):
             folder.mkdir()
-        sgd = adam(0.05)  # large, so that the plateau is met
-        checkpointed(through, whole, 6, schedule=schedule, optimizer=sgd)
-        checkpointed(first, parts, 3, schedule=schedule, optimizer=sgd)
+        descent = adam(0.3)  # large, so that the plateau is met
+        checkpointed(through, whole, 6, schedule=schedule, optimizer=descent)
+        checkpointed(first, parts, 3, schedule=schedule, optimizer=descent)
         assert not equal(first.state_dict(), through.state_dict())
-        training = checkpointed(second, parts, 6, schedule=schedule, optimizer=sgd, resume=True)
+        training = checkpointed(second, parts, 6, schedule=schedule, optimizer=descent, resume=True)
         assert equal(through.state_dict(), second.state_dict())
         assert training.step == 30 and load(parts / LAST)["step"] == 30
         same_checkpoint(whole / LAST, parts / LAST)
@@ -314,7 +314,7 @@ class TestResume:
             del row["seconds"]
         assert rows[0] == rows[1] and len(rows[0]) == 6
         if not isinstance(schedule, Constant):
-            assert float(rows[0][-1]["lr"]) < 0.05
+            assert float(rows[0][-1]["lr"]) < 0.3
 
     def test_cosine_knows_its_last_epoch(self, tmp_path: Path) -> None:
         """A cosine is made for a number of epochs: interrupted, not shortened, it goes on."""
@@ -508,12 +508,12 @@ class Poison(Callback):
 
 class TestNonFinite:
     def test_names_the_first_bad_step(self) -> None:
-        """With this rate squared errors grow without end; the plain loop says when they are gone."""
-        blown = SGD(lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0)
+        """With this rate errors grow without end; the plain loop says when they are no numbers."""
+        blown = SGD(lr=0.12, momentum=0.0, nesterov=False, weight_decay=0.0)
         slow, fast = model(network=mlp(activation=None)), model(network=mlp(activation=None))
         steps = single_steps(slow, 40, optimizer=blown)
         first = next(i for i, s in enumerate(steps) if not math.isfinite(s["loss"])) + 1
-        assert first > 8
+        assert first > 3  # not in the first chunk
         with pytest.raises(NonFiniteLoss) as raised:
             fit(fast, data(X, chunk=3), epochs=40, optimizer=blown)
         value = "NaN" if math.isnan(steps[first - 1]["reconstruction"]) else "infinite"
@@ -521,17 +521,17 @@ class TestNonFinite:
 
     def test_names_the_term(self) -> None:
         rows = torch.tensor([[1.0, 1.0, 1.0], [3.0, 1.0, 2.0], [float("inf"), 1.0, float("inf")]])
-        with pytest.raises(NonFiniteLoss, match="^kl became infinite at step 13;"):
+        with pytest.raises(NonFiniteLoss, match=r"^kl became infinite at step 13;"):
             check_finite(rows.numpy(), ["loss", "reconstruction", "kl"], 10)
         rows[1] = torch.tensor([float("nan"), float("nan"), 1.0])
-        with pytest.raises(NonFiniteLoss, match="^reconstruction became NaN at step 12;"):
+        with pytest.raises(NonFiniteLoss, match=r"^reconstruction became NaN at step 12;"):
             check_finite(rows.numpy(), ["loss", "reconstruction", "kl"], 10)
         check_finite(rows[:1].numpy(), ["loss", "reconstruction", "kl"], 10)
 
     def test_an_infinite_pixel(self) -> None:
         x = X.clone()
         x[3, 0, 1, 1] = float("inf")
-        with pytest.raises(NonFiniteLoss, match="^reconstruction became"):
+        with pytest.raises(NonFiniteLoss, match=r"^reconstruction became"):
             fit(model(), data(x, range="standardised"), epochs=1)
 
     @pytest.mark.parametrize("validate", [True, False])
@@ -548,7 +548,6 @@ class TestNonFinite:
             found = load(tmp_path / name)
             assert found["epoch"] == epoch
             assert all(bool(v.isfinite().all()) for v in found["state_dict"].values())
-        assert len(read(tmp_path)) == 2
 
 
 class TestHistory:

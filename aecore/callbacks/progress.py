@@ -13,9 +13,10 @@ from aecore.module import Training
 
 
 class Progress(Callback):
-    """A bar with the losses on a terminal, one line an epoch elsewhere."""
+    """A bar with the losses on a terminal, one line an epoch elsewhere (none where `brief`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, brief: bool) -> None:
+        self.brief = brief
         self.bar: tqdm[Any] | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -28,6 +29,7 @@ class Progress(Callback):
                 desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
                 unit="step",
                 dynamic_ncols=True,
+                leave=not self.brief,
                 file=sys.stderr,
                 bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}{postfix}",
             )
@@ -51,7 +53,7 @@ class Progress(Callback):
         if self.bar is not None:
             self.bar.set_postfix_str(text, refresh=False)
             self.close()
-        elif trainer.is_global_zero:
+        elif trainer.is_global_zero and not self.brief:
             seconds = time.perf_counter() - self._start
             print(
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {seconds:.1f} s, {text}",

@@ -37,8 +37,8 @@ def fetch(download: Callable[[], object], *, missing: Path, hint: str = "") -> N
     except (OSError, RuntimeError, HTTPException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[-1][:150]
         raise UserError(
-            f"{missing.name} is missing from {missing.parent} (AECORE_DATA_DIR or paths.data_dir) and "
-            f"the download failed ({reason}){hint}; dataset=digits needs no download"
+            f"{missing.name} is missing from {missing.parent} (AECORE_DATA_DIR or paths.data_dir) "
+            f"and the download failed ({reason}){hint}; dataset=digits needs no download"
         ) from error
 
 

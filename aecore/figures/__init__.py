@@ -11,6 +11,7 @@ from aecore.figures.interpolations import Interpolations
 from aecore.figures.latent import Latent
 from aecore.figures.reconstructions import Reconstructions
 from aecore.figures.samples import Samples
+from aecore.figures.strip import Strip
 from aecore.figures.view import NotApplicable, Picture, View
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Picture",
     "Reconstructions",
     "Samples",
+    "Strip",
     "View",
     "draw",
 ]

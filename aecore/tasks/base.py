@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ class Request:
     overrides: as they were typed.
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
+    brief: whether one line at the start and one at the end are enough (a job among others).
     """
 
     config: dict[str, Any]
     words: dict[str, Any]
     overrides: list[str]
     folder: Callable[[], Path]
-    resumed: bool = field(default=False)
+    resumed: bool = False
+    brief: bool = False
 
 
 class Task(ABC):

@@ -84,6 +84,12 @@ def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) 
     return "\n".join(lines)
 
 
+def one_line(metrics: Mapping[str, float | None]) -> str:
+    """The first few metrics, for a job among others."""
+    shown = [f"{k} {v:.4g}" for k, v in metrics.items() if v is not None]
+    return f"  {', '.join(shown[:4])}"
+
+
 def flat_parameters(request: Request) -> dict[str, object]:
     """The words chosen and every value of theirs, flat, for the table of hyperparameters."""
     flat: dict[str, object] = {

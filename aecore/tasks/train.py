@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from aecore import results
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
 from aecore.callbacks.history import timing
+from aecore.data import ImageData
 from aecore.errors import UserError
 from aecore.experiment import Words, build_logger, check_device, set_threads, words
 from aecore.figures import View, draw
@@ -21,7 +23,8 @@ from aecore.fitting import device_of, fit, is_complete, leader_folder, load_weig
 from aecore.metrics import evaluate, evaluate_noisy
 from aecore.optimizers import ClosedForm
 from aecore.tasks.base import Request, Task
-from aecore.tasks.report import announce, flat_parameters, summary
+from aecore.tasks.report import announce, flat_parameters, one_line, summary
+from aecore.types import ImageShape
 from aecore.words import word
 
 log = logging.getLogger("aecore")
@@ -57,14 +60,24 @@ class Train(Task):
         found = latest_good(folder / "checkpoints") if request.resumed else None
         done = results.read_metrics(folder) if request.resumed else None
         if done is not None and found is not None and is_complete(parts.settings, found[1]):
-            print(summary(done, folder, parts.settings.paths.output_dir))
+            print(self._told(request, done, folder))
             return done
         (folder / results.METRICS).unlink(missing_ok=True)
         if not request.resumed:
             results.write_run(folder, request.words, request.overrides)
         results.write_config(folder, config)  # last: it is what makes the folder a run
-        print(announce(request, parts, model, folder, found), flush=True)
-        return self._run(parts, model, folder, found, flat_parameters(request))
+        if request.brief:
+            print(f"job {folder.name}: {' '.join(request.overrides)}", flush=True)
+        else:
+            print(announce(request, parts, model, folder, found), flush=True)
+        metrics = self._run(parts, model, folder, found, request)
+        print(self._told(request, metrics, folder), flush=True)
+        return metrics
+
+    def _told(self, request: Request, metrics: dict[str, float], folder: Path) -> str:
+        if request.brief:
+            return one_line(metrics)
+        return summary(metrics, folder, request.config["paths"]["output_dir"])
 
     def _run(
         self,
@@ -72,15 +85,15 @@ class Train(Task):
         model: Autoencoder,
         folder: Path,
         found: tuple[Path, dict[str, Any]] | None,
-        parameters: dict[str, object],
+        request: Request,
     ) -> dict[str, float]:
         settings = parts.settings
         # events after the checkpoint's step are written again, its own are not
         loggers = build_logger(settings, folder, None if found is None else found[1]["step"] + 1)
         if found is None or not is_complete(settings, found[1]):
             for logger in loggers:
-                logger.hparams(parameters)
-            fit(parts, model, folder, found, loggers)
+                logger.hparams(flat_parameters(request))
+            fit(parts, model, folder, found, loggers, brief=request.brief)
         last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
         chosen = best if settings.evaluate.weights == "best" and best.exists() else last
         load_weights(model, load(chosen), chosen)
@@ -89,30 +102,56 @@ class Train(Task):
             logger.results(metrics)
             logger.finalize("success")
         results.write_metrics(folder, metrics)
-        print(summary(metrics, folder, settings.paths.output_dir), flush=True)
         gc.collect()  # Lightning leaves reference cycles behind, which a sweep would feel
         return metrics
 
 
 def prepare(parts: Words) -> Autoencoder:
     """Read the data and make the model; all that can be wrong with either is found here."""
-    settings, data = parts.settings, parts.data
+    data = parts.data
+    shape = common_shape(data)
+    shift, scale = data.statistics() if data.range == "standardised" else (None, None)
+    torch.manual_seed(parts.settings.seed)
+    model = parts.autoencoder(shape, shift, scale)
+    if isinstance(parts.optimizer, ClosedForm):
+        parts.optimizer.check(model, len(data.train))
+    elif model.latent.variational and not model.penalties:
+        log.warning(
+            "penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE"
+        )
+    return model
+
+
+def common_shape(data: ImageData) -> ImageShape:
+    """The shape of train and test images; UserError where they differ."""
     train, test = data.train, data.test
     if train.image_shape != test.image_shape:
         raise UserError(
             f"dataset: train images are {train.image_shape}, test images {test.image_shape}\n"
             "  both must have one shape (channels, height, width)"
         )
-    shift, scale = data.statistics() if data.range == "standardised" else (None, None)
-    torch.manual_seed(settings.seed)
-    model = parts.autoencoder(shift, scale)
-    if isinstance(parts.optimizer, ClosedForm):
-        parts.optimizer.check(model, len(train))
-    elif model.latent.variational and not model.penalties:
-        log.warning(
-            "penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE"
-        )
-    return model
+    return train.image_shape
+
+
+class Shapes:
+    """Checks many configurations before any of them runs, reading each data set once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[ImageShape, int]] = {}
+
+    def check(self, config: dict[str, Any]) -> None:
+        """Raise UserError where `prepare` would."""
+        parts = words(config)
+        check_device(parts.settings)
+        key = json.dumps(config["dataset"], sort_keys=True)
+        if key not in self._seen:
+            self._seen[key] = common_shape(parts.data), len(parts.data.train)
+        shape, images = self._seen[key]
+        with torch.device("meta"):  # shapes without numbers
+            one = torch.ones(1, 1, 1) if parts.data.range == "standardised" else None
+            model = parts.autoencoder(shape, one, one)
+        if isinstance(parts.optimizer, ClosedForm):
+            parts.optimizer.check(model, images)
 
 
 def measure(parts: Words, model: Autoencoder, folder: Path) -> dict[str, float]:

@@ -1,0 +1,225 @@
+"""A run folder as a record that can be compared: read, never executed, damaged or not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from aecore.results import CONFIG, HISTORY, METRICS, RUN
+
+ERROR = "error.txt"
+State = Literal["finished", "failed", "unfinished"]
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
+_ERROR_LENGTH = 600
+_EPOCHS = "trainer.max_epochs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a folder tells of its run.
+
+    name: the folder below the parent that all runs share.
+    values: the words chosen and every key of the configuration, flat (`latent.dim`).
+    given: what was asked for on the command line; its keys are those that somebody chose.
+    grid: what the job of a sweep was started with; None where no sweep told.
+    metrics: None unless finished; None for a value that was not finite.
+    error: why it failed or what is missing; None where it finished.
+    epochs: trained so far, by its history.
+    """
+
+    folder: Path
+    name: str
+    values: Mapping[str, Any]
+    metrics: Mapping[str, float | None] | None
+    state: State
+    error: str | None = None
+    epochs: int | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    grid: Mapping[str, Any] | None = None
+    revision: str | None = None
+
+    @property
+    def seed(self) -> Any:
+        """Its seed, None where unknown."""
+        return self.values.get("seed")
+
+
+class _Damaged(Exception):
+    """A file that cannot be read as what it should be; the message names it."""
+
+
+def gather(folders: Sequence[Path], grid: Sequence[Mapping[str, str]] | None = None) -> list[Run]:
+    """Read run folders, in their order.
+
+    grid: what each job was started with, key -> text, one for each folder. It also tells the
+    values of a job whose folder is missing or empty.
+    Raises ValueError where grid and folders differ in number.
+    """
+    if grid is not None and len(grid) != len(folders):
+        raise ValueError(f"{len(folders)} folders but {len(grid)} jobs in the grid")
+    return [
+        _read(folder, name, None if grid is None else grid[n])
+        for n, (folder, name) in enumerate(zip(folders, _names(folders), strict=True))
+    ]
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Paths below the deepest folder that holds all of them."""
+    whole = [os.path.abspath(folder) for folder in folders]
+    shared = os.path.commonpath([os.path.dirname(path) for path in whole]) if whole else ""
+    return [Path(os.path.relpath(path, shared)).as_posix() for path in whole]
+
+
+def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
+    trouble: list[str] = []
+    config = _mapping(folder / CONFIG, trouble)
+    record = _mapping(folder / RUN, trouble)
+    metrics = _metrics(folder / METRICS, trouble)
+    asked = record.get("overrides") or _asked_of_hydra(folder)
+    given = as_values(o.partition("=")[::2] for o in asked if isinstance(o, str))
+    chosen = None if grid is None else as_values(grid.items())
+    words = record.get("words")
+    values = {
+        **given,
+        **(chosen or {}),
+        **flat(config),
+        **(as_words(words) if isinstance(words, Mapping) else {}),
+    }
+    epochs = _epochs(folder / HISTORY)
+    state, error = _state(folder, metrics, trouble, epochs, values.get(_EPOCHS))
+    return Run(
+        folder=folder,
+        name=name,
+        values=values,
+        metrics=metrics if state == "finished" else None,
+        state=state,
+        error=error,
+        epochs=epochs,
+        given=given,
+        grid=chosen,
+        revision=record.get("revision") if isinstance(record.get("revision"), str) else None,
+    )
+
+
+def _state(
+    folder: Path,
+    metrics: Mapping[str, float | None] | None,
+    trouble: Sequence[str],
+    epochs: int | None,
+    planned: Any,
+) -> tuple[State, str | None]:
+    if metrics is not None and (folder / CONFIG).is_file() and not trouble:
+        return "finished", None
+    failure = failure_of(folder)
+    if failure is not None:
+        return "failed", failure
+    if trouble:
+        return "unfinished", "; ".join(trouble)
+    if not (folder / CONFIG).is_file():
+        return "unfinished", "not started" if metrics is None else f"{CONFIG} is missing"
+    total = f" of {planned}" if isinstance(planned, int) else ""
+    return "unfinished", f"running or interrupted, {epochs or 0}{total} epochs done"
+
+
+def failure_of(folder: Path) -> str | None:
+    """The first line of a failed job's error, without control characters; None where none is."""
+    try:
+        with (folder / ERROR).open(encoding="utf-8", errors="replace") as file:
+            line = file.readline(_ERROR_LENGTH)
+    except OSError:
+        return None
+    return re.sub(r"\x1b\[[0-9;]*m|[^\x20-\x7e\xa0-\U0010ffff]", "", line).strip() or "failed"
+
+
+def _mapping(path: Path, trouble: list[str]) -> dict[str, Any]:
+    """A YAML or JSON file as a mapping; empty where there is none, with a word on a damaged one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
+        if not isinstance(found, dict):
+            raise _Damaged
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, yaml.YAMLError, RecursionError, _Damaged):
+        trouble.append(f"{path.name} is damaged")
+        return {}
+    return {str(key): value for key, value in found.items()}
+
+
+def _metrics(path: Path, trouble: list[str]) -> dict[str, float | None] | None:
+    found = _mapping(path, trouble)
+    if not found:
+        return None
+    for key, value in found.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not number:
+            trouble.append(f"{path.name} is damaged ({key} is no number)")
+            return None
+    return {k: float(v) if v is not None and math.isfinite(v) else None for k, v in found.items()}
+
+
+def _asked_of_hydra(folder: Path) -> list[Any]:
+    """The overrides that Hydra noted before the job began."""
+    try:
+        found = yaml.load((folder / ".hydra" / "overrides.yaml").read_text("utf-8"), _Loader)
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _epochs(path: Path) -> int | None:
+    try:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+        return int(float(rows[-1]["epoch"])) if rows else None
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+
+
+def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        where = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping):
+            found.update(flat(value, where))
+        else:
+            found[where] = value
+    return found
+
+
+def as_words(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Choices as they are shown: `l1+contractive` for several; `evaluate.noise` by its key."""
+    return {
+        str(key).rpartition("@")[2]: "+".join(map(str, v)) if isinstance(v, list) else v
+        for key, v in words.items()
+    }
+
+
+def as_values(pairs: Any) -> dict[str, Any]:
+    """Overrides `(key, text)` as values: numbers, true, false, null, else the text itself."""
+    return {key.lstrip("+").rpartition("@")[2]: _value(text) for key, text in pairs}
+
+
+def _value(text: str) -> Any:
+    text = str(text).strip()
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    named = {"true": True, "false": False, "null": None, "none": "none"}
+    if text.lower() in named:
+        return named[text.lower()]
+    if text.startswith("[") and re.fullmatch(r"\[[\w\s,-]*\]", text) and not re.search(r"\d", text):
+        return "+".join(part.strip() for part in text[1:-1].split(","))
+    return text.strip("'\"")

@@ -1,0 +1,70 @@
+"""What Hydra or OmegaConf refused, as one line with the near words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aecore.choices import split_override
+from aecore.errors import UserError, nearest
+
+Compose = Callable[[list[str]], DictConfig]
+_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+
+
+def explain(error: Exception, overrides: list[str], compose: Compose, words: set[str]) -> UserError:
+    """The error for the user; `compose` is tried without the culprit to find the near words."""
+    text = str(error)
+    found = re.search(r"Could not override '([^']+)'", text)
+    launcher = re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text)
+    if found and not launcher:
+        return _unknown_key(found.group(1), overrides, compose, words)
+    if launcher:
+        return _launcher(launcher.group(1), launcher.group(2), text)
+    if isinstance(error, OverrideParseException):
+        key, value = split_override(error.override)
+        return UserError(
+            f"{error.override}: cannot be read\n"
+            f"  put quotes around a value with special characters: \"{key}='{value}'\""
+        )
+    if "Ambiguous value" in text:
+        typed = next((o for o in overrides if f"'{o}'" in text), "")
+        return UserError(f"{typed}: several values\n  add -m to run every combination of them")
+    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    return UserError(first[:300])
+
+
+def _launcher(kind: str, name: str, text: str) -> UserError:
+    if name in _EXTRAS:
+        return UserError(
+            f"hydra/{kind}={name}: not installed\n  pip install -e '.[{_EXTRAS[name]}]' brings it"
+        )
+    known = sorted(set(re.findall(r"^\t(\w+)$", text, re.MULTILINE)))
+    return UserError(
+        f"hydra/{kind}={name}: no such {kind}{nearest(name, known)}\n  known: {', '.join(known)}"
+    )
+
+
+def _unknown_key(key: str, overrides: list[str], compose: Compose, words: set[str]) -> UserError:
+    kept = [o for o in overrides if split_override(o)[0].lstrip("+") != key]
+    known: set[str] = set()
+    parent, _, name = key.rpartition(".")
+    try:
+        config = compose(kept)
+        node = OmegaConf.select(config, parent) if parent else config
+        while parent and not isinstance(node, DictConfig):
+            parent, _, name = parent.rpartition(".")
+            node = OmegaConf.select(config, parent) if parent else config
+        if isinstance(node, DictConfig):
+            known = {str(k) for k in node} - {"hydra", "_target_"}
+            known |= set() if parent else words
+    except (HydraException, OmegaConfBaseException):
+        pass  # a second mistake elsewhere: this one is named without its near words
+    where = f"{parent} has no key" if parent else "no key"
+    return UserError(
+        f"{key}: {where} {name!r}{nearest(name, known)}\n  known here: {', '.join(sorted(known))}"
+    )

@@ -1,0 +1,165 @@
+"""A multirun: the grid checked and recorded before its first job, then launched, compared, resumed.
+
+    sweep.json          what was asked for and the list of jobs: all that `resume` needs
+    0/ 1/ 2/ ...        the run folders; a failed one holds error.txt
+    summary.csv, summary.json, report.html
+
+Hydra's launchers start the jobs (one after another, or joblib, submitit, ray). The grid is spelled
+out here and not by Hydra's sweeper, so that it can be checked first and jobs can be left out.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+
+from aecore.choices import split_override
+from aecore.compose import Arguments, Job, compose, opened, quoted, refusal
+from aecore.errors import UserError
+from aecore.results import METRICS, reserve, write_atomically
+
+RECORD, ERROR = "sweep.json", "error.txt"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A recorded multirun.
+
+    overrides: those that all jobs share and that Hydra itself reads, in Hydra's grammar.
+    jobs: the overrides of each job, in order; job i lives in `folder/i`.
+    """
+
+    folder: Path
+    flags: list[str]
+    overrides: list[str]
+    jobs: list[list[str]]
+
+    def write(self) -> None:
+        """Record it in its folder."""
+        record = {"flags": self.flags, "overrides": self.overrides, "jobs": self.jobs}
+        write_atomically(self.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+
+    @property
+    def folders(self) -> list[Path]:
+        """The run folder of each job, there or not."""
+        return [self.folder / str(number) for number in range(len(self.jobs))]
+
+    @property
+    def grid(self) -> list[dict[str, str]]:
+        """Key and value of every override of each job."""
+        return [dict(split_override(o) for o in job) for job in self.jobs]
+
+
+def read(folder: Path) -> Sweep | None:
+    """The sweep recorded in a folder, None where there is none; UserError for a damaged record."""
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        return Sweep(folder, record["flags"], record["overrides"], record["jobs"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged record of a sweep ({error})") from error
+
+
+def plan(arguments: Arguments, job: Job) -> Sweep:
+    """Spell out the grid, check every point, then record it in a new folder; raises UserError."""
+    ours = [o for o in arguments.overrides if not o.startswith("hydra")]
+    hydras = [o for o in arguments.overrides if o.startswith("hydra")]
+    jobs = points(arguments, job, ours)
+    check(arguments, jobs)
+    folder = Path(job.sweep_dir)
+    study = job.words.get("sweeps")
+    if "hydra.sweep.dir" in job.given:
+        if (folder / RECORD).exists():
+            raise UserError(
+                f"hydra.sweep.dir={folder}: holds a sweep already\n"
+                f"  continue it with resume={folder}, or give another folder"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    else:
+        folder = reserve(folder.parent.with_name(str(study)) / folder.name if study else folder)
+    study_override = [o for o in ours if split_override(o)[0] == "sweeps"]
+    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs)
+    sweep.write()
+    return sweep
+
+
+def points(arguments: Arguments, job: Job, overrides: list[str]) -> list[list[str]]:
+    """The jobs of a grid: the study's own parameters, then those of the command line."""
+    given = [f"{key}={value}" for key, value in job.parameters.items()]
+    try:
+        with opened(arguments) as hydra:
+            parser = OverridesParser.create(config_loader=hydra.config_loader)
+            parsed = parser.parse_overrides([*given, *overrides])
+            return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+    except HydraException as error:
+        raise refusal(error, arguments, overrides) from None
+
+
+def check(arguments: Arguments, jobs: list[list[str]]) -> None:
+    """Compose and build every point; UserError names the first that cannot be."""
+    from aecore.tasks.train import Shapes
+
+    shapes = Shapes()
+    hydras = [o for o in arguments.overrides if o.startswith("hydra")]
+    for number, job in enumerate(jobs):
+        try:
+            one = replace(arguments, overrides=[*hydras, *job], multirun=False)
+            shapes.check(compose(one).config)
+        except UserError as error:
+            lines = str(error).splitlines()
+            raise UserError(
+                "\n".join([f"job {number} of the sweep ({' '.join(job)}):", *lines][:3])
+            ) from error
+
+
+def launch(sweep: Sweep, more: list[str]) -> int:
+    """Start the jobs that are not finished, compare all; returns the exit status.
+
+    more: further overrides of Hydra's own (another launcher).
+    """
+    from aecore.compare import compare
+    from aecore.tasks.run import run_job
+
+    todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
+    print(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}", flush=True)
+    if todo:
+        arguments = Arguments(
+            sweep.flags, sweep.overrides + more, multirun=True, informational=False
+        )
+        settings = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
+        with opened(arguments) as hydra:
+            config = hydra.compose_config(
+                arguments.config_name, [*arguments.overrides, *settings], run_mode=RunMode.MULTIRUN
+            )
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=HydraContext(
+                    config_loader=hydra.config_loader, callbacks=Callbacks(config)
+                ),
+                task_function=run_job,
+                config=config,
+            )
+            launcher.launch(
+                [[*sweep.jobs[n], f"hydra.sweep.subdir='{n}'"] for n in todo], initial_job_idx=0
+            )
+    summary = compare(sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid)
+    print(summary.text, flush=True)
+    failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
+    if failed:
+        print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "
+              f"python run.py resume={sweep.folder}", flush=True)  # fmt: skip
+    return 1 if failed else 0
+
+
+def title(sweep: Sweep) -> str:
+    """What the report is called: the study's name and its time."""
+    return f"{sweep.folder.parent.name} {sweep.folder.name}"

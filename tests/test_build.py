@@ -1,0 +1,317 @@
+"""The door: what is built from a node, what is refused, and in what words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from aecore.build import build, known_keys, resolve, validate
+from aecore.errors import UserError
+from aecore.latents import Deterministic, Latent
+from aecore.networks import MLP, Conv, Network
+from aecore.noise import Chain, Gaussian, Noise, NoNoise
+from aecore.optimizers import Adam, Optimizer
+from aecore.penalties import Penalty, Weight
+from aecore.reconstruction import Gaussian as Likelihood
+from aecore.reconstruction import Reconstruction
+from aecore.schema import EarlyStopping, Trainer
+from aecore.words import word
+
+LATENT = {"_target_": "aecore.latents.Deterministic", "dim": 3, "activation": None, "bias": True}
+CONV: dict[str, Any] = {
+    "_target_": "aecore.networks.Conv",
+    "channels": [4, 8],
+    "kernel_size": 3,
+    "down": "stride",
+    "activation": "relu",
+    "output_activation": None,
+    "bias": True,
+    "norm": None,
+    "dropout": 0.0,
+}
+
+
+def refused(node: dict[str, Any], path: str, base: Any, **extra: Any) -> str:
+    with pytest.raises(UserError) as raised:
+        build(node, path, base, **extra)
+    message = str(raised.value)
+    assert message.count("\n") <= 2 and "pydantic" not in message
+    return message
+
+
+class TestBuild:
+    def test_a_word(self) -> None:
+        latent = build(LATENT, "latent", Latent)
+        assert isinstance(latent, Deterministic) and latent.dim == 3 and latent.bias is True
+        network = build(CONV, "network", Network)
+        assert isinstance(network, Conv) and network.channels == [4, 8]
+
+    def test_extra_arguments(self) -> None:
+        node = {"_target_": "aecore.noise.Chain"}
+        steps = [NoNoise(), Gaussian(std=0.1)]
+        chain = build(node, "noise", Noise, steps=steps)
+        assert isinstance(chain, Chain) and [type(s) for s in chain.steps] == [NoNoise, Gaussian]
+
+    def test_an_extra_argument_is_no_key(self) -> None:
+        node = {"_target_": "aecore.noise.Chain", "step": 1}
+        assert "steps" not in refused(node, "noise", Noise, steps=[NoNoise()])
+
+    def test_a_key_that_the_caller_gives_is_not_silently_dropped(self) -> None:
+        node = {"_target_": "aecore.noise.Chain", "steps": [Gaussian(std=0.1)]}
+        message = refused(node, "noise", Noise, steps=[NoNoise()])
+        assert message.startswith("noise.steps: unknown key")
+
+    def test_does_not_change_the_node(self) -> None:
+        node = dict(LATENT)
+        build(node, "latent", Latent)
+        assert node == LATENT
+
+    def test_known_keys(self) -> None:
+        assert known_keys(Deterministic) == {"dim", "activation", "bias"}
+        assert known_keys(Adam) == {"lr", "betas", "eps", "weight_decay"}
+
+
+class TestKeys:
+    def test_unknown_with_a_near_word(self) -> None:
+        message = refused({**LATENT, "dmi": 4}, "latent", Latent)
+        assert message.startswith("latent.dmi: unknown key (did you mean 'dim'?)")
+        assert "known here: activation, bias, dim" in message
+
+    def test_unknown_without_one(self) -> None:
+        message = refused({**LATENT, "zzzzz": 4}, "latent", Latent)
+        assert message.startswith("latent.zzzzz: unknown key\n")
+
+    def test_unknown_before_missing(self) -> None:
+        """A misspelt key is both: the spelling is what helps."""
+        node = {k: v for k, v in LATENT.items() if k != "dim"} | {"dims": 3}
+        message = refused(node, "latent", Latent)
+        assert message.startswith("latent.dims: unknown key (did you mean 'dim'")
+
+    @pytest.mark.parametrize("key", ["dim", "activation", "bias"])
+    def test_missing(self, key: str) -> None:
+        node = {k: v for k, v in LATENT.items() if k != key}
+        assert refused(node, "latent", Latent) == f"latent.{key}: this key is missing"
+
+    def test_the_path_is_where_the_node_stands(self) -> None:
+        node = {"_target_": "aecore.penalties.L1", "wieght": 1}
+        assert refused(node, "penalty.l1", Penalty).startswith("penalty.l1.wieght: unknown key")
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("change", "shown", "mend"),
+        [
+            ({"kernel_size": 4}, "kernel_size=4", "3, 5 or 7"),
+            ({"kernel_size": "3"}, "kernel_size=3", "3, 5 or 7"),
+            ({"down": "unpool"}, "down=unpool", "'stride', 'max' or 'average'"),
+            ({"dropout": 1.5}, "dropout=1.5", "1"),
+            ({"dropout": -0.5}, "dropout=-0.5", "0"),
+            ({"dropout": True}, "dropout=true", "number"),
+            ({"dropout": None}, "dropout=null", "number"),
+            ({"dropout": float("nan")}, "dropout=nan", "finite number"),
+            ({"bias": 1}, "bias=1", "true or false"),
+            ({"bias": "true"}, "bias=true", "true or false"),
+            ({"channels": 4}, "channels=4", "list"),
+            ({"channels": []}, "channels=[]", "1 item"),
+            ({"channels": [4, 0]}, "channels=[4,0]", "at least 1"),
+            ({"channels": [4.0]}, "channels=[4.0]", "whole number"),
+            ({"channels": ["4"]}, "channels=[4]", "whole number"),
+            ({"activation": "rely"}, "activation=rely", "'relu'"),
+            ({"norm": False}, "norm=false", "'batch' or 'layer'"),
+        ],
+        ids=str,
+    )
+    def test_wrong(self, change: dict[str, Any], shown: str, mend: str) -> None:
+        message = refused(CONV | change, "network", Network)
+        assert message.startswith(f"network.{shown}: ") and mend in message.split(": ", 1)[1]
+
+    def test_a_whole_number_may_stand_for_a_number(self) -> None:
+        network = build(CONV | {"dropout": 0}, "network", Network)
+        assert isinstance(network, Conv) and network.dropout == 0
+
+    @pytest.mark.parametrize("scale", ["learnt", 0, -1, None, [1.0]])
+    def test_alternatives(self, scale: Any) -> None:
+        node = {"_target_": "aecore.reconstruction.Gaussian", "scale": scale}
+        message = refused(node, "reconstruction", Reconstruction)
+        assert message.startswith("reconstruction.scale=") and "'learned'" in message
+        node["scale"] = 0.5
+        assert isinstance(build(node, "reconstruction", Reconstruction), Likelihood)
+
+    def test_the_first_of_several_is_named(self) -> None:
+        message = refused(CONV | {"dropout": 7, "down": "x"}, "network", Network)
+        assert message.startswith("network.down=x: ")
+
+    def test_a_word_that_refuses_by_itself(self) -> None:
+        node = {"_target_": "aecore.optimizers.SGD", "lr": 0.1, "momentum": 0.0}
+        node |= {"nesterov": True, "weight_decay": 0.0}
+        assert "optimizer.nesterov=true" in refused(node, "optimizer", Optimizer)
+
+    def test_a_notebook_is_checked_too(self) -> None:
+        with pytest.raises(ValidationError, match="hidden"):
+            MLP(hidden=4, decoder_hidden=None, activation=None, output_activation=None,
+                bias=True, norm=None, dropout=0.0)  # type: ignore[arg-type]  # fmt: skip
+        with pytest.raises(ValidationError):
+            Deterministic(3, None, True)  # type: ignore[misc]
+
+    def test_a_python_error_inside_a_word_is_not_the_user_s(self) -> None:
+        node = {"_target_": f"{__name__}.Broken", "std": 1.0}
+        with pytest.raises(ZeroDivisionError):
+            build(node, "noise", Noise)
+
+
+class Broken(NoNoise):
+    """Has a fault of its own."""
+
+    @word
+    def __init__(self, *, std: float) -> None:
+        self.std = std / 0
+
+
+class TestTargets:
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "shutil.rmtree",
+            "os.system",
+            "os.mkdir",
+            "builtins.exec",
+            "builtins.open",
+            "subprocess.Popen",
+            "pathlib.Path",
+            "torch.nn.Linear",
+            "aecore.networks.MLP",
+            "aecore.latents",
+            "aecore.latents.Nothing",
+            "aecore.nothing.Deterministic",
+            "nothing.at.all",
+            "Deterministic",
+            "aecore.latents.base.flat",
+            "aecore.latents.Deterministic.attach",
+            "aecore.latents.gaussian.LOG_VAR_BOUND",
+            "",
+            ".",
+            "..latents.Deterministic",
+            ".Deterministic",
+            "aecore..latents.Deterministic",
+            "os\0.system",
+        ],
+    )
+    def test_that_fill_another_slot_are_not_called(self, tmp_path: Path, target: str) -> None:
+        kept = tmp_path / "kept"
+        kept.mkdir()
+        for arguments in (
+            {"path": str(kept)},
+            {"path": str(tmp_path / "new")},
+            {"command": f"touch {tmp_path / 'new'}"},
+            {"args": f"touch {tmp_path / 'new'}", "shell": True},
+        ):
+            message = refused({"_target_": target, **arguments}, "latent", Latent)
+            assert message.startswith("latent")
+        assert list(tmp_path.iterdir()) == [kept]
+
+    @pytest.mark.parametrize(
+        "target", [None, 3, ["os.system"], {"a": 1}, Deterministic, shutil.rmtree]
+    )
+    def test_that_are_no_names(self, target: Any) -> None:
+        assert refused({"_target_": target, "dim": 3}, "latent", Latent).startswith("latent")
+
+    def test_none_at_all(self) -> None:
+        message = refused({"dim": 3}, "latent", Latent)
+        assert message.startswith("latent: no word was chosen here")
+
+    @pytest.mark.parametrize(
+        ("target", "base"),
+        [
+            ("aecore.latents.Latent", Latent),
+            ("aecore.noise.Noise", Noise),
+            ("aecore.penalties.base.Penalty", Penalty),
+            ("aecore.optimizers.Gradient", Optimizer),
+        ],
+    )
+    def test_that_are_abstract(self, target: str, base: Any) -> None:
+        assert target in refused({"_target_": target}, "slot", base)
+
+    def test_of_other_packages_are_welcome(self) -> None:
+        """A word of a user's own, from anywhere that Python can import."""
+        assert resolve({"_target_": f"{__name__}.Broken"}, "noise", Noise) is Broken
+
+    def test_optimizers_are_either_kind(self) -> None:
+        message = refused({"_target_": "os.system", "command": "true"}, "optimizer", Optimizer)
+        assert message.startswith("optimizer._target_=os.system: no Optimizer of that name")
+        node = {"_target_": "aecore.optimizers.ClosedForm"}
+        assert type(build(node, "optimizer", Optimizer)).__name__ == "ClosedForm"
+
+    def test_weights(self) -> None:
+        node = {"_target_": "aecore.penalties.Weight", "weight": -1.0, "schedule": "constant"}
+        message = refused({**node, "warmup": 0}, "penalty.kl", Weight)
+        assert message.startswith("penalty.kl.weight=-1.0: ")
+
+
+TRAINER: dict[str, Any] = {
+    "max_epochs": 3,
+    "threads": "auto",
+    "precision": "32-true",
+    "gradient_clip": None,
+    "log_every": 50,
+    "limit_batches": None,
+    "strategy": "auto",
+    "devices": 1,
+    "num_nodes": 1,
+    "early_stopping": {"patience": None, "monitor": "val/loss", "min_delta": 0.0},
+    "accelerator": {"name": "cpu"},
+}
+
+
+class TestValidate:
+    def test_a_plain_node(self) -> None:
+        trainer = validate(Trainer, TRAINER, "trainer")
+        assert trainer.max_epochs == 3 and trainer.early_stopping.patience is None
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"max_epoch": 3}, "trainer.max_epoch: unknown key (did you mean 'max_epochs'?)"),
+            ({"max_epochs": 0}, "trainer.max_epochs=0: must be "),
+            ({"max_epochs": 2.5}, "trainer.max_epochs=2.5: must be a whole number"),
+            ({"max_epochs": "3"}, "trainer.max_epochs=3: must be a whole number"),
+            ({"threads": "all"}, "trainer.threads=all: must be "),
+            ({"precision": 16}, "trainer.precision=16: must be '32-true'"),
+            ({"gradient_clip": -1}, "trainer.gradient_clip=-1: must be "),
+            ({"accelerator": {"name": "tpu"}}, "trainer.accelerator.name=tpu: must be "),
+            ({"early_stopping": {"patience": 0, "monitor": "a", "min_delta": 0.0}},
+             "trainer.early_stopping.patience=0: must be "),
+            ({"early_stopping": {"patience": 1, "min_delta": 0.0}},
+             "trainer.early_stopping.monitor: this key is missing"),
+            ({"early_stopping": {"patience": 1, "monitor": "a", "min_delta": 0.0, "x": 1}},
+             "trainer.early_stopping.x: unknown key"),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_wrong(self, change: dict[str, Any], says: str) -> None:
+        with pytest.raises(UserError) as raised:
+            validate(Trainer, TRAINER | change, "trainer")
+        assert str(raised.value).startswith(says)
+
+    def test_missing(self) -> None:
+        node = {k: v for k, v in TRAINER.items() if k != "devices"}
+        with pytest.raises(UserError, match=r"^trainer\.devices: this key is missing$"):
+            validate(Trainer, node, "trainer")
+
+    def test_at_the_root_there_is_no_path(self) -> None:
+        node = {"patience": 0, "monitor": "a", "min_delta": 0.0}
+        with pytest.raises(UserError, match=r"^patience=0: "):
+            validate(EarlyStopping, node)
+
+
+def test_the_oracles_would_have_noticed(tmp_path: Path) -> None:
+    """What the refused targets do when they are called."""
+    os.mkdir(tmp_path / "new")
+    assert (tmp_path / "new").is_dir()
+    shutil.rmtree(tmp_path / "new")
+    os.system(f"touch {tmp_path / 'new'}")
+    assert (tmp_path / "new").is_file()
