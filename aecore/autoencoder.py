@@ -91,7 +91,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor, generator: Generator | None = None) -> Code:
         """Codes of clean pixels (N, C, H, W): z is the mean, or a draw from a generator."""
-        h = self.encoder(self.normalise(x))
+        h = self.encoder(self.reconstruction.expected(self.normalise(x)))
         code: Code = self.latent(h, generator, generator is not None)
         return code
 

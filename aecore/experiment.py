@@ -30,6 +30,7 @@ from aecore.roots import CONF
 from aecore.schema import Root
 from aecore.types import ImageShape
 
+_RESERVED = ("loss", "reconstruction")
 _WEIGHT_KEYS = ("weight", "schedule", "warmup")
 _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
 
@@ -79,6 +80,8 @@ def words(config: Mapping[str, Any]) -> Words:
     penalties, weights = {}, {}
     for name, node in settings.penalty.items():
         path = f"penalty.{name}"
+        if name in _RESERVED:
+            raise UserError(f"{path}: this name is taken by a term of every loss\n  choose another")
         weights[name] = build(
             {
                 "_target_": "aecore.penalties.Weight",

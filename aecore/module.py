@@ -148,7 +148,7 @@ class Training(LightningModule):
             terms = self.autoencoder.terms(batch.x, self._val_generator, epoch=epoch, noisy=False)
             names = ["loss", *terms.values]
             row = torch.stack([terms.loss, *terms.values.values()]).detach().float().cpu()
-            check_finite(row[None].numpy(), [f"val/{n}" for n in names], self.step)
+            check_finite(row[None].numpy(), [f"val/{n}" for n in names], self.step - 1)
             entry = dict(zip(names, row.tolist(), strict=True))
             self.val_mean.add(with_weighted(entry, self.weights_at(epoch)), len(batch.x))
 

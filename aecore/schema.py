@@ -19,7 +19,7 @@ class EarlyStopping(Node):
     """Ends training after `patience` epochs in which `monitor` did not fall by `min_delta`."""
 
     patience: PositiveInt | None
-    monitor: str
+    monitor: Annotated[str, Field(pattern=r"^val/")]
     min_delta: NonNegativeFloat
 
 

@@ -1,4 +1,4 @@
-"""Every YAML of conf/ is composed, built, stepped, saved and loaded; new ones come of themselves."""
+"""Every YAML of conf/ is composed, built, stepped, saved and loaded; new ones too, unasked."""
 
 from __future__ import annotations
 

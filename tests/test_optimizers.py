@@ -133,7 +133,6 @@ class TestClosedForm:
             ({"latent": plain(3, bias=False)}, "bias"),
             ({"latent": gaussian(3)}, "latent=deterministic"),
         ],
-        ids=str,
     )
     def test_refuses_what_is_not_pca(self, words: dict[str, Any], says: str) -> None:
         with pytest.raises(UserError, match="model=pca") as raised:

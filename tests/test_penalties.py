@@ -157,6 +157,13 @@ class TestContractiveAnyEncoder:
         assert bool((draws.std(0) > 0).all())
         assert ((draws.mean(0) - exact) / (draws.std(0) / n**0.5)).abs().max() < 4
 
+    @pytest.mark.parametrize("network", [conv(3), mlp(5)], ids=type)
+    def test_the_estimate_of_one_unit_is_exact(self, network: Network) -> None:
+        """A sign alone: its square is one."""
+        whole = model(network=network, latent=plain(1)).double()
+        p = passed(whole, 3, gen(1))
+        same(contractive("estimate", samples=3)(p), slow_norm(whole, p.x_in))
+
     def test_more_samples_average(self) -> None:
         whole = model().double()
         one = passed(whole, 2, gen(1))

@@ -28,7 +28,7 @@ from aecore.callbacks.checkpoint import (
 )
 from aecore.callbacks.history import History, timing, to_csv
 from aecore.data import Batches, ImageData, Split
-from aecore.errors import Interrupted, NonFiniteLoss, UserError
+from aecore.errors import NonFiniteLoss, UserError
 from aecore.fitting import Stopping
 from aecore.module import Mean, Training, check_finite, epoch_seed, with_weighted
 from aecore.noise import Dropout
@@ -323,7 +323,7 @@ class TestResume:
             folder.mkdir()
         through, first, second = noisy_vae(), noisy_vae(), noisy_vae(seed=8)
         checkpointed(through, whole, 6, schedule=Cosine(final=0.0))
-        with pytest.raises(Interrupted):
+        with pytest.raises(Broken):
             checkpointed(first, parts, 6, schedule=Cosine(final=0.0), callbacks=(Break(at=3),))
         assert load(parts / LAST)["epoch"] == 2
         checkpointed(second, parts, 6, schedule=Cosine(final=0.0), resume=True)
@@ -362,15 +362,19 @@ class TestResume:
         assert (tmp_path / BEST).read_bytes() == best
 
 
+class Broken(Exception):
+    """The power is gone."""
+
+
 class Break(Callback):
-    """Ctrl-C as an epoch begins."""
+    """Ends a run as an epoch begins."""
 
     def __init__(self, at: int) -> None:
         self.at = at
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.current_epoch == self.at:
-            raise Interrupted
+            raise Broken
 
 
 def read(folder: Path) -> list[dict[str, str]]:

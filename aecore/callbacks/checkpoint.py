@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ class AtomicIO(CheckpointIO):
         if path.name == LAST and path.exists():
             spare = path.with_name(PREVIOUS + ".tmp")
             spare.unlink(missing_ok=True)
-            os.link(path, spare)
+            try:
+                os.link(path, spare)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(path, spare)
             os.replace(spare, path.with_name(PREVIOUS))
         write_atomically(path, buffer.getvalue())
 

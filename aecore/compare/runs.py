@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
+from aecore.compare.values import as_values, as_words, flat
 from aecore.results import CONFIG, HISTORY, METRICS, RUN
 
 ERROR = "error.txt"
@@ -85,7 +86,8 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
     record = _mapping(folder / RUN, trouble)
     metrics = _metrics(folder / METRICS, trouble)
     asked = record.get("overrides") or _asked_of_hydra(folder)
-    given = as_values(o.partition("=")[::2] for o in asked if isinstance(o, str))
+    pairs = [o.partition("=")[::2] for o in asked if isinstance(o, str)]
+    given = as_values(pair for pair in pairs if not pair[0].startswith("hydra."))
     chosen = None if grid is None else as_values(grid.items())
     words = record.get("words")
     values = {
@@ -183,43 +185,3 @@ def _epochs(path: Path) -> int | None:
         return int(float(rows[-1]["epoch"])) if rows else None
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
-
-
-def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole."""
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        where = f"{path}.{key}" if path else str(key)
-        if isinstance(value, Mapping):
-            found.update(flat(value, where))
-        else:
-            found[where] = value
-    return found
-
-
-def as_words(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Choices as they are shown: `l1+contractive` for several; `evaluate.noise` by its key."""
-    return {
-        str(key).rpartition("@")[2]: "+".join(map(str, v)) if isinstance(v, list) else v
-        for key, v in words.items()
-    }
-
-
-def as_values(pairs: Any) -> dict[str, Any]:
-    """Overrides `(key, text)` as values: numbers, true, false, null, else the text itself."""
-    return {key.lstrip("+").rpartition("@")[2]: _value(text) for key, text in pairs}
-
-
-def _value(text: str) -> Any:
-    text = str(text).strip()
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    named = {"true": True, "false": False, "null": None, "none": "none"}
-    if text.lower() in named:
-        return named[text.lower()]
-    if text.startswith("[") and re.fullmatch(r"\[[\w\s,-]*\]", text) and not re.search(r"\d", text):
-        return "+".join(part.strip() for part in text[1:-1].split(","))
-    return text.strip("'\"")

@@ -40,7 +40,7 @@ class Gaussian(Noise):
 
 
 class Dropout(Noise):
-    """Masking: each pixel becomes 0 with probability p, the others keep their value."""
+    """Masking: each value becomes 0 (black; the mean of standardised data) with probability p."""
 
     @word
     def __init__(self, *, p: Probability) -> None:
@@ -51,7 +51,7 @@ class Dropout(Noise):
 
 
 class SaltAndPepper(Noise):
-    """Each pixel is replaced with probability p: by white in `salt` of the cases, else by black."""
+    """Each value is replaced with probability p: by white in `salt` of the cases, else by black."""
 
     @word
     def __init__(self, *, p: Probability, salt: Probability) -> None:

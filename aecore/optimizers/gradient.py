@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch.nn import Parameter
 
+from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
 from aecore.optimizers.base import Optimizer
 from aecore.words import NonNegativeFloat, PositiveFloat, word
@@ -18,7 +19,10 @@ Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2,
 
 
 class Gradient(Optimizer):
-    """An optimizer yet without parameters."""
+    """An optimizer yet without parameters; it takes any model."""
+
+    def check(self, model: Autoencoder, images: int) -> None:
+        return None
 
     @abstractmethod
     def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:

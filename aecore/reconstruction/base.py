@@ -30,6 +30,10 @@ class Reconstruction(nn.Module, ABC):
         """The data as this likelihood sees it (binarised, ...), (N, C, H, W)."""
         return x
 
+    def expected(self, x: Tensor) -> Tensor:
+        """`target` without its randomness: what is encoded outside of training, (N, C, H, W)."""
+        return x
+
     def check(self, model: Autoencoder) -> None:
         """Raise UserError where this reconstruction and the other words cannot go together."""
         return None

@@ -43,11 +43,12 @@ class Bernoulli(Reconstruction):
         return output.sigmoid()
 
     def target(self, x: Tensor, generator: Generator | None) -> Tensor:
-        if self.targets == "soft":
-            return x
-        if self.targets == "threshold":
-            return (x > self.threshold).to(x.dtype)
-        return torch.bernoulli(x, generator=generator)
+        if self.targets == "stochastic":
+            return torch.bernoulli(x, generator=generator)
+        return self.expected(x)
+
+    def expected(self, x: Tensor) -> Tensor:
+        return (x > self.threshold).to(x.dtype) if self.targets == "threshold" else x
 
     def check(self, model: Autoencoder) -> None:
         if model.standardised:

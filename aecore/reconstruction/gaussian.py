@@ -7,9 +7,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from aecore.reconstruction.base import Reconstruction
 from aecore.words import PositiveFloat, word
+
+_LOWEST = -7.0  # the smallest log-scale that can be learned
 
 
 class Gaussian(Reconstruction):
@@ -22,15 +25,23 @@ class Gaussian(Reconstruction):
     @word
     def __init__(self, *, scale: PositiveFloat | Literal["learned"]) -> None:
         super().__init__()
-        learned = scale == "learned"
-        start = torch.tensor(0.0 if isinstance(scale, str) else math.log(scale))
-        self.log_scale = nn.Parameter(start, requires_grad=learned)
+        # an absolute log-scale where it is fixed, the height above the bound where it is learned
+        self.learned = isinstance(scale, str)
+        start = math.log(math.expm1(-_LOWEST)) if isinstance(scale, str) else math.log(scale)
+        self.raw = nn.Parameter(torch.tensor(start), requires_grad=self.learned)
+
+    @property
+    def log_scale(self) -> Tensor:
+        """The logarithm of the standard deviation, a scalar.
+
+        A learned one is bounded below smoothly, so that a perfect fit has no infinite density.
+        """
+        return F.softplus(self.raw) + _LOWEST if self.learned else self.raw
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         error = (output - x).square().flatten(1).sum(1)
         pixels = x[0].numel()
-        # bounded below, so that a perfect fit does not end in an infinite density
-        log_scale = self.log_scale.clamp(min=-7.0)
+        log_scale = self.log_scale
         return 0.5 * error * (-2 * log_scale).exp() + pixels * (
             log_scale + 0.5 * math.log(2 * math.pi)
         )

@@ -16,12 +16,11 @@ from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
 from aecore.callbacks.history import timing
 from aecore.data import ImageData
-from aecore.errors import UserError
+from aecore.errors import UserError, nearest
 from aecore.experiment import Words, build_logger, check_device, set_threads, words
 from aecore.figures import View, draw
 from aecore.fitting import device_of, fit, is_complete, leader_folder, load_weights
 from aecore.metrics import evaluate, evaluate_noisy
-from aecore.optimizers import ClosedForm
 from aecore.tasks.base import Request, Task
 from aecore.tasks.report import announce, flat_parameters, one_line, summary
 from aecore.types import ImageShape
@@ -113,13 +112,37 @@ def prepare(parts: Words) -> Autoencoder:
     shift, scale = data.statistics() if data.range == "standardised" else (None, None)
     torch.manual_seed(parts.settings.seed)
     model = parts.autoencoder(shape, shift, scale)
-    if isinstance(parts.optimizer, ClosedForm):
-        parts.optimizer.check(model, len(data.train))
-    elif model.latent.variational and not model.penalties:
+    parts.optimizer.check(model, len(data.train))
+    check_monitor(parts, model)
+    if model.latent.variational and not model.penalties:
         log.warning(
             "penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE"
         )
     return model
+
+
+def check_monitor(parts: Words, model: Autoencoder) -> None:
+    """Raise UserError where early stopping would wait for a metric that never comes."""
+    options = parts.settings.trainer.early_stopping
+    if options.patience is None:
+        return
+    if parts.data.val_size == 0:
+        raise UserError(
+            f"trainer.early_stopping.patience={options.patience}: there is no validation split\n"
+            "  use dataset.val_size=0.1, or trainer.early_stopping.patience=null"
+        )
+    terms = [
+        "loss",
+        "reconstruction",
+        *model.penalties,
+        *(f"{n}_weighted" for n in model.penalties),
+    ]
+    known = [f"val/{name}" for name in terms]
+    if options.monitor not in known:
+        raise UserError(
+            f"trainer.early_stopping.monitor={options.monitor}: no such metric"
+            f"{nearest(options.monitor, known)}\n  known: {', '.join(known)}"
+        )
 
 
 def common_shape(data: ImageData) -> ImageShape:
@@ -150,8 +173,8 @@ class Shapes:
         with torch.device("meta"):  # shapes without numbers
             one = torch.ones(1, 1, 1) if parts.data.range == "standardised" else None
             model = parts.autoencoder(shape, one, one)
-        if isinstance(parts.optimizer, ClosedForm):
-            parts.optimizer.check(model, images)
+        parts.optimizer.check(model, images)
+        check_monitor(parts, model)
 
 
 def measure(parts: Words, model: Autoencoder, folder: Path) -> dict[str, float]:

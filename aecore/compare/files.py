@@ -1,0 +1,85 @@
+"""summary.csv and summary.json: the comparison for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aecore.compare.metrics import direction
+from aecore.compare.notes import notes_on
+from aecore.compare.runs import Run
+from aecore.compare.table import Table
+from aecore.compare.values import shown
+
+
+def link(folder: Path, out: Path) -> str:
+    """A run folder as seen from `out`, with forward slashes."""
+    return Path(os.path.relpath(os.path.abspath(folder), os.path.abspath(out))).as_posix()
+
+
+def to_csv(table: Table) -> str:
+    """One row a run: name, state, error, varied keys, seed, every metric; empty where unknown."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "state", "error", *table.keys, "seed", *table.metrics])
+    for run in table.runs:
+        metrics = run.metrics or {}
+        values = [shown(run.values[k]) if k in run.values else "" for k in (*table.keys, "seed")]
+        numbers = [metrics.get(name) for name in table.metrics]
+        cells = ["" if number is None else repr(number) for number in numbers]
+        writer.writerow([run.name, run.state, run.error or "", *values, *cells])
+    return text.getvalue()
+
+
+def to_json(table: Table, title: str, out: Path) -> str:
+    """Strict JSON: null for what is not finite or not known; folders as seen from `out`."""
+    whole = {
+        "title": title,
+        "varied": list(table.keys),
+        "metrics": {name: {"better": direction(name)} for name in table.metrics},
+        "notes": notes_on(table),
+        "groups": [
+            {
+                "values": _plain(group.values),
+                "runs": [run.name for run in group.runs],
+                "finished": group.finished,
+                "metrics": {
+                    name: {"n": s.n, "mean": s.mean, "std": s.std, "best": s.best}
+                    for name, s in group.stats.items()
+                },
+            }
+            for group in table.groups
+        ],
+        "runs": [_run(run, table, out) for run in table.runs],
+    }
+    return json.dumps(whole, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _run(run: Run, table: Table, out: Path) -> dict[str, Any]:
+    values = {key: run.values[key] for key in (*table.keys, "seed") if key in run.values}
+    return {
+        "name": run.name,
+        "folder": link(run.folder, out),
+        "state": run.state,
+        "error": run.error,
+        "epochs": run.epochs,
+        "values": _plain(values),
+        "metrics": None if run.metrics is None else dict(run.metrics),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold; anything else as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inside) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_plain(inside) for inside in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,45 @@
+"""What a reader must know before comparing."""
+
+from __future__ import annotations
+
+from aecore.compare.metrics import SAME_TERMS, data_of, scope_of
+from aecore.compare.table import Group, Table
+from aecore.compare.values import frozen
+
+
+def notes_on(table: Table) -> list[str]:
+    """One sentence each; empty where all can be compared with all."""
+    runs, groups, metrics = table.runs, table.groups, table.metrics
+    finished = [run for run in runs if run.state == "finished"]
+    notes = []
+    sets = dict.fromkeys(data_of(run) for run in finished)
+    if len(sets) > 1:
+        names = dict.fromkeys(str(run.values.get("dataset", "?")) for run in finished)
+        what = ", ".join(names) if len(names) > 1 else f"{next(iter(names))} with other settings"
+        notes.append(
+            f"the runs were tested on different data ({what}): best is told among runs on the same"
+        )
+    apart = [
+        metric
+        for metric in metrics
+        if metric.rpartition("/")[2] in SAME_TERMS
+        and len({scope_of(run, metric) for run in finished if metric in (run.metrics or {})})
+        > len(sets)
+    ]
+    if apart:
+        notes.append(
+            f"{', '.join(apart)}: of different objectives, so best is told among runs of the same"
+        )
+    if any(_repeats(group) for group in groups):
+        notes.append("some runs are repeats of the same seed: their deviation is no spread")
+    if any(group.finished not in (0, stat.n) for group in groups for stat in group.stats.values()
+           if stat.n > 0):  # fmt: skip
+        notes.append("some values were not finite: they are left out of their means")
+    if len({run.revision for run in finished}) > 1:
+        notes.append("the runs were made by different revisions of the code")
+    return notes
+
+
+def _repeats(group: Group) -> bool:
+    seeds = [frozen(run.seed) for run in group.runs if run.state == "finished"]
+    return len(set(seeds)) < len(seeds)

@@ -1,0 +1,112 @@
+"""Which run folders are meant by `runs=...`: paths, patterns, sweeps."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from aecore.compare.runs import ERROR
+from aecore.errors import UserError
+from aecore.results import RUN, is_run
+
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def select(runs: str | list[str]) -> list[Path]:
+    """The run folders, each once, in natural order within a pattern or a sweep.
+
+    A text is, in this order: a path that exists, a pattern, a list `[a,b]`, paths and patterns
+    between commas. A folder that is no run stands for the runs below it.
+    Raises UserError where one of them selects nothing.
+    """
+    given = [
+        text for entry in ([runs] if isinstance(runs, str) else runs) for text in _split(entry)
+    ]
+    found: dict[Path, None] = {}
+    for text in given:
+        folders = [run for folder in _expanded(text) for run in runs_below(folder)]
+        if not folders:
+            raise UserError(
+                f"runs={text}: no run there (looked in {_searched(text)})\n"
+                "  `python run.py task=list` shows the runs"
+            )
+        found.update(dict.fromkeys(folders))
+    return list(found)
+
+
+def _split(text: str) -> list[str]:
+    if _expanded(text):
+        return [text]
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            parts = yaml.safe_load(text)
+        except yaml.YAMLError:
+            parts = None
+        if isinstance(parts, list):
+            return [str(part) for part in parts]
+    parts = [part.strip() for part in text.split(",")]
+    return [part for part in parts if part] or [text]
+
+
+def _expanded(text: str) -> list[Path]:
+    """The folders of a path or a pattern; what exists by its very name is no pattern."""
+    path = Path(text).expanduser()
+    if not text or path.is_dir():
+        return [path] if text else []
+    known, rest = _literal(path)
+    pattern = os.path.join(glob.escape(str(known)), rest)
+    matches = map(Path, glob.glob(pattern, recursive=True))
+    return [match for match in natural(matches) if match.is_dir()]
+
+
+def _literal(path: Path) -> tuple[Path, str]:
+    """The longest beginning of a path that exists, and the rest."""
+    for parent in path.parents:
+        if parent.is_dir():
+            return parent, str(path.relative_to(parent))
+    return Path("."), str(path)
+
+
+def _searched(text: str) -> Path:
+    path = Path(text).expanduser()
+    return (path if path.is_dir() else _literal(path)[0]).absolute()
+
+
+def natural(paths: Iterable[Path]) -> list[Path]:
+    """Sorted as a reader counts: job 2 before job 10."""
+
+    def key(path: Path) -> list[tuple[int, int, str]]:
+        parts = re.split(r"(\d+)", str(path))
+        return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
+
+    return sorted(paths, key=key)
+
+
+def is_job(folder: Path) -> bool:
+    """Whether a run was at least begun there."""
+    return is_run(folder) or any((folder / name).is_file() for name in (ERROR, RUN))
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """The folder itself where it is a run, else the runs below it, hidden folders left out.
+
+    Beside jobs that began, empty folders with a number for a name are jobs that did not.
+    """
+    if is_job(folder):
+        return [folder]
+    below = natural(p for p in _entries(folder) if p.is_dir() and not p.name.startswith("."))
+    if any(is_job(path) for path in below):
+        return [path for path in below if is_job(path) or path.name.isdecimal()]
+    return [run for path in below if not path.is_symlink() for run in runs_below(path)]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []  # gone in the meantime, or not ours to read

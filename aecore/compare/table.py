@@ -1,0 +1,150 @@
+"""Runs that differ only by their seed as one group; means, deviations and who is best."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aecore.compare.metrics import direction, scope_of
+from aecore.compare.runs import Run
+from aecore.compare.values import frozen, is_number
+from aecore.compare.vary import identity, varied
+
+# the yardsticks of every model first; losses and their terms last, which are of one objective
+_FIRST = ("test/mse", "test/psnr", "test/ssim", "test/elbo", "test_noisy/mse")
+_LAST = ("kl", "loss", "reconstruction", "input_mse")
+
+
+@dataclass(frozen=True)
+class Stat:
+    """A metric over the seeds of a group.
+
+    n: finite values. mean: None where n is 0. std: the sample deviation, None where n is below 2.
+    best: whether no comparable group is better.
+    """
+
+    n: int
+    mean: float | None
+    std: float | None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs with the same values of the varied keys; `stats` covers the finished ones."""
+
+    values: Mapping[str, Any]
+    runs: tuple[Run, ...]
+    stats: Mapping[str, Stat]
+
+    @property
+    def finished(self) -> int:
+        """How many of its runs finished."""
+        return sum(run.state == "finished" for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The comparison in numbers.
+
+    keys: the varied ones. metrics: all that a finished run has, in order of interest.
+    """
+
+    keys: tuple[str, ...]
+    metrics: tuple[str, ...]
+    runs: tuple[Run, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether some group holds several finished runs."""
+        return any(group.finished > 1 for group in self.groups)
+
+
+def summarise(runs: Sequence[Run]) -> Table:
+    """Group runs by the keys in which they differ, the seed aside."""
+    keys = tuple(varied(runs))
+    metrics = _metrics(runs)
+    members: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        members.setdefault(identity(run, keys), []).append(run)
+    groups = [
+        Group(
+            {key: found[0].values[key] for key in keys if key in found[0].values},
+            tuple(found),
+            {metric: _stat(found, metric) for metric in metrics},
+        )
+        for found in members.values()
+    ]
+    groups = _sorted(groups, keys)
+    best = {metric: _best(groups, metric) for metric in metrics}
+    marked = [
+        Group(
+            group.values,
+            group.runs,
+            {m: Stat(s.n, s.mean, s.std, n in best[m]) for m, s in group.stats.items()},
+        )
+        for n, group in enumerate(groups)
+    ]
+    return Table(keys, metrics, tuple(runs), tuple(marked))
+
+
+def _metrics(runs: Sequence[Run]) -> tuple[str, ...]:
+    """In order of interest, then of appearance."""
+
+    def rank(name: str) -> int:
+        if name in _FIRST:
+            return _FIRST.index(name)
+        if not name.startswith("test"):
+            return len(_FIRST) + len(_LAST) + 1
+        tail = name.rpartition("/")[2]
+        return len(_FIRST) + (_LAST.index(tail) + 1 if tail in _LAST else 0)
+
+    names = dict.fromkeys(name for run in runs for name in run.metrics or ())
+    return tuple(sorted(names, key=rank))
+
+
+def _stat(runs: Sequence[Run], metric: str) -> Stat:
+    found = [(run.metrics or {}).get(metric) for run in runs]
+    values = [value for value in found if value is not None]
+    if not values:
+        return Stat(0, None, None)
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Stat(len(values), statistics.fmean(values), deviation)
+
+
+def _sorted(groups: list[Group], keys: Sequence[str]) -> list[Group]:
+    """Numbers ascending, words in order of their first run."""
+
+    def place(group: Group) -> list[tuple[int, float]]:
+        return [_place(group.values.get(key), order[key]) for key in keys]
+
+    order: dict[str, dict[str, int]] = {key: {} for key in keys}
+    for group in groups:
+        for key in keys:
+            order[key].setdefault(frozen(group.values.get(key)), len(order[key]))
+    return sorted(groups, key=place)
+
+
+def _place(value: Any, order: Mapping[str, int]) -> tuple[int, float]:
+    return (0, float(value)) if is_number(value) else (1, order[frozen(value)])
+
+
+def _best(groups: Sequence[Group], metric: str) -> set[int]:
+    """Positions of the best group of each scope that holds at least two of them."""
+    way = direction(metric)
+    scopes: dict[str, list[tuple[float, int]]] = {}
+    for n, group in enumerate(groups):
+        mean = group.stats[metric].mean
+        if mean is not None and way != "none":
+            finished = next(run for run in group.runs if run.state == "finished")
+            signed = mean if way == "lower" else -mean
+            scopes.setdefault(scope_of(finished, metric), []).append((signed, n))
+    best: set[int] = set()
+    for found in scopes.values():
+        top = min(found)[0]
+        if any(value > top for value, _ in found):
+            best |= {n for value, n in found if value == top}
+    return best

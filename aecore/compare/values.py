@@ -1,0 +1,94 @@
+"""Values of a configuration: made flat, read from overrides, compared and shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# the words that make a run what it is, the most telling first
+WORDS = (
+    "experiment", "model", "dataset", "network", "latent", "noise", "penalty", "reconstruction",
+    "prior", "objective", "sampler", "optimizer", "scheduler", "trainer", "trainer/accelerator",
+    "evaluate.noise",
+)  # fmt: skip
+
+
+def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        where = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping):
+            found.update(flat(value, where))
+        else:
+            found[where] = value
+    return found
+
+
+def as_words(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Choices as they are shown: `l1+contractive` for several; `evaluate.noise` by its key."""
+    return {
+        str(key).rpartition("@")[2]: "+".join(map(str, v)) if isinstance(v, list) else v
+        for key, v in words.items()
+    }
+
+
+def as_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Overrides `(key, text)` as values: numbers, true, false, null, else the text itself."""
+    return {key.lstrip("+").rpartition("@")[2]: _value(text) for key, text in pairs}
+
+
+def _value(text: str) -> Any:
+    text = str(text).strip()
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    named = {"true": True, "false": False, "null": None}
+    if text.lower() in named:
+        return named[text.lower()]
+    if text.startswith("[") and re.fullmatch(r"\[[\w\s,-]*\]", text) and not re.search(r"\d", text):
+        return "+".join(part.strip() for part in text[1:-1].split(","))
+    return text.strip("'\"")
+
+
+def frozen(value: Any) -> str:
+    """A value as text that is equal where the value is: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def shown(value: Any) -> str:
+    """A value as a reader would type it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return f"[{','.join(shown(v) for v in value)}]"
+    if isinstance(value, Mapping):
+        name = str(value.get("_target_", "")).rpartition(".")[2]
+        rest = ",".join(f"{k}={shown(v)}" for k, v in value.items() if k != "_target_")
+        return f"{name}({rest})"
+    return str(value)
+
+
+def label(values: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """`vae · latent.dim 8`: words by themselves, other keys with their names."""
+    parts = [
+        shown(values[key]) if key in WORDS else f"{key} {shown(values[key])}"
+        for key in keys
+        if key in values
+    ]
+    return " · ".join(parts)

@@ -1,0 +1,69 @@
+"""In what do runs differ? The seed is treated apart: it is what is averaged over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aecore.compare.runs import Run
+from aecore.compare.values import WORDS, frozen
+
+# where a run lies, what it is asked to do, how it is shown: none of it changes a number
+_APART = ("seed", "task", "sweeps", "logger", "figures", "resume", "runs", "out")
+_APART_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
+# what a machine decides: told only where somebody asked for it
+_MACHINE = ("trainer.threads", "trainer.log_every", "dataset.eval_batch_size", "trainer.devices")
+_ABSENT = "\0absent"
+
+
+def varied(runs: Sequence[Run]) -> list[str]:
+    """The keys in which the runs differ: words first, then dotted keys.
+
+    Where the runs come with a grid, those are the grid's keys with several values. Else a key
+    that nobody asked for and that follows from others (`penalty.kl.weight` of a VAE beside a
+    plain autoencoder, once `model` is told) is left out; so are paths and `_target_`s.
+    """
+    grids = [run.grid for run in runs]
+    if grids and all(grid is not None for grid in grids):
+        keys = dict.fromkeys(key for grid in grids if grid is not None for key in grid)
+        return [key for key in keys if _counts(key) and _differs(runs, key)]
+    keys = dict.fromkeys(key for run in runs for key in run.values)
+    ordered = [key for key in WORDS if key in keys] + [key for key in keys if key not in WORDS]
+    asked = {key for run in runs for key in run.given}
+    candidates = [
+        key
+        for key in ordered
+        if _counts(key) and (key in asked or key not in _MACHINE) and _differs(runs, key)
+    ]
+    chosen = [key for key in candidates if key in asked]
+    started = [run for run in runs if run.state != "failed" or not run.given]
+    for key in candidates:
+        if key not in asked and not _follows(started, key, chosen):
+            chosen.append(key)
+    return [key for key in candidates if key in chosen]
+
+
+def _counts(key: str) -> bool:
+    apart = key in _APART or key.startswith(_APART_NODES)
+    return not apart and not key.endswith("_target_")
+
+
+def _differs(runs: Sequence[Run], key: str) -> bool:
+    """Whether there are two values; a folder that tells nothing has no say."""
+    return len({frozen(run.values.get(key, _ABSENT)) for run in runs if run.values}) > 1
+
+
+def _follows(runs: Sequence[Run], key: str, others: Sequence[str]) -> bool:
+    """Whether runs that agree in `others` agree in `key`."""
+    known: dict[tuple[str, ...], str] = {}
+    for run in runs:
+        if not run.values:
+            continue
+        value = frozen(run.values.get(key, _ABSENT))
+        if known.setdefault(identity(run, others), value) != value:
+            return False
+    return True
+
+
+def identity(run: Run, keys: Iterable[str]) -> tuple[str, ...]:
+    """The values of those keys, to compare and to group by."""
+    return tuple(frozen(run.values.get(key, _ABSENT)) for key in keys)
