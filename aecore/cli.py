@@ -25,6 +25,8 @@ _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
+_GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+_SEARCH = "hydra_plugins.aecore_optuna.OptunaSweeper"
 
 
 def main(argv: list[str]) -> int:
@@ -78,8 +80,17 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
 
 
 def _multirun(arguments: Arguments, job: Job, folder: list[Path]) -> int:
-    from aecore.sweep import launch, plan
+    from aecore.sweep import launch
 
+    if job.sweeper == _SEARCH:
+        from aecore.search.plan import plan
+    elif job.sweeper == _GRID:
+        from aecore.sweep import plan
+    else:
+        raise UserError(
+            f"hydra.sweeper._target_={job.sweeper}: no sweeper of this project\n"
+            "  known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)"
+        )
     sweep = plan(arguments, job)
     folder.append(sweep.folder)
     return launch(sweep, [])

@@ -147,6 +147,7 @@ def build_data(settings: Root) -> ImageData:
         data_dir=settings.paths.data_dir,
         seed=settings.seed,
         limit_batches=settings.trainer.limit_batches,
+        chunk=settings.trainer.log_every,  # losses are read once a chunk
     )
 
 

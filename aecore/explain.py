@@ -13,7 +13,13 @@ from aecore.choices import split_override
 from aecore.errors import UserError, nearest
 
 Compose = Callable[[list[str]], DictConfig]
-_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+_EXTRAS = {
+    "joblib": "joblib",
+    "submitit_local": "slurm",
+    "submitit_slurm": "slurm",
+    "ray": "ray",
+    "optuna": "optuna",
+}
 
 
 def explain(error: Exception, overrides: list[str], compose: Compose, words: set[str]) -> UserError:

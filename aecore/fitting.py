@@ -22,6 +22,7 @@ from aecore.callbacks.checkpoint import LAST, AtomicIO, Checkpoints
 from aecore.callbacks.history import History
 from aecore.callbacks.pictures import Pictures
 from aecore.callbacks.progress import Progress
+from aecore.callbacks.pruning import pruning
 from aecore.errors import Interrupted, UserError
 from aecore.experiment import Words
 from aecore.loggers import RunLogger, TensorBoard
@@ -82,6 +83,7 @@ def fit(
     ]
     if any(isinstance(logger, TensorBoard) for logger in loggers):
         callbacks.append(Pictures(images=8, dims=16, points=1000, seed=settings.seed))
+    callbacks += pruning(folder)
     if settings.trainer.early_stopping.patience is not None:
         callbacks.append(early_stopping(settings))
     with quiet(), interruptible(), leading(folder):

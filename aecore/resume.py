@@ -48,7 +48,8 @@ def recorded_run(folder: Path, overrides: list[str]) -> Request:
 def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
     """What continues the sweep of a folder, None where it holds none; raises UserError.
 
-    The grid is the recorded one; only Hydra's own overrides (another launcher) may be given.
+    The grid is the recorded one; only Hydra's own overrides (another launcher, for a search also
+    other numbers of trials) may be given.
     """
     if not (folder / "sweep.json").is_file():
         return None
@@ -59,11 +60,14 @@ def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
 
     def go_on(overrides: list[str]) -> int:
         more = [o for o in overrides if split_override(o)[0] not in ("resume", "hydra.searchpath")]
-        strange = [o for o in more if not o.startswith(("hydra/launcher=", "hydra.launcher."))]
+        free = ["hydra/launcher=", "hydra.launcher."]
+        if sweep.search is not None:
+            free += ["hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs="]
+        strange = [o for o in more if not o.startswith(tuple(free))]
         if strange:
             raise UserError(
                 f"{strange[0]}: a resumed sweep keeps its own grid and configuration\n"
-                "  only another launcher may be given: hydra/launcher=NAME, hydra.launcher.KEY="
+                f"  only these may be given: {', '.join(free)}"
             )
         return launch(sweep, more)
 

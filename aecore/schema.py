@@ -67,6 +67,7 @@ class Root(Node):
     init_from: str | None
     runs: str | list[str] | None = None
     out: str | None = None
+    optimized_metric: str | None = None
     paths: Paths
     trainer: Trainer
     evaluate: Evaluate

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -35,22 +36,29 @@ class Sweep:
 
     overrides: those that all jobs share and that Hydra itself reads, in Hydra's grammar.
     jobs: the overrides of each job, in order; job i lives in `folder/i`.
+    numbers: where given, job i lives in `folder/numbers[i]` instead.
+    search: where the jobs are chosen one after another, what `aecore.search` remembers.
     """
 
     folder: Path
     flags: list[str]
     overrides: list[str]
     jobs: list[list[str]]
+    numbers: list[int] | None = None
+    search: dict[str, Any] | None = None
 
     def write(self) -> None:
         """Record it in its folder."""
         record = {"flags": self.flags, "overrides": self.overrides, "jobs": self.jobs}
+        if self.search is not None:
+            record |= {"numbers": self.numbers, "search": self.search}
         write_atomically(self.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
     @property
     def folders(self) -> list[Path]:
         """The run folder of each job, there or not."""
-        return [self.folder / str(number) for number in range(len(self.jobs))]
+        numbers = range(len(self.jobs)) if self.numbers is None else self.numbers
+        return [self.folder / str(number) for number in numbers]
 
     @property
     def grid(self) -> list[dict[str, str]]:
@@ -65,7 +73,8 @@ def read(folder: Path) -> Sweep | None:
         return None
     try:
         record = json.loads(path.read_text())
-        return Sweep(folder, record["flags"], record["overrides"], record["jobs"])
+        more = (record.get("numbers"), record.get("search"))
+        return Sweep(folder, record["flags"], record["overrides"], record["jobs"], *more)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged record of a sweep ({error})") from error
 
@@ -76,6 +85,15 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     hydras = [o for o in arguments.overrides if o.startswith("hydra")]
     jobs = points(arguments, job, ours)
     check(arguments, jobs)
+    folder = sweep_folder(job)
+    study_override = [o for o in ours if split_override(o)[0] == "sweeps"]
+    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs)
+    sweep.write()
+    return sweep
+
+
+def sweep_folder(job: Job) -> Path:
+    """Make the folder of a new sweep; UserError where the one asked for holds a sweep already."""
     folder = Path(job.sweep_dir)
     study = job.words.get("sweeps")
     if "hydra.sweep.dir" in job.given:
@@ -85,12 +103,8 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
                 f"  continue it with resume={folder}, or give another folder"
             )
         folder.mkdir(parents=True, exist_ok=True)
-    else:
-        folder = reserve(folder.parent.with_name(str(study)) / folder.name if study else folder)
-    study_override = [o for o in ours if split_override(o)[0] == "sweeps"]
-    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs)
-    sweep.write()
-    return sweep
+        return folder
+    return reserve(folder.parent.with_name(str(study)) / folder.name if study else folder)
 
 
 def points(arguments: Arguments, job: Job, overrides: list[str]) -> list[list[str]]:
@@ -105,8 +119,11 @@ def points(arguments: Arguments, job: Job, overrides: list[str]) -> list[list[st
         raise refusal(error, arguments, overrides) from None
 
 
-def check(arguments: Arguments, jobs: list[list[str]]) -> None:
-    """Compose and build every point; UserError names the first that cannot be."""
+def check(arguments: Arguments, jobs: list[list[str]], what: str = "job") -> None:
+    """Compose and build every point; UserError names the first that cannot be.
+
+    what: what a point is called in the message.
+    """
     from aecore.tasks.train import Shapes
 
     shapes = Shapes()
@@ -118,7 +135,7 @@ def check(arguments: Arguments, jobs: list[list[str]]) -> None:
         except UserError as error:
             lines = str(error).splitlines()
             raise UserError(
-                "\n".join([f"job {number} of the sweep ({' '.join(job)}):", *lines][:3])
+                "\n".join([f"{what} {number} of the sweep ({' '.join(job)}):", *lines][:3])
             ) from error
 
 
@@ -130,6 +147,10 @@ def launch(sweep: Sweep, more: list[str]) -> int:
     from aecore.compare import compare
     from aecore.tasks.run import run_job
 
+    if sweep.search is not None:
+        from aecore.search.loop import search
+
+        return search(sweep, more)
     todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
     print(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}", flush=True)
     if todo:

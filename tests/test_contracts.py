@@ -14,7 +14,8 @@ from aecore.errors import UserError
 from aecore.experiment import Words, words
 from aecore.help import help_text
 from aecore.optimizers import ClosedForm, Gradient
-from aecore.roots import CONF
+from aecore.roots import CONF, ROOT
+from aecore.sweep import check, points
 from aecore.tasks import Task
 from aecore.tasks.train import prepare
 
@@ -128,3 +129,14 @@ def test_a_word_of_ones_own_needs_no_edit(tmp_path: Path) -> None:
     )
     config = compose(parse(["--config-dir", str(tmp_path), "noise=loud"])).config
     assert config["noise"] == {"_target_": "aecore.noise.Gaussian", "std": 2.0}
+
+
+@pytest.mark.parametrize("study", sorted(f.stem for f in (ROOT / "sweeps").glob("*.yaml")))
+def test_every_point_of_every_study_is_valid(study: str) -> None:
+    arguments = parse([f"sweeps={study}"])
+    job = compose(arguments)
+    assert job.multirun, "a study sets hydra.mode: MULTIRUN"
+    if job.sweeper.endswith(".BasicSweeper"):  # a search has points only as it goes
+        jobs = points(arguments, job, [f"sweeps={study}"])
+        assert len(jobs) > 1
+        check(arguments, jobs)

@@ -58,6 +58,7 @@ def compare(
     *,
     title: str,
     grid: Sequence[Mapping[str, str]] | None = None,
+    extra: Mapping[str, Path] | None = None,
 ) -> Summary:
     """Compare runs and write summary.csv, summary.json and report.html into `out`.
 
@@ -65,13 +66,14 @@ def compare(
     whole, so this may run beside the runs and beside itself.
 
     grid: what each job of a sweep was started with, key -> text, one for each folder.
+    extra: further pictures for the page, caption -> PNG file.
     Raises OSError where `out` cannot be written.
     """
     table = summarise(gather(folders, grid))
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / CSV, _encoded(to_csv(table)))
     write_atomically(out / JSON, _encoded(to_json(table, title, out)))
-    write_atomically(out / HTML, _encoded(to_html(table, title, out)))
+    write_atomically(out / HTML, _encoded(to_html(table, title, out, extra or {})))
     return Summary(table, to_text(table, title, bold=sys.stdout.isatty()), out / HTML)
 
 

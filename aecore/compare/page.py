@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -25,7 +26,7 @@ from aecore.compare.files import link
 from aecore.compare.notes import notes_on
 from aecore.compare.plan import plan
 from aecore.compare.runs import Run
-from aecore.compare.strips import strip_of
+from aecore.compare.strips import picture, strip_of
 from aecore.compare.table import Group, Table
 from aecore.compare.text import main_metrics, number, run_label
 
@@ -34,8 +35,11 @@ _ALSO = ("test/kl", "train/seconds")  # drawn where there is room
 _STRIPS = 60
 
 
-def to_html(table: Table, title: str, out: Path) -> str:
-    """The whole page. Everything that comes from a run is escaped, and no script but ours runs."""
+def to_html(table: Table, title: str, out: Path, extra: Mapping[str, Path]) -> str:
+    """The whole page. Everything that comes from a run is escaped, and no script but ours runs.
+
+    extra: further pictures, caption -> PNG file.
+    """
     css, js = _asset("report.css"), _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     policy = (
@@ -49,6 +53,7 @@ def to_html(table: Table, title: str, out: Path) -> str:
         _notes(notes_on(table)),
         groups,
         _plots(table),
+        *(_section(caption, picture(file, caption)) for caption, file in extra.items()),
         _runs(table, out, mark=not groups),
         _troubles(table, out),
         _strips(table, out),
@@ -140,7 +145,7 @@ def _run(run: Run, table: Table, out: Path, group: Group | None = None) -> str:
 
 
 def _href(run: Run, out: Path) -> str:
-    return escape(quote(link(run.folder, out) + "/", safe="/.~-_"))
+    return quote(os.fsencode(link(run.folder, out) + "/"), safe="/.~-_")
 
 
 def _section(title: str, content: str, caption: str = "") -> str:

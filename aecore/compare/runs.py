@@ -35,6 +35,7 @@ class Run:
     metrics: None unless finished; None for a value that was not finite.
     error: why it failed or what is missing; None where it finished.
     epochs: trained so far, by its history.
+    complete: whether its whole configuration is known, not only what was asked for.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Run:
     state: State
     error: str | None = None
     epochs: int | None = None
+    complete: bool = True
     given: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, Any] | None = None
     revision: str | None = None
@@ -77,7 +79,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
     """Paths below the deepest folder that holds all of them."""
     whole = [os.path.abspath(folder) for folder in folders]
     shared = os.path.commonpath([os.path.dirname(path) for path in whole]) if whole else ""
-    return [Path(os.path.relpath(path, shared)).as_posix() for path in whole]
+    names = [Path(os.path.relpath(path, shared)).as_posix() for path in whole]
+    return [name.encode("utf-8", "backslashreplace").decode() for name in names]
 
 
 def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
@@ -106,6 +109,7 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
         state=state,
         error=error,
         epochs=epochs,
+        complete=bool(config),
         given=given,
         grid=chosen,
         revision=record.get("revision") if isinstance(record.get("revision"), str) else None,
@@ -139,7 +143,8 @@ def failure_of(folder: Path) -> str | None:
             line = file.readline(_ERROR_LENGTH)
     except OSError:
         return None
-    return re.sub(r"\x1b\[[0-9;]*m|[^\x20-\x7e\xa0-\U0010ffff]", "", line).strip() or "failed"
+    line = re.sub(r"\x1b\[[0-9;]*m", "", line)
+    return "".join(filter(str.isprintable, line)).strip() or "failed"
 
 
 def _mapping(path: Path, trouble: list[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 def select(runs: str | list[str]) -> list[Path]:
-    """The run folders, each once, in natural order within a pattern or a sweep.
+    """The run folders, each once; job 2 stands before job 10 in a pattern or a sweep.
 
     A text is, in this order: a path that exists, a pattern, a list `[a,b]`, paths and patterns
     between commas. A folder that is no run stands for the runs below it.
@@ -87,22 +87,29 @@ def natural(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=key)
 
 
-def is_job(folder: Path) -> bool:
-    """Whether a run was at least begun there."""
+def begun(folder: Path) -> bool:
+    """Whether a run left something there, if only its error."""
     return is_run(folder) or any((folder / name).is_file() for name in (ERROR, RUN))
 
 
-def runs_below(folder: Path) -> list[Path]:
-    """The folder itself where it is a run, else the runs below it, hidden folders left out.
+def is_job(folder: Path) -> bool:
+    """Whether a folder is a run, or a number beside runs: a job that did not get to begin."""
+    if begun(folder):
+        return True
+    return folder.name.isdecimal() and any(begun(path) for path in _entries(folder.parent))
 
-    Beside jobs that began, empty folders with a number for a name are jobs that did not.
-    """
+
+def runs_below(folder: Path) -> list[Path]:
+    """The folder itself where it is a run, else the runs below it, hidden folders left out."""
     if is_job(folder):
         return [folder]
-    below = natural(p for p in _entries(folder) if p.is_dir() and not p.name.startswith("."))
-    if any(is_job(path) for path in below):
-        return [path for path in below if is_job(path) or path.name.isdecimal()]
-    return [run for path in below if not path.is_symlink() for run in runs_below(path)]
+    below = [path for path in _entries(folder) if path.is_dir() and not path.name.startswith(".")]
+    return [
+        run
+        for path in natural(below)
+        if is_job(path) or not path.is_symlink()
+        for run in runs_below(path)
+    ]
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from html import escape
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -29,6 +30,20 @@ def strip_of(folder: Path) -> tuple[str, tuple[int, int]] | None:
         ):
             continue  # being drawn at this moment, or damaged
     return None
+
+
+def picture(file: Path, caption: str) -> str:
+    """A PNG file as an `<img>` of its own size; empty where it cannot be read."""
+    try:
+        data = file.read_bytes()
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            width, height = image.size
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError):
+        return ""
+    return (
+        f'<img class="picture" src="{_address("png", data)}" width="{width}" height="{height}"'
+        f' alt="{escape(caption)}">'
+    )
 
 
 def _embedded(data: bytes) -> tuple[str, tuple[int, int]]:

@@ -35,9 +35,8 @@ def varied(runs: Sequence[Run]) -> list[str]:
         if _counts(key) and (key in asked or key not in _MACHINE) and _differs(runs, key)
     ]
     chosen = [key for key in candidates if key in asked]
-    started = [run for run in runs if run.state != "failed" or not run.given]
     for key in candidates:
-        if key not in asked and not _follows(started, key, chosen):
+        if key not in asked and not _follows(runs, key, chosen):
             chosen.append(key)
     return [key for key in candidates if key in chosen]
 
@@ -48,15 +47,16 @@ def _counts(key: str) -> bool:
 
 
 def _differs(runs: Sequence[Run], key: str) -> bool:
-    """Whether there are two values; a folder that tells nothing has no say."""
-    return len({frozen(run.values.get(key, _ABSENT)) for run in runs if run.values}) > 1
+    """Whether there are two values; a job that did not get to tell its own has no say."""
+    told = [run for run in runs if run.complete or key in run.values]
+    return len({frozen(run.values.get(key, _ABSENT)) for run in told}) > 1
 
 
 def _follows(runs: Sequence[Run], key: str, others: Sequence[str]) -> bool:
     """Whether runs that agree in `others` agree in `key`."""
     known: dict[tuple[str, ...], str] = {}
     for run in runs:
-        if not run.values:
+        if not run.complete:
             continue
         value = frozen(run.values.get(key, _ABSENT))
         if known.setdefault(identity(run, others), value) != value:

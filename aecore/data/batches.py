@@ -45,7 +45,7 @@ class Batches:
         world_size: int = 1,
         limit: int | None = None,
     ) -> None:
-        """chunk: batches a chunk; None for about 4 million values, at most 50 batches.
+        """chunk: at most so many batches a chunk; less where they hold over 4 million values.
 
         limit: at most so many batches an epoch. Raises UserError for fewer images than ranks.
         """
@@ -57,7 +57,7 @@ class Batches:
         values = batch_size * split.images[0].numel()
         self.split = split
         self.batch_size = batch_size
-        self.chunk = chunk or min(max(round(VALUES_A_CHUNK / values), 1), LARGEST_CHUNK)
+        self.chunk = min(max(round(VALUES_A_CHUNK / values), 1), chunk or LARGEST_CHUNK)
         self.epoch = 0
         self._shuffle, self._seed = shuffle, seed
         self._rank, self._world_size = rank, world_size

@@ -51,7 +51,7 @@ class ImageData(LightningDataModule):
         sees shifted and scaled by `statistics`. val_size: images, or a fraction below 1 of the
         source's train images; 0 for no validation. test_size: the first so many, None for all.
         limit_batches: at most so many batches an epoch of any split.
-        chunk: batches a chunk, see Batches.
+        chunk: at most so many batches a chunk, see Batches.
         """
         super().__init__()
         self.source = source

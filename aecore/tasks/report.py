@@ -80,7 +80,9 @@ def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) 
     if any((folder / "figures").glob("*.png")):
         lines.append(f"figures      {folder / 'figures'}")
     if (folder / "tensorboard").is_dir():
-        lines.append(f"TensorBoard  tensorboard --logdir {shlex.quote(output_dir)}")
+        inside = folder.absolute().is_relative_to(Path(output_dir).absolute())
+        shown = output_dir if inside else str(folder)
+        lines.append(f"TensorBoard  tensorboard --logdir {shlex.quote(shown)}")
     return "\n".join(lines)
 
 

@@ -59,7 +59,10 @@ def run_job(config: Any) -> float | None:
         traceback.clear_frames(failure.__traceback__)  # they hold the model
     _compared(folder.parent)
     wanted = plain.get("optimized_metric")
-    return metrics.get(wanted) if isinstance(wanted, str) else None
+    if not metrics or not isinstance(wanted, str):
+        return None
+    history = results.read_history(folder)
+    return {**(history[-1] if history else {}), **metrics}.get(wanted)
 
 
 def _job(request: Request, folder: Path) -> dict[str, float]:
