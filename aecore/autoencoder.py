@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -52,6 +53,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.image_shape = image_shape
         self.output_activation = network.output_activation
+        self.needs_context = network.needs_context
         self.standardised = shift is not None
         one = torch.ones(1, 1, 1)
         self.register_buffer("shift", 0 * one if shift is None else shift)
@@ -74,15 +76,24 @@ class Autoencoder(nn.Module):
     @property
     def can_sample(self) -> bool:
         """Whether new images can be drawn from the prior."""
-        return self.latent.variational
+        return self.latent.variational and not self.needs_context
 
     def run(self, x: Tensor, generator: Generator | None, *, noisy: bool, sample: bool) -> Pass:
         """One trip of pixels (N, C, H, W): noise where `noisy`, a drawn code where `sample`."""
         clean = self.reconstruction.target(self.normalise(x), generator)
         x_in = self.noise(clean, generator, self._span()) if noisy else clean
-        h = self.encoder(x_in)
-        code = self.latent(h, generator, sample)
-        return Pass(clean, x_in, h, code, self.decoder(code.z), self, generator)
+        h, context = self.features(x_in)
+        code = replace(self.latent(h, generator, sample), context=context)
+        return Pass(clean, x_in, h, code, self._output(code.z, context), self, generator)
+
+    def features(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What the encoder makes of x in the model's range: features, and the network's context."""
+        found = self.encoder(x)
+        return found if self.needs_context else (found, ())
+
+    def _output(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+        output: Tensor = self.decoder(z, context) if self.needs_context else self.decoder(z)
+        return output
 
     def terms(self, x: Tensor, generator: Generator | None, *, epoch: float, noisy: bool) -> Terms:
         """The objective on pixels (N, C, H, W), penalties weighted as after `epoch` epochs."""
@@ -91,17 +102,26 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor, generator: Generator | None = None) -> Code:
         """Codes of clean pixels (N, C, H, W): z is the mean, or a draw from a generator."""
-        h = self.encoder(self.reconstruction.expected(self.normalise(x)))
-        code: Code = self.latent(h, generator, generator is not None)
-        return code
+        h, context = self.features(self.reconstruction.expected(self.normalise(x)))
+        return replace(self.latent(h, generator, generator is not None), context=context)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped."""
-        return self.denormalise(self.reconstruction.image(self.decoder(z)))
+    def decode(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
+        """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped.
+
+        context: that of the codes' images. Raises UserError where the network needs it and it
+        is not given.
+        """
+        if self.needs_context and not context:
+            raise UserError(
+                "this network decodes only the codes of images: its unpooling needs the places of "
+                "their maxima\n  use network=conv to decode codes alone"
+            )
+        return self.denormalise(self.reconstruction.image(self._output(z, context)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Pixels (N, C, H, W) -> code -> pixels, without noise and randomness."""
-        return self.decode(self.encode(x).mean)
+        code = self.encode(x)
+        return self.decode(code.mean, code.context)
 
     def corrupt(self, x: Tensor, generator: Generator | None, noise: Noise | None = None) -> Tensor:
         """Pixels (N, C, H, W) with that noise (the training one if None), as pixels."""
@@ -111,9 +131,12 @@ class Autoencoder(nn.Module):
     def sample(self, n: int, generator: Generator | None) -> Tensor:
         """n new images from the prior as pixels, (n, C, H, W); UserError for codes without one."""
         if not self.can_sample:
-            raise UserError(
-                "this latent has no prior to sample from\n  use latent=gaussian with penalty=kl"
+            why = (
+                "this network's unpooling needs an image\n  use network=conv"
+                if self.needs_context
+                else "this latent has no prior\n  use latent=gaussian with penalty=kl"
             )
+            raise UserError(f"nothing to sample from: {why}")
         return self.decode(self.prior.sample(n, self.code_shape, self.shift, generator))
 
     def normalise(self, x: Tensor) -> Tensor:

@@ -54,12 +54,14 @@ class Code:
     mean: (N, *code_shape), the same without randomness.
     posterior: q(z | x) of a variational latent, else None.
     costs: what the latent itself charges (a codebook's commitment), each (N,), per image.
+    context: what passes by the code (the places of pooled maxima); empty for most networks.
     """
 
     z: Tensor
     mean: Tensor
     posterior: Posterior | None = None
     costs: Mapping[str, Tensor] = field(default_factory=dict)
+    context: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ COMPANY = {
     ("penalty", "kl"): ["latent=gaussian"],
     ("penalty", "kl_beta"): ["latent=gaussian"],
     ("network", "conv_small"): ["model=conv_ae"],
+    ("network", "conv_unpool"): ["model=conv_ae"],
     ("optimizer", "closed_form"): ["model=pca"],
 }
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from aecore.errors import UserError
 from aecore.latents import Latent, Spatial
-from aecore.networks import Network
+from aecore.networks import ConvUnpool, Network
 from aecore.networks.base import Activation, activation_layer, flat
 
 SHAPES = st.tuples(st.sampled_from([1, 3, 4]), st.integers(8, 97), st.integers(8, 97))
@@ -228,3 +228,60 @@ def test_every_parameter_gets_a_gradient(network: Network, latent: str) -> None:
 def test_wrong_arguments(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(change))):
         conv(*change.get("channels", [2]), **{k: v for k, v in change.items() if k != "channels"})
+
+
+def unpooling(up: str = "conv", **changes: Any) -> ConvUnpool:
+    """A small unpooling network."""
+    settings = {"channels": [3, 5], "kernel_size": 3, "activation": "relu", "bias": True}
+    return ConvUnpool(up=up, output_activation=None, **(settings | changes))  # type: ignore[arg-type]
+
+
+class TestConvUnpool:
+    @settings(max_examples=30, deadline=None)
+    @given(
+        height=st.integers(8, 40),
+        width=st.integers(8, 40),
+        channels=st.sampled_from([1, 3, 4]),
+        up=st.sampled_from(["conv", "transposed"]),
+    )
+    def test_restores_every_size(self, height: int, width: int, channels: int, up: str) -> None:
+        shape = (channels, height, width)
+        network = unpooling(up)
+        h, places = network.encoder(shape)(torch.rand(2, *shape))
+        assert h.shape[1:] == network.feature_shape(shape)
+        output = network.decoder(network.feature_shape(shape), shape)(h, places)
+        assert output.shape == (2, *shape)
+
+    def test_values_return_to_the_places_of_their_maxima(self) -> None:
+        network = unpooling(channels=[1], activation=None)
+        encoder, decoder = network.encoder((1, 6, 6)), network.decoder((1, 3, 3), (1, 6, 6))
+        identity = torch.zeros(1, 1, 3, 3)
+        identity[..., 1, 1] = 1
+        with torch.no_grad():
+            for module in (*encoder.modules(), *decoder.modules()):
+                if isinstance(module, torch.nn.Conv2d):
+                    module.weight.copy_(identity)
+                    assert module.bias is not None
+                    module.bias.zero_()
+        x = torch.rand(1, 1, 6, 6)
+        output = decoder(*encoder(x))
+        kept = output != 0
+        assert kept.sum() == 9
+        assert torch.equal(output[kept], x[kept])
+        largest = torch.nn.functional.max_pool2d(x, 2)
+        assert torch.equal(torch.nn.functional.max_pool2d(output, 2), largest)
+
+    def test_nothing_is_decoded_without_the_places(self) -> None:
+        whole = model(network=unpooling(), latent=gaussian(4), image_shape=(1, 8, 8)).eval()
+        x = torch.rand(3, 1, 8, 8)
+        code = whole.encode(x)
+        assert torch.equal(whole.decode(code.mean, code.context), whole.reconstruct(x))
+        assert not whole.can_sample
+        with pytest.raises(UserError, match="network=conv"):
+            whole.decode(code.mean)
+        with pytest.raises(UserError, match="network=conv"):
+            whole.sample(2, None)
+
+    def test_too_many_poolings(self) -> None:
+        with pytest.raises(UserError, match=r"network\.channels"):
+            unpooling(channels=[1, 1, 1, 1]).feature_shape((1, 8, 8))

@@ -2,6 +2,7 @@
 
 from aecore.networks.base import Network
 from aecore.networks.conv import Conv
+from aecore.networks.conv_unpool import ConvUnpool
 from aecore.networks.mlp import MLP, Linear
 
-__all__ = ["MLP", "Conv", "Linear", "Network"]
+__all__ = ["MLP", "Conv", "ConvUnpool", "Linear", "Network"]

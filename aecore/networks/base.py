@@ -39,10 +39,13 @@ class Network(ABC):
 
     output_activation: what stands at the decoder's end, None for nothing.
     norm: None, 'batch' or 'layer'.
+    needs_context: whether the encoder returns (features, context) and the decoder takes (code,
+        context): something that passes by the code, without which nothing can be decoded.
     """
 
     output_activation: Activation | None
     norm: Norm | None
+    needs_context: bool = False
 
     @abstractmethod
     def feature_shape(self, image_shape: ImageShape) -> Shape:

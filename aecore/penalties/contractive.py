@@ -114,7 +114,8 @@ def dense_norm(layers: list[nn.Module], x: Tensor) -> Tensor:
 
 def _mean_code(p: Pass) -> tuple[Tensor, Tensor]:
     x = p.x_in.detach().requires_grad_()
-    return x, p.model.latent(p.model.encoder(x), p.generator, sample=False).mean.flatten(1)
+    h, _ = p.model.features(x)
+    return x, p.model.latent(h, p.generator, sample=False).mean.flatten(1)
 
 
 def jacobian_norm(p: Pass) -> Tensor:
