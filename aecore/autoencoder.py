@@ -103,7 +103,8 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor, generator: Generator | None = None) -> Code:
         """Codes of clean pixels (N, C, H, W): z is the mean, or a draw from a generator."""
         h, context = self.features(self.reconstruction.expected(self.normalise(x)))
-        return replace(self.latent(h, generator, generator is not None), context=context)
+        code: Code = self.latent(h, generator, generator is not None)
+        return replace(code, context=context)
 
     def decode(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
         """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped.

@@ -17,6 +17,7 @@ from pathlib import Path
 from aecore.compose import Arguments, Job, compose, parse
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
 from aecore.help import help_text
+from aecore.ranks import check_alone, is_leader
 from aecore.resume import recorded_run, recorded_sweep, resumed_folder
 from aecore.roots import CONF
 
@@ -39,7 +40,8 @@ def main(argv: list[str]) -> int:
 
         print(f"aecore {__version__}")
         return 0
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    level = logging.WARNING if is_leader() else logging.ERROR  # each warning once
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
     logging.addLevelName(logging.WARNING, "warning")
     folder: list[Path] = []
     try:
@@ -65,12 +67,14 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
     if interrupted is not None:
         recorded = recorded_sweep(interrupted)
         if recorded is not None:
+            check_alone()
             folder.append(interrupted)
             return recorded(arguments.overrides)
         request = recorded_run(interrupted, arguments.overrides)
     else:
         job = compose(arguments)
         if job.multirun:
+            check_alone()
             return _multirun(arguments, job, folder)
         request = job.request()
     from aecore.tasks.run import run  # torch comes in here

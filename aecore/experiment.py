@@ -158,12 +158,19 @@ def build_logger(settings: Root, folder: Path, purge_step: int | None) -> list[R
     return [build(settings.logger, "logger", RunLogger, folder=folder, purge_step=purge_step)]
 
 
-def set_threads(threads: int | str) -> int:
-    """Set and return the number of threads; 'auto': OMP_NUM_THREADS where set, else the cores."""
+def set_threads(threads: int | str, processes: int = 1) -> int:
+    """Set and return the number of threads of this process.
+
+    'auto': OMP_NUM_THREADS where set, else SLURM_CPUS_PER_TASK where set, else the cores, shared
+    by the processes of a training over several devices.
+    """
     if isinstance(threads, str):
-        given = os.environ.get("OMP_NUM_THREADS", "")
-        threads = int(given) if given.isdigit() and int(given) > 0 else _DEFAULT_THREADS
+        told = (os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"))
+        given = [int(text) for text in told if text.isdigit() and int(text) > 0]
+        threads = given[0] if given else max(_DEFAULT_THREADS // processes, 1)
     torch.set_num_threads(threads)
+    if processes > 1:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning would set them again
     return threads
 
 

@@ -37,6 +37,10 @@ def explain(error: Exception, overrides: list[str], compose: Compose, words: set
             f"{error.override}: cannot be read\n"
             f"  put quotes around a value with special characters: \"{key}='{value}'\""
         )
+    if "INTERVAL_SWEEP" in text:
+        typed = next((o for o in overrides if "interval(" in o), "interval(...)")
+        return UserError(f"{typed}: holds too many values to run all\n"
+                         "  add hydra/sweeper=optuna to search in it, or give a list")  # fmt: skip
     if "Ambiguous value" in text:
         typed = next((o for o in overrides if f"'{o}'" in text), "")
         return UserError(f"{typed}: several values\n  add -m to run every combination of them")

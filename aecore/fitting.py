@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
+import subprocess
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import Signals
 from types import FrameType
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import LAST, AtomicIO, Checkpoints
@@ -28,10 +30,10 @@ from aecore.experiment import Words
 from aecore.loggers import RunLogger, TensorBoard
 from aecore.module import Training
 from aecore.optimizers import ClosedForm, Gradient
+from aecore.ranks import cluster_environment
 from aecore.results import HISTORY
 from aecore.schema import Root
 
-_LEADER = "AECORE_RUN_FOLDER"
 PREFIX = "autoencoder."  # of the model's weights among the module's
 
 
@@ -86,31 +88,33 @@ def fit(
     callbacks += pruning(folder)
     if settings.trainer.early_stopping.patience is not None:
         callbacks.append(early_stopping(settings))
-    with quiet(), interruptible(), leading(folder):
+    with quiet(), interruptible():
         validation = 0 if words.data.val is None else len(words.data.val)
         trainer = make_trainer(settings, callbacks, loggers, validation)
-        trainer.fit(module, datamodule=words.data, ckpt_path=None if found is None else found[0])
+        try:
+            trainer.fit(
+                module, datamodule=words.data, ckpt_path=None if found is None else found[0]
+            )
+        except RuntimeError as error:
+            lost = _lost(trainer)
+            if lost is None:
+                raise
+            raise UserError(f"{lost}\n  python run.py resume={folder} goes on") from error
     model.cpu()
 
 
-@contextmanager
-def leading(folder: Path) -> Iterator[None]:
-    """Let the processes that Lightning starts for other devices know the folder of this run."""
-    os.environ[_LEADER] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop(_LEADER, None)
-
-
-def leader_folder() -> Path:
-    """The folder of the run that this process helps; UserError where none was told."""
-    folder = os.environ.get(_LEADER)
-    if folder is None:
-        raise UserError(
-            "a process of rank above 0 was started without the first\n  start run.py alone"
-        )
-    return Path(folder)
+def _lost(trainer: Trainer) -> str | None:
+    """Which process that Lightning started has failed, None where none has."""
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        for rank, process in enumerate(launcher.procs, start=1):
+            with suppress(subprocess.TimeoutExpired):
+                status = process.wait(timeout=5)  # its sockets close before it is gone
+                if status < 0:
+                    return f"the process of rank {rank} was killed by {Signals(-status).name}"
+                if status > 0:
+                    return f"the process of rank {rank} ended with status {status}"
+    return None
 
 
 def make_trainer(
@@ -127,7 +131,7 @@ def make_trainer(
         max_epochs=options.max_epochs,
         callbacks=callbacks,
         logger=loggers or False,
-        plugins=[AtomicIO()],
+        plugins=[AtomicIO(), cluster_environment(options.devices)],
         enable_checkpointing=True,  # by our own callback: Lightning adds none where one is
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -186,7 +190,7 @@ def quiet() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning|torch)\..*")
+            warnings.filterwarnings("ignore", module=r"(pytorch_|lightning|torch)\w*\..*")
             yield
     finally:
         for name, level in levels.items():

@@ -79,6 +79,7 @@ class Training(LightningModule):
         self.steps_an_epoch = self._loader().steps
         self._generator = Generator(device=self.device)
         self._autocast = "mixed" in str(self.trainer.precision)
+        self._ranks = self.trainer.world_size
 
     def _loader(self) -> Any:
         return self.trainer.train_dataloader
@@ -99,7 +100,7 @@ class Training(LightningModule):
             terms = self.autoencoder.terms(batch.x, self._generator, epoch=epoch, noisy=True)
             loss = terms.loss
             optimizer.zero_grad()
-            self.manual_backward(loss)
+            self.manual_backward(loss if self._ranks == 1 else loss * self._share(len(batch.x)))
             if self.gradient_clip is not None:
                 torch.nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
             optimizer.step()
@@ -114,7 +115,8 @@ class Training(LightningModule):
     def _account(self, rows: Tensor, sizes: list[int], terms: Terms) -> None:
         """Read a chunk's losses, (steps, 1 + terms): the one wait for the device in a chunk."""
         names = ["loss", *terms.values]
-        values = rows.float().cpu().numpy()
+        rows, sizes = self._over_ranks(rows.float(), sizes)
+        values = rows.cpu().numpy()
         first = self.step - len(sizes)
         check_finite(values, names, first)
         for offset, (row, size) in enumerate(zip(values.tolist(), sizes, strict=True)):
@@ -126,8 +128,6 @@ class Training(LightningModule):
             if step % self.log_every == 0:
                 self._log(self._since_log.result("train"), step)
                 self._since_log = Mean()
-        if self.trainer.is_last_batch:
-            self.train_mean = self._over_ranks(self.train_mean)
         self.latest = dict(zip(names, values.mean(0).tolist(), strict=True))
 
     def weights_at(self, epoch: float) -> dict[str, float]:
@@ -147,30 +147,37 @@ class Training(LightningModule):
         for batch in chunk:
             terms = self.autoencoder.terms(batch.x, self._val_generator, epoch=epoch, noisy=False)
             names = ["loss", *terms.values]
-            row = torch.stack([terms.loss, *terms.values.values()]).detach().float().cpu()
-            check_finite(row[None].numpy(), [f"val/{n}" for n in names], self.step - 1)
-            entry = dict(zip(names, row.tolist(), strict=True))
-            self.val_mean.add(with_weighted(entry, self.weights_at(epoch)), len(batch.x))
+            row = torch.stack([terms.loss, *terms.values.values()]).detach().float()
+            rows, sizes = self._over_ranks(row[None], [len(batch.x)])
+            values = rows.cpu().numpy()
+            check_finite(values, [f"val/{n}" for n in names], self.step - 1)
+            entry = dict(zip(names, values[0].tolist(), strict=True))
+            self.val_mean.add(with_weighted(entry, self.weights_at(epoch)), sizes[0])
 
     def on_validation_epoch_end(self) -> None:
-        self.val_mean = self._over_ranks(self.val_mean)
         metrics = self.val_mean.result("val")
         if metrics:
             self._log(metrics, self.step)
             self.log_dict(metrics, logger=False)
 
-    def _over_ranks(self, mean: Mean) -> Mean:
-        """The mean over the images of all processes."""
+    def _share(self, images: int) -> float:
+        """Scales a mean over this rank's images so that the mean over ranks is that over all."""
+        whole: int = self._loader().size(self.step % self.steps_an_epoch)
+        return images * self._ranks / whole
+
+    def _over_ranks(self, rows: Tensor, sizes: list[int]) -> tuple[Tensor, list[int]]:
+        """Means over the images of all ranks, (batches, terms), and how many images those are.
+
+        So every rank sees the same numbers, and all of them end where one is not finite.
+        """
         if self.trainer.world_size == 1:
-            return mean
-        mine = torch.tensor([mean.images, *mean.sums.values()], dtype=torch.float64)
-        reduced = self.trainer.strategy.reduce(mine.to(self.device), reduce_op="sum")
-        assert isinstance(reduced, Tensor)
-        total = reduced.tolist()
-        merged = Mean()
-        merged.images = int(total[0])
-        merged.sums = dict(zip(mean.sums, total[1:], strict=True))
-        return merged
+            return rows, sizes
+        weights = torch.tensor(sizes, dtype=torch.float64, device=rows.device)[:, None]
+        mine = torch.cat([rows * weights, weights], 1)
+        total = self.trainer.strategy.reduce(mine, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        whole = total[:, -1:]
+        return (total[:, :-1] / whole).float(), [round(n) for n in whole[:, 0].tolist()]
 
     def on_train_epoch_end(self) -> None:
         check_weights(self.parameters(), self.step)  # the last step's loss did not show them

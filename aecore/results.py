@@ -28,6 +28,7 @@ import yaml
 from aecore.errors import UserError
 
 CONFIG, RUN, METRICS, HISTORY = "config.yaml", "run.json", "metrics.json", "history.csv"
+ERROR = "error.txt"  # why a job of a multirun failed
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "numpy")
 
 
@@ -137,6 +138,18 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         return []
     with path.open(newline="") as file:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def optimized(folder: Path) -> float | None:
+    """What a search optimizes (`optimized_metric`): a test metric or one of the last epoch.
+
+    None where the run is not finished or has no such metric.
+    """
+    metrics = read_metrics(folder)
+    wanted = read_config(folder).get("optimized_metric") if metrics is not None else None
+    if metrics is None or not isinstance(wanted, str):
+        return None
+    return {**(read_history(folder) or [{}])[-1], **metrics}.get(wanted)
 
 
 def _versions() -> dict[str, str]:

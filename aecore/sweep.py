@@ -27,7 +27,7 @@ from aecore.compose import Arguments, Job, compose, opened, quoted, refusal
 from aecore.errors import UserError
 from aecore.results import METRICS, reserve, write_atomically
 
-RECORD, ERROR = "sweep.json", "error.txt"
+RECORD = "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,19 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     hydras = [o for o in arguments.overrides if o.startswith("hydra")]
     jobs = points(arguments, job, ours)
     check(arguments, jobs)
-    folder = sweep_folder(job)
+    folder = sweep_folder(job, job.words.get("sweeps"))
     study_override = [o for o in ours if split_override(o)[0] == "sweeps"]
     sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs)
     sweep.write()
     return sweep
 
 
-def sweep_folder(job: Job) -> Path:
-    """Make the folder of a new sweep; UserError where the one asked for holds a sweep already."""
+def sweep_folder(job: Job, name: str | None) -> Path:
+    """Make the folder of a new sweep; UserError where the one asked for holds a sweep already.
+
+    name: of the folder that sweeps of this kind have in common, None for that of the configuration.
+    """
     folder = Path(job.sweep_dir)
-    study = job.words.get("sweeps")
     if "hydra.sweep.dir" in job.given:
         if (folder / RECORD).exists():
             raise UserError(
@@ -104,7 +106,7 @@ def sweep_folder(job: Job) -> Path:
             )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    return reserve(folder.parent.with_name(str(study)) / folder.name if study else folder)
+    return reserve(folder.parent.with_name(name) / folder.name if name else folder)
 
 
 def points(arguments: Arguments, job: Job, overrides: list[str]) -> list[list[str]]:
@@ -145,6 +147,7 @@ def launch(sweep: Sweep, more: list[str]) -> int:
     more: further overrides of Hydra's own (another launcher).
     """
     from aecore.compare import compare
+    from aecore.engines import run_jobs
     from aecore.tasks.run import run_job
 
     if sweep.search is not None:
@@ -169,9 +172,7 @@ def launch(sweep: Sweep, more: list[str]) -> int:
                 task_function=run_job,
                 config=config,
             )
-            launcher.launch(
-                [[*sweep.jobs[n], f"hydra.sweep.subdir='{n}'"] for n in todo], initial_job_idx=0
-            )
+            run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
     summary = compare(sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid)
     print(summary.text, flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]

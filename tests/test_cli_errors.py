@@ -72,6 +72,8 @@ BAD = [
     (["trainer.early_stopping.patience=2", "dataset.val_size=0"], "dataset.val_size"),
     (["trainer.early_stopping.patience=2", "trainer.early_stopping.monitor=val/foo"], "val/loss"),
     (["trainer.early_stopping.monitor=train/loss"], "val/"),
+    (["runs=outputs/*"], "task=compare"),
+    (["task=compare", "runs=nothing/*"], "nothing"),
     (["resume=/nonexistent"], "no such run folder"),
     (["init_from=/nonexistent"], "no such run folder"),
     (["resume=."], "no run of this project"),

@@ -166,7 +166,16 @@ def test_a_failed_job_without_a_configuration_varies_nothing_more(tmp_path: Path
     folders = sweep(tmp_path)
     lost = tmp_path / "6"
     (lost / ".hydra").mkdir(parents=True)
-    (lost / ".hydra" / "overrides.yaml").write_text("- latent.dim=32\n- seed=0\n")
+    (lost / ".hydra" / "overrides.yaml").write_text(
+        "- latent.dim=32\n- seed=0\n- latent.steps=[64,1e-3]\n- penalty=[l1,kl]\n- model='ae'\n"
+    )
+    for folder in folders:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config["latent"]["steps"] = [64, 0.001]
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        (folder / "run.json").write_text(
+            json.dumps({"words": WORDS | {"penalty": ["l1", "kl"]}, "overrides": ["latent.dim=2"]})
+        )
     (lost / "error.txt").write_text("no")
     table = summarise(gather([*folders, lost]))
     assert table.keys == ("latent.dim",)
@@ -334,6 +343,21 @@ def test_the_picture_suits_what_was_varied(
     assert len(chosen.series if chosen else ()) == series
     page = compare(folders, tmp_path / "out", title="t").report.read_text()
     assert page.count("<svg") == (2 if kind else 0)
+
+
+def test_a_random_search_is_points_without_a_legend(tmp_path: Path) -> None:
+    folders = [
+        make(
+            tmp_path / str(n),
+            config={"optimizer.lr": 1e-4 * 1.5**n, "latent.dim": 40 - n},
+            asked=[f"optimizer.lr={1e-4 * 1.5**n}", f"latent.dim={40 - n}"],
+            metrics={"test/mse": float(n)},
+        )
+        for n in range(12)
+    ]
+    chosen = plan(summarise(gather(folders)))
+    assert chosen is not None
+    assert (chosen.kind, len(chosen.series), chosen.legend) == ("lines", 12, [])
 
 
 def png(folder: Path, name: str, size: tuple[int, int], noise: bool) -> None:
@@ -571,7 +595,9 @@ def test_a_real_sweep_is_compared(
     argv = ["model=ae,pca", "latent.dim=2,3", "trainer=debug", "figures=strip", "logger=none"]
     assert main(["-m", *argv, "hydra.sweep.dir=outputs/sweeps/grid/a b"]) == 0
     capsys.readouterr()
+    written = {p: p.read_bytes() for p in Path("outputs/sweeps/grid/a b").iterdir() if p.is_file()}
     assert main(["task=compare", "runs=outputs/sweeps/grid/a b/*"]) == 0
+    assert {p: p.read_bytes() for p in written} == written, "the sweep had written the same"
     out = capsys.readouterr().out
     assert "report  outputs/sweeps/grid/a b/report.html" in out
     rows = list(

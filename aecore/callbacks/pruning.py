@@ -40,7 +40,7 @@ class Pruning(Callback):
                 self.trial.report(means[self.metric], epoch)
                 self.reported.add(epoch)
             last = trainer.max_epochs is not None and epoch >= trainer.max_epochs
-            stop = not last and self.trial.should_prune()
+            stop = not last and bool(self.trial.should_prune())  # a numpy one
             if stop:
                 self.trial.set_user_attr(PRUNED, True)
         self.stopped = trainer.strategy.broadcast(stop)
@@ -61,7 +61,7 @@ def pruning(folder: Path) -> list[Callback]:
     sweep = read(folder.parent)
     if sweep is None or sweep.search is None or not folder.name.isdigit():
         return []
-    from aecore.search.plan import plan_of
+    from aecore.search.settings import plan_of
     from aecore.search.study import opened
 
     plan = plan_of(sweep)

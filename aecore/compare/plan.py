@@ -80,14 +80,19 @@ def _fills_grid(groups: Sequence[Group], keys: Sequence[str]) -> bool:
 
 
 def _series(groups: Sequence[Group], others: Sequence[str]) -> tuple[Series, ...]:
-    """One for each combination of the other keys; many of them share the colours of the first."""
+    """One for each combination of the other keys; many of them share the colours of the first.
+
+    Where even the first has too many values, as in a random search, all are points of one colour.
+    """
     members: dict[str, list[Group]] = {}
     for group in groups:
         members.setdefault(label(group.values, others), []).append(group)
     if len(members) <= _COLOURS:
         return tuple(Series(n, c, tuple(g)) for c, (n, g) in enumerate(members.items()))
     firsts = [label(found[0].values, others[:1]) for found in members.values()]
-    numbers = {name: count % _COLOURS for count, name in enumerate(dict.fromkeys(firsts))}
+    if len(set(firsts)) > _COLOURS:
+        return tuple(Series("", 0, (group,)) for group in groups)
+    numbers = {name: count for count, name in enumerate(dict.fromkeys(firsts))}
     return tuple(
         Series(name, numbers[name], tuple(found))
         for name, found in zip(firsts, members.values(), strict=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
+
+import yaml
 
 # the words that make a run what it is, the most telling first
 WORDS = (
@@ -37,12 +39,16 @@ def as_words(words: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Overrides `(key, text)` as values: numbers, true, false, null, else the text itself."""
-    return {key.lstrip("+").rpartition("@")[2]: _value(text) for key, text in pairs}
+    """Overrides `(key, text)` as values: numbers, true, false, null, lists, else the text."""
+    found = {key.lstrip("+").rpartition("@")[2]: _value(text) for key, text in pairs}
+    return {
+        key: "+".join(map(str, value)) if isinstance(value, list) and "." not in key else value
+        for key, value in found.items()
+    }
 
 
 def _value(text: str) -> Any:
-    text = str(text).strip()
+    text = text.strip()
     for kind in (int, float):
         try:
             return kind(text)
@@ -51,8 +57,9 @@ def _value(text: str) -> Any:
     named = {"true": True, "false": False, "null": None}
     if text.lower() in named:
         return named[text.lower()]
-    if text.startswith("[") and re.fullmatch(r"\[[\w\s,-]*\]", text) and not re.search(r"\d", text):
-        return "+".join(part.strip() for part in text[1:-1].split(","))
+    if text.startswith("[") and text.endswith("]"):
+        with suppress(yaml.YAMLError):
+            return [_value(v) if isinstance(v, str) else v for v in yaml.safe_load(text)]
     return text.strip("'\"")
 
 

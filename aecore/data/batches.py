@@ -123,6 +123,10 @@ class Batches:
             yield self._gather(positions[done : done + sum(part)], part)
             done += sum(part)
 
+    def size(self, step: int) -> int:
+        """Images in the mini-batch of that step of an epoch, of all ranks together."""
+        return self._ends[step] - (self._ends[step - 1] if step else 0)
+
     def _share(self, start: int, end: int) -> tuple[int, int]:
         """This rank's part of the global batch start..end."""
         size, rank, ranks = end - start, self._rank, self._world_size

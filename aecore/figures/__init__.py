@@ -1,4 +1,4 @@
-"""Figures of a run: pure functions of a View; `draw` writes them as PNG files."""
+"""Figures of a run: pure functions of a View; `draw` writes them as PNG or GIF files."""
 
 from __future__ import annotations
 
@@ -6,31 +6,58 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from aecore.figures.animation import Animation
+from aecore.figures.code_correlation import CodeCorrelation
+from aecore.figures.code_noise import CodeNoise
+from aecore.figures.codes import Codes
 from aecore.figures.curves import Curves
+from aecore.figures.error_distribution import ErrorDistribution
+from aecore.figures.feature_maps import FeatureMaps
+from aecore.figures.hidden_activity import HiddenActivity
+from aecore.figures.interpolation_gif import InterpolationGif
 from aecore.figures.interpolations import Interpolations
+from aecore.figures.jacobian import Jacobian
+from aecore.figures.kernels import Kernels
 from aecore.figures.latent import Latent
 from aecore.figures.reconstructions import Reconstructions
+from aecore.figures.robustness import Robustness
 from aecore.figures.samples import Samples
 from aecore.figures.strip import Strip
+from aecore.figures.traversals import Traversals
 from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.weight_product import WeightProduct
 
 __all__ = [
+    "Animation",
+    "CodeCorrelation",
+    "CodeNoise",
+    "Codes",
     "Curves",
+    "ErrorDistribution",
+    "FeatureMaps",
+    "HiddenActivity",
+    "InterpolationGif",
     "Interpolations",
+    "Jacobian",
+    "Kernels",
     "Latent",
     "NotApplicable",
     "Picture",
     "Reconstructions",
+    "Robustness",
     "Samples",
     "Strip",
+    "Traversals",
     "View",
+    "WeightProduct",
     "draw",
 ]
 
 
 def draw(figures: Mapping[str, Picture], view: View, folder: Path) -> dict[str, str]:
-    """Write `folder/NAME.png` for each figure, whole or not at all.
+    """Write `folder/NAME.png` for each figure, whole or not at all; what moves is a GIF.
 
+    A name that ends in its format does not say it twice: `NAME_gif` is written as NAME.gif.
     The files hold no date and no version: the same view gives the same bytes.
 
     Returns the reasons of those that do not apply, by name.
@@ -39,14 +66,18 @@ def draw(figures: Mapping[str, Picture], view: View, folder: Path) -> dict[str, 
     skipped: dict[str, str] = {}
     for name, picture in figures.items():
         try:
-            figure = picture(view)
+            drawn = picture(view)
         except NotApplicable as reason:
             skipped[name] = str(reason)
             continue
         part = folder / f".{name}.{os.getpid()}.part"
         try:
-            figure.savefig(part, format="png", dpi="figure", metadata={"Software": None})
-            part.replace(folder / f"{name}.png")
+            if isinstance(drawn, Animation):
+                drawn.save(part)
+                part.replace(folder / f"{name.removesuffix('_gif')}.gif")
+            else:
+                drawn.savefig(part, format="png", dpi="figure", metadata={"Software": None})
+                part.replace(folder / f"{name}.png")
         finally:
             part.unlink(missing_ok=True)
     return skipped

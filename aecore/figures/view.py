@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
+
+from aecore.figures.animation import Animation
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
@@ -30,6 +33,8 @@ class View:
     class_names: the name of label 0, 1, ...; None where classes have none.
     history: one row an epoch: `epoch`, `train/loss`, `val/loss`, `train/TERM`, ...
     seed: decides which images are shown and what is sampled.
+    training: (M, C, H, W) pixels that the model was trained on, or None.
+    unknown: images (K, C, H, W) of other data sets, by name, unlike those it was trained on.
     """
 
     model: Autoencoder
@@ -38,6 +43,8 @@ class View:
     class_names: tuple[str, ...] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     seed: int = 0
+    training: Tensor | None = None
+    unknown: Mapping[str, Tensor] = field(default_factory=dict)
 
     def generator(self) -> Generator:
         """A fresh generator on the device of the images: every figure draws the same numbers."""
@@ -53,6 +60,10 @@ class View:
         means = [self.model.encode(part).mean.flatten(1) for part in torch.split(images, _BATCH)]
         return torch.cat(means).float().cpu()
 
+    def reconstructions(self, images: Tensor) -> Tensor:
+        """What the model makes of (N, C, H, W) pixels, in batches: the same shape."""
+        return torch.cat([self.model.reconstruct(part) for part in torch.split(images, _BATCH)])
+
     def class_name(self, label: int) -> str:
         """The name of a class, its number where it has none."""
         names = self.class_names or ()
@@ -63,8 +74,20 @@ class Picture(ABC):
     """A figure of a model: a pure function of what it looks at."""
 
     @abstractmethod
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, view: View) -> Figure | Animation:
         """Draw; raises NotApplicable with a reason where there is nothing to show."""
+
+
+def need_images(view: View) -> None:
+    """Raise NotApplicable for tables."""
+    if view.is_table:
+        raise NotApplicable("the rows of a table have no picture")
+
+
+def need_decoder(view: View) -> None:
+    """Raise NotApplicable for a network that cannot decode a code alone."""
+    if view.model.needs_context:
+        raise NotApplicable("this network decodes only the codes of images, no others")
 
 
 def spread(labels: Tensor | None, total: int, count: int, generator: Generator) -> Tensor:

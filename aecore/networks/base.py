@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import nn
 
+from aecore.errors import UserError
 from aecore.types import ImageShape, Shape
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
@@ -63,3 +64,24 @@ class Network(ABC):
 def flat(shape: Shape) -> int:
     """How many numbers a shape holds."""
     return math.prod(shape)
+
+
+def halvings(
+    image_shape: ImageShape, channels: list[int], *, round_up: bool
+) -> list[tuple[int, int]]:
+    """(H, W) before the first halving, after it, after the second, ...; one for each channel count.
+
+    Raises UserError where a side of 1 would have to be halved.
+    """
+    sizes = [image_shape[1:]]
+    for _ in channels:
+        height, width = sizes[-1]
+        if min(height, width) < 2:
+            raise UserError(
+                f"network.channels={channels}: {len(channels)} halvings do not fit images of "
+                f"{image_shape[1]}x{image_shape[2]}\n"
+                "  give fewer channels, larger images, or network=mlp"
+            )
+        more = 1 if round_up else 0
+        sizes.append(((height + more) // 2, (width + more) // 2))
+    return sizes

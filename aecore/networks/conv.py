@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from aecore.errors import UserError
-from aecore.networks.base import Activation, Network, Norm, activation_layer, flat
+from aecore.networks.base import Activation, Network, Norm, activation_layer, flat, halvings
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, Probability, word
 
@@ -46,17 +45,7 @@ class Conv(Network):
 
     def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
         """(H, W) before the first halving, after it, after the second, ..."""
-        sizes = [image_shape[1:]]
-        for _ in self.channels:
-            height, width = sizes[-1]
-            if min(height, width) < 2:
-                raise UserError(
-                    f"network.channels={self.channels}: {len(self.channels)} halvings do not fit "
-                    f"images of {image_shape[1]}x{image_shape[2]}\n"
-                    "  give fewer channels, larger images, or network=mlp"
-                )
-            sizes.append((-(-height // 2), -(-width // 2)))
-        return sizes
+        return halvings(image_shape, self.channels, round_up=True)
 
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (self.channels[-1], *self.sizes(image_shape)[-1])

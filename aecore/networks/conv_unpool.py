@@ -9,8 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecore.errors import UserError
-from aecore.networks.base import Activation, Network, activation_layer, flat
+from aecore.networks.base import Activation, Network, activation_layer, flat, halvings
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, word
 
@@ -47,17 +46,7 @@ class ConvUnpool(Network):
 
     def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
         """(H, W) before the first pooling, after it, after the second, ..."""
-        sizes = [image_shape[1:]]
-        for _ in self.channels:
-            height, width = sizes[-1]
-            if min(height, width) < 2:
-                raise UserError(
-                    f"network.channels={self.channels}: {len(self.channels)} poolings do not fit "
-                    f"images of {image_shape[1]}x{image_shape[2]}\n"
-                    "  give fewer channels, larger images, or network=mlp"
-                )
-            sizes.append((height // 2, width // 2))
-        return sizes
+        return halvings(image_shape, self.channels, round_up=False)
 
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (self.channels[-1], *self.sizes(image_shape)[-1])
@@ -127,5 +116,5 @@ class UnpoolingDecoder(nn.Module):
     def forward(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
         z = self.start(z)
         for stage, index, size in zip(self.stages, reversed(context), self.sizes, strict=True):
-            z = stage(F.max_unpool2d(z, index, 2, output_size=list(size)))
+            z = stage(F.max_unpool2d(z, index, [2, 2], output_size=list(size)))
         return z

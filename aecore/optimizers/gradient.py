@@ -29,44 +29,32 @@ class Gradient(Optimizer):
         """The torch optimizer of these parameters."""
 
 
-class Adam(Gradient):
-    """Kingma & Ba 2015; the fused kernel of torch, one call for all parameters."""
+class _Adaptive(Gradient):
+    """What Adam and AdamW share: the arguments, and torch's fused kernel, one call for all."""
+
+    kind: type[torch.optim.Adam]
 
     @word
     def __init__(
         self, *, lr: PositiveFloat, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
     ) -> None:
-        self.lr, self.betas, self.eps, self.weight_decay = (
-            lr,
-            (betas[0], betas[1]),
-            eps,
-            weight_decay,
-        )
+        self.lr, self.betas, self.eps = lr, (betas[0], betas[1]), eps
+        self.weight_decay = weight_decay
 
     def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
-            parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True
-        )
+        return self.kind(parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True)
 
 
-class AdamW(Gradient):
+class Adam(_Adaptive):
+    """Kingma & Ba 2015."""
+
+    kind = torch.optim.Adam
+
+
+class AdamW(_Adaptive):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
-    @word
-    def __init__(
-        self, *, lr: PositiveFloat, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
-    ) -> None:
-        self.lr, self.betas, self.eps, self.weight_decay = (
-            lr,
-            (betas[0], betas[1]),
-            eps,
-            weight_decay,
-        )
-
-    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True
-        )
+    kind = torch.optim.AdamW
 
 
 class SGD(Gradient):

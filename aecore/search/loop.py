@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from optuna import Trial
@@ -19,12 +17,13 @@ from optuna.trial import TrialState
 from aecore import compose
 from aecore.callbacks.pruning import PRUNED
 from aecore.choices import split_override
+from aecore.engines import run_jobs
 from aecore.errors import UserError
-from aecore.results import METRICS, write_atomically
-from aecore.search.plan import plan_of, settings_of
+from aecore.results import ERROR, write_atomically
 from aecore.search.report import finish
-from aecore.search.study import Shared, opened
-from aecore.sweep import ERROR, Sweep, read
+from aecore.search.settings import plan_of, settings_of
+from aecore.search.study import STORAGE, Shared, opened
+from aecore.sweep import Sweep, read
 
 
 def search(sweep: Sweep, more: list[str]) -> int:
@@ -45,8 +44,9 @@ def search(sweep: Sweep, more: list[str]) -> int:
     here = [f"hydra.sweep.dir={compose.quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
     try:
         with FileLock(sweep.folder / ".lock", blocking=False), compose.opened(arguments) as hydra:
-            sweep = replace(sweep, search=plan.model_dump())
-            sweep.write()
+            latest = read(sweep.folder)  # another process may have held the lock until now
+            assert latest is not None
+            replace(latest, search=plan.model_dump()).write()
             config = hydra.compose_config(
                 arguments.config_name, [*arguments.overrides, *here], run_mode=RunMode.MULTIRUN
             )
@@ -68,11 +68,17 @@ def search(sweep: Sweep, more: list[str]) -> int:
 
 
 def run_trials(folder: Path, launcher: Launcher) -> None:
-    """Launch what the recorded search in a folder still lacks."""
+    """Launch what the recorded search in a folder still lacks; raises UserError."""
     sweep = read(folder)
     assert sweep is not None
     plan = plan_of(sweep)
     shared = opened(folder, plan)
+    lost = set(sweep.numbers or []) - {trial.number for trial in shared.mine()}
+    if lost:
+        raise UserError(
+            f"{plan.storage or folder / STORAGE}: it knows nothing of the trials in {folder}\n"
+            "  bring that file back; without it the search cannot go on"
+        )
     waiting = shared.unfinished()
     lacking = len(waiting) + max(0, plan.n_trials - len(shared.trials()))
     print(
@@ -85,8 +91,8 @@ def run_trials(folder: Path, launcher: Launcher) -> None:
         known = dict(zip(sweep.numbers or [], sweep.jobs, strict=True)) | jobs
         sweep = replace(sweep, numbers=sorted(known), jobs=[known[n] for n in sorted(known)])
         sweep.write()
-        for trial, result in _launched(sweep, batch, jobs, launcher):
-            _tell(shared, trial, folder / str(trial.number), result)
+        for trial, value in zip(batch, run_jobs(launcher, folder, jobs), strict=True):
+            _tell(shared, trial, folder / str(trial.number), value)
 
 
 def _batch(shared: Shared, waiting: list[Trial]) -> list[Trial]:
@@ -100,61 +106,18 @@ def _batch(shared: Shared, waiting: list[Trial]) -> list[Trial]:
     return batch
 
 
-def _launched(
-    sweep: Sweep, batch: list[Trial], jobs: dict[int, list[str]], launcher: Launcher
-) -> list[tuple[Trial, JobReturn | None]]:
-    """The trials with what the launcher made of them, None where they cannot even be composed."""
-    good = [trial for trial in batch if _composes(sweep, trial.number, jobs[trial.number])]
-    returns = launcher.launch(
-        [[*jobs[t.number], f"hydra.sweep.subdir='{t.number}'"] for t in good],
-        initial_job_idx=good[0].number,
-    ) if good else []  # fmt: skip
-    found = dict(zip((trial.number for trial in good), returns, strict=True))
-    return [(trial, found.get(trial.number)) for trial in batch]
-
-
-def _composes(sweep: Sweep, number: int, job: list[str]) -> bool:
-    """Whether Hydra can compose a job; what is wrong goes into the job's folder.
-
-    Words that fit alone need not fit together, and a launcher would end at the first misfit.
-    """
-    hydras = [o for o in sweep.overrides if o.startswith("hydra")]
-    try:
-        compose.compose(
-            compose.Arguments(sweep.flags, [*hydras, *job], multirun=False, informational=False)
-        )
-    except UserError as error:
-        folder = sweep.folder / str(number)
-        folder.mkdir(exist_ok=True)
-        write_atomically(folder / ERROR, f"{error}\n".encode())
-        return False
-    return True
-
-
-def _tell(shared: Shared, trial: Trial, folder: Path, result: JobReturn | None) -> None:
-    """Tell Optuna how a job ended."""
-    value: Any = None
-    reason = "it left no result"
-    try:
-        value = None if result is None else result.return_value
-    except Exception as error:  # what a launcher passes on
-        reason = f"{type(error).__name__}: {error}"
-    error_file = folder / ERROR
-    if error_file.is_file():
-        reason = error_file.read_text(errors="replace").partition("\n")[0]
-        value = None
-    elif value is None and (folder / METRICS).is_file():
-        reason = f"optimized_metric={shared.plan.metric}: this job has no such metric"
-    if isinstance(value, float | int) and math.isfinite(value):
-        cut = shared.trials()[trial.number].user_attrs.get(PRUNED, False)
-        if cut:
-            shared.study.tell(trial, state=TrialState.PRUNED)
-        else:
-            shared.study.tell(trial, float(value))
+def _tell(shared: Shared, trial: Trial, folder: Path, value: float | None) -> None:
+    """Tell Optuna how a job ended; what failed keeps its reason in the trial and in error.txt."""
+    error = folder / ERROR
+    reason = f"{shared.plan.metric}: this job has no such metric"
+    if error.is_file():
+        reason = error.read_text(errors="replace").partition("\n")[0]
+    elif value is not None and math.isfinite(value):
+        pruned = shared.trials()[trial.number].user_attrs.get(PRUNED, False)
+        state, values = (TrialState.PRUNED, None) if pruned else (TrialState.COMPLETE, value)
+        shared.study.tell(trial, values, state)
         return
-    if isinstance(value, float | int):
-        reason = f"{shared.plan.metric} became {value}"
-    if not error_file.is_file():
-        folder.mkdir(exist_ok=True)
-        write_atomically(error_file, f"{reason}\n".encode())
+    else:
+        reason = reason if value is None else f"{shared.plan.metric} became {value}"
+        write_atomically(error, f"{reason}\n".encode())
     shared.fail(trial, reason)

@@ -2,69 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import OmegaConf
 from optuna.distributions import (
-    BaseDistribution,
     distribution_to_json,
-    json_to_distribution,
 )
 
-from aecore.build import validate
 from aecore.choices import split_override
 from aecore.compare import direction
 from aecore.compose import Arguments, Job, compose, opened, refusal
 from aecore.errors import UserError, nearest
 from aecore.experiment import words
 from aecore.optimizers import ClosedForm
-from aecore.schema import Node
+from aecore.search.settings import Direction, Plan, Settings, settings_of
 from aecore.search.space import Split, corners, overrides_of, split
-from aecore.sweep import RECORD, Sweep, check, sweep_folder
+from aecore.search.study import absolute, opened_at
+from aecore.sweep import Sweep, check, sweep_folder
 from aecore.tasks.train import prepare
-from aecore.words import NonNegativeInt, PositiveInt
-
-
-class Settings(Node):
-    """`hydra.sweeper`; what each key means stands beside its value in `hydra_plugins`."""
-
-    n_trials: PositiveInt
-    n_jobs: PositiveInt
-    direction: Literal["minimize", "maximize"] | None
-    storage: str | None
-    study_name: str | None
-    sampler: Literal["tpe", "random"]
-    pruner: Literal["none", "median"]
-    seed: NonNegativeInt
-
-
-class Plan(Settings):
-    """All that a search has to remember.
-
-    metric: what it optimizes. owner: the mark of this worker's trials. fixed: overrides of every
-    job. space: key -> Optuna's distribution as JSON.
-    """
-
-    metric: str
-    owner: str
-    fixed: list[str]
-    space: dict[str, str]
-
-    @cached_property
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The space."""
-        return {key: json_to_distribution(text) for key, text in self.space.items()}
-
-    def job(self, values: Mapping[str, Any]) -> list[str]:
-        """The overrides of a trial with those values."""
-        return [*self.fixed, *overrides_of(values)]
 
 
 def plan(arguments: Arguments, job: Job) -> Sweep:
@@ -78,7 +36,7 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     if not parts.space:
         raise UserError(
             "hydra/sweeper=optuna: nothing varies\n"
-            "  give for example 'latent.dim=range(2,33)' 'optimizer.lr=tag(log,interval(1e-4,1e-2))'"
+            "  give for example 'latent.dim=range(2,33)' 'optimizer.lr=interval(1e-4,1e-2)'"
         )
     if settings.storage is not None and settings.study_name is None:
         raise UserError(
@@ -89,42 +47,23 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     check(arguments, points, what="point")
     first = compose(replace(arguments, overrides=[*hydras, *points[0]], multirun=False))
     _check_metric(metric, known_metrics(first.config))
-    folder = sweep_folder(job)
-    given = settings.model_dump() | {
-        "direction": way,
-        "study_name": settings.study_name or "search",
-    }
     made = Plan(
-        **given,
+        **settings.model_dump(exclude={"direction", "study_name"}),
+        direction=way,
+        study_name=settings.study_name or "search",
         metric=metric,
-        owner=str(folder.resolve()),
+        owner="",
         fixed=parts.fixed,
         space={key: distribution_to_json(d) for key, d in parts.space.items()},
     )
-    sweep = Sweep(folder, arguments.flags, [*hydras, *study], [], [], made.model_dump())
+    if made.storage is not None:
+        opened_at(made.storage, made)
+        made = made.model_copy(update={"storage": absolute(made.storage)})
+    folder = sweep_folder(job, job.words.get("sweeps") or "search")
+    record = made.model_dump() | {"owner": str(folder.resolve())}
+    sweep = Sweep(folder, arguments.flags, [*hydras, *study], [], [], record)
     sweep.write()
     return sweep
-
-
-def settings_of(arguments: Arguments, overrides: list[str]) -> Settings:
-    """`hydra.sweeper` of these overrides; raises UserError."""
-    try:
-        with opened(arguments) as hydra:
-            config = hydra.compose_config(
-                arguments.config_name, overrides, run_mode=RunMode.MULTIRUN
-            )
-            node = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-    except HydraException as error:
-        raise refusal(error, arguments, overrides) from None
-    assert isinstance(node, dict)
-    keys = {str(k): v for k, v in node.items() if k not in ("_target_", "params")}
-    return validate(Settings, keys, "hydra.sweeper")
-
-
-def plan_of(sweep: Sweep) -> Plan:
-    """The plan of a recorded search; UserError where the record is damaged."""
-    assert sweep.search is not None
-    return validate(Plan, sweep.search, str(sweep.folder / RECORD))
 
 
 def _split(arguments: Arguments, job: Job, ours: list[str]) -> Split:
@@ -138,7 +77,7 @@ def _split(arguments: Arguments, job: Job, ours: list[str]) -> Split:
         raise refusal(error, arguments, lines) from None
 
 
-def _objective(metric: Any, settings: Settings) -> tuple[str, str]:
+def _objective(metric: Any, settings: Settings) -> tuple[str, Direction]:
     """The metric and whether to minimize or maximize it."""
     if not isinstance(metric, str):
         raise UserError(
@@ -147,11 +86,11 @@ def _objective(metric: Any, settings: Settings) -> tuple[str, str]:
         )
     if metric.startswith("test"):
         raise UserError(
-            f"optimized_metric={metric}: optimizing a test metric is refused, it would choose the "
-            "model\n  by the images that are to judge it; use val/loss or another val/..."
+            f"optimized_metric={metric}: optimizing a test metric is refused\n"
+            "  the test images judge what was chosen without them; use val/loss or another val/..."
         )
-    natural = {"lower": "minimize", "higher": "maximize"}.get(direction(metric))
-    way = settings.direction or natural
+    natural: dict[str, Direction] = {"lower": "minimize", "higher": "maximize"}
+    way = settings.direction or natural.get(direction(metric))
     if way is None:
         raise UserError(
             f"optimized_metric={metric}: it is not known which way it is better\n"

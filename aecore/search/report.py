@@ -7,11 +7,12 @@ from pathlib import Path
 
 import optuna
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
 from aecore.choices import split_override
 from aecore.compare import compare
-from aecore.search.plan import Plan, plan_of
+from aecore.search.settings import Plan, plan_of
 from aecore.search.space import overrides_of
 from aecore.search.study import Shared, opened
 from aecore.sweep import Sweep, read, title
@@ -51,9 +52,12 @@ def told(shared: Shared, sweep: Sweep) -> str:
         if (found := sum(trial.state == state for trial in trials))
     ]
     lines = [f"{len(trials)} trials: {', '.join(counts)}"]
+    pruned = [str(trial.number) for trial in trials if trial.state == TrialState.PRUNED]
+    if pruned:
+        lines.append(f"pruned, so their metrics are those of fewer epochs: {', '.join(pruned)}")
     best = ranked(trials, plan)
     if not best:
-        return lines[0]
+        return "\n".join(lines)
     keys = list(plan.space)
     rows = [
         [str(t.number), f"{t.value:.6g}", *(_shown(t.params.get(key)) for key in keys)]
@@ -95,21 +99,28 @@ def draw(shared: Shared, folder: Path) -> dict[str, Path]:
 
 
 def course(trials: list[FrozenTrial], plan: Plan) -> Figure:
-    """The metric of every trial that was trained to its end, and the best so far."""
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    numbers = [trial.number for trial in complete]
-    values = [float(trial.value or 0.0) for trial in complete]
+    """The metric of every trial, the last of those that were pruned, and the best so far."""
+    numbers, values = _points(trials, TrialState.COMPLETE)
     better = min if plan.direction == "minimize" else max
     so_far = [better(values[: n + 1]) for n in range(len(values))]
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.plot(numbers, values, "o", markersize=4, label="trial")
+    pruned = _points(trials, TrialState.PRUNED)
+    if pruned[0]:
+        axes.plot(*pruned, "x", markersize=4, color="0.6", label="pruned")
     axes.step(numbers, so_far, where="post", label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel(plan.metric)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return figure
+
+
+def _points(trials: list[FrozenTrial], state: TrialState) -> tuple[list[int], list[float]]:
+    """Numbers and values of the trials that ended so."""
+    found = [t for t in trials if t.state == state and t.value is not None]
+    return [t.number for t in found], [float(t.value or 0.0) for t in found]
 
 
 def bars(shares: dict[str, float], metric: str) -> Figure:
@@ -126,8 +137,9 @@ def bars(shares: dict[str, float], metric: str) -> Figure:
 
 def _alone(sweep: Sweep, plan: Plan) -> list[str]:
     """What a single run needs besides the values: a study is told not to search again."""
-    study = any(split_override(override)[0] == "sweeps" for override in plan.fixed)
-    return [*plan.fixed, "hydra.mode=RUN"] if study else plan.fixed
+    fixed = [o for o in plan.fixed if split_override(o)[0] != "optimized_metric"]
+    study = any(split_override(o)[0] == "sweeps" for o in fixed)
+    return [*fixed, "hydra.mode=RUN"] if study else fixed
 
 
 def _shown(value: object) -> str:

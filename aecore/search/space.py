@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import (
     IntervalSweep,
     Override,
     RangeSweep,
+    Sweep,
     Transformer,
 )
 from optuna import Trial
@@ -53,7 +54,7 @@ def distribution(override: Override) -> BaseDistribution:
     and `glob(...)` are words without an order.
     """
     value, text = override.value(), str(override.input_line)
-    tags = getattr(value, "tags", set())  # a glob has none
+    tags: set[str] = value.tags if isinstance(value, Sweep) else set()  # a glob has none
     if tags - {"log"}:
         raise UserError(f"{text}: no tag {sorted(tags - {'log'})[0]!r}\n  known: log")
     log = "log" in tags

@@ -22,10 +22,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from aecore.errors import UserError
-from aecore.search.plan import Plan
+from aecore.search.settings import Plan
 from aecore.search.space import suggest
 
-OWNER, ERROR, METRIC = "owner", "error", "metric"
+STORAGE = "study.db"  # in the folder of the search, where no other was given
+OWNER, ERROR, METRIC = "owner", "error", "metric"  # attributes of trials and of the study
 _SQLITE_WAIT = 60  # seconds for which a writer waits for the others
 
 
@@ -41,10 +42,9 @@ class Shared:
     def next(self) -> Trial | None:
         """A new trial of this worker, None where the study has as many as it should.
 
-        Its values depend on the sampler's seed, the trial's number and what was reached before:
-        a search that was interrupted draws the same as one that was not. With a database that is
-        a file, a trial whose worker was killed while asking for it is taken over, and the
-        number of trials is exact; with others, workers that ask at once may exceed it.
+        With a database that is a file, a trial whose worker was killed while asking for it is
+        taken over, and the number of trials is exact; with others, workers that ask at the same
+        moment may exceed it.
         """
         with locked(self.file):
             trials = self.trials()
@@ -58,13 +58,17 @@ class Shared:
             elif len(trials) >= self.plan.n_trials:
                 return None
             else:
-                self.study.sampler = sampler(self.plan, len(trials))
                 trial = self.study.ask()
             trial.set_user_attr(OWNER, self.plan.owner)
         return trial
 
     def values(self, trial: Trial) -> dict[str, Any]:
-        """The values of a trial, drawn where it was killed before it had them all."""
+        """The values of a trial, drawn where it has not got them all yet.
+
+        They depend on the sampler's seed, the trial's number and what was reached before: a
+        search that was interrupted draws the same as one that was not.
+        """
+        self.study.sampler = sampler(self.plan, trial.number)
         return suggest(trial, self.plan.distributions)
 
     def unfinished(self) -> list[Trial]:
@@ -84,7 +88,6 @@ class Shared:
         """A trial that was asked for elsewhere or before."""
         study_id = self.storage.get_study_id_from_name(self.study.study_name)
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        self.study.sampler = sampler(self.plan, number)
         return Trial(self.study, trial_id)
 
     def fail(self, trial: Trial, error: str) -> None:
@@ -98,11 +101,19 @@ def opened(folder: Path, plan: Plan) -> Shared:
 
     Raises UserError for a storage that cannot be opened or holds another study of that name.
     """
-    url = plan.storage or f"sqlite:///{(folder / 'study.db').absolute()}"
+    return opened_at(plan.storage or f"sqlite:///{(folder / STORAGE).absolute()}", plan)
+
+
+def opened_at(url: str, plan: Plan) -> Shared:
+    """The same for the URL of a storage."""
     try:
         parsed = make_url(url)
         local = parsed.get_backend_name() == "sqlite"
-        file = Path(parsed.database) if local and parsed.database else None
+        file = Path(parsed.database or ":memory:") if local else None
+        if file is not None and not file.absolute().parent.is_dir():
+            raise FileNotFoundError(f"{file.absolute().parent} is no folder")
+        if file is not None and file.name == ":memory:":
+            raise FileNotFoundError("jobs cannot see the memory of another process")
         with locked(file):
             storage = RDBStorage(
                 url, engine_kwargs={"connect_args": {"timeout": _SQLITE_WAIT}} if local else None
@@ -112,7 +123,7 @@ def opened(folder: Path, plan: Plan) -> Shared:
                 study_name=plan.study_name,
                 direction=plan.direction,
                 load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner()
+                pruner=optuna.pruners.MedianPruner(n_warmup_steps=plan.warmup)
                 if plan.pruner == "median"
                 else optuna.pruners.NopPruner(),
             )
@@ -121,6 +132,14 @@ def opened(folder: Path, plan: Plan) -> Shared:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"hydra.sweeper.storage={url}: cannot be used\n  {first}") from error
     return Shared(plan, study, storage, file)
+
+
+def absolute(url: str) -> str:
+    """The URL with the whole path, where it names a file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database is None:
+        return url
+    return f"sqlite:///{Path(parsed.database).absolute()}"
 
 
 def locked(file: Path | None) -> AbstractContextManager[Any]:

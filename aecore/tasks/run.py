@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import traceback
@@ -17,7 +18,9 @@ from aecore.build import build
 from aecore.compose import choices, without_presets
 from aecore.errors import NonFiniteLoss, UserError
 from aecore.fitting import quiet
-from aecore.sweep import ERROR, read, title
+from aecore.ranks import is_leader, started_together
+from aecore.results import ERROR, write_atomically
+from aecore.sweep import read, title
 from aecore.tasks.base import Request, Task
 
 
@@ -45,53 +48,55 @@ def run_job(config: Any) -> float | None:
     assert isinstance(plain, dict)
     folder = Path(hydra.runtime.output_dir)
     error = folder / ERROR
-    error.unlink(missing_ok=True)
     overrides = list(hydra.overrides.task)
     words = choices(OmegaConf.create({"runtime": hydra.runtime}), plain)
     request = Request(without_presets(plain), words, overrides, lambda: folder, brief=True)
-    metrics: dict[str, float] = {}
     try:
-        metrics = _job(request, folder)
+        _job(request, folder)
     except (UserError, NonFiniteLoss) as failure:
         _failed(error, str(failure))
     except Exception as failure:
         _failed(error, f"{type(failure).__name__}: {failure}\n\n{traceback.format_exc()}")
         traceback.clear_frames(failure.__traceback__)  # they hold the model
-    _compared(folder.parent)
-    wanted = plain.get("optimized_metric")
-    if not metrics or not isinstance(wanted, str):
+    if not is_leader():
         return None
-    history = results.read_history(folder)
-    return {**(history[-1] if history else {}), **metrics}.get(wanted)
+    _compared(folder.parent)
+    return results.optimized(folder)
 
 
-def _job(request: Request, folder: Path) -> dict[str, float]:
+def _job(request: Request, folder: Path) -> None:
     if results.is_run(folder):
         request = replace(request, config=results.read_config(folder), resumed=True)
     trainer = request.config["trainer"]
-    if trainer["devices"] * trainer["num_nodes"] > 1:
-        return _in_processes(request, folder)
-    return run(request, [])
+    if trainer["devices"] * trainer["num_nodes"] > 1 and not started_together():
+        _in_processes(request, folder)
+    else:
+        run(request, [])
 
 
-def _in_processes(request: Request, folder: Path) -> dict[str, float]:
+def _in_processes(request: Request, folder: Path) -> None:
     """A distributed job, led by a process of its own: a rank that dies takes its leader along."""
     if not results.is_run(folder):
         results.write_run(folder, request.words, request.overrides)
         results.write_config(folder, request.config)
-    done = subprocess.run([sys.executable, "-m", "aecore", f"resume={folder}"], check=False)
-    metrics = results.read_metrics(folder)
-    if metrics is None:
-        raise UserError(
-            f"a process of this distributed job ended with status {done.returncode}\n"
-            f"  resume={folder} continues it alone"
-        )
-    return metrics
+    command = [sys.executable, "-m", "aecore", f"resume={folder}"]
+    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode == 0:
+        return
+    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    reason = f"a process of this job ended with status {done.returncode}"
+    if done.returncode < 0:
+        reason = f"a process of this job was killed by {signal.Signals(-done.returncode).name}"
+    elif told:
+        reason = told[-1].removeprefix("error: ")
+    raise UserError(f"{reason}\n  python run.py resume={folder} goes on\n\n{done.stderr}")
 
 
 def _failed(path: Path, message: str) -> None:
-    results.write_atomically(path, (message + "\n").encode())
-    print(f"job {path.parent.name} failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)
+    if is_leader():
+        write_atomically(path, (message + "\n").encode(errors="backslashreplace"))
+        first = message.splitlines()[0]
+        print(f"job {path.parent.name} failed: {first}", file=sys.stderr, flush=True)
 
 
 def _compared(folder: Path) -> None:

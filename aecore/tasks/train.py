@@ -5,22 +5,24 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_utilities.core.rank_zero import rank_zero_only
 
 from aecore import results
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
 from aecore.callbacks.history import timing
 from aecore.data import ImageData
-from aecore.errors import UserError, nearest
+from aecore.errors import Interrupted, NonFiniteLoss, UserError, nearest
 from aecore.experiment import Words, build_logger, check_device, set_threads, words
 from aecore.figures import View, draw
-from aecore.fitting import device_of, fit, is_complete, leader_folder, load_weights
+from aecore.fitting import device_of, fit, is_complete, load_weights
 from aecore.metrics import evaluate, evaluate_noisy
+from aecore.ranks import check_processes, is_leader
 from aecore.tasks.base import Request, Task
 from aecore.tasks.report import announce, flat_parameters, one_line, summary
 from aecore.types import ImageShape
@@ -44,17 +46,19 @@ class Train(Task):
         config = request.config
         parts = words(config)
         check_device(parts.settings)
-        config["trainer"]["threads"] = set_threads(parts.settings.trainer.threads)
+        if parts.settings.runs is not None:
+            raise UserError("runs=...: training reads no other runs\n  add task=compare")
+        options = parts.settings.trainer
+        check_processes(options.devices, options.num_nodes)
+        config["trainer"]["threads"] = set_threads(options.threads, options.devices)
         model = prepare(parts)
         init_from = parts.settings.init_from
         if init_from is not None:
             results.read_config(Path(init_from))
             path = Path(init_from) / "checkpoints" / LAST
             load_weights(model, load(path), path)
-        if getattr(rank_zero_only, "rank", 0) > 0:  # Lightning keeps it there
-            folder = leader_folder()
-            fit(parts, model, folder, latest_good(folder / "checkpoints"), [])
-            return {}
+        if not is_leader():
+            return follow(parts, model, request)
         folder = request.folder()
         found = latest_good(folder / "checkpoints") if request.resumed else None
         done = results.read_metrics(folder) if request.resumed else None
@@ -103,6 +107,15 @@ class Train(Task):
         results.write_metrics(folder, metrics)
         gc.collect()  # Lightning leaves reference cycles behind, which a sweep would feel
         return metrics
+
+
+def follow(parts: Words, model: Autoencoder, request: Request) -> dict[str, float]:
+    """Train along with the leader of several processes, writing nothing; returns no metrics."""
+    found = latest_good(request.folder() / "checkpoints") if request.resumed else None
+    if found is None or not is_complete(parts.settings, found[1]):
+        with suppress(NonFiniteLoss, Interrupted):  # which the leader meets too, and tells
+            fit(parts, model, Path(os.devnull), found, [], brief=True)
+    return {}
 
 
 def prepare(parts: Words) -> Autoencoder:

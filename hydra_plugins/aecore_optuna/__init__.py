@@ -10,7 +10,6 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -26,7 +25,8 @@ ConfigStore.instance().store(
         "storage": None,  # a database's URL; None for study.db in the folder of the search
         "study_name": None,  # what workers that share a storage have in common
         "sampler": "tpe",  # or random
-        "pruner": "none",  # or median: stops a trial that is worse than half of those before
+        "pruner": "none",  # or median: ends a trial that is worse than half of those before
+        "warmup": 5,  # epochs that every trial may train before the pruner looks at it
         "seed": 0,  # of the sampler; a trial's own seed is `seed`
         "params": {},  # the space, key: text in Hydra's grammar
     },
@@ -57,5 +57,5 @@ class OptunaSweeper(Sweeper):
         """
         from aecore.search.loop import run_trials
 
-        assert isinstance(self.launcher, Launcher)
+        assert self.config is not None and self.launcher is not None
         run_trials(Path(str(self.config.hydra.sweep.dir)), self.launcher)

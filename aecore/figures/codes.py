@@ -1,0 +1,49 @@
+"""What codes look like."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+
+from aecore.figures.grid import image_grid
+from aecore.figures.heat import add_bar, arranged, centred, colours, scale
+from aecore.figures.strip import fixed_choice
+from aecore.figures.view import NotApplicable, Picture, View
+from aecore.words import NonNegativeFloat, PositiveInt, word
+
+
+class Codes(Picture):
+    """Test images above their codes as little pictures, all on one colour scale.
+
+    A vector is laid out row by row, nearly square; of a spatial code each channel is a map.
+    The title says which share of the codes of all test images is active, |z| > threshold, and
+    the mean of |z|.
+
+    columns: images side by side.
+    """
+
+    @word
+    def __init__(self, *, columns: PositiveInt, threshold: NonNegativeFloat) -> None:
+        self.columns = columns
+        self.threshold = threshold
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; the images of a table are left out. Raises NotApplicable for huge codes."""
+        codes = view.codes(view.images)
+        if codes.shape[1] > 96 * 96:
+            raise NotApplicable(f"a code of {codes.shape[1]} numbers is no little picture")
+        chosen = fixed_choice(view.labels, len(view.images), self.columns)
+        shown = codes[chosen].reshape(-1, *view.model.code_shape)
+        limit, signed = scale(shown)
+        pictures = torch.stack([arranged(code) for code in shown])
+        rows, labels = [centred(colours(pictures, limit, signed))], ["code"]
+        if not view.is_table:
+            images = view.images[chosen.to(view.images.device)]
+            rows, labels = [centred(images), *rows], ["image", *labels]
+        active = float((codes.abs() > self.threshold).float().mean())
+        title = (
+            f"Codes of {codes.shape[1]} numbers: {100 * active:.1f} % active "
+            f"(|z| > {self.threshold:g}), mean |z| {codes.abs().mean():.3g}"
+        )
+        return add_bar(image_grid(rows, title=title, labels=labels), limit, signed)

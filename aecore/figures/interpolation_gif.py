@@ -1,0 +1,69 @@
+"""Images that turn into one another."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aecore.figures.animation import Animation
+from aecore.figures.grid import tile
+from aecore.figures.heat import enlarged
+from aecore.figures.interpolations import blend
+from aecore.figures.view import NotApplicable, Picture, View, need_decoder, need_images
+from aecore.words import PositiveInt, word
+
+
+class InterpolationGif(Picture):
+    """A grid of random pairs of test images, each on its way through the codes and back.
+
+    rows, columns: the grid. steps: decoded images from code to code, both ends included; the way
+    back shows those between once more, so there are 2 * steps - 2 frames (at least 1).
+    side: dots of an image, at most. duration: of a frame, in milliseconds.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        rows: PositiveInt,
+        columns: PositiveInt,
+        steps: PositiveInt,
+        side: PositiveInt,
+        duration: PositiveInt,
+    ) -> None:
+        self.rows = rows
+        self.columns = columns
+        self.steps = steps
+        self.side = side
+        self.duration = duration
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Animation:
+        """Decode; raises NotApplicable for tables and networks that decode no codes alone."""
+        need_images(view)
+        need_decoder(view)
+        if len(view.images) < 2:
+            raise NotApplicable("there is only one image")
+        ends = pairs(view, self.rows * self.columns)
+        frames = [self._frame(view.model.decode(codes)) for codes in blend(*ends, self.steps)]
+        return Animation(np.stack(frames + frames[-2:0:-1]), self.duration)
+
+    def _frame(self, images: Tensor) -> NDArray[np.uint8]:
+        grid = tile(torch.split(enlarged(images, self.side), self.columns))
+        pixels = (grid * 255).round().to(torch.uint8)
+        grey = images.shape[1] not in (3, 4)
+        frame: NDArray[np.uint8] = (pixels[0] if grey else pixels.movedim(0, -1)).numpy()
+        return frame
+
+
+def pairs(view: View, count: int) -> tuple[Tensor, Tensor]:
+    """The codes of `count` pairs of different test images, each (count, *code_shape)."""
+    generator = view.generator()
+    total = len(view.images)
+    device = generator.device
+    first = torch.randint(total, (count,), generator=generator, device=device)
+    step = torch.randint(1, total, (count,), generator=generator, device=device)
+    second = (first + step) % total
+    return view.model.encode(view.images[first]).mean, view.model.encode(view.images[second]).mean

@@ -1,0 +1,66 @@
+"""How much the code moves when the image does."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.figures.axes import finish
+from aecore.figures.grid import ACCENT, INK, new_figure
+from aecore.figures.view import Picture, View, spread
+from aecore.penalties import Contractive
+from aecore.words import PositiveInt, word
+
+_BATCH = 50  # images at once: an exact Jacobian holds a gradient for each code unit
+
+
+class Jacobian(Picture):
+    """A histogram of ||d mean(z) / d x||_F, the Frobenius norm of the code's Jacobian.
+
+    x is in the model's own range (standardised where it standardises), without noise.
+
+    images: test images, at most. bins: of the histogram.
+    method: 'exact', or 'estimate' from `samples` random projections, for large codes.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        images: PositiveInt,
+        bins: PositiveInt,
+        method: Literal["exact", "estimate"],
+        samples: PositiveInt,
+    ) -> None:
+        self.images = images
+        self.bins = bins
+        self.method = method
+        self.norm = Contractive(method=method, samples=samples)
+
+    def __call__(self, view: View) -> Figure:
+        """Draw; applies to every model and to tables too."""
+        chosen = spread(view.labels, len(view.images), self.images, view.generator())
+        norms = self._norms(view, view.images[chosen.to(view.images.device)])
+        figure = new_figure(5.6, 3.7, constrained=True)
+        axes = figure.subplots()
+        axes.hist(norms.numpy(), bins=self.bins, color="#30638e", alpha=0.8)
+        mean = float(norms.mean())
+        axes.axvline(mean, color=ACCENT, linewidth=1.4, label=f"mean {mean:.3g}")
+        about = "" if self.method == "exact" else ", estimated"
+        finish(axes, title=f"Jacobian of the code at {len(norms)} test images{about}",
+               x=r"$\|\partial z\,/\,\partial x\|_F$", y="images")  # fmt: skip
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+        return figure
+
+    def _norms(self, view: View, x: Tensor) -> Tensor:
+        """The norm at each image, (N,) on the CPU."""
+        generator = view.generator()
+        parts = []
+        for part in torch.split(x, _BATCH):
+            with torch.no_grad():
+                seen = view.model.run(part, generator, noisy=False, sample=False)
+            parts.append(self.norm(seen).detach().float().cpu())
+        return torch.cat(parts).clamp_min(0).sqrt()

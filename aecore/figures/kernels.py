@@ -1,0 +1,87 @@
+"""What the first layer looks for, and what the last one draws with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from aecore.figures.grid import image_grid
+from aecore.figures.heat import add_bar, colour_weights, in_rows
+from aecore.figures.layers import Layer, by_batch, dead_units, layers
+from aecore.figures.view import NotApplicable, Picture, View, need_images
+from aecore.networks.base import flat
+from aecore.types import ImageShape
+from aecore.words import PositiveInt, word
+
+
+class Kernels(Picture):
+    """The weights between the pixels and the units next to them, as images.
+
+    side: 'encoder' shows the rows of the first matrix or the filters of the first convolution,
+    'decoder' the columns of the last matrix or the last filters.
+    count: units shown, at most, the first ones. columns: side by side.
+
+    All share one colour scale around 0. The title counts the dead units among all (see
+    `dead_units`; of the decoder: of the values that the last layer is given), over all test
+    images; those among the shown ones are marked.
+    """
+
+    @word
+    def __init__(
+        self, *, side: Literal["encoder", "decoder"], count: PositiveInt, columns: PositiveInt
+    ) -> None:
+        self.side = side
+        self.count = count
+        self.columns = columns
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable where that layer does not touch the pixels."""
+        need_images(view)
+        weights = self._weights(layers(view.model, view.images[:1]), view.model.image_shape)
+        dead = dead_units(self._held(found) for _, found in by_batch(view.model, view.images))
+        shown = weights[: self.count].cpu()
+        limit = max(float(shown.abs().max()), 1e-12)
+        pictures = in_rows(colour_weights(shown, limit), self.columns)
+        layer = "First" if self.side == "encoder" else "Last"
+        few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
+        title = f"{layer} layer: {len(weights)} units{few}, {int(dead.sum())} dead"
+        # a space for a living one: all rows stand equally far apart
+        marks = ["dead" if gone else " " for gone in dead[: len(shown)].tolist()]
+        width = len(pictures[0])
+        captions = [marks[n : n + width] for n in range(0, len(marks), width)]
+        figure = image_grid(pictures, title=title, captions=captions if dead.any() else ())
+        return add_bar(figure, limit, signed=True, label="weight")
+
+    def _held(self, found: list[Layer]) -> Tensor:
+        return found[0].output if self.side == "encoder" else found[-1].input
+
+    def _weights(self, found: list[Layer], shape: ImageShape) -> Tensor:
+        layer = found[0] if self.side == "encoder" else found[-1]
+        weights = (incoming if self.side == "encoder" else outgoing)(layer.module, shape)
+        if weights is None:
+            raise NotApplicable(f"the {self.side} has no layer of weights next to the pixels")
+        return weights.detach().float()
+
+
+def incoming(module: nn.Module, shape: ImageShape) -> Tensor | None:
+    """What each unit of a layer makes of an image, (units, C, H, W); None where it sees none."""
+    if isinstance(module, nn.Linear) and module.in_features == flat(shape):
+        return module.weight.reshape(-1, *shape)
+    if isinstance(module, nn.Conv2d) and module.in_channels == shape[0]:
+        return module.weight
+    return None
+
+
+def outgoing(module: nn.Module, shape: ImageShape) -> Tensor | None:
+    """What each value given to a layer paints, (values, C, H, W); None where it paints none."""
+    if isinstance(module, nn.Linear) and module.out_features == flat(shape):
+        return module.weight.T.reshape(-1, *shape)
+    if isinstance(module, nn.Conv2d) and module.out_channels == shape[0]:
+        return module.weight.transpose(0, 1)
+    if isinstance(module, nn.ConvTranspose2d) and module.out_channels == shape[0]:
+        return module.weight
+    return None

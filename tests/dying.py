@@ -1,0 +1,47 @@
+"""A penalty that kills the process it is in, for tests of what outlives it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import final
+
+from torch import Tensor
+
+from aecore.penalties import Penalty
+from aecore.types import Pass
+from aecore.words import word
+
+YAML = """# Kills its process while a file is there
+dying:
+  _target_: dying.Dying
+  weight: 1.0
+  schedule: constant
+  warmup: 0
+  file: {file}
+  rank: {rank}
+"""
+
+
+@final
+class Dying(Penalty):
+    """Zero, or death in training while `file` is there, in the process of that local rank."""
+
+    @word
+    def __init__(self, *, file: str, rank: str) -> None:
+        super().__init__()
+        self.file, self.rank = Path(file), rank
+
+    def forward(self, p: Pass) -> Tensor:
+        if self.file.exists() and os.environ.get("LOCAL_RANK", "0") == self.rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return p.code.z.flatten(1).sum(1) * 0
+
+
+def write_yaml(folder: Path, rank: int) -> None:
+    """A `--config-dir` in which `penalty=dying` is known; it kills while `folder/file` is there."""
+    (folder / "penalty").mkdir(parents=True)
+    text = YAML.format(file=folder / "file", rank=f"'{rank}'")
+    (folder / "penalty" / "dying.yaml").write_text(text)
+    (folder / "file").touch()

@@ -1,0 +1,222 @@
+"""Many jobs at once and one job in many processes, each through the real engine."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dying import write_yaml
+from hydra.core.config_store import ConfigStore
+
+from aecore.cli import main
+from aecore.roots import ROOT
+
+PYTHON = [sys.executable, str(ROOT / "run.py")]
+TINY = ["trainer=debug", "figures=none", "logger=none", "network.hidden=[16]"]
+# an odd batch size and a ragged last batch: the shares of two processes differ
+SHARED = [
+    "model=ae", "figures=none", "logger=none", "trainer/accelerator=cpu", "trainer.max_epochs=2",
+    "dataset.batch_size=11", "dataset.train_size=400", "network.hidden=[16]", "trainer.log_every=1",
+]  # fmt: skip
+DDP = ["trainer=ddp", "trainer.devices=2"]
+LAUNCHERS = {
+    "joblib": ("hydra_plugins.hydra_joblib_launcher", "joblib"),
+    "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
+    "submitit_local": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "submitit_slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def need(launcher: str) -> None:
+    """Skip where a launcher cannot run here, naming what misses."""
+    module, extra = LAUNCHERS[launcher]
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"hydra/launcher={launcher} misses: pip install -e '.[{extra}]'")
+    if launcher == "submitit_slurm":
+        need_slurm()
+
+
+def need_slurm() -> None:
+    """Skip where no Slurm answers."""
+    here = shutil.which("sinfo") is not None
+    if not here or subprocess.run(["sinfo"], capture_output=True).returncode != 0:
+        pytest.skip("no Slurm is running: `.ci/slurm start FOLDER` brings one up")
+
+
+def environment() -> dict[str, str]:
+    """The shell of a user who said nothing about threads; tests' own words can be imported."""
+    kept = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
+
+
+def called(*command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """A command that ends with that status; returns what it said."""
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """The metrics of a run without its times."""
+    found = json.loads((folder / "metrics.json").read_text())
+    return {k: v for k, v in found.items() if not k.startswith("train/")}
+
+
+def table(sweep: Path) -> list[dict[str, str]]:
+    """The rows of summary.csv without times."""
+    with (sweep / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if not k.startswith("train/")} for row in rows]
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
+    need(launcher)
+    argv = ["-m", "model=ae,pca", "latent.dim=2,3", *TINY]
+    done = called(*PYTHON, *argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=there")
+    assert main([*argv, "hydra.sweep.dir=here"]) == 0
+    assert table(Path("there")) == table(Path("here"))
+    assert sorted(p.name for p in Path("there").iterdir() if p.name != ".submitit") == [
+        "0", "1", "2", "3", "report.html", "summary.csv", "summary.json", "sweep.json",
+    ]  # fmt: skip
+    for folder in Path("there").glob("[0-3]"):
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        assert config["trainer"]["threads"] == 1
+    assert "Warning" not in done.stderr
+    assert "requeue" not in done.stdout + done.stderr
+
+
+def test_slurm_tells_the_threads() -> None:
+    need("submitit_slurm")
+    argv = ["-m", "model=pca", "seed=0,1", *TINY, "hydra/launcher=submitit_slurm"]
+    called(*PYTHON, *argv, "hydra.launcher.cpus_per_task=2", "hydra.sweep.dir=sweep")
+    for folder in Path("sweep").glob("[01]"):
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        assert config["trainer"]["threads"] == 2
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm"])
+def test_a_killed_job_costs_only_itself(launcher: str, tmp_path: Path) -> None:
+    need(launcher)
+    write_yaml(tmp_path / "words", rank=0)
+    argv = ["--config-dir", "words", "-m", "model=ae", "penalty=dying,none", *TINY]
+    done = called(
+        *PYTHON, *argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep", status=1
+    )  # fmt: skip
+    assert "resume=sweep" in done.stdout
+    assert (tmp_path / "sweep/0/error.txt").read_text().startswith("its process was lost: ")
+    assert [row["state"] for row in table(Path("sweep"))] == ["failed", "finished"]
+    (tmp_path / "words" / "file").unlink()
+    assert main(["resume=sweep", "hydra/launcher=basic"]) == 0
+    assert [row["state"] for row in table(Path("sweep"))] == ["finished", "finished"]
+
+
+def test_a_killed_sweep_is_finished_by_another_launcher() -> None:
+    need("joblib")
+    argv = ["-m", "model=ae", "seed=0,1,2,3,4,5", "figures=none", "logger=none"]
+    command = [*PYTHON, *argv, "hydra/launcher=joblib", "hydra.sweep.dir=part"]
+    child = subprocess.Popen(
+        command, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not list(Path("part").glob("*/metrics.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    finished = {p: p.stat().st_mtime_ns for p in Path("part").glob("*/metrics.json")}
+    assert 0 < len(finished) < 6
+    assert main(["resume=part", "hydra/launcher=basic"]) == 0
+    assert main([*argv, "hydra.sweep.dir=whole"]) == 0
+    assert table(Path("part")) == table(Path("whole"))
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+
+
+@pytest.mark.parametrize("starter", ["run.py", "torchrun", "srun", "submitit_slurm"])
+def test_two_processes_train_as_one(starter: str) -> None:
+    command = {
+        "run.py": PYTHON,
+        "torchrun": [
+            sys.executable, "-m", "torch.distributed.run",
+            "--standalone", "--nproc_per_node=2", str(ROOT / "run.py"),
+        ],
+        "srun": ["srun", "--ntasks=2", *PYTHON],
+        "submitit_slurm": [
+            *PYTHON, "-m", "hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2",
+            "hydra.sweep.subdir=0",
+        ],
+    }[starter]  # fmt: skip
+    if starter == "srun":
+        need_slurm()
+    if starter == "submitit_slurm":
+        need(starter)
+    done = called(*command, *SHARED, *DDP)
+    assert main([*SHARED, "hydra.run.dir=one"]) == 0
+    (two,) = Path("outputs").glob("*/*" if starter != "submitit_slurm" else "sweeps/*/*/0")
+    assert metrics(two) == pytest.approx(metrics(Path("one")), rel=1e-5)
+    rows = [list(csv.DictReader((f / "history.csv").open())) for f in (two, Path("one"))]
+    for row, other in zip(*rows, strict=True):
+        assert float(row["train/loss"]) == pytest.approx(float(other["train/loss"]), rel=1e-5)
+        assert (row["step"], row["images"]) == (other["step"], other["images"])
+    assert "Warning" not in done.stderr
+
+
+def test_jobs_of_several_processes(tmp_path: Path) -> None:
+    """Two jobs of two processes; in the second the process of rank 1 is killed, then resumed."""
+    write_yaml(tmp_path / "words", rank=1)
+    argv = ["--config-dir", "words", "-m", "penalty=none,dying", *SHARED, *DDP]
+    called(*PYTHON, *argv, "hydra.sweep.dir=sweep", status=1)
+    assert not Path("outputs").exists()
+    assert sorted(p.name for p in Path("sweep").iterdir() if p.is_dir()) == ["0", "1"]
+    first, mend = (tmp_path / "sweep/1/error.txt").read_text().splitlines()[:2]
+    assert first == "the process of rank 1 was killed by SIGKILL"
+    assert mend.endswith("sweep/1 goes on")
+    (tmp_path / "words" / "file").unlink()
+    called(*PYTHON, "resume=sweep")
+    assert not Path("sweep/1/error.txt").exists()
+    assert main([*SHARED, "hydra.run.dir=one"]) == 0
+    for folder in ("sweep/0", "sweep/1"):
+        found = {k: v for k, v in metrics(Path(folder)).items() if "dying" not in k}
+        assert found == pytest.approx(metrics(Path("one")), rel=1e-5)
+
+
+def test_processes_that_were_not_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(key, value)
+    assert main(TINY) == 2
+    assert "trainer=ddp trainer.devices=2" in capsys.readouterr().err
+    assert main(["-m", "seed=0,1", *TINY]) == 2
+    assert "start it alone" in capsys.readouterr().err
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_launcher_that_is_not_installed(
+    launcher: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its plugin nothing stands under a launcher's name in Hydra's store."""
+    main(["--help"])
+    known = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.delitem(known, f"{launcher}.yaml", raising=False)
+    assert main(["-m", "seed=0,1", f"hydra/launcher={launcher}", *TINY]) == 2
+    first, mend = capsys.readouterr().err.splitlines()
+    assert first == f"error: hydra/launcher={launcher}: not installed"
+    assert mend == f"  pip install -e '.[{LAUNCHERS[launcher][1]}]' brings it"
+    assert not list(Path().iterdir())
