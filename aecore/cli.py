@@ -40,9 +40,7 @@ def main(argv: list[str]) -> int:
 
         print(f"aecore {__version__}")
         return 0
-    level = logging.WARNING if is_leader() else logging.ERROR  # each warning once
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
-    logging.addLevelName(logging.WARNING, "warning")
+    _warn_on_stderr()
     folder: list[Path] = []
     try:
         return _dispatch(argv, folder)
@@ -57,6 +55,28 @@ def main(argv: list[str]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         mend = f"\n  continue with: python run.py resume={folder[0]}" if folder else ""
         return _fail(error, f"error: {where}{error.strerror}{mend}", UserError.exit_status)
+
+
+def _warn_on_stderr() -> None:
+    """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
+    log = logging.getLogger("aecore")
+    log.setLevel(logging.WARNING)
+    for old in log.handlers[:]:
+        log.removeHandler(old)  # it may hold a stream that was closed since
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    log.addHandler(handler)
+
+
+def _warn_on_stderr() -> None:
+    """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
+    log = logging.getLogger("aecore")
+    log.setLevel(logging.WARNING if is_leader() else logging.ERROR)  # each warning once
+    for old in log.handlers[:]:
+        log.removeHandler(old)  # its stream may be closed by now
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    log.addHandler(handler)
 
 
 def _dispatch(argv: list[str], folder: list[Path]) -> int:

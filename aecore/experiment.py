@@ -161,17 +161,23 @@ def build_logger(settings: Root, folder: Path, purge_step: int | None) -> list[R
 def set_threads(threads: int | str, processes: int = 1) -> int:
     """Set and return the number of threads of this process.
 
-    'auto': OMP_NUM_THREADS where set, else SLURM_CPUS_PER_TASK where set, else the cores, shared
-    by the processes of a training over several devices.
+    'auto': OMP_NUM_THREADS where set, else SLURM_CPUS_PER_TASK where set, else the cores (those
+    that Slurm gives), shared by the processes of a training over several devices.
     """
     if isinstance(threads, str):
-        told = (os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"))
-        given = [int(text) for text in told if text.isdigit() and int(text) > 0]
-        threads = given[0] if given else max(_DEFAULT_THREADS // processes, 1)
+        cores = min(_DEFAULT_THREADS, _told("SLURM_CPUS_ON_NODE") or _DEFAULT_THREADS)
+        given = _told("OMP_NUM_THREADS") or _told("SLURM_CPUS_PER_TASK")
+        threads = given or max(cores // processes, 1)
     torch.set_num_threads(threads)
     if processes > 1:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning would set them again
     return threads
+
+
+def _told(name: str) -> int | None:
+    """A positive number in an environment variable, None where there is none."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() and int(text) > 0 else None
 
 
 def check_device(settings: Root) -> None:

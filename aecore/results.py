@@ -6,7 +6,7 @@ metrics.json        flat and strict JSON; there when the run is finished
 history.csv         one row an epoch
 checkpoints/        last.ckpt, previous.ckpt, best.ckpt
 tensorboard/        events
-figures/            PNG files
+figures/            PNG and GIF files
 """
 
 from __future__ import annotations

@@ -111,6 +111,7 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
         **{k if k in shared else f"{launcher._EXECUTOR}_{k}": v for k, v in params.items()}
     )
     if not local:
+        executor.update_parameters(slurm_srun_args=["--kill-on-bad-exit=1"])
         SlurmJob.watcher = Queue(delay_s=30)
     return executor
 

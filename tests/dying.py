@@ -1,4 +1,4 @@
-"""A penalty that kills the process it is in, for tests of what outlives it."""
+"""Penalties with which a job ends badly, for tests of what outlives it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import final
 
+import torch
 from torch import Tensor
 
 from aecore.penalties import Penalty
@@ -21,6 +22,15 @@ dying:
   warmup: 0
   file: {file}
   rank: {rank}
+"""
+
+
+FAILING = """# Raises
+failing:
+  _target_: dying.Failing
+  weight: 1.0
+  schedule: constant
+  warmup: 0
 """
 
 
@@ -39,9 +49,23 @@ class Dying(Penalty):
         return p.code.z.flatten(1).sum(1) * 0
 
 
+@final
+class Failing(Penalty):
+    """Holds 20 MB and raises an error that nobody expects."""
+
+    @word
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("ballast", torch.ones(5_000_000))
+
+    def forward(self, p: Pass) -> Tensor:
+        raise RuntimeError("as planned")
+
+
 def write_yaml(folder: Path, rank: int) -> None:
     """A `--config-dir` in which `penalty=dying` is known; it kills while `folder/file` is there."""
     (folder / "penalty").mkdir(parents=True)
     text = YAML.format(file=folder / "file", rank=f"'{rank}'")
     (folder / "penalty" / "dying.yaml").write_text(text)
     (folder / "file").touch()
+    (folder / "penalty" / "failing.yaml").write_text(FAILING)

@@ -113,8 +113,8 @@ class Memory(Source):
         return self.splits[split]
 
 
-def data(train: Tensor, **changes: Any) -> ImageData:
-    """A data module of those train images, (N, C, H, W)."""
+def data_of(source: Source, **changes: Any) -> ImageData:
+    """A data module of that source."""
     values: dict[str, Any] = {
         "data_dir": "nowhere",
         "batch_size": 8,
@@ -127,7 +127,12 @@ def data(train: Tensor, **changes: Any) -> ImageData:
         "limit_batches": None,
         "chunk": None,
     }
-    return ImageData(source=Memory(Split(train)), **(values | changes))
+    return ImageData(source=source, **(values | changes))
+
+
+def data(train: Tensor, **changes: Any) -> ImageData:
+    """A data module of those train images, (N, C, H, W)."""
+    return data_of(Memory(Split(train)), **changes)
 
 
 def trainer_options(epochs: int, **changes: Any) -> Root:

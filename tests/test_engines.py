@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from aecore.cli import main
 from aecore.roots import ROOT
 
 PYTHON = [sys.executable, str(ROOT / "run.py")]
-TINY = ["trainer=debug", "figures=none", "logger=none", "network.hidden=[16]"]
+TINY = ["trainer=debug", "figures=none", "logger=none"]
 # an odd batch size and a ragged last batch: the shares of two processes differ
 SHARED = [
     "model=ae", "figures=none", "logger=none", "trainer/accelerator=cpu", "trainer.max_epochs=2",
@@ -88,14 +89,14 @@ def table(sweep: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
     need(launcher)
-    argv = ["-m", "model=ae,pca", "latent.dim=2,3", *TINY]
+    argv = ["-m", "model=ae,pca", *TINY]
     done = called(*PYTHON, *argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=there")
     assert main([*argv, "hydra.sweep.dir=here"]) == 0
     assert table(Path("there")) == table(Path("here"))
     assert sorted(p.name for p in Path("there").iterdir() if p.name != ".submitit") == [
-        "0", "1", "2", "3", "report.html", "summary.csv", "summary.json", "sweep.json",
+        "0", "1", "report.html", "summary.csv", "summary.json", "sweep.json",
     ]  # fmt: skip
-    for folder in Path("there").glob("[0-3]"):
+    for folder in Path("there").glob("[01]"):
         config = yaml.safe_load((folder / "config.yaml").read_text())
         assert config["trainer"]["threads"] == 1
     assert "Warning" not in done.stderr
@@ -129,7 +130,8 @@ def test_a_killed_job_costs_only_itself(launcher: str, tmp_path: Path) -> None:
 
 def test_a_killed_sweep_is_finished_by_another_launcher() -> None:
     need("joblib")
-    argv = ["-m", "model=ae", "seed=0,1,2,3,4,5", "figures=none", "logger=none"]
+    argv = ["-m", "model=ae", "seed=0,1,2,3,4,5", "trainer.max_epochs=4", *TINY[1:]]
+    argv.append("network.hidden=[16]")
     command = [*PYTHON, *argv, "hydra/launcher=joblib", "hydra.sweep.dir=part"]
     child = subprocess.Popen(
         command, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL
@@ -176,23 +178,22 @@ def test_two_processes_train_as_one(starter: str) -> None:
     assert "Warning" not in done.stderr
 
 
-def test_jobs_of_several_processes(tmp_path: Path) -> None:
-    """Two jobs of two processes; in the second the process of rank 1 is killed, then resumed."""
+def test_a_job_of_two_processes_that_loses_one(tmp_path: Path) -> None:
+    """Only the job with a process of rank 1 meets its death there; resumed, both are equal."""
     write_yaml(tmp_path / "words", rank=1)
-    argv = ["--config-dir", "words", "-m", "penalty=none,dying", *SHARED, *DDP]
-    called(*PYTHON, *argv, "hydra.sweep.dir=sweep", status=1)
+    argv = ["--config-dir", "words", "-m", "trainer.devices=2,1", "penalty=dying", *SHARED]
+    called(*PYTHON, *argv, "trainer=ddp", "hydra.sweep.dir=sweep", status=1)
     assert not Path("outputs").exists()
     assert sorted(p.name for p in Path("sweep").iterdir() if p.is_dir()) == ["0", "1"]
-    first, mend = (tmp_path / "sweep/1/error.txt").read_text().splitlines()[:2]
-    assert first == "the process of rank 1 was killed by SIGKILL"
-    assert mend.endswith("sweep/1 goes on")
+    first, mend = (tmp_path / "sweep/0/error.txt").read_text().splitlines()[:2]
+    # or gloo aborts the leader before it can tell
+    assert re.fullmatch("(the process of rank 1|a process of this job) was killed by SIG.*", first)
+    assert mend.endswith("resume=sweep/0 goes on")
+    assert (tmp_path / "sweep/1/metrics.json").exists()
     (tmp_path / "words" / "file").unlink()
     called(*PYTHON, "resume=sweep")
-    assert not Path("sweep/1/error.txt").exists()
-    assert main([*SHARED, "hydra.run.dir=one"]) == 0
-    for folder in ("sweep/0", "sweep/1"):
-        found = {k: v for k, v in metrics(Path(folder)).items() if "dying" not in k}
-        assert found == pytest.approx(metrics(Path("one")), rel=1e-5)
+    assert not Path("sweep/0/error.txt").exists()
+    assert metrics(Path("sweep/0")) == pytest.approx(metrics(Path("sweep/1")), rel=1e-5)
 
 
 def test_processes_that_were_not_asked_for(

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aecore.figures.grid import image_grid
-from aecore.figures.heat import add_bar, arranged, centred, colours, scale
+from aecore.figures.heat import add_bar, arranged, centred, colours, enlarged, scale
 from aecore.figures.strip import fixed_choice
 from aecore.figures.view import NotApplicable, Picture, View
 from aecore.words import NonNegativeFloat, PositiveInt, word
@@ -37,10 +37,13 @@ class Codes(Picture):
         shown = codes[chosen].reshape(-1, *view.model.code_shape)
         limit, signed = scale(shown)
         pictures = torch.stack([arranged(code) for code in shown])
-        rows, labels = [centred(colours(pictures, limit, signed))], ["code"]
-        if not view.is_table:
-            images = view.images[chosen.to(view.images.device)]
-            rows, labels = [centred(images), *rows], ["image", *labels]
+        coded = colours(pictures, limit, signed)
+        if view.is_table:
+            rows, labels = [centred(coded)], ["code"]
+        else:
+            images = enlarged(view.images[chosen.to(view.images.device)])
+            side = max(images.shape[2:])
+            rows, labels = [centred(images, side), centred(coded, side)], ["input", "code"]
         active = float((codes.abs() > self.threshold).float().mean())
         title = (
             f"Codes of {codes.shape[1]} numbers: {100 * active:.1f} % active "

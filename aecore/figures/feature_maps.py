@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from aecore.figures.grid import image_grid
-from aecore.figures.heat import add_bar, colours, enlarged, scale
+from aecore.figures.heat import add_bar, centred, colours, enlarged, scale
 from aecore.figures.layers import layers
 from aecore.figures.strip import fixed_choice
 from aecore.figures.view import NotApplicable, Picture, View, need_images
@@ -40,8 +40,9 @@ class FeatureMaps(Picture):
             raise NotApplicable("the encoder has no convolution")
         maps = found[0][:, : self.maps].float().cpu()
         limit, signed = scale(maps)
+        side = max(enlarged(x[:1]).shape[2:])
         rows = [
-            torch.cat([enlarged(image[None]), enlarged(colours(row, limit, signed))])
+            torch.cat([centred(image[None], side), centred(colours(row, limit, signed), side)])
             for image, row in zip(x, maps, strict=True)
         ]
         total = found[0].shape[1]

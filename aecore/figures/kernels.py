@@ -48,13 +48,15 @@ class Kernels(Picture):
         pictures = in_rows(colour_weights(shown, limit), self.columns)
         layer = "First" if self.side == "encoder" else "Last"
         few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
-        title = f"{layer} layer: {len(weights)} units{few}, {int(dead.sum())} dead"
+        coloured = weights.shape[1] == 3
+        scale = f"; grey is 0, full colour {limit:.2g}" if coloured else ""
+        title = f"{layer} layer: {len(weights)} units{few}, {int(dead.sum())} dead{scale}"
         # a space for a living one: all rows stand equally far apart
         marks = ["dead" if gone else " " for gone in dead[: len(shown)].tolist()]
         width = len(pictures[0])
         captions = [marks[n : n + width] for n in range(0, len(marks), width)]
         figure = image_grid(pictures, title=title, captions=captions if dead.any() else ())
-        return add_bar(figure, limit, signed=True, label="weight")
+        return figure if coloured else add_bar(figure, limit, signed=True, label="weight")
 
     def _held(self, found: list[Layer]) -> Tensor:
         return found[0].output if self.side == "encoder" else found[-1].input

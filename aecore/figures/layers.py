@@ -34,6 +34,12 @@ class Layer:
     output: Tensor
 
 
+def leaves(module: nn.Module) -> list[nn.Module]:
+    """The modules without parts of their own."""
+    # not any(children()): an empty Sequential is a child and false
+    return [part for part in module.modules() if next(part.children(), None) is None]
+
+
 @contextmanager
 def _watched(model: Autoencoder, found: list[Layer]) -> Iterator[None]:
     def watch(side: Side) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
@@ -51,10 +57,7 @@ def _watched(model: Autoencoder, found: list[Layer]) -> Iterator[None]:
         ("decoder", model.decoder),
     )
     handles = [
-        leaf.register_forward_hook(watch(side))
-        for side, part in sides
-        for leaf in part.modules()
-        if not any(leaf.children())
+        leaf.register_forward_hook(watch(side)) for side, part in sides for leaf in leaves(part)
     ]
     try:
         yield

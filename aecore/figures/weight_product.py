@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from aecore.autoencoder import Autoencoder
 from aecore.figures.grid import DPI, INK, QUIET, new_figure
 from aecore.figures.heat import add_bar, colour_map
+from aecore.figures.layers import leaves
 from aecore.figures.view import NotApplicable, Picture, View
 from aecore.words import Probability, word
 
@@ -55,9 +56,10 @@ def need_linear(view: View) -> None:
     if model.needs_context:
         raise NotApplicable("the model is not linear: it pools maxima")
     for part in (model.encoder, model.latent, model.decoder):
-        for leaf in part.modules():
-            if not any(leaf.children()) and not isinstance(leaf, _LINEAR):
-                raise NotApplicable(f"the model is no product of matrices: it has {_name(leaf)}")
+        for leaf in leaves(part):
+            if not isinstance(leaf, _LINEAR):
+                name = type(leaf).__name__
+                raise NotApplicable(f"the model is no product of matrices: it has {name}")
     if pixels > _LARGEST:
         raise NotApplicable(f"images of {pixels} pixels: the matrix would be too large to show")
     x = model.normalise(view.images[:64])
@@ -71,16 +73,13 @@ def need_linear(view: View) -> None:
         )
 
 
-def _name(module: nn.Module) -> str:
-    return type(module).__name__
-
-
 def _through(model: Autoencoder, x: Tensor) -> Tensor:
     """Images in the model's range -> their reconstructions, there as well."""
     h, _ = model.features(model.reconstruction.expected(x))
     mean = model.latent(h, None, False).mean
     output: Tensor = model.decoder(mean)
-    return model.reconstruction.image(output)
+    image: Tensor = model.reconstruction.image(output)
+    return image
 
 
 def product(model: Autoencoder) -> Tensor:
@@ -106,7 +105,8 @@ def principal_space(x: Tensor, explained: float) -> Tensor:
         raise NotApplicable("the images do not differ")
     shares = values.cumsum(0) / values.sum()
     count = min(int((shares < explained).sum()) + 1, len(values))
-    return vectors.flip(1)[:, :count]
+    space: Tensor = vectors.flip(1)[:, :count]
+    return space
 
 
 def distance(matrix: Tensor, components: Tensor) -> float:

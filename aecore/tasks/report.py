@@ -77,7 +77,7 @@ def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) 
         )
         rows.append([name, shown, _UNITS.get(name.rpartition("/")[2], "")])
     lines = ["", table(["metric", "value", ""], rows), "", f"run folder   {folder}"]
-    if any((folder / "figures").glob("*.png")):
+    if any((folder / "figures").glob("*.*")):
         lines.append(f"figures      {folder / 'figures'}")
     if (folder / "tensorboard").is_dir():
         inside = folder.absolute().is_relative_to(Path(output_dir).absolute())

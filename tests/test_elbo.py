@@ -1,0 +1,120 @@
+"""The ELBO against log-likelihoods that are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from making import gaussian, gen, images, linear, model, weight
+from measuring import measured, split
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
+
+from aecore.autoencoder import Autoencoder
+from aecore.data import Split
+from aecore.penalties import KL
+from aecore.reconstruction import L1 as L1Error
+from aecore.reconstruction import MSE, Bernoulli, Gaussian, Reconstruction
+
+
+def exact_gaussian(seed: int = 0, exact: bool = False) -> tuple[Autoencoder, Tensor]:
+    """A linear Gaussian VAE of (1, 1, 5) with 2 codes, and log p(x) of 400 drawn images.
+
+    x = W z + b + 0.5 eps, so p(x) = N(b, W W^T + 0.25 I). With `exact`, the encoder's mean is
+    that of the true posterior and W has orthogonal columns, so that its covariance is diagonal.
+    """
+    whole = model(
+        seed=seed,
+        image_shape=(1, 1, 5),
+        network=linear(),
+        latent=gaussian(2),
+        reconstruction=Gaussian(scale=0.5),
+        penalties={"kl": KL()},
+        weights={"kl": weight(4.0)},
+    ).double()
+    layer = whole.decoder[1]
+    project = whole.latent.project[1]
+    assert isinstance(layer, nn.Linear) and isinstance(project, nn.Linear)
+    with torch.no_grad():
+        if exact:
+            layer.weight.copy_(torch.linalg.qr(layer.weight)[0] * torch.tensor([1.5, 0.7]))
+            precision = layer.weight.square().sum(0) / 0.25 + 1
+            to_mean = layer.weight.T / 0.25 / precision[:, None]
+            project.weight.copy_(torch.cat([to_mean, torch.zeros(2, 5)]))
+            raw = 10 * torch.atanh(-precision.log() / 10)
+            project.bias.copy_(torch.cat([-to_mean @ layer.bias, raw]))
+        covariance = layer.weight @ layer.weight.T + 0.25 * torch.eye(5, dtype=torch.float64)
+        marginal = MultivariateNormal(layer.bias, covariance)
+        z, eps = (torch.randn(400, k, generator=gen(k), dtype=torch.float64) for k in (2, 5))
+        x = z @ layer.weight.T + layer.bias + 0.5 * eps
+        return whole, torch.cat([x, marginal.log_prob(x)[:, None]], 1)
+
+
+class TestElbo:
+    def test_is_the_log_likelihood_for_the_exact_posterior(self) -> None:
+        whole, rows = exact_gaussian(exact=True)
+        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        found = measured(whole, on, batch_size=150)["test/elbo"]
+        # log p(x | z) - log q + log p is constant; one draw of log p(x | z) less the KL is not
+        draws = [measured(whole, on, seed=seed)["test/elbo"] for seed in range(40)]
+        mean, std = torch.tensor(draws).mean(), torch.tensor(draws).std()
+        assert abs(float(mean) - float(rows[:, 5].mean())) < 4.5 * float(std) / 40**0.5
+        assert abs(found - float(rows[:, 5].mean())) < 6 * float(std)
+        assert 0 < float(std) < 0.2
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_is_below_the_log_likelihood(self, seed: int) -> None:
+        whole, rows = exact_gaussian(seed)
+        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        draws = [measured(whole, on, seed=seed)["test/elbo"] for seed in range(10)]
+        assert sum(draws) / 10 < float(rows[:, 5].mean())
+
+    def test_counts_the_kl_once_whatever_its_weight(self) -> None:
+        heavy, rows = exact_gaussian()
+        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        found = measured(heavy, on)
+        p = heavy.run(on.images, None, noisy=False, sample=False)
+        assert p.code.posterior is not None
+        kl = float(p.code.posterior.kl_standard_normal().sum().detach()) / 400
+        assert found["test/kl"] == pytest.approx(kl, rel=1e-9)
+        assert found["test/loss"] == pytest.approx(found["test/reconstruction"] + 4 * kl, rel=1e-6)
+        heavy.weights = {"kl": weight(0.0)}
+        light = measured(heavy, on)
+        assert light["test/elbo"] == found["test/elbo"] and light["test/kl"] == found["test/kl"]
+        heavy.penalties = nn.ModuleDict()
+        bare = measured(heavy, on)
+        assert bare["test/elbo"] == found["test/elbo"] and bare["test/kl"] == found["test/kl"]
+
+    @pytest.mark.parametrize(
+        ("cost", "constant"),
+        [
+            (MSE(), -8 * math.log(math.pi)),
+            (L1Error(), -16 * math.log(2)),
+            (Bernoulli(targets="soft", threshold=0.5), 0.0),
+            (Gaussian(scale="learned"), 0.0),
+        ],
+        ids=type,
+    )
+    def test_holds_the_constant_of_the_likelihood(
+        self, cost: Reconstruction, constant: float
+    ) -> None:
+        whole = model(latent=gaussian(3), reconstruction=cost, penalties={"kl": KL()}).double()
+        on = Split(images(500, 1, 4, 4, dtype=torch.float64))
+        with torch.no_grad():  # hardly any variance, so that the draw is the mean
+            whole.latent.project[1].bias[3:] = -1e3
+        found = measured(whole, on)
+        p = whole.run(on.images, None, noisy=False, sample=False)
+        expected = constant - float(cost(p.output, p.x).mean().detach()) - found["test/kl"]
+        assert found["test/elbo"] == pytest.approx(expected, abs=0.02)
+
+    def test_draws_the_code(self) -> None:
+        """On the mean code it would be no bound."""
+        whole = model(network=linear(), latent=gaussian(3), penalties={"kl": KL()})
+        with torch.no_grad():
+            whole.latent.project[1].bias[3:] = 3.0
+        found = measured(whole, split(200))
+        p = whole.run(split(200).pixels(), None, noisy=False, sample=False)
+        on_the_mean = float(whole.reconstruction(p.output, p.x).mean().detach())
+        drawn = -8 * math.log(math.pi) - found["test/elbo"] - found["test/kl"]
+        assert drawn > on_the_mean * 1.2

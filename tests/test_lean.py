@@ -1,0 +1,64 @@
+"""A hundred jobs in one process leave nothing behind: no memory, threads, files or handlers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from dying import write_yaml
+
+from aecore.cli import main
+
+TINY = ["model=ae", "trainer=debug", "figures=none", "network.hidden=[16]"]
+MEGABYTE = 1e6
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def memory() -> float:
+    """What this process holds in memory, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def held() -> dict[str, int]:
+    """What else a job could leave behind."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    return {
+        "threads": threading.active_count(),
+        "files": len(os.listdir("/proc/self/fd")),
+        "handlers": sum(len(logger.handlers) for logger in loggers),
+        "filters": sum(len(logger.filters) for logger in loggers),
+    }
+
+
+@pytest.mark.parametrize(("logger", "warm", "jobs"), [("none", 10, 40), ("tensorboard", 5, 20)])
+def test_jobs_leave_nothing_behind(
+    logger: str, warm: int, jobs: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-m", f"seed=range(0,{warm})", *TINY, f"logger={logger}"]) == 0
+    before, start = held(), memory()
+    capsys.readouterr()
+    assert main(["-m", f"seed=range(0,{jobs})", *TINY, f"logger={logger}"]) == 0
+    assert held() == before
+    assert (memory() - start) / jobs < 1 * MEGABYTE
+    lines = capsys.readouterr().out.splitlines()
+    for job in range(jobs):
+        assert sum(line.startswith(f"job {job}: ") for line in lines) == 1
+
+
+def test_failed_jobs_leave_nothing_behind(tmp_path: Path) -> None:
+    write_yaml(tmp_path / "words", rank=0)
+    argv = ["--config-dir", "words", "-m", "penalty=failing", *TINY, "logger=tensorboard"]
+    assert main([*argv, "seed=range(0,3)"]) == 1
+    before, start = held(), memory()
+    assert main([*argv, "seed=range(0,10)"]) == 1
+    assert held() == before
+    assert (memory() - start) / 10 < 1 * MEGABYTE
+    (sweep,) = (p for p in Path("outputs/sweeps/grid").iterdir() if (p / "9").exists())
+    assert all("as planned" in (sweep / f"{n}/error.txt").read_text() for n in range(10))

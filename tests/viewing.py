@@ -1,0 +1,21 @@
+"""What figures look at."""
+
+from __future__ import annotations
+
+import making
+import torch
+
+from aecore.figures import View
+
+NAMES = ("cat", "dog", "owl")
+HISTORY = [
+    {"epoch": 1, "train/loss": 100.0, "val/loss": 50.0, "train/kl": 2.0, "train/kl_weighted": 2.0},
+    {"epoch": 2, "train/loss": 10.0, "val/loss": 5.0, "train/kl": 3.0, "train/kl_weighted": 3.0},
+]
+
+
+def view_of(n: int = 60, shape: tuple[int, int, int] = (1, 4, 4), **words: object) -> View:
+    """A model of untrained words that looks at random images of three classes."""
+    changes = {"latent": making.gaussian(3)} | words
+    model = making.model(image_shape=shape, **changes).eval()
+    return View(model, making.images(n, *shape), torch.arange(n) % 3, NAMES, HISTORY, 0)
