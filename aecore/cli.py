@@ -60,17 +60,6 @@ def main(argv: list[str]) -> int:
 def _warn_on_stderr() -> None:
     """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
     log = logging.getLogger("aecore")
-    log.setLevel(logging.WARNING)
-    for old in log.handlers[:]:
-        log.removeHandler(old)  # it may hold a stream that was closed since
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
-    log.addHandler(handler)
-
-
-def _warn_on_stderr() -> None:
-    """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
-    log = logging.getLogger("aecore")
     log.setLevel(logging.WARNING if is_leader() else logging.ERROR)  # each warning once
     for old in log.handlers[:]:
         log.removeHandler(old)  # its stream may be closed by now

@@ -63,6 +63,7 @@ def run_job(config: Any) -> float | None:
         _failed(error, str(failure))
     except Exception as failure:
         _failed(error, f"{type(failure).__name__}: {failure}\n\n{traceback.format_exc()}")
+        traceback.clear_frames(failure.__traceback__)  # they hold the model
     if is_leader():
         _compared(folder.parent)
     if failed and started_together():
