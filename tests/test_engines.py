@@ -55,8 +55,11 @@ def need(launcher: str) -> None:
 
 def need_slurm() -> None:
     """Skip where no Slurm answers."""
-    here = shutil.which("sinfo") is not None
-    if not here or subprocess.run(["sinfo"], capture_output=True).returncode != 0:
+    command = ["timeout", "10", "sinfo"]  # it is patient with a controller that is gone
+    if (
+        shutil.which("sinfo") is None
+        or subprocess.run(command, capture_output=True).returncode != 0
+    ):
         pytest.skip("no Slurm is running: `.ci/slurm start FOLDER` brings one up")
 
 
@@ -188,7 +191,7 @@ def test_a_job_of_two_processes_that_loses_one(tmp_path: Path) -> None:
     first, mend = (tmp_path / "sweep/0/error.txt").read_text().splitlines()[:2]
     # or gloo aborts the leader before it can tell
     assert re.fullmatch("(the process of rank 1|a process of this job) was killed by SIG.*", first)
-    assert mend.endswith("resume=sweep/0 goes on")
+    assert mend.endswith("sweep/0 goes on")
     assert (tmp_path / "sweep/1/metrics.json").exists()
     (tmp_path / "words" / "file").unlink()
     called(*PYTHON, "resume=sweep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import signal
 import subprocess
@@ -56,6 +57,8 @@ def run_job(config: Any) -> float | None:
     words = choices(OmegaConf.create({"runtime": hydra.runtime}), plain)
     request = Request(without_presets(plain), words, overrides, lambda: folder, brief=True)
     failed = True
+    if gc.get_freeze_count() == 0:
+        gc.freeze()  # the modules: else each collection goes through them, half a million objects
     try:
         _job(request, folder)
         failed = False
@@ -64,6 +67,7 @@ def run_job(config: Any) -> float | None:
     except Exception as failure:
         _failed(error, f"{type(failure).__name__}: {failure}\n\n{traceback.format_exc()}")
         traceback.clear_frames(failure.__traceback__)  # they hold the model
+    gc.collect()  # Lightning leaves reference cycles behind, which hold the model
     if is_leader():
         _compared(folder.parent)
     if failed and started_together():

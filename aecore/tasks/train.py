@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -105,7 +104,6 @@ class Train(Task):
             logger.results(metrics)
             logger.finalize("success")
         results.write_metrics(folder, metrics)
-        gc.collect()  # Lightning leaves reference cycles behind, which a sweep would feel
         return metrics
 
 
