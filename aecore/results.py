@@ -19,6 +19,7 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -152,10 +153,12 @@ def optimized(folder: Path) -> float | None:
     return {**(read_history(folder) or [{}])[-1], **metrics}.get(wanted)
 
 
+@cache  # of what was imported, whatever is on the disk by now
 def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("aecore", *_PACKAGES)}
 
 
+@cache
 def _revision() -> str | None:
     """The git revision of the code, with '+' where it was changed; None outside a clone."""
     root = Path(__file__).parents[1]

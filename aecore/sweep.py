@@ -174,7 +174,7 @@ def launch(sweep: Sweep, more: list[str]) -> int:
             )
             run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
     summary = compare(sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid)
-    print(summary.text, flush=True)
+    print(f"{summary.text}\n\nreport  {summary.report}", flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
     if failed:
         print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "

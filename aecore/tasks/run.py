@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import math
 import signal
@@ -59,6 +60,7 @@ def run_job(config: Any) -> float | None:
     failed = True
     if gc.get_freeze_count() == 0:
         gc.freeze()  # the modules: else each collection goes through them, half a million objects
+        atexit.register(gc.unfreeze)  # libraries count what is left at the end
     try:
         _job(request, folder)
         failed = False
