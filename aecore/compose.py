@@ -105,7 +105,7 @@ def parse(argv: list[str]) -> Arguments:
     """Split flags from overrides and put the overrides into Hydra's grammar; raises UserError."""
     parser = get_args_parser()
     parser.exit_on_error = False
-    args, strangers = parser.parse_known_args(argv)
+    args, strangers = parser.parse_known_intermixed_args(argv)
     if strangers:
         raise UserError(f"{strangers[0]}: unknown flag\n  `python run.py --help` lists the flags")
     flags = []

@@ -189,3 +189,8 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "python run.py model=vae dataset=mnist" in capsys.readouterr().out
     assert main(["--version"]) == 0
+
+
+def test_flags_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["-m", "latent.dim=2,0", "seed=1"], ["latent.dim=2,0", "-m", "seed=1"]):
+        assert "job 1 of the sweep (latent.dim=0 seed=1)" in refused(capsys, argv)
