@@ -32,7 +32,7 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     study = [o for o in ours if split_override(o)[0] == "sweeps"]
     settings = settings_of(arguments, [*hydras, *study])
     parts = _split(arguments, job, ours)
-    metric, way = _objective(job.config.get("optimized_metric"), settings)
+    metric = _objective(job.config.get("optimized_metric"))
     if not parts.space:
         raise UserError(
             "hydra/sweeper=optuna: nothing varies\n"
@@ -47,6 +47,7 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     check(arguments, points, what="point")
     first = compose(replace(arguments, overrides=[*hydras, *points[0]], multirun=False))
     _check_metric(metric, known_metrics(first.config))
+    way = _direction(metric, settings)
     made = Plan(
         **settings.model_dump(exclude={"direction", "study_name"}),
         direction=way,
@@ -77,8 +78,8 @@ def _split(arguments: Arguments, job: Job, ours: list[str]) -> Split:
         raise refusal(error, arguments, lines) from None
 
 
-def _objective(metric: Any, settings: Settings) -> tuple[str, Direction]:
-    """The metric and whether to minimize or maximize it."""
+def _objective(metric: Any) -> str:
+    """The metric to optimize; UserError where there is none, or it is one of the test split."""
     if not isinstance(metric, str):
         raise UserError(
             "optimized_metric: a search needs to know what to optimize\n"
@@ -89,6 +90,11 @@ def _objective(metric: Any, settings: Settings) -> tuple[str, Direction]:
             f"optimized_metric={metric}: optimizing a test metric is refused\n"
             "  the test images judge what was chosen without them; use val/loss or another val/..."
         )
+    return metric
+
+
+def _direction(metric: str, settings: Settings) -> Direction:
+    """The way that was given, or else the metric's own; UserError where it has none."""
     natural: dict[str, Direction] = {"lower": "minimize", "higher": "maximize"}
     way = settings.direction or natural.get(direction(metric))
     if way is None:
@@ -96,7 +102,7 @@ def _objective(metric: Any, settings: Settings) -> tuple[str, Direction]:
             f"optimized_metric={metric}: it is not known which way it is better\n"
             "  give hydra.sweeper.direction=minimize or maximize"
         )
-    return metric, way
+    return way
 
 
 def known_metrics(config: dict[str, Any]) -> list[str]:
