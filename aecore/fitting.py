@@ -100,7 +100,15 @@ def fit(
             if lost is None:
                 raise
             raise UserError(f"{lost}\n  python run.py resume={folder} goes on") from error
+        part_from_others()
     model.cpu()
+
+
+def part_from_others() -> None:
+    """End the process group, all together: its threads must not outlive the interpreter."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _lost(trainer: Trainer) -> str | None:
