@@ -55,10 +55,10 @@ def test_jobs_leave_nothing_behind(
 def test_failed_jobs_leave_nothing_behind(tmp_path: Path) -> None:
     write_yaml(tmp_path / "words", rank=0)
     argv = ["--config-dir", "words", "-m", "penalty=failing", *TINY, "logger=tensorboard"]
-    assert main([*argv, "seed=range(0,3)"]) == 1
+    assert main([*argv, "seed=range(0,10)"]) == 1  # the allocator settles first
     before, start = held(), memory()
-    assert main([*argv, "seed=range(0,10)"]) == 1
+    assert main([*argv, "seed=range(0,30)"]) == 1
     assert held() == before
-    assert (memory() - start) / 10 < 1 * MEGABYTE
-    (sweep,) = (p for p in Path("outputs/sweeps/grid").iterdir() if (p / "9").exists())
-    assert all("as planned" in (sweep / f"{n}/error.txt").read_text() for n in range(10))
+    assert (memory() - start) / 30 < 1 * MEGABYTE
+    (sweep,) = (p for p in Path("outputs/sweeps/grid").iterdir() if (p / "29").exists())
+    assert all("as planned" in (sweep / f"{n}/error.txt").read_text() for n in range(30))
