@@ -14,13 +14,11 @@ import torch
 from aecore import results
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
-from aecore.callbacks.history import timing
 from aecore.data import ImageData
 from aecore.errors import Interrupted, NonFiniteLoss, UserError, nearest
 from aecore.experiment import Words, build_logger, check_device, set_threads, words
-from aecore.figures import View, draw
-from aecore.fitting import device_of, fit, is_complete, load_weights
-from aecore.metrics import evaluate, evaluate_noisy
+from aecore.fitting import fit, is_complete, load_weights
+from aecore.measuring import measure
 from aecore.ranks import check_processes, is_leader
 from aecore.tasks.base import Request, Task
 from aecore.tasks.report import announce, flat_parameters, one_line, summary
@@ -28,7 +26,6 @@ from aecore.types import ImageShape
 from aecore.words import word
 
 log = logging.getLogger("aecore")
-_FIGURE_IMAGES = 5000
 
 
 class Train(Task):
@@ -186,27 +183,3 @@ class Shapes:
             model = parts.autoencoder(shape, one, one)
         parts.optimizer.check(model, images)
         check_monitor(parts, model)
-
-
-def measure(parts: Words, model: Autoencoder, folder: Path) -> dict[str, float]:
-    """Metrics on the test split and the figures; the model on its device and in evaluation mode."""
-    settings, test = parts.settings, parts.data.test
-    model.to(device_of(settings)).eval()
-    options = {"batch_size": parts.data.eval_batch_size, "seed": settings.seed}
-    metrics = evaluate(model, test, prefix="test", **options)
-    if parts.test_noise.active:
-        metrics |= evaluate_noisy(model, test, parts.test_noise, prefix="test_noisy", **options)
-    history = results.read_history(folder)
-    shown = test.subset(torch.arange(min(_FIGURE_IMAGES, len(test))))
-    view = View(
-        model=model,
-        images=shown.pixels().to(model.shift.device),
-        labels=shown.labels,
-        class_names=shown.class_names,
-        history=history,
-        seed=settings.seed,
-    )
-    with torch.no_grad():
-        for name, reason in draw(parts.figures, view, folder / "figures").items():
-            log.info("figures.%s left out: %s", name, reason)
-    return metrics | timing(history)
