@@ -12,6 +12,9 @@ from aecore.roots import CONF
 _PLAIN = re.compile(r"^[\w\[\],\s'\"-]*$")  # one word, a list, or a sweep over words
 
 
+OTHER_DATA = "+dataset@evaluate.ood."  # a data set under its name, beside the run's own
+
+
 def split_override(override: str) -> tuple[str, str]:
     """`key=value` at the first `=`."""
     key, _, value = override.partition("=")
@@ -22,7 +25,8 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
     """Raise UserError for an unknown choice of a group, or a list where one word is wanted."""
     for override in overrides:
         key, value = split_override(override)
-        if key.startswith("+") and not key.lstrip("+").startswith("hydra"):
+        other = key.startswith(OTHER_DATA)
+        if key.startswith("+") and not other and not key.lstrip("+").startswith("hydra"):
             name = key.lstrip("+")
             if name in groups:
                 raise UserError(f"{override}: '+' is never needed here\n  write {name}={value}")
@@ -30,15 +34,16 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
                 f"{override}: unknown key{nearest(name, groups)}\n"
                 "  keys cannot be added; `python run.py --help` lists the words"
             )
-        group = key.lstrip("~").partition("@")[0]
+        group, _, place = key.lstrip("~+").partition("@")
         if group not in groups or not _PLAIN.match(value):
             continue
         names = re.findall(r"[\w-]+", value) or [""]
         for name in names:
             if name not in groups[group] and name != "null":
                 listed = ", ".join(sorted(groups[group])) or "none yet"
+                where = "evaluate.ood" if other else place or group
                 raise UserError(
-                    f"{group}={name}: no such {group}{nearest(name, groups[group])}\n"
+                    f"{where}={name}: no such {group}{nearest(name, groups[group])}\n"
                     f"  known: {listed}"
                 )
         if value.lstrip().startswith("[") and len(names) > 1:

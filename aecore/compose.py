@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aecore.choices import check_choices, split_override
+from aecore.choices import OTHER_DATA, check_choices, split_override
 from aecore.errors import UserError
 from aecore.explain import explain
 from aecore.results import is_run, reserve
@@ -33,6 +33,7 @@ _PATHS = (
     "hydra.run.dir", "hydra.sweep.dir", "init_from", "dataset.root", "dataset.path", "runs", "out",
 )  # fmt: skip
 _SPECIAL = set("=[]{}(),:' \"\\*?")
+_WORDS = {"evaluate.noise": "noise@evaluate.noise", "evaluate.metrics": "metrics@evaluate.metrics"}
 _PRESETS = ("experiment", "sweeps", "model")  # they set values and have none of their own
 
 
@@ -118,24 +119,39 @@ def parse(argv: list[str]) -> Arguments:
         flags = [a for a in argv if a not in args.overrides]
     places = [str(Path(args.config_dir).absolute())] if args.config_dir is not None else []
     search = ",".join(quoted(f"file://{place}") for place in (*places, ROOT))
-    overrides = [f"hydra.searchpath=[{search}]", *(_ready(o) for o in args.overrides)]
+    overrides = [f"hydra.searchpath=[{search}]", *(r for o in args.overrides for r in _ready(o))]
     return Arguments(flags, overrides, args.multirun, informational, args.overrides)
 
 
-def _ready(override: str) -> str:
-    """`evaluate.noise=NAME` as the group it is; quotes around paths that need them."""
+def _ready(override: str) -> list[str]:
+    """Words of `evaluate` as the groups they are; quotes around paths that need them."""
     if "=" not in override and not override.startswith("~"):
         raise UserError(
             f"{override}: neither a flag nor key=value\n"
             "  write for example model=vae; `python run.py --help` lists the words"
         )
     key, value = split_override(override)
-    if key == "evaluate.noise":
-        return f"noise@evaluate.noise={value}"
-    path = key in _PATHS or key.startswith("paths.")
+    if key == "metrics":
+        raise UserError(f"{override}: no such key\n  write evaluate.metrics={value}")
+    if key in _WORDS:
+        return [f"{_WORDS[key]}={value}"]
+    if key == "evaluate.ood":
+        return _other_data(override, value)
+    place, _, name = key.rpartition(".")
+    path = key in _PATHS or place == "paths"
+    path |= place.startswith("evaluate.ood.") and f"dataset.{name}" in _PATHS
     if path and _SPECIAL & set(value) and value[:1] not in ("'", '"'):
-        return f"{key}={quoted(value)}"
-    return override
+        return [f"{key}={quoted(value)}"]
+    return [override]
+
+
+def _other_data(override: str, value: str) -> list[str]:
+    """`evaluate.ood=[A,B]` as one more data set each."""
+    names = dict.fromkeys(re.findall(r"[^\s\[\],'\"]+", value))
+    if not names or ("," in value and not value.startswith("[")):
+        listed = ",".join(names or ["kmnist"])
+        raise UserError(f"{override}: must be data sets\n  write evaluate.ood=[{listed}]")
+    return [f"{OTHER_DATA}{name}={name}" for name in names]
 
 
 def quoted(text: str) -> str:
@@ -164,16 +180,21 @@ def compose(arguments: Arguments) -> Job:
         resolved = OmegaConf.to_container(own, resolve=True)
         parameters = OmegaConf.to_container(hydra.sweeper.get("params") or OmegaConf.create({}))
         assert isinstance(resolved, dict) and isinstance(parameters, dict)
+        words = choices(hydra, resolved)
+        given = frozenset(split_override(o)[0] for o in arguments.overrides)
+        run_dir = Path(str(hydra.run.dir))
+        if words.get("experiment") and "hydra.run.dir" not in given:  # it has a name: use it
+            run_dir = run_dir.parent.with_name(words["experiment"]) / run_dir.name
         return Job(
             config=without_presets(resolved),
-            words=choices(hydra, resolved),
+            words=words,
             overrides=arguments.typed,
-            run_dir=str(hydra.run.dir),
+            run_dir=str(run_dir),
             sweep_dir=str(hydra.sweep.dir),
             multirun=arguments.multirun or hydra.mode == RunMode.MULTIRUN,
             sweeper=str(hydra.sweeper.get("_target_")),
             parameters={str(k): str(v) for k, v in parameters.items()},
-            given=frozenset(split_override(o)[0] for o in arguments.overrides),
+            given=given,
         )
     except (HydraException, OmegaConfBaseException) as error:
         raise refusal(error, arguments, plain) from None
@@ -195,6 +216,7 @@ def choices(hydra: DictConfig, config: dict[Any, Any]) -> dict[str, Any]:
     found = {str(k): v for k, v in hydra.runtime.choices.items() if "hydra/" not in str(k)}
     for group in ("penalty", "figures"):
         found.setdefault(group, list(config[group]))
+    found.setdefault(_WORDS["evaluate.metrics"], list(config["evaluate"]["metrics"]))
     return found
 
 

@@ -1,4 +1,7 @@
-"""What may end a run, each with its exit status; `aecore.cli` alone catches them."""
+"""What may end a run, each with its exit status; `aecore.cli` alone catches those.
+
+`NotApplicable` ends nothing: one figure or metric is left out.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,10 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C: the run was saved and can be resumed."""
 
     exit_status = 130
+
+
+class NotApplicable(Exception):
+    """A figure or a metric has nothing to tell of this model or these data; says the reason."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from aecore.errors import UserError, nearest
 from aecore.figures import Picture
 from aecore.latents import Latent
 from aecore.loggers import RunLogger
+from aecore.metrics import Metric
 from aecore.networks import Network
 from aecore.noise import Chain, Noise
 from aecore.objectives import Objective
@@ -37,7 +38,10 @@ _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
 
 @dataclass(frozen=True)
 class Words:
-    """Everything a configuration names, built and checked, before any data is read."""
+    """Everything a configuration names, built and checked, before any data is read.
+
+    ood: other data sets to measure on, by name, of which only the test split is asked for.
+    """
 
     settings: Root
     network: Network
@@ -52,7 +56,9 @@ class Words:
     scheduler: Schedule
     figures: dict[str, Picture]
     test_noise: Noise
+    metrics: dict[str, Metric]
     data: ImageData
+    ood: dict[str, ImageData]
 
     def autoencoder(
         self, image_shape: ImageShape, shift: Tensor | None, scale: Tensor | None
@@ -108,7 +114,12 @@ def words(config: Mapping[str, Any]) -> Words:
             name: build(node, f"figures.{name}", Picture) for name, node in settings.figures.items()
         },
         test_noise=build_noise(settings.evaluate.noise, "evaluate.noise"),
+        metrics={
+            name: build(node, f"evaluate.metrics.{name}", Metric)
+            for name, node in settings.evaluate.metrics.items()
+        },
         data=build_data(settings),
+        ood=build_ood(settings),
     )
 
 
@@ -136,14 +147,35 @@ def _noise_file(name: Any, path: str) -> dict[str, Any]:
 
 def build_data(settings: Root) -> ImageData:
     """The data module, nothing loaded yet; a dataset node holds its own keys and the source's."""
+    return _images(settings, *_parted(settings.dataset), "dataset")
+
+
+def build_ood(settings: Root) -> dict[str, ImageData]:
+    """Other data sets, treated as the run's own one is; of its own keys each keeps `test_size`."""
+    common, _ = _parted(settings.dataset)
+    found = {}
+    for name, node in settings.evaluate.ood.items():
+        own, source = _parted(node)
+        terms = {**common, "test_size": own.get("test_size")}
+        found[name] = _images(settings, terms, source, f"evaluate.ood.{name}")
+    return found
+
+
+def _parted(node: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of every data set, and those of its source."""
     common = known_keys(ImageData)
-    node = {k: v for k, v in settings.dataset.items() if k in common}
-    source = {k: v for k, v in settings.dataset.items() if k not in (*common, "epochs")}
+    source = {k: v for k, v in node.items() if k not in (*common, "epochs")}
+    return {k: v for k, v in node.items() if k in common}, source
+
+
+def _images(
+    settings: Root, common: Mapping[str, Any], source: Mapping[str, Any], path: str
+) -> ImageData:
     return build(
-        {"_target_": "aecore.data.ImageData", **node},
-        "dataset",
+        {"_target_": "aecore.data.ImageData", **common},
+        path,
         ImageData,
-        source=build(source, "dataset", Source),
+        source=build(source, path, Source),
         data_dir=settings.paths.data_dir,
         seed=settings.seed,
         limit_batches=settings.trainer.limit_batches,

@@ -41,6 +41,12 @@ def explain(error: Exception, overrides: list[str], compose: Compose, words: set
         typed = next((o for o in overrides if "interval(" in o), "interval(...)")
         return UserError(f"{typed}: holds too many values to run all\n"
                          "  add hydra/sweeper=optuna to search in it, or give a list")  # fmt: skip
+    twice = re.search(r"@evaluate\.ood\.([\w-]+) appears more than once", text)
+    if twice:
+        return UserError(
+            f"evaluate.ood=[{twice.group(1)}]: a preset names this data set already\n"
+            "  leave it out here"
+        )
     if "Ambiguous value" in text:
         typed = next((o for o in overrides if f"'{o}'" in text), "")
         return UserError(f"{typed}: several values\n  add -m to run every combination of them")

@@ -53,10 +53,15 @@ class Paths(Node):
 
 
 class Evaluate(Node):
-    """How the test split is measured; `noise` is a word of the noise group."""
+    """How the test split is measured.
+
+    noise: a word of the noise group. metrics: words by name. ood: other data sets by name.
+    """
 
     weights: Literal["last", "best"]
     noise: dict[str, Any]
+    metrics: dict[str, dict[str, Any]] = {}
+    ood: dict[str, dict[str, Any]] = {}
 
 
 class Root(Node):

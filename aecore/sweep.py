@@ -3,6 +3,7 @@
     sweep.json          what was asked for and the list of jobs: all that `resume` needs
     0/ 1/ 2/ ...        the run folders; a failed one holds error.txt
     summary.csv, summary.json, report.html
+    figures/            at its end: figures of all jobs together
 
 Hydra's launchers start the jobs (one after another, or joblib, submitit, ray). The grid is spelled
 out here and not by Hydra's sweeper, so that it can be checked first and jobs can be left out.
@@ -173,8 +174,10 @@ def launch(sweep: Sweep, more: list[str]) -> int:
                 config=config,
             )
             run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
-    summary = compare(sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid)
-    print(f"{summary.text}\n\nreport  {summary.report}", flush=True)
+    summary = compare(
+        sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid, figures=True
+    )  # fmt: skip
+    print(summary.told, flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
     if failed:
         print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "

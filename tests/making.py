@@ -57,6 +57,7 @@ def conv(*channels: int, **changes: Any) -> Conv:
         "bias": True,
         "norm": None,
         "dropout": 0.0,
+        "ceil_mode": True,
     }
     return Conv(**(values | changes))
 

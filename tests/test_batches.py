@@ -132,7 +132,7 @@ class TestMoments:
     @pytest.mark.parametrize("n", [5, 3000])
     def test_channels(self, n: int) -> None:
         split = split_of(n % 256, shape=(3, 4, 5)) if n < 256 else split_of(n, shape=(3, 2, 1))
-        mean, scale = moments(split.images)
+        mean, scale = moments(split)
         std, expected = torch.std_mean(split.pixels().double(), (0, 2, 3), correction=0)
         assert mean.shape == scale.shape == (3, 1, 1)
         assert torch.allclose(mean.flatten().double(), expected, rtol=1e-6)
@@ -141,7 +141,7 @@ class TestMoments:
     def test_columns(self) -> None:
         table = torch.randn(2000, 1, 1, 4, generator=torch.Generator().manual_seed(0)) * 1e3 + 1e4
         table[..., 2] = 0.1
-        mean, scale = moments(table)
+        mean, scale = moments(Split(table))
         std, expected = torch.std_mean(table.double(), (0, 1, 2), correction=0)
         std[2] = 1
         assert mean.shape == scale.shape == (1, 1, 4)

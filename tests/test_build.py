@@ -28,6 +28,7 @@ CONV: dict[str, Any] = {
     "channels": [4, 8],
     "kernel_size": 3,
     "down": "stride",
+    "ceil_mode": True,
     "activation": "relu",
     "output_activation": None,
     "bias": True,

@@ -15,15 +15,16 @@ from picturing import (
     view_of,
 )
 
+from aecore.data import Split
 from aecore.figures import (
     CodeNoise,
     ErrorDistribution,
     Jacobian,
     Robustness,
 )
-from aecore.figures.code_noise import nearest
-from aecore.figures.error_distribution import auroc
 from aecore.figures.view import spread
+from aecore.metrics.manifold import nearest
+from aecore.metrics.ood import auroc
 from aecore.optimizers import ClosedForm
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -38,13 +39,13 @@ class TestErrors:
         assert auroc(known, torch.tensor([2.5])) == pytest.approx(2 / 3)
 
     def test_legend_names_all_kinds(self) -> None:
-        view = replace(view_of(), unknown={"inverse": 1 - making.images(30, 1, 4, 4)})
+        view = replace(view_of(), ood={"inverse": 1 - making.images(30, 1, 4, 4)})
         figure = ErrorDistribution(images=20, bins=10)(view)
         legend = figure.axes[0].get_legend()
         assert legend is not None
         names = [text.get_text() for text in legend.get_texts()]
         with torch.no_grad():
-            unknown = view.unknown["inverse"][:20]
+            unknown = view.ood["inverse"][:20]
             errors = (view.model.reconstruct(unknown) - unknown).square().mean((1, 2, 3))
         assert [name.split(",")[0] for name in names] == [
             "test images", "uniform random", "inverse",
@@ -146,8 +147,8 @@ class TestCodeNoise:
         training = making.images(30, 1, 4, 4)
         images = training[[4, 9]].clone()
         images[1, 0, 0, 0] += 0.25
-        torch.testing.assert_close(nearest(images, training), torch.tensor([0.0, 0.25]))
-        view = replace(view_of(), training=view_of().images)
+        torch.testing.assert_close(nearest(images, Split(training)), torch.tensor([0.0, 0.25]))
+        view = replace(view_of(), training=Split(view_of().images))
         figure = CodeNoise(strengths=[1.0], images=2)(view)
         assert len(figure.axes) == 6
         assert texts(figure.axes[1])[0] == "0.00", "a training image itself"

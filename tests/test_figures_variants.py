@@ -62,7 +62,7 @@ def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
     parts = words(compose(parse([*overrides, "figures=none"])).config)
     model = prepare(parts).eval()
     test = parts.data.test.subset(torch.arange(60))
-    view = View(model, test.pixels(), test.labels, training=parts.data.train.pixels())
+    view = View(model, test.pixels(), test.labels, training=parts.data.train)
     skipped = {}
     with torch.no_grad():  # as in a run
         for name, node in NODES.items():

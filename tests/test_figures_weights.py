@@ -24,9 +24,9 @@ from aecore.figures import (
     WeightProduct,
 )
 from aecore.figures.heat import arranged, centred, colour_weights, colours, enlarged, in_rows
-from aecore.figures.layers import dead_units, layers
-from aecore.figures.weight_product import distance, principal_space, product
 from aecore.latents import Spatial
+from aecore.layers import dead_units, layers
+from aecore.metrics.identity import distance, principal_space, product
 from aecore.optimizers import ClosedForm
 from aecore.reconstruction import Bernoulli
 
@@ -199,11 +199,11 @@ class TestWeightProduct:
             rows[2 * column, column], rows[2 * column + 1, column] = value, -value
         x = rows.reshape(6, 1, 2, 2)
         for explained, count in ((0.9, 1), (0.95, 2), (0.999, 3), (0.0, 1)):
-            space = principal_space(x, explained)
+            space = principal_space(torch.split(x, 4), explained)
             assert space.shape == (4, count)
             torch.testing.assert_close(space.abs(), torch.eye(4).double()[:, :count])
         with pytest.raises(NotApplicable, match="do not differ"):
-            principal_space(torch.ones(3, 1, 2, 2), 0.9)
+            principal_space([torch.ones(3, 1, 2, 2)], 0.9)
 
     def test_principal_component_analysis_is_near_on_its_own_space(self) -> None:
         x = making.images(60, 1, 4, 4)

@@ -38,11 +38,12 @@ class TestShapes:
         kernel=st.sampled_from([3, 5, 7]),
         down=st.sampled_from(DOWN),
         vector=st.booleans(),
+        ceil=st.booleans(),
     )
     def test_conv(
-        self, shape: Any, channels: list[int], kernel: Any, down: str, vector: bool
+        self, shape: Any, channels: list[int], kernel: Any, down: str, vector: bool, ceil: bool
     ) -> None:
-        network = conv(*channels, kernel_size=kernel, down=down)
+        network = conv(*channels, kernel_size=kernel, down=down, ceil_mode=ceil or down == "stride")
         through(network, shape, (5,) if vector else None)
 
     @settings(max_examples=20, deadline=None)
@@ -55,6 +56,16 @@ class TestShapes:
     @pytest.mark.parametrize("down", DOWN)
     def test_small_images(self, side: int, down: str) -> None:
         through(conv(2, down=down), (1, side, 2))
+
+    @pytest.mark.parametrize(("ceil", "side"), [(True, 4), (False, 3)])
+    def test_odd_sides_are_halved_up_or_down(self, ceil: bool, side: int) -> None:
+        network = conv(8, 16, 16, down="max", ceil_mode=ceil)
+        assert network.feature_shape((1, 28, 28)) == (16, side, side)
+        through(network, (1, 28, 28))
+
+    def test_strided_convolutions_do_not_round_down(self) -> None:
+        with pytest.raises(UserError, match="ceil_mode=false: strided"):
+            conv(8, ceil_mode=False)
 
     def test_a_thin_feature_map_passes_through_the_decoder(self) -> None:
         through(conv(4, 8), (3, 13, 9), (2, 4, 3))

@@ -20,6 +20,7 @@ from PIL import Image
 from pydantic import ValidationError
 from refusing import message
 from torchvision import datasets
+from writing import write_idx
 
 from aecore.data import CelebA, Digits, Torchvision
 from aecore.data.split import fixed_part
@@ -63,12 +64,6 @@ class TestDigits:
         test = Digits().load("test", Path())
         assert test.labels is not None
         assert test.labels[:12].tolist() == [7, 6, 3, 7, 7, 3, 2, 8, 9, 3, 2, 6]
-
-
-def write_idx(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
 
 
 def write_mnist(root: Path, name: str, stem: str, n: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,17 @@ Direction = Literal["lower", "higher", "none"]
 
 # By the part of a metric's name after the last slash. A divergence (`kl`) has no better side: it
 # is zero where the code says nothing. `input_mse` measures the noise, not the model.
-_LOWER = {"mse", "loss", "reconstruction", "seconds", "l1", "mae", "rmse", "nll", "fid", "bpd"}
-_HIGHER = {"psnr", "ssim", "elbo", "images_per_second", "accuracy", "iwae"}
+# Nor have `pca_mse`, which measures the data, and what only describes a code: how active it is, how
+# much it moves, how many bits it takes.
+_LOWER = {
+    "mse", "loss", "reconstruction", "seconds", "l1", "mae", "rmse", "nll", "fid", "bpd",
+    "dead_kernels", "identity_distance", "quantised_mse",
+}  # fmt: skip
+_HIGHER = {
+    "psnr", "ssim", "elbo", "images_per_second", "accuracy", "iwae",
+    "compression", "quantised_compression",
+}  # fmt: skip
+_HIGHER_START = "auroc_"  # with the name of a data set
 # test images do not depend on these keys of the data set
 _TRAINING_ONLY = ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
 # what must agree, besides the data, for a metric to be the same quantity
@@ -30,7 +39,9 @@ _ANY_DATA = ("seconds", "images_per_second")
 def direction(metric: str) -> Direction:
     """Which way a metric is better; none where that is unknown or not a matter of better."""
     name = metric.rpartition("/")[2]
-    return "lower" if name in _LOWER else "higher" if name in _HIGHER else "none"
+    if name in _LOWER:
+        return "lower"
+    return "higher" if name in _HIGHER or name.startswith(_HIGHER_START) else "none"
 
 
 def data_of(run: Run) -> str:

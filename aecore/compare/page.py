@@ -35,10 +35,17 @@ _ALSO = ("test/kl", "train/seconds")  # drawn where there is room
 _STRIPS = 60
 
 
-def to_html(table: Table, title: str, out: Path, extra: Mapping[str, Path]) -> str:
+def to_html(
+    table: Table,
+    title: str,
+    out: Path,
+    extra: Mapping[str, Path],
+    figures: Mapping[str, Path],
+) -> str:
     """The whole page. Everything that comes from a run is escaped, and no script but ours runs.
 
-    extra: further pictures, caption -> PNG file.
+    extra: further pictures, caption -> PNG file. figures: the same, of all runs together: they are
+    tall, so what can be read at a glance stands before them.
     """
     css, js = _asset("report.css"), _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
@@ -53,9 +60,10 @@ def to_html(table: Table, title: str, out: Path, extra: Mapping[str, Path]) -> s
         _notes(notes_on(table)),
         groups,
         _plots(table),
-        *(_section(caption, picture(file, caption)) for caption, file in extra.items()),
+        *(_section(caption, _linked(file, caption, out)) for caption, file in extra.items()),
         _runs(table, out, mark=not groups),
         _troubles(table, out),
+        *(_section(caption, _linked(file, caption, out)) for caption, file in figures.items()),
         _strips(table, out),
     ]
     return "\n".join(
@@ -145,7 +153,17 @@ def _run(run: Run, table: Table, out: Path, group: Group | None = None) -> str:
 
 
 def _href(run: Run, out: Path) -> str:
-    return quote(os.fsencode(link(run.folder, out) + "/"), safe="/.~-_")
+    return _address(run.folder, out) + "/"
+
+
+def _address(path: Path, out: Path) -> str:
+    return quote(os.fsencode(link(path, out)), safe="/.~-_")
+
+
+def _linked(file: Path, caption: str, out: Path) -> str:
+    """A picture that leads to its file, where it can be seen in its own size."""
+    shown = picture(file, caption)
+    return f'<a href="{_address(file, out)}">{shown}</a>' if shown else ""
 
 
 def _section(title: str, content: str, caption: str = "") -> str:

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 _NAMES = ("strip.png", "reconstructions.png")  # the first is the same images in every run
 _PLAIN = 60_000  # bytes: what is smaller is taken as it is
+_HEAVY = 1_500_000
 _WIDTH = 640
 _MOST_PIXELS = 20_000_000
 
@@ -33,15 +34,20 @@ def strip_of(folder: Path) -> tuple[str, tuple[int, int]] | None:
 
 
 def picture(file: Path, caption: str) -> str:
-    """A PNG file as an `<img>` of its own size; empty where it cannot be read."""
+    """A PNG file as an `<img>` of its own size; empty where it cannot be read.
+
+    A heavy one is embedded as a JPEG, so that a page of photographs can still be sent around.
+    """
     try:
-        data = file.read_bytes()
+        data, kind = file.read_bytes(), "png"
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             width, height = image.size
+            if len(data) > _HEAVY:
+                data, kind = _as_jpeg(image), "jpeg"
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError):
         return ""
     return (
-        f'<img class="picture" src="{_address("png", data)}" width="{width}" height="{height}"'
+        f'<img class="picture" src="{_address(kind, data)}" width="{width}" height="{height}"'
         f' alt="{escape(caption)}">'
     )
 
@@ -55,9 +61,13 @@ def _embedded(data: bytes) -> tuple[str, tuple[int, int]]:
             image.verify()
             return _address("png", data), size
         image.thumbnail((_WIDTH, 10 * _WIDTH), reducing_gap=2.0)
-        small = io.BytesIO()
-        image.convert("RGB").save(small, format="JPEG", quality=82)
-        return _address("jpeg", small.getvalue()), image.size
+        return _address("jpeg", _as_jpeg(image)), image.size
+
+
+def _as_jpeg(image: Image.Image) -> bytes:
+    small = io.BytesIO()
+    image.convert("RGB").save(small, format="JPEG", quality=82)
+    return small.getvalue()
 
 
 def _address(kind: str, data: bytes) -> str:

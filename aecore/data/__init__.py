@@ -4,19 +4,23 @@ from aecore.data.arrays import Arrays
 from aecore.data.batches import Batches
 from aecore.data.celeba import CelebA
 from aecore.data.digits import Digits
+from aecore.data.faces import Faces
 from aecore.data.image_folder import ImageFolder
 from aecore.data.module import ImageData
 from aecore.data.split import Source, Split
 from aecore.data.torchvision_sets import Torchvision
+from aecore.data.uniform import Uniform
 
 __all__ = [
     "Arrays",
     "Batches",
     "CelebA",
     "Digits",
+    "Faces",
     "ImageData",
     "ImageFolder",
     "Source",
     "Split",
     "Torchvision",
+    "Uniform",
 ]

@@ -1,13 +1,13 @@
-"""The fast iterator over a split that is in memory."""
+"""The fast iterator over a split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from aecore.data.binarise import EACH_EPOCH, stream, throw
 from aecore.data.split import EPOCH_ORDER, Split, permutation, to_pixels
 from aecore.errors import UserError
 from aecore.types import Batch
@@ -44,10 +44,13 @@ class Batches:
         rank: int = 0,
         world_size: int = 1,
         limit: int | None = None,
+        sample: bool = False,
     ) -> None:
         """chunk: at most so many batches a chunk; less where they hold over 4 million values.
 
-        limit: at most so many batches an epoch. Raises UserError for fewer images than ranks.
+        limit: at most so many batches an epoch. sample: each pixel is 0 or 1, with its value as
+        the probability of 1: a pure function of (seed, epoch, position in the split), so neither
+        the order nor the ranks matter. Raises UserError for fewer images than ranks.
         """
         if min(batch_size, len(split)) < world_size:
             raise UserError(
@@ -61,6 +64,7 @@ class Batches:
         self.epoch = 0
         self._shuffle, self._seed = shuffle, seed
         self._rank, self._world_size = rank, world_size
+        self._sample = sample
         self._ends = self._batch_ends()[:limit]
         self.to(device)
 
@@ -88,17 +92,12 @@ class Batches:
         return self._ends[-1]
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next epoch; without effect on one under way."""
+        """Choose the order and the drawn pixels of the next epoch, not of one under way."""
         self.epoch = epoch
 
     def to(self, device: torch.device | str) -> Batches:
         """Move the data, once, so that chunks are made on the device; returns itself."""
-        labels = self.split.labels
-        self.split = replace(
-            self.split,
-            images=self.split.images.to(device),
-            labels=None if labels is None else labels.to(device),
-        )
+        self.split = self.split.to(device)
         return self
 
     def __len__(self) -> int:
@@ -110,6 +109,7 @@ class Batches:
         # Lightning makes the first iterator before the epoch has begun: hence a generator.
         n = len(self.split)
         order = permutation(n, EPOCH_ORDER, self._seed, self.epoch) if self._shuffle else None
+        throws = stream(EACH_EPOCH, self._seed, self.epoch) if self._sample else None
         starts = [0, *self._ends[:-1]]
         shares = [self._share(a, b) for a, b in zip(starts, self._ends, strict=True)]
         positions = torch.arange(n) if order is None else order
@@ -120,7 +120,7 @@ class Batches:
         done = 0
         for first in range(0, self.steps, self.chunk):
             part = sizes[first : first + self.chunk]
-            yield self._gather(positions[done : done + sum(part)], part)
+            yield self._gather(positions[done : done + sum(part)], part, throws)
             done += sum(part)
 
     def size(self, step: int) -> int:
@@ -132,10 +132,11 @@ class Batches:
         size, rank, ranks = end - start, self._rank, self._world_size
         return start + size * rank // ranks, start + size * (rank + 1) // ranks
 
-    def _gather(self, index: Tensor, sizes: list[int]) -> list[Batch]:
-        """The images at `index`, as batches of the given sizes."""
+    def _gather(self, index: Tensor, sizes: list[int], throws: int | None) -> list[Batch]:
+        """The images at `index`, drawn from a stream of throws, as batches of the given sizes."""
         labels = self.split.labels
-        x = torch.split(to_pixels(self.split.images.index_select(0, index)), sizes)
+        pixels = to_pixels(self.split.stored(index))
+        x = torch.split(pixels if throws is None else throw(pixels, index, throws), sizes)
         y: Sequence[Tensor | None] = [None] * len(sizes)
         if labels is not None:
             y = torch.split(labels.index_select(0, index), sizes)

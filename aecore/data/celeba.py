@@ -8,9 +8,12 @@ from typing import final
 from torchvision import datasets
 from torchvision.datasets.utils import check_integrity
 
-from aecore.data.decode import Recipe, decode_all
+from aecore.data.decode import Recipe
 from aecore.data.fetch import damaged, fetch
+from aecore.data.files import Files
 from aecore.data.image_folder import ImageSize, height_width
+from aecore.data.mapped import cache_folder, decoded
+from aecore.data.room import InMemory
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 from aecore.words import PositiveInt, word
@@ -25,10 +28,22 @@ class CelebA(Source):
     """
 
     @word
-    def __init__(self, *, image_size: ImageSize, crop: PositiveInt) -> None:
-        """image_size: a side, or [H, W]. crop: a side in pixels of the original."""
+    def __init__(
+        self,
+        *,
+        image_size: ImageSize,
+        crop: PositiveInt,
+        in_memory: InMemory = "auto",
+        cache_dir: str | None = None,
+    ) -> None:
+        """image_size: a side, or [H, W]. crop: a side in pixels of the original.
+
+        in_memory, cache_dir: as of `ImageFolder`.
+        """
         self.size = height_width(image_size)
         self.crop = crop
+        self.in_memory = in_memory
+        self.cache_dir = cache_dir
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split of `celeba/` in the data folder, downloaded if it is not there."""
@@ -49,9 +64,10 @@ class CelebA(Source):
             names = datasets.CelebA(data_dir, split=split, target_type=[]).filename
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(f"{folder}: {error}") from error
-        paths = [pictures / name for name in names]
-        decoded = decode_all(paths, Recipe(self.size, 3, self.crop))
-        if decoded.broken:
-            first, why = next(iter(decoded.broken.items()))
-            raise damaged(first, f"{why} ({len(decoded.broken)} of {len(paths)} images)")
-        return Split(decoded.images, names=tuple(names))
+        recipe = Recipe(self.size, 3, self.crop)
+        cache = cache_folder(self.cache_dir, data_dir)
+        images = decoded(Files(pictures, names), split, recipe, self.in_memory, cache)
+        if images.broken:
+            first, why = next(iter(images.broken.items()))
+            raise damaged(first, f"{why} ({len(images.broken)} of {len(names)} images)")
+        return Split(images.images, names=tuple(names), rows=images.rows)

@@ -1,12 +1,14 @@
-"""Image files to uint8 tensors: many at once, of any mode, antialiased."""
+"""Image files to uint8 arrays: many at once, of any mode, antialiased."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from aecore.data.files import Files
+from aecore.data.room import GIB
 from aecore.errors import UserError
+from aecore.types import ImageShape
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
+AT_ONCE = 4096  # files handed to the threads: what waits there takes memory as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +37,25 @@ class Recipe:
     channels: int
     crop: int | None = None
 
+    @property
+    def shape(self) -> ImageShape:
+        """(C, H, W) of the result."""
+        return self.channels, *self.size
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """images: (M, C, H, W) uint8. kept: (M,) int64, which of the paths. broken: why, by path."""
+    """Image files as they were decoded.
+
+    images: (M, C, H, W) uint8. kept: (K,) int64, which of the files could be decoded. broken: why
+    others could not, by path.
+    rows: which of `images` these K are, as `Split.rows`; None: all of them, held in memory.
+    """
 
     images: Tensor
     kept: Tensor
     broken: dict[Path, str]
+    rows: Tensor | None = None
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -73,42 +90,68 @@ def decode(path: Path, recipe: Recipe) -> np.ndarray:
     return np.asarray(image).reshape(height, width, recipe.channels).transpose(2, 0, 1)
 
 
-def decode_all(paths: Sequence[Path], recipe: Recipe) -> Decoded:
-    """Decode many files in a few threads; broken ones are listed, not raised.
-
-    Raises UserError where the result does not fit into memory.
-    """
-    shape = (len(paths), recipe.channels, *recipe.size)
-    try:
-        images = np.empty(shape, np.uint8)
-    except (MemoryError, ValueError) as error:
-        gib = np.prod(shape, dtype=float) / 2**30
-        raise UserError(
-            f"dataset.image_size={list(recipe.size)}: {len(paths)} such images take {gib:.0f} GiB, "
-            "more than there is memory.\nTake a smaller dataset.image_size."
-        ) from error
-
-    def fill(i: int) -> str | None:
-        # Damaged files make Pillow raise nearly anything, also warnings turned into errors.
-        try:
-            images[i] = decode(paths[i], recipe)
-        except Exception as error:
-            return (str(error).splitlines() or [type(error).__name__])[0]
-        return None
-
+@contextmanager
+def decoders() -> Iterator[ThreadPoolExecutor]:
+    """A few threads; nobody hears Pillow's warnings but that of a bomb, which is an error."""
     # Filters are shared by all threads, so they are set once around the pool.
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        reasons = list(pool.map(fill, range(len(paths))))
-    broken = {path: why for path, why in zip(paths, reasons, strict=True) if why is not None}
-    kept = torch.tensor([i for i, why in enumerate(reasons) if why is None], dtype=torch.int64)
+        yield pool
+
+
+def decode_into(
+    images: np.ndarray, files: Files, recipe: Recipe, pool: ThreadPoolExecutor
+) -> dict[int, str]:
+    """Fill (N, C, H, W) uint8 with N files; why the broken ones among them stay as they are."""
+
+    def fill(i: int) -> str | None:
+        # Damaged files make Pillow raise nearly anything, also warnings turned into errors.
+        try:
+            images[i] = decode(files[i], recipe)
+        except Exception as error:
+            return (str(error).splitlines() or [type(error).__name__])[0]
+        return None
+
+    broken: dict[int, str] = {}
+    for start in range(0, len(files), AT_ONCE):
+        part = range(start, min(start + AT_ONCE, len(files)))
+        reasons = zip(part, pool.map(fill, part), strict=True)
+        broken |= {i: why for i, why in reasons if why is not None}
+    return broken
+
+
+def kept_of(count: int, broken: Iterable[int]) -> Tensor:
+    """(K,) int64, ascending: which of so many are not broken."""
+    good = torch.ones(count, dtype=torch.bool)
+    good[list(broken)] = False
+    return good.nonzero()[:, 0]
+
+
+def decode_all(files: Files, recipe: Recipe) -> Decoded:
+    """Decode many files into memory; broken ones are listed, not raised.
+
+    Raises UserError where the result does not fit.
+    """
+    shape = (len(files), *recipe.shape)
+    try:
+        images = np.empty(shape, np.uint8)
+    except (MemoryError, ValueError) as error:
+        gib = np.prod(shape, dtype=float) / GIB
+        raise UserError(
+            f"dataset.image_size={list(recipe.size)}: {len(files)} such images take {gib:.0f} GiB, "
+            "more than there is memory.\nTake a smaller dataset.image_size."
+        ) from error
+    with decoders() as pool:
+        broken = decode_into(images, files, recipe, pool)
+    kept = kept_of(len(files), broken)
     tensor = torch.from_numpy(images)
-    return Decoded(tensor[kept] if broken else tensor, kept, broken)
+    why = {files[i]: text for i, text in broken.items()}
+    return Decoded(tensor[kept] if broken else tensor, kept, why)
 
 
-def all_grey(paths: Sequence[Path]) -> bool:
-    """Whether every readable file is a grey image, by its header."""
+def all_grey(paths: Iterable[Path]) -> bool:
+    """Whether every readable file is a grey image, by its header; the first that is not decides."""
 
     def grey(path: Path) -> bool | None:
         try:
@@ -117,7 +160,10 @@ def all_grey(paths: Sequence[Path]) -> bool:
         except Exception:  # a broken file has no say here; decoding will report it
             return None
 
+    answers: set[bool | None] = set()
+    rest = iter(paths)
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")
-        answers = set(pool.map(grey, paths))
+        while False not in answers and (part := list(islice(rest, AT_ONCE))):
+            answers |= set(pool.map(grey, part))
     return False not in answers and True in answers

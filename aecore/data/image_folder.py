@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path, PurePath
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
 from typing import Annotated, Literal, final
 
 import torch
 from pydantic import Field
 
-from aecore.data.decode import Recipe, all_grey, decode_all
+from aecore.data.decode import Decoded, Recipe, all_grey
+from aecore.data.files import EXTENSIONS, Files, images_under, shown
+from aecore.data.mapped import cache_folder, decoded
+from aecore.data.room import InMemory
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import UserError
 from aecore.words import PositiveInt, Probability, word
 
 log = logging.getLogger("aecore")
-
-EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
 
 ImageSize = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
@@ -27,37 +28,6 @@ ImageSize = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_l
 def height_width(size: int | list[int]) -> tuple[int, int]:
     """(H, W) of an image size that may be one number for a square."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def _shown(path: PurePath) -> str:
-    """A path that can always be printed, whatever bytes the file system holds."""
-    return os.fsencode(path).decode(errors="replace")
-
-
-def _refuse(error: OSError) -> None:
-    """A folder that cannot be listed must not make its images vanish silently."""
-    where = _shown(PurePath(str(error.filename)))
-    raise UserError(f"dataset.root: {where} cannot be read: {error.strerror}") from error
-
-
-def _images_under(root: Path) -> list[Path]:
-    """Image files at any depth, sorted by their path; hidden files and folders are left out."""
-    found: list[Path] = []
-    seen: set[str] = set()  # folders by their real path: links may lead in a circle
-    for folder, below, files in os.walk(root, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            below.clear()
-            continue
-        seen.add(real)
-        below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
-        here = Path(folder)
-        found += [
-            here / name
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    return sorted(found, key=lambda path: path.relative_to(root).parts)
 
 
 @final
@@ -82,37 +52,60 @@ class ImageFolder(Source):
         channels: Literal["auto", 1, 3],
         skip_broken: bool,
         test_fraction: Probability,
+        in_memory: InMemory = "auto",
+        cache_dir: str | None = None,
     ) -> None:
         """root: the folder; None is refused by `load`. image_size: a side, or [H, W].
 
         channels: 1 grey, 3 RGB, "auto" grey where every file is.
         skip_broken: leave out what cannot be decoded (with a warning) instead of refusing it all.
+        in_memory: false keeps the decoded images in a file that is mapped into memory; "auto" does
+        so where they would take over a quarter of the memory at hand. The numbers are the same.
+        cache_dir: where such files lie; None for `cache/` in the data folder.
         """
         self.root = root
         self.size = height_width(image_size)
         self.channels = channels
         self.skip_broken = skip_broken
         self.test_fraction = test_fraction
+        self.in_memory = in_memory
+        self.cache_dir = cache_dir
 
     def load(self, split: Which, data_dir: Path) -> Split:
-        """Decode one split; `data_dir` is not used."""
+        """Decode one split, or read what an earlier load left in the cache."""
         root = self._folder()
         given = all((root / name).is_dir() for name in ("train", "test"))
         parts = [root / "train", root / "test"] if given else [root]
-        found = {part: _images_under(part) for part in parts}
-        names = {path: path.relative_to(part) for part in parts for path in found[part]}
+        found = {part: images_under(part) for part in parts}
+        total = sum(map(len, found.values()))
         if given:
-            paths = found[root / split]
+            files = found[root / split]
             self._warn_of_left_out(root, split)
         else:
-            index = fixed_part(len(names), self.test_fraction, split)
-            paths = [found[root][i] for i in index.tolist()]
-        if not paths:
-            raise self._nothing(root, split, len(names), given)
+            files = found[root].at(fixed_part(total, self.test_fraction, split).tolist())
+        if not len(files):
+            raise self._nothing(root, split, total, given)
         channels = self.channels
         if channels == "auto":
-            channels = 1 if all_grey(list(names)) else 3
-        return self._decoded(paths, names, channels)
+            channels = 1 if all_grey(chain.from_iterable(found.values())) else 3
+        part = split if given else f"{split} of test_fraction={self.test_fraction}"
+        cache = cache_folder(self.cache_dir, data_dir)
+        recipe = Recipe(self.size, channels)
+        images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
+        names = [files.names[i] for i in images.kept.tolist()]
+        # Of every image of the data set, so both splits number classes alike.
+        classes = _classes(name for part in found.values() for name in part.names)
+        labels = None
+        if classes is not None:
+            number = {name: i for i, name in enumerate(classes)}
+            labels = torch.tensor([number[_top(name)] for name in names], dtype=torch.int64)
+        return Split(
+            images=images.images,
+            labels=labels,
+            names=tuple(shown(name) for name in names),
+            class_names=None if classes is None else tuple(map(shown, classes)),
+            rows=images.rows,
+        )
 
     def _folder(self) -> Path:
         if self.root is None:
@@ -121,24 +114,24 @@ class ImageFolder(Source):
             )
         root = Path(self.root).expanduser().absolute()
         if not root.exists():
-            raise UserError(f"dataset.root={_shown(root)}: there is no such folder")
+            raise UserError(f"dataset.root={shown(root)}: there is no such folder")
         if not root.is_dir():
             raise UserError(
-                f"dataset.root={_shown(root)} is a file; it must be a folder of images\n"
+                f"dataset.root={shown(root)} is a file; it must be a folder of images\n"
                 "For .npz or .npy files: dataset=arrays dataset.path=..."
             )
         return root
 
     def _nothing(self, root: Path, split: Which, total: int, given: bool) -> UserError:
         if total == 0 or given:
-            where = _shown(root / split if given else root)
+            where = shown(root / split if given else root)
             return UserError(
-                f"dataset.root={_shown(root)}: no images under {where}\n"
+                f"dataset.root={shown(root)}: no images under {where}\n"
                 f"Looked for {' '.join(sorted(EXTENSIONS))} at any depth."
             )
         return UserError(
             f"dataset.test_fraction={self.test_fraction} leaves none of the {total} images of "
-            f"{_shown(root)} for the {split} split"
+            f"{shown(root)} for the {split} split"
         )
 
     def _warn_of_left_out(self, root: Path, split: Which) -> None:
@@ -150,32 +143,34 @@ class ImageFolder(Source):
         if others and split == "train":
             log.warning(
                 "dataset.root=%s: only train/ and test/ are used, not %s",
-                _shown(root),
-                ", ".join(f"{_shown(PurePath(name))}/" for name in others),
+                shown(root),
+                ", ".join(f"{shown(name)}/" for name in others),
             )
 
-    def _decoded(self, paths: list[Path], names: dict[Path, Path], channels: int) -> Split:
-        """Decode; names hold every image of the data set, so both splits number classes alike."""
-        log.info("decoding %d images", len(paths))
-        decoded = decode_all(paths, Recipe(self.size, channels))
-        if decoded.broken:
-            first, why = next(iter(decoded.broken.items()))
-            count = f"{len(decoded.broken)} of {len(paths)} images"
-            if not self.skip_broken or not len(decoded.kept):
+    def _checked(self, files: Files, images: Decoded) -> Decoded:
+        """Refuse broken files, or warn of them where they are left out."""
+        if images.broken:
+            first, why = next(iter(images.broken.items()))
+            count = f"{len(images.broken)} of {len(files)} images"
+            if not self.skip_broken or not len(images.kept):
                 raise UserError(
-                    f"{_shown(first)} cannot be decoded: {why.replace(str(first), first.name)}\n"
+                    f"{shown(first)} cannot be decoded: {why.replace(str(first), first.name)}\n"
                     f"{count} cannot; dataset.skip_broken=true leaves such files out."
                 )
-            log.warning("%s cannot be decoded and are left out, first %s", count, _shown(first))
-        kept = [names[paths[i]] for i in decoded.kept.tolist()]
-        labels, classes = None, None
-        if all(len(name.parts) > 1 for name in names.values()):
-            classes = sorted({name.parts[0] for name in names.values()})
-            number = {name: i for i, name in enumerate(classes)}
-            labels = torch.tensor([number[name.parts[0]] for name in kept], dtype=torch.int64)
-        return Split(
-            images=decoded.images,
-            labels=labels,
-            names=tuple(_shown(name) for name in kept),
-            class_names=None if classes is None else tuple(_shown(PurePath(c)) for c in classes),
-        )
+            log.warning("%s cannot be decoded and are left out, first %s", count, shown(first))
+        return images
+
+
+def _top(name: str) -> str:
+    """The first folder of a file's name."""
+    return name.partition(os.sep)[0]
+
+
+def _classes(names: Iterable[str]) -> list[str] | None:
+    """The folders that hold all those files, None where a file lies beside them."""
+    found: set[str] = set()
+    for name in names:
+        if os.sep not in name:
+            return None
+        found.add(_top(name))
+    return sorted(found)

@@ -12,6 +12,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from aecore.data.batches import Batches
+from aecore.data.binarise import threshold, throw_once
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import moments
 from aecore.errors import UserError
@@ -44,6 +45,7 @@ class ImageData(LightningDataModule):
         seed: NonNegativeInt,
         limit_batches: PositiveInt | None,
         chunk: PositiveInt | None = None,
+        binarise: Literal["threshold", "sample"] | None = None,
     ) -> None:
         """data_dir: where downloads lie. seed: of the validation split and the shuffling.
 
@@ -52,14 +54,25 @@ class ImageData(LightningDataModule):
         source's train images; 0 for no validation. test_size: the first so many, None for all.
         limit_batches: at most so many batches an epoch of any split.
         chunk: at most so many batches a chunk, see Batches.
+        binarise: make every pixel 0 or 1; "threshold" at 0.5, "sample" with its value as the
+        probability of 1 (Salakhutdinov and Murray 2008): in training drawn afresh each epoch, as
+        the seed says (Burda et al. 2016), in every other use once, the same for all seeds.
+        Raises UserError for pixels that have no 0 and 1.
         """
         super().__init__()
+        if binarise is not None and range != "unit":
+            raise UserError(
+                f"dataset.binarise={binarise} with dataset.range={range}: "
+                "black and white are 0 and 1 only in [0, 1]\n"
+                "  use dataset.range=unit, or dataset.binarise=null"
+            )
         self.source = source
         self.data_dir = Path(data_dir).expanduser().absolute()
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.range = range
         self.val_size, self.train_size, self.test_size = val_size, train_size, test_size
         self.seed, self.limit_batches, self.chunk = seed, limit_batches, chunk
+        self.binarise = binarise
         self._shape: ImageShape | None = None
 
     @property
@@ -67,27 +80,28 @@ class ImageData(LightningDataModule):
         """(C, H, W) of what has been loaded; loads the train split if nothing has."""
         return self._shape if self._shape is not None else self.train.image_shape
 
-    @property
+    @cached_property
     def train(self) -> Split:
         """The training images; raises UserError where there are too few."""
-        return self._train_and_val[0]
+        return self._drawn(self._train_and_val[0], 0)
 
-    @property
+    @cached_property
     def val(self) -> Split | None:
         """The validation images, None if val_size is 0."""
-        return self._train_and_val[1]
+        split = self._train_and_val[1]
+        return None if split is None else self._drawn(split, 1)
 
     @cached_property
     def test(self) -> Split:
         """The test images; loads no training images."""
         split = self._load("test")
         if self.test_size is None:
-            return split
+            return self._drawn(split, 2)
         if self.test_size > len(split):
             raise UserError(
                 f"dataset.test_size={self.test_size}: there are only {len(split)} test images"
             )
-        return split.subset(torch.arange(self.test_size))
+        return self._drawn(split.subset(torch.arange(self.test_size)), 2)
 
     @cached_property
     def _train_and_val(self) -> tuple[Split, Split | None]:
@@ -114,8 +128,12 @@ class ImageData(LightningDataModule):
         train = whole.subset(order[n_val : n_val + n_train].sort().values)
         return train, whole.subset(order[:n_val].sort().values) if n_val else None
 
+    def _drawn(self, split: Split, which: int) -> Split:
+        """The split, its pixels drawn once where they are to be drawn."""
+        return throw_once(split, which) if self.binarise == "sample" else split
+
     def _load(self, which: Which) -> Split:
-        """A split as the source gives it, checked."""
+        """A split as the source gives it, checked, and black and white by the threshold."""
         split = self.source.load(which, self.data_dir)
         if len(split) == 0:
             raise UserError(
@@ -129,13 +147,19 @@ class ImageData(LightningDataModule):
         if self.range == "unit" and split.images.is_floating_point():
             low, high = split.images.aminmax()
             if low < 0 or high > 1:
+                null = "" if self.binarise is None else " dataset.binarise=null"
                 raise UserError(
                     f"dataset.range=unit: the {which} data lie in [{low:.4g}, {high:.4g}], "
                     "not in [0, 1]\n"
-                    "Take dataset.range=standardised (or store pixels 0..255 as uint8)."
+                    f"Take dataset.range=standardised{null} (or store pixels 0..255 as uint8)."
                 )
+        if self.binarise is not None and split.rows is not None:
+            raise UserError(
+                f"dataset.binarise={self.binarise}: the {which} images are kept in a file\n"
+                "  it needs them in memory: dataset.in_memory=true, or a smaller dataset.image_size"
+            )
         self._shape = split.image_shape
-        return split
+        return threshold(split) if self.binarise == "threshold" else split
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Shift and scale of the training images, float32: the model sees (x - shift) / scale.
@@ -144,14 +168,15 @@ class ImageData(LightningDataModule):
         of a table; what is constant has scale 1. Unit: zeros and ones.
         """
         if self.range == "standardised":
-            return moments(self.train.images)
+            return moments(self.train)
         channels, height, width = self.image_shape
         shape = (1, 1, width) if (channels, height) == (1, 1) else (channels, 1, 1)
         return torch.zeros(shape), torch.ones(shape)
 
     def train_dataloader(self) -> Batches:
         """Shuffled chunks of batches."""
-        return self._batches(self.train, self.batch_size, shuffle=True)
+        grey, _ = self._train_and_val  # of which each epoch draws anew, where it draws at all
+        return self._batches(grey, self.batch_size, train=True)
 
     def val_dataloader(self) -> Batches | list[Batches]:
         """Chunks in order; an empty list if there is no validation.
@@ -175,18 +200,19 @@ class ImageData(LightningDataModule):
             for b in batch
         ]
 
-    def _batches(self, split: Split, batch_size: int, *, shuffle: bool = False) -> Batches:
+    def _batches(self, split: Split, batch_size: int, *, train: bool = False) -> Batches:
         """On the trainer's device and for its rank, where a trainer is attached."""
         trainer = self.trainer
         batches = Batches(
             split,
             batch_size,
-            shuffle=shuffle,
+            shuffle=train,
             seed=self.seed,
             chunk=self.chunk,
             rank=0 if trainer is None else trainer.global_rank,
             world_size=1 if trainer is None else trainer.world_size,
             limit=self.limit_batches,
+            sample=train and self.binarise == "sample",
         )
         if trainer is not None and _fits(split, trainer.strategy.root_device):
             batches.to(trainer.strategy.root_device)
@@ -195,4 +221,6 @@ class ImageData(LightningDataModule):
 
 def _fits(split: Split, device: torch.device) -> bool:
     """Whether the images may live on the device: they take a quarter of what is free at most."""
-    return device.type != "cuda" or 4 * split.images.nbytes <= torch.cuda.mem_get_info(device)[0]
+    if device.type != "cuda":
+        return split.rows is None  # elsewhere the device shares the memory that was too small
+    return 4 * split.nbytes <= torch.cuda.mem_get_info(device)[0]

@@ -1,9 +1,11 @@
-"""What a data set gives: a Split held in memory, and the Source that loads it."""
+"""What a data set gives: a Split, and the Source that loads it."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,9 @@ Which = Literal["train", "test"]
 
 # First entries of the keys of `permutation`: each use draws from a stream of its own.
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
+
+
+PART = 1024  # images at once, of a split that may be larger than memory
 
 
 def to_pixels(images: Tensor) -> Tensor:
@@ -45,22 +50,25 @@ def fixed_part(n: int, test_fraction: float, which: Which) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """One split of a data set, in memory.
+    """One split of a data set, in memory or, where `rows` are given, in a file mapped into it.
 
-    images: (N, C, H, W) uint8 0..255, or float32; tables of D columns are (N, 1, 1, D).
+    images: (N, C, H, W) uint8 0..255, or float32; tables of D columns are (N, 1, 1, D). With
+    `rows`: (M, C, H, W) uint8 on the CPU, which other splits share; read-only.
     labels: (N,) int64, or None.
     names: the N file names, or None.
     class_names: what the labels 0, 1, ... mean, or None.
+    rows: (N,) int64, which of `images` these are, in this order; None: all of them.
     """
 
     images: Tensor
     labels: Tensor | None = None
     names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         """N."""
-        return len(self.images)
+        return len(self.images if self.rows is None else self.rows)
 
     @property
     def image_shape(self) -> ImageShape:
@@ -68,18 +76,60 @@ class Split:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    @property
+    def nbytes(self) -> int:
+        """What the N images take, or would take, in memory."""
+        return len(self) * self.images.dtype.itemsize * math.prod(self.image_shape)
+
+    def stored(self, index: Tensor) -> Tensor:
+        """(M, C, H, W) a copy of the images at `index` (M,) int64, as they are stored.
+
+        index: on the device of the images.
+        """
+        return self.images.index_select(0, index if self.rows is None else self.rows[index])
+
+    def parts(self, size: int) -> Iterator[Tensor]:
+        """All images as they are stored, in order, so many at a time, to be read at once.
+
+        Of a mapped file, each part is overwritten by the next: new memory for each would leave
+        holes that grow with N.
+        """
+        if self.rows is None:
+            yield from torch.split(self.images, size)
+            return
+        buffer = torch.empty(min(size, len(self)), *self.image_shape, dtype=self.images.dtype)
+        for rows in torch.split(self.rows, size):
+            yield torch.index_select(self.images, 0, rows, out=buffer[: len(rows)])
+
     def pixels(self, index: Tensor | None = None) -> Tensor:
         """(N, C, H, W) float32, of all images or of those at `index` (N,) int64."""
-        return to_pixels(self.images if index is None else self.images[index])
+        if index is None and self.rows is None:
+            return to_pixels(self.images)
+        return to_pixels(self.stored(torch.arange(len(self)) if index is None else index))
 
     def subset(self, index: Tensor) -> Split:
-        """The images at `index` (M,) int64, in that order, with all that is known of them."""
+        """The images at `index` (M,) int64, in that order, with all that is known of them.
+
+        A copy of them where they are in memory, else none: then only `rows` are another's.
+        """
         return Split(
-            images=self.images[index],
+            images=self.stored(index) if self.rows is None else self.images,
             labels=None if self.labels is None else self.labels[index],
             names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
             class_names=self.class_names,
+            rows=None if self.rows is None else self.rows[index],
         )
+
+    def to(self, device: torch.device | str) -> Split:
+        """The split with images and labels on a device; a mapped file serves the CPU as it is."""
+        labels = None if self.labels is None else self.labels.to(device)
+        if self.rows is None or torch.device(device).type == "cpu":
+            return replace(self, images=self.images.to(device), labels=labels)
+        shape = (len(self), *self.image_shape)
+        images = torch.empty(shape, dtype=self.images.dtype, device=device)
+        for to, part in zip(torch.split(images, PART), self.parts(PART), strict=True):
+            to.copy_(part)
+        return replace(self, images=images, labels=labels, rows=None)
 
 
 class Source(ABC):

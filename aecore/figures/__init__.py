@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from aecore.errors import NotApplicable
 from aecore.figures.animation import Animation
 from aecore.figures.code_correlation import CodeCorrelation
 from aecore.figures.code_noise import CodeNoise
@@ -24,7 +25,7 @@ from aecore.figures.robustness import Robustness
 from aecore.figures.samples import Samples
 from aecore.figures.strip import Strip
 from aecore.figures.traversals import Traversals
-from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.view import Picture, View
 from aecore.figures.weight_product import WeightProduct
 
 __all__ = [

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
+from collections.abc import Collection
 
-from aecore.figures.grid import INK, QUIET
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from aecore.figures.grid import INK, QUIET, new_figure
+
+
+def beside_legend(names: Collection[str]) -> tuple[Figure, Axes]:
+    """An empty plot with room at its right for a legend of those names, each in a line."""
+    width = 6.8 + 0.09 * max(map(len, names), default=0)
+    figure = new_figure(width, max(4.2, 1.2 + 0.22 * len(names)), constrained=True)
+    return figure, figure.subplots()
+
+
+def logarithmic(axis: Axis) -> None:
+    """Numbers as one writes them, at 1, 2 and 5 of each power of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def finish(axes: Axes, *, title: str, x: str, y: str) -> None:

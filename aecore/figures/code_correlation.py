@@ -6,10 +6,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from aecore.errors import NotApplicable
 from aecore.figures.dimensions import dimensions
 from aecore.figures.grid import DPI, INK, QUIET, new_figure
 from aecore.figures.heat import add_bar, colour_map
-from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.view import Picture, View
 from aecore.words import PositiveInt, word
 
 _INACTIVE = 0.01

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
+from aecore.data import Split
 from aecore.figures.grid import image_grid
 from aecore.figures.view import Picture, View, need_images, spread
-from aecore.types import Code
+from aecore.metrics.manifold import nearest, noisy_pictures
 from aecore.words import PositiveFloat, PositiveInt, word
 
 
@@ -44,9 +45,9 @@ class CodeNoise(Picture):
         need_images(view)
         chosen = spread(view.labels, len(view.images), self.images, view.generator())
         x = view.images[chosen.to(view.images.device)]
-        code = view.model.encode(x)
-        coded, pixels, cleaned = self._columns(view, x, code)
-        # columns (C, N, ...) -> for each image its three rows
+        levels = [0.0, *self.strengths]
+        coded, pixels, cleaned = noisy_pictures(view.model, x, levels, view.generator())
+        # levels (S, N, ...) -> for each image its three rows
         rows = [
             column for n in range(len(x)) for column in (coded[:, n], pixels[:, n], cleaned[:, n])
         ]
@@ -64,27 +65,6 @@ class CodeNoise(Picture):
             gaps=range(2, len(rows), 3),
         )
 
-    def _columns(self, view: View, x: Tensor, code: Code) -> tuple[Tensor, Tensor, Tensor]:
-        """The three kinds of pictures for no noise and each strength, (1 + S, N, C, H, W)."""
-        generator = view.generator()
-        eps_z = torch.empty_like(code.mean).normal_(generator=generator)
-        eps_x = torch.empty_like(x).normal_(generator=generator)
-        levels = [0.0, *self.strengths]
-        codes = [view.model.decode(code.mean + s * eps_z, code.context) for s in levels]
-        pixels = [x + s * eps_x for s in levels]
-        cleaned = [view.model.reconstruct(noisy) for noisy in pixels]
-        return torch.stack(codes), torch.stack(pixels), torch.stack(cleaned)
 
-
-def nearest(images: Tensor, training: Tensor) -> Tensor:
-    """The Euclidean distance from each of (N, C, H, W) to the nearest of (M, C, H, W): (N,)."""
-    points = images.flatten(1)
-    parts = [
-        torch.cdist(points, part.flatten(1).to(points), compute_mode="donot_use_mm_for_euclid_dist")
-        for part in torch.split(training, 5000)
-    ]
-    return torch.stack([part.amin(1) for part in parts]).amin(0)
-
-
-def _distances(images: Tensor, training: Tensor) -> list[str]:
+def _distances(images: Tensor, training: Split) -> list[str]:
     return [f"{d:.2f}" for d in nearest(images.clamp(0, 1), training).tolist()]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from matplotlib.figure import Figure
 
+from aecore.errors import NotApplicable
 from aecore.figures.grid import image_grid
 from aecore.figures.heat import add_bar, arranged, centred, colours, enlarged, scale
 from aecore.figures.strip import fixed_choice
-from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.view import Picture, View
 from aecore.words import NonNegativeFloat, PositiveInt, word
 
 

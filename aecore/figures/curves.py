@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from aecore.errors import NotApplicable
+from aecore.figures.axes import beside_legend, finish, logarithmic
 from aecore.figures.grid import ACCENT, INK, QUIET, new_figure
-from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.latent import palette
+from aecore.figures.view import Picture, View
 from aecore.words import word
 
 _COLOURS = {"train": "#30638e", "val": ACCENT}
+_DASHES: dict[str, tuple[Literal["-", "--"], str]] = {
+    "train": ("-", "train"),
+    "val": ("--", "validation"),
+}
 Curve = tuple[list[float], list[float]]  # epochs, values
 
 
@@ -30,6 +39,45 @@ class Curves(Picture):
         if not terms:
             raise NotApplicable("there is no training history")
         return small_multiples(terms)
+
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """The loss of every run in one Axes; raises NotApplicable below two with a history."""
+        found = {name: by_term(view.history).get("loss", {}) for name, view in views.items()}
+        losses = {name: splits for name, splits in found.items() if splits}
+        if len(losses) < 2:
+            raise NotApplicable("fewer than two runs have a training history")
+        return losses_of(losses)
+
+
+def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
+    """`run -> split -> curve`: a colour a run, training solid, validation dashed."""
+    figure, axes = beside_legend(losses)
+    drawn: list[float] = []
+    handles = []
+    for (name, splits), colour in zip(losses.items(), palette(len(losses)), strict=True):
+        handles.append(Line2D([], [], color=colour, linewidth=2.5, label=name))
+        for split, (epochs, values) in sorted(splits.items()):
+            marker = "o" if len(values) <= 30 else ""
+            axes.plot(epochs, values, _DASHES[split][0], color=colour, label=f"{name}, {split}",
+                      marker=marker, markersize=3.5, linewidth=1.5,
+                      markerfacecolor=colour if split == "train" else "white")  # fmt: skip
+            drawn += values
+    present = {split for splits in losses.values() for split in splits}
+    handles += [
+        Line2D([], [], color=QUIET, linestyle=line, label=told, marker="o", markersize=3.5,
+               markerfacecolor=QUIET if split == "train" else "white")
+        for split, (line, told) in _DASHES.items() if split in present
+    ]  # fmt: skip
+    if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
+        axes.set_yscale("log")
+        logarithmic(axes.yaxis)
+    finish(axes, title="Loss per image", x="epoch", y="")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    if axes.dataLim.width == 0:  # a single epoch has nothing around it
+        axes.set_xticks([axes.dataLim.x0])
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9,
+                  labelcolor=INK)  # fmt: skip
+    return figure
 
 
 def by_term(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Curve]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from aecore.figures.axes import finish
-from aecore.figures.grid import INK, new_figure
+from aecore.errors import NotApplicable
+from aecore.figures.axes import finish, logarithmic
+from aecore.figures.grid import INK, QUIET, new_figure
 from aecore.figures.latent import palette
-from aecore.figures.view import Picture, View, spread
+from aecore.figures.view import Picture, View, same_images, spread
 from aecore.metrics.images import squared_error
+from aecore.metrics.ood import auroc
 from aecore.words import PositiveInt, word
 
 _LEAST = 1e-10  # the smallest error that a logarithmic axis shows
@@ -21,9 +25,9 @@ _LEAST = 1e-10  # the smallest error that a logarithmic axis shows
 class ErrorDistribution(Picture):
     """Histograms of the squared error per pixel: of test images and of unknown ones.
 
-    Unknown are images of uniform random pixels in [0, 1], and those of the view's other data
-    sets. The legend says the area under the ROC curve of the error as a detector of them: the
-    probability that an unknown image has a larger error than a test image.
+    Unknown are images of the view's other data sets and, unless `uniform` is among them, of
+    uniform random pixels in [0, 1]. The legend says the area under the ROC curve of the error as
+    a detector of them: the probability that an unknown image has a larger error than a test image.
 
     images: of each kind, at most. bins: of the histograms, on a logarithmic axis.
     """
@@ -36,30 +40,51 @@ class ErrorDistribution(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw; applies to every model and to tables too."""
-        generator = view.generator()
+        return _histograms({"": self._errors(view, view)}, self.bins)
+
+    @torch.no_grad()
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """The histograms of each run below each other, on one axis.
+
+        Raises NotApplicable where the runs know or do not know other images.
+        """
+        first = same_images(views)
+        if any(view.ood.keys() != first.ood.keys() for view in views.values()):
+            raise NotApplicable("the runs were measured on different unknown images")
+        errors = {name: self._errors(view, first) for name, view in views.items()}
+        return _histograms(errors, self.bins)
+
+    def _errors(self, view: View, chooser: View) -> dict[str, Tensor]:
+        """The error (N,) of each image by kind, known ones first, chosen as another view does."""
+        generator = chooser.generator()
         chosen = spread(view.labels, len(view.images), self.images, generator)
         known = view.images[chosen.to(view.images.device)]
-        random = torch.empty_like(known).uniform_(generator=generator)
-        strange = {"uniform random": random}
-        strange |= {name: x[: self.images].to(known) for name, x in view.unknown.items()}
-        errors = {
+        strange = {}
+        if "uniform" not in view.ood:
+            strange["uniform random"] = torch.empty_like(known).uniform_(generator=generator)
+        strange |= {name: x[: self.images].to(known) for name, x in view.ood.items()}
+        return {
             name: squared_error(view.reconstructions(x), x).double().clamp_min(_LEAST).cpu()
             for name, x in {"test images": known, **strange}.items()
         }
-        return _histograms(errors, self.bins)
 
 
-def auroc(known: Tensor, unknown: Tensor) -> float:
-    """How well larger scores (N,) and (M,) tell the unknown from the known: 0.5 is chance."""
-    truth = np.repeat([0, 1], [len(known), len(unknown)])
-    return float(roc_auc_score(truth, torch.cat([known, unknown]).numpy()))
+def _histograms(runs: dict[str, dict[str, Tensor]], bins: int) -> Figure:
+    """Errors by run and kind, an Axes a run, the bins of all the same."""
+    height = 3.9 if len(runs) == 1 else 0.4 + 2.3 * len(runs)
+    figure = new_figure(6.6, height, constrained=True)
+    grid = figure.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
+    values = torch.cat([found for errors in runs.values() for found in errors.values()]).log10()
+    edges = 10 ** np.linspace(float(values.min()) - 0.02, float(values.max()) + 0.02, bins + 1)
+    for axes, (run, errors) in zip(grid, runs.items(), strict=True):
+        _draw(axes, errors, edges)
+        finish(axes, title=run or "Errors of known and unknown images", x="",
+               y="images, fullest bin = 1")  # fmt: skip
+    grid[-1].set_xlabel("squared error per pixel", size=9, color=QUIET)
+    return figure
 
 
-def _histograms(errors: dict[str, Tensor], bins: int) -> Figure:
-    figure = new_figure(6.6, 3.9, constrained=True)
-    axes = figure.subplots()
-    together = torch.cat(list(errors.values())).log10()
-    edges = 10 ** np.linspace(float(together.min()) - 0.02, float(together.max()) + 0.02, bins + 1)
+def _draw(axes: Axes, errors: dict[str, Tensor], edges: np.ndarray) -> None:
     known, *_ = errors.values()
     for (name, values), colour in zip(errors.items(), palette(len(errors)), strict=True):
         counts, _ = np.histogram(values.numpy(), edges)
@@ -68,9 +93,7 @@ def _histograms(errors: dict[str, Tensor], bins: int) -> Figure:
         axes.stairs(heights, edges, fill=True, alpha=0.25, color=colour)
         axes.stairs(heights, edges, color=colour, label=name + score, linewidth=1.4)
     axes.set_xscale("log")
-    finish(axes, title="Errors of known and unknown images", x="squared error per pixel",
-           y="images, fullest bin = 1")  # fmt: skip
+    logarithmic(axes.xaxis)
     axes.set_ylim(0, 1.1 + 0.1 * len(errors))  # with the legend's place
     axes.set_yticks([0, 0.5, 1])
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
-    return figure

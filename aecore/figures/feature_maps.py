@@ -6,11 +6,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from aecore.errors import NotApplicable
 from aecore.figures.grid import image_grid
 from aecore.figures.heat import add_bar, centred, colours, enlarged, scale
-from aecore.figures.layers import layers
 from aecore.figures.strip import fixed_choice
-from aecore.figures.view import NotApplicable, Picture, View, need_images
+from aecore.figures.view import Picture, View, need_images
+from aecore.layers import layers
 from aecore.words import PositiveInt, word
 
 

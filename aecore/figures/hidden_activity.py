@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from torch import Tensor
 
 from aecore.figures.axes import finish
 from aecore.figures.grid import INK, new_figure
-from aecore.figures.layers import by_batch
 from aecore.figures.view import Picture, View
+from aecore.metrics.hidden import activities
 from aecore.words import NonNegativeFloat, word
 
 
@@ -52,20 +51,8 @@ class HiddenActivity(Picture):
 
     def measure(self, view: View) -> dict[str, tuple[float, float]]:
         """`layer -> (mean of |activation|, share that is active)`, in the order of the layers."""
-        sums: dict[str, list[float]] = {}
-        for x, found in by_batch(view.model, view.images):
-            parts = {side: [a.output for a in found if a.side == side] for side in
-                     ("encoder", "decoder")}  # fmt: skip
-            held = {f"encoder {n + 1}": a for n, a in enumerate(parts["encoder"])}
-            held["code"] = view.model.encode(x).mean
-            held |= {f"decoder {n + 1}": a for n, a in enumerate(parts["decoder"][:-1])}
-            for name, values in held.items():
-                total = sums.setdefault(f"{name}  {_size(values)}", [0.0, 0.0, 0.0])
-                total[0] += float(values.abs().sum(dtype=torch.float64))
-                total[1] += float((values.abs() > self.threshold).sum())
-                total[2] += values.numel()
-        return {name: (a / count, b / count) for name, (a, b, count) in sums.items()}
-
-
-def _size(values: Tensor) -> str:
-    return "x".join(str(n) for n in values.shape[1:])
+        found = activities(view.model, [view.images], self.threshold)
+        return {
+            f"{name}  {'x'.join(str(n) for n in a.shape)}": (a.mean, a.active)
+            for name, a in found.items()
+        }

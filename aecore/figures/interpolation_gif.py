@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aecore.errors import NotApplicable
 from aecore.figures.animation import Animation
 from aecore.figures.grid import tile
 from aecore.figures.heat import enlarged
 from aecore.figures.interpolations import blend
-from aecore.figures.view import NotApplicable, Picture, View, need_decoder, need_images
+from aecore.figures.view import Picture, View, need_decoder, need_images
 from aecore.words import PositiveInt, word
 
 

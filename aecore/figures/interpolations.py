@@ -6,8 +6,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from aecore.errors import NotApplicable
 from aecore.figures.grid import image_grid
-from aecore.figures.view import NotApplicable, Picture, View, spread
+from aecore.figures.view import Picture, View, spread
 from aecore.words import PositiveInt, word
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from aecore.figures.axes import finish
 from aecore.figures.grid import ACCENT, INK, new_figure
 from aecore.figures.view import Picture, View, spread
+from aecore.metrics.jacobian import jacobian_norms
 from aecore.penalties import Contractive
 from aecore.words import PositiveInt, word
-
-_BATCH = 50  # images at once: an exact Jacobian holds a gradient for each code unit
 
 
 class Jacobian(Picture):
@@ -43,7 +40,8 @@ class Jacobian(Picture):
     def __call__(self, view: View) -> Figure:
         """Draw; applies to every model and to tables too."""
         chosen = spread(view.labels, len(view.images), self.images, view.generator())
-        norms = self._norms(view, view.images[chosen.to(view.images.device)])
+        images = view.images[chosen.to(view.images.device)]
+        norms = jacobian_norms(view.model, images, self.norm, view.generator())
         figure = new_figure(5.6, 3.7, constrained=True)
         axes = figure.subplots()
         axes.hist(norms.numpy(), bins=self.bins, color="#30638e", alpha=0.8)
@@ -54,13 +52,3 @@ class Jacobian(Picture):
                x=r"$\|\partial z\,/\,\partial x\|_F$", y="images")  # fmt: skip
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
         return figure
-
-    def _norms(self, view: View, x: Tensor) -> Tensor:
-        """The norm at each image, (N,) on the CPU."""
-        generator = view.generator()
-        parts = []
-        for part in torch.split(x, _BATCH):
-            with torch.no_grad():
-                seen = view.model.run(part, generator, noisy=False, sample=False)
-            parts.append(self.norm(seen).detach().float().cpu())
-        return torch.cat(parts).clamp_min(0).sqrt()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from aecore.errors import NotApplicable
 from aecore.figures.grid import image_grid
 from aecore.figures.heat import add_bar, colour_weights, in_rows
-from aecore.figures.layers import Layer, by_batch, dead_units, layers
-from aecore.figures.view import NotApplicable, Picture, View, need_images
+from aecore.figures.panels import Filters, filter_panels, most_shown
+from aecore.figures.view import Picture, View, need_images
+from aecore.layers import Layer, by_batch, dead_units, layers
 from aecore.networks.base import flat
 from aecore.types import ImageShape
 from aecore.words import PositiveInt, word
@@ -40,23 +43,57 @@ class Kernels(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw; raises NotApplicable where that layer does not touch the pixels."""
-        need_images(view)
-        weights = self._weights(layers(view.model, view.images[:1]), view.model.image_shape)
-        dead = dead_units(self._held(found) for _, found in by_batch(view.model, view.images))
+        weights, dead = self._found(view)
         shown = weights[: self.count].cpu()
         limit = max(float(shown.abs().max()), 1e-12)
         pictures = in_rows(colour_weights(shown, limit), self.columns)
-        layer = "First" if self.side == "encoder" else "Last"
         few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
         coloured = weights.shape[1] == 3
         scale = f"; grey is 0, full colour {limit:.2g}" if coloured else ""
-        title = f"{layer} layer: {len(weights)} units{few}, {int(dead.sum())} dead{scale}"
+        title = f"{self._layer}: {len(weights)} units{few}, {int(dead.sum())} dead{scale}"
         # a space for a living one: all rows stand equally far apart
         marks = ["dead" if gone else " " for gone in dead[: len(shown)].tolist()]
         width = len(pictures[0])
         captions = [marks[n : n + width] for n in range(0, len(marks), width)]
         figure = image_grid(pictures, title=title, captions=captions if dead.any() else ())
         return figure if coloured else add_bar(figure, limit, signed=True, label="weight")
+
+    @torch.no_grad()
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """A square of filters a run, all on one scale; the units that are dead are counted.
+
+        Runs without such a layer are named in the title. Raises NotApplicable where fewer than
+        two have one, or where some are in colour and some are not.
+        """
+        panels, without = [], []
+        for name, view in views.items():
+            try:
+                weights, dead = self._found(view)
+            except NotApplicable:
+                without.append(name)
+                continue
+            shown = weights[: most_shown(weights, self.count)].cpu()
+            few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
+            told = f"{len(weights)} units{few}, {int(dead.sum())} dead"
+            panels.append(Filters(name, told, shown))
+        if len(panels) < 2 or len({panel.weights.shape[1] == 3 for panel in panels}) > 1:
+            raise NotApplicable("fewer than two runs have filters of one kind")
+        limit = max(*(float(panel.weights.abs().max()) for panel in panels), 1e-12)
+        coloured = panels[0].weights.shape[1] == 3
+        scale = f"grey is 0, full colour {limit:.2g}" if coloured else "one colour scale"
+        none = f"; none in {', '.join(without)}" if without else ""
+        return filter_panels(panels, f"{self._layer} of each run, {scale}{none}", limit)
+
+    @property
+    def _layer(self) -> str:
+        return "First layer" if self.side == "encoder" else "Last layer"
+
+    def _found(self, view: View) -> tuple[Tensor, Tensor]:
+        """The weights (units, C, H, W), and which units are dead, (units,) bool."""
+        need_images(view)
+        weights = self._weights(layers(view.model, view.images[:1]), view.model.image_shape)
+        dead = dead_units(self._held(found) for _, found in by_batch(view.model, view.images))
+        return weights, dead
 
     def _held(self, found: list[Layer]) -> Tensor:
         return found[0].output if self.side == "encoder" else found[-1].input

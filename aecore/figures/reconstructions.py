@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
+from torch import Generator, Tensor
 
 from aecore.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
-from aecore.figures.view import Picture, View, spread
+from aecore.figures.view import Picture, View, need_images, same_images, spread
 from aecore.words import PositiveInt, word
+
+_NOISE = "noise in training"  # reconstructed is the clean image
 
 
 class Reconstructions(Picture):
@@ -29,16 +33,47 @@ class Reconstructions(Picture):
     def __call__(self, view: View) -> Figure:
         """Draw; a table's rows are drawn as lines over its columns."""
         generator = view.generator()
-        chosen = spread(view.labels, len(view.images), self.columns * self.rows, generator)
-        if view.labels is not None:
-            chosen = chosen[view.labels.cpu()[chosen].argsort(stable=True)]
-        x = view.images[chosen.to(view.images.device)]
+        x = _chosen(view, self.columns * self.rows, generator)
         output = view.model.reconstruct(x)
         noisy = view.model.corrupt(x, generator) if view.model.noise.active else None
         error = (output - x).square().flatten(1).mean(1).cpu()
         if view.is_table:
             return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), error, self.columns)
         return self._images(x, noisy, output, error)
+
+    @torch.no_grad()
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """The same images in the first row, then what each run makes of them.
+
+        What noise makes of them in training stands below the first row where that is the same for
+        all that have noise, else above the row of its run. Reconstructed are the clean images, and
+        the error is that of those shown.
+        Raises NotApplicable for tables and where the runs' test images differ.
+        """
+        first = same_images(views)
+        need_images(first)
+        x = _chosen(first, self.columns, first.generator())
+        noisy = {
+            name: view.model.corrupt(x, first.generator())
+            for name, view in views.items()
+            if view.model.noise.active
+        }
+        some = next(iter(noisy.values()), x)
+        shared = len(noisy) > 1 and all(torch.equal(n, some) for n in noisy.values())
+        few = "" if len(noisy) == len(views) else f"\n({len(noisy)} of {len(views)} runs)"
+        rows, labels = ([x, some], ["input", _NOISE + few]) if shared else ([x], ["input"])
+        gaps = [len(rows) - 1]
+        for name, view in views.items():
+            if name in noisy and not shared:
+                rows.append(noisy[name])
+                labels.append(_NOISE)
+            output = view.model.reconstruct(x)
+            error = float((output - x).square().mean())
+            rows.append(output)
+            labels.append("\n".join([*name.split(" · "), f"mse {error:.4f}"]))
+            gaps += [len(rows) - 1] if noisy and not shared else []
+        title = "Reconstructions of the same images, with their mean squared error per pixel"
+        return image_grid(rows, title=title, labels=labels, gaps=gaps)
 
     def _images(self, x: Tensor, noisy: Tensor | None, output: Tensor, error: Tensor) -> Figure:
         rows: list[Tensor] = []
@@ -62,6 +97,14 @@ class Reconstructions(Picture):
             captions=captions,
             gaps=range(step - 1, len(rows), step),
         )
+
+
+def _chosen(view: View, count: int, generator: Generator) -> Tensor:
+    """Up to `count` of the images (N, C, H, W), by class."""
+    chosen = spread(view.labels, len(view.images), count, generator)
+    if view.labels is not None:
+        chosen = chosen[view.labels.cpu()[chosen].argsort(stable=True)]
+    return view.images[chosen.to(view.images.device)]
 
 
 def line_grid(x: Tensor, output: Tensor, error: Tensor, columns: int) -> Figure:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.figures.axes import finish
+from aecore.figures.axes import beside_legend, finish
 from aecore.figures.grid import ACCENT, INK, QUIET, new_figure
-from aecore.figures.view import Picture, View, spread
+from aecore.figures.latent import palette
+from aecore.figures.view import Picture, View, same_images, spread
 from aecore.metrics.images import squared_error
 from aecore.noise import Dropout, Gaussian, Noise, SaltAndPepper
 from aecore.words import PositiveFloat, PositiveInt, word
@@ -49,29 +50,63 @@ class Robustness(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw; applies to every model and to tables too."""
-        chosen = spread(view.labels, len(view.images), self.images, view.generator())
-        x = view.images[chosen.to(view.images.device)]
+        return self._drawn({"reconstruction": view}, view)
+
+    @torch.no_grad()
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """A curve a run; raises NotApplicable where their test images differ."""
+        return self._drawn(views, same_images(views))
+
+    def _drawn(self, views: Mapping[str, View], chooser: View) -> Figure:
+        """The curves of all, for the images and with the random numbers of one of them."""
+        chosen = spread(chooser.labels, len(chooser.images), self.images, chooser.generator())
+        x = chooser.images[chosen.to(chooser.images.device)]
         make, unit = _KINDS[self.kind]
         levels = torch.linspace(0, self.largest, self.levels).tolist()
-        errors = [_errors(view, x, make(level)) for level in levels]
+        input_errors: list[float] = []
+        curves: dict[str, list[float]] = {name: [] for name in views}
+        for level in levels:
+            noisy = _noisy(chooser, x, make(level))
+            input_errors.append(_error(noisy, x))
+            for name, view in views.items():
+                curves[name].append(_error(view.reconstructions(noisy), x))
+        title = f"Error against the clean image, {len(x)} test images"
+        return _plot(levels, input_errors, curves, title, unit)
+
+
+def _plot(
+    levels: list[float], noisy: list[float], curves: dict[str, list[float]], title: str, unit: str
+) -> Figure:
+    """A curve a name; several have their legend beside the plot."""
+    alone = len(curves) == 1
+    if alone:
         figure = new_figure(5.6, 3.9, constrained=True)
         axes = figure.subplots()
-        model, noisy = zip(*errors, strict=True)
-        axes.plot(levels, noisy, color=QUIET, linestyle="--", linewidth=1.2, label="noisy input")
-        axes.plot(levels, model, color=ACCENT, marker="o", markersize=3.5, linewidth=1.6,
-                  label="reconstruction")  # fmt: skip
-        title = f"Error against the clean image, {len(x)} test images"
-        finish(axes, title=title, x=unit, y="squared error per pixel")
-        axes.set_xlim(0, self.largest * 1.02)
-        # the model's curve is what it is about: the noise itself may leave the page
-        axes.set_ylim(0, 1.05 * min(max(*model, *noisy), 2.5 * max(model)) or 1.0)
+    else:
+        figure, axes = beside_legend(curves)
+    axes.plot(levels, noisy, color=QUIET, linestyle="--", linewidth=1.2, label="noisy input")
+    colours = [ACCENT] if alone else palette(len(curves))
+    for (name, errors), colour in zip(curves.items(), colours, strict=True):
+        axes.plot(levels, errors, color=colour, marker="o", markersize=3.5, linewidth=1.6,
+                  label=name)  # fmt: skip
+    finish(axes, title=title, x=unit, y="squared error per pixel")
+    axes.set_xlim(0, levels[-1] * 1.02)
+    # the models' curves are what it is about: the noise itself may leave the page
+    highest = max(max(errors) for errors in curves.values())
+    axes.set_ylim(0, 1.05 * min(max(highest, *noisy), 2.5 * highest) or 1.0)
+    if alone:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
-        return figure
+    else:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK)
+    return figure
 
 
-def _errors(view: View, x: Tensor, noise: Noise) -> tuple[float, float]:
-    """The mean error of the reconstruction of noisy images, and of these themselves."""
+def _noisy(view: View, x: Tensor, noise: Noise) -> Tensor:
+    """The images (N, C, H, W) with noise, of the same random numbers at each level."""
     span = (torch.zeros_like(x[:1]), torch.ones_like(x[:1]))
-    noisy = noise(x, view.generator(), span)
-    output = view.reconstructions(noisy)
-    return float(squared_error(output, x).mean()), float(squared_error(noisy, x).mean())
+    return noise(x, view.generator(), span)
+
+
+def _error(images: Tensor, x: Tensor) -> float:
+    """The mean squared error per pixel."""
+    return float(squared_error(images, x).mean())

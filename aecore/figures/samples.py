@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from matplotlib.figure import Figure
 
+from aecore.errors import NotApplicable
 from aecore.figures.grid import image_grid
-from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.view import Picture, View
 from aecore.words import PositiveInt, word
 
 

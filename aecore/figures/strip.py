@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from aecore.errors import NotApplicable
 from aecore.figures.grid import DPI, displayable, new_figure
-from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.view import Picture, View
 from aecore.words import PositiveInt, word
 
 _SIDE = 56  # dots: an image is enlarged by whole numbers up to this, or made smaller

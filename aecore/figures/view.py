@@ -11,16 +11,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
+from aecore.data import Split
+from aecore.errors import NotApplicable
 from aecore.figures.animation import Animation
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
 
 _BATCH = 512  # images encoded at once, so that a large test set needs little memory
-
-
-class NotApplicable(Exception):
-    """A figure has nothing to show for this model or these data; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class View:
     class_names: the name of label 0, 1, ...; None where classes have none.
     history: one row an epoch: `epoch`, `train/loss`, `val/loss`, `train/TERM`, ...
     seed: decides which images are shown and what is sampled.
-    training: (M, C, H, W) pixels that the model was trained on, or None.
-    unknown: images (K, C, H, W) of other data sets, by name, unlike those it was trained on.
+    training: what the model was trained on, as it is stored, or None.
+    ood: images (K, C, H, W) of other data sets, by name, unlike those it was trained on.
     """
 
     model: Autoencoder
@@ -43,8 +41,8 @@ class View:
     class_names: tuple[str, ...] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     seed: int = 0
-    training: Tensor | None = None
-    unknown: Mapping[str, Tensor] = field(default_factory=dict)
+    training: Split | None = None
+    ood: Mapping[str, Tensor] = field(default_factory=dict)
 
     def generator(self) -> Generator:
         """A fresh generator on the device of the images: every figure draws the same numbers."""
@@ -77,11 +75,29 @@ class Picture(ABC):
     def __call__(self, view: View) -> Figure | Animation:
         """Draw; raises NotApplicable with a reason where there is nothing to show."""
 
+    def together(self, views: Mapping[str, View]) -> Figure | None:
+        """Draw several runs, by their names, in one figure; None leaves that to tiling.
+
+        Tiling sets the pictures that the runs drew side by side. Overridden where one scale or one
+        plot says more. A view may be opened only when it is looked at, so look at none in vain.
+        Raises NotApplicable where these runs cannot be drawn jointly.
+        """
+        return None
+
 
 def need_images(view: View) -> None:
     """Raise NotApplicable for tables."""
     if view.is_table:
         raise NotApplicable("the rows of a table have no picture")
+
+
+def same_images(views: Mapping[str, View]) -> View:
+    """The first view, whose images all others show too; NotApplicable where they do not."""
+    first, *others = views.values()
+    device = first.images.device
+    if any(v.images.device != device or not torch.equal(v.images, first.images) for v in others):
+        raise NotApplicable("the runs were tested on different images")
+    return first
 
 
 def need_decoder(view: View) -> None:

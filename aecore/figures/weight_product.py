@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
-from aecore.autoencoder import Autoencoder
 from aecore.figures.grid import DPI, INK, QUIET, new_figure
 from aecore.figures.heat import add_bar, colour_map
-from aecore.figures.layers import leaves
-from aecore.figures.view import NotApplicable, Picture, View
+from aecore.figures.view import Picture, View
+from aecore.metrics.identity import distance, need_linear, principal_space, product
 from aecore.words import Probability, word
 
-_LINEAR = (
-    nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.AvgPool2d, nn.Flatten, nn.Unflatten, nn.Identity,
-    nn.Dropout, nn.Dropout2d, nn.Sequential,
-)  # fmt: skip
-_LARGEST = 4096  # pixels: a matrix of 64 MB
 _SIDE = 600  # dots: of the heat map, about
 
 
@@ -38,9 +32,9 @@ class WeightProduct(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw; raises NotApplicable for a model that is not linear, or too large."""
-        need_linear(view)
+        need_linear(view.model, view.images)
         matrix = product(view.model)
-        components = principal_space(view.model.normalise(view.images), self.explained)
+        components = principal_space([view.model.normalise(view.images)], self.explained)
         count = components.shape[1]
         title = (
             f"Decoder times encoder, {distance(matrix, components):.3f} from the identity\n"
@@ -48,71 +42,6 @@ class WeightProduct(Picture):
             "of the variance"
         )
         return heat_map(matrix, title)
-
-
-def need_linear(view: View) -> None:
-    """Raise NotApplicable unless the model is a product of matrices (plus a constant)."""
-    model, pixels = view.model, view.images[0].numel()
-    if model.needs_context:
-        raise NotApplicable("the model is not linear: it pools maxima")
-    for part in (model.encoder, model.latent, model.decoder):
-        for leaf in leaves(part):
-            if not isinstance(leaf, _LINEAR):
-                name = type(leaf).__name__
-                raise NotApplicable(f"the model is no product of matrices: it has {name}")
-    if pixels > _LARGEST:
-        raise NotApplicable(f"images of {pixels} pixels: the matrix would be too large to show")
-    x = model.normalise(view.images[:64])
-    y = x.flip(0)
-    one, other, middle = (_through(model, part) for part in (x, y, (x + y) / 2))
-    error = (middle - (one + other) / 2).abs().max()
-    if error > 1e-3 * max(1.0, float(one.abs().max())):
-        raise NotApplicable(
-            "the model is not linear: its matrices are, but not what its reconstruction makes of "
-            "their output"
-        )
-
-
-def _through(model: Autoencoder, x: Tensor) -> Tensor:
-    """Images in the model's range -> their reconstructions, there as well."""
-    h, _ = model.features(model.reconstruction.expected(x))
-    mean = model.latent(h, None, False).mean
-    output: Tensor = model.decoder(mean)
-    image: Tensor = model.reconstruction.image(output)
-    return image
-
-
-def product(model: Autoencoder) -> Tensor:
-    """The matrix (D, D) of a linear model of D pixels, on the CPU; the constant is left out."""
-    pixels = model.image_shape[0] * model.image_shape[1] * model.image_shape[2]
-    units = torch.eye(pixels, device=model.shift.device).reshape(-1, *model.image_shape)
-    constant = _through(model, torch.zeros_like(units[:1]))
-    columns = [(_through(model, part) - constant).flatten(1) for part in torch.split(units, 512)]
-    matrix: Tensor = torch.cat(columns).T.float().cpu()
-    return matrix
-
-
-def principal_space(x: Tensor, explained: float) -> Tensor:
-    """The fewest leading principal components that explain that share: (D, K), orthonormal.
-
-    x: (N, C, H, W). Raises NotApplicable where the images do not differ.
-    """
-    rows = x.flatten(1).double().cpu()
-    rows = rows - rows.mean(0)
-    values, vectors = torch.linalg.eigh(rows.T @ rows)
-    values = values.flip(0).clamp_min(0)
-    if not values.any():
-        raise NotApplicable("the images do not differ")
-    shares = values.cumsum(0) / values.sum()
-    count = min(int((shares < explained).sum()) + 1, len(values))
-    space: Tensor = vectors.flip(1)[:, :count]
-    return space
-
-
-def distance(matrix: Tensor, components: Tensor) -> float:
-    """||(P - I) V||_F / ||V||_F of P (D, D) and V (D, K)."""
-    moved = matrix.double() @ components - components
-    return float(moved.norm() / components.norm())
 
 
 def heat_map(matrix: Tensor, title: str) -> Figure:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Generator, Tensor
 
 from aecore.autoencoder import Autoencoder
 from aecore.data import Split
+from aecore.metrics.base import pixel_batches
 from aecore.metrics.images import psnr, squared_error, ssim, ssim_applies
 from aecore.noise import Noise
 
@@ -43,7 +42,7 @@ def evaluate(
     elbo_draws = Generator(device=device).manual_seed(seed + _ELBO_STREAM)
     term_draws = Generator(device=device).manual_seed(seed + _TERMS_STREAM)
     sums = _Sums()
-    for x in _batches(split, batch_size, device):
+    for x in pixel_batches(split, batch_size, device):
         _compare(sums, x, model.reconstruct(x))
         if model.latent.variational:
             log_likelihood, kl = elbo_parts(model, x, elbo_draws)
@@ -76,7 +75,7 @@ def evaluate_noisy(
     device = model.shift.device
     draws = Generator(device=device).manual_seed(seed + _NOISE_STREAM)
     sums = _Sums()
-    for x in _batches(split, batch_size, device):
+    for x in pixel_batches(split, batch_size, device):
         noisy = model.corrupt(x, draws, noise)
         _compare(sums, x, model.reconstruct(noisy))
         sums.add("input_mse", squared_error(noisy, x))
@@ -88,8 +87,3 @@ def _compare(sums: _Sums, x: Tensor, x_hat: Tensor) -> None:
     sums.add("mse", squared_error(x_hat, x))
     if ssim_applies((x.shape[1], x.shape[2], x.shape[3])):
         sums.add("ssim", ssim(x_hat, x))
-
-
-def _batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    for start in range(0, len(split), batch_size):
-        yield split.pixels(torch.arange(start, min(start + batch_size, len(split)))).to(device)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
+from aecore.errors import UserError
 from aecore.networks.base import Activation, Network, Norm, activation_layer, flat, halvings
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, Probability, word
@@ -16,9 +17,10 @@ class Conv(Network):
     """One halving of the image for each entry of `channels`, undone exactly by the decoder.
 
     down: 'stride' halves by a strided convolution, 'max' and 'average' by pooling after it.
-    Every halving maps a side n to ceil(n / 2). A transposed convolution of odd kernel k,
-    stride 2, padding k // 2 maps m to 2m - 1 + output_padding, so the right output_padding
-    (0 for odd n, 1 for even n) restores every size.
+    ceil_mode: a halving maps a side n to ceil(n / 2), else, by pooling alone, to floor(n / 2).
+
+    A transposed convolution of kernel k, stride 2 and padding p maps a side m to
+    2(m - 1) - 2p + k + output_padding; see `_restoring` for those that give n back.
     """
 
     @word
@@ -33,7 +35,14 @@ class Conv(Network):
         bias: bool,
         norm: Norm | None,
         dropout: Probability,
+        ceil_mode: bool,
     ) -> None:
+        """Raises UserError where strided convolutions are to round down."""
+        if down == "stride" and not ceil_mode:
+            raise UserError(
+                "network.ceil_mode=false: strided convolutions round up\n"
+                "  use network.down=max or network.down=average"
+            )
         self.channels = channels
         self.kernel_size = kernel_size
         self.down = down
@@ -42,10 +51,11 @@ class Conv(Network):
         self.bias = bias
         self.norm = norm
         self.dropout = dropout
+        self.ceil_mode = ceil_mode
 
     def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
         """(H, W) before the first halving, after it, after the second, ..."""
-        return halvings(image_shape, self.channels, round_up=True)
+        return halvings(image_shape, self.channels, round_up=self.ceil_mode)
 
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (self.channels[-1], *self.sizes(image_shape)[-1])
@@ -60,9 +70,9 @@ class Conv(Network):
             )
             layers += self._after(after)
             if self.down == "max":
-                layers.append(nn.MaxPool2d(2, ceil_mode=True))
+                layers.append(nn.MaxPool2d(2, ceil_mode=self.ceil_mode))
             elif self.down == "average":
-                layers.append(nn.AvgPool2d(2, ceil_mode=True))
+                layers.append(nn.AvgPool2d(2, ceil_mode=self.ceil_mode))
         return nn.Sequential(*layers)
 
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
@@ -81,21 +91,20 @@ class Conv(Network):
             ]
         mirrored = [*self.channels[-2::-1], image_shape[0]]
         for level, after in zip(range(len(self.channels) - 1, -1, -1), mirrored, strict=True):
-            height, width = sizes[level]
+            kernel, padding, more = zip(*map(self._restoring, sizes[level]), strict=True)
             layers.append(
-                nn.ConvTranspose2d(
-                    before,
-                    after,
-                    self.kernel_size,
-                    stride=2,
-                    padding=self.kernel_size // 2,
-                    output_padding=(1 - height % 2, 1 - width % 2),
-                    bias=self.bias,
-                )
+                nn.ConvTranspose2d(before, after, kernel, 2, padding, more, bias=self.bias)
             )
             layers += self._after(after) if level else activation_layer(self.output_activation)
             before = after
         return nn.Sequential(*layers)
+
+    def _restoring(self, side: int) -> tuple[int, int, int]:
+        """Kernel, padding and output_padding of the stride 2 that gives back a halved side."""
+        k, odd = self.kernel_size, side % 2
+        if self.ceil_mode:
+            return k, k // 2, 1 - odd
+        return (k, k // 2 - 1, 0) if odd else (k + 1, k // 2, 0)
 
     def _after(self, channels: int) -> list[nn.Module]:
         layers: list[nn.Module] = []

@@ -15,7 +15,7 @@ from aecore.words import word
 
 
 class Compare(Task):
-    """Prints a table of the chosen runs and writes summary.csv, summary.json and report.html.
+    """Prints a table of the chosen runs; writes it, a report and figures of all runs together.
 
     runs: paths, patterns and sweep folders. out: where to; None for the sweep's own folder where
     the whole of one sweep is compared, else a new one below `paths.output_dir`/comparisons.
@@ -37,11 +37,13 @@ class Compare(Task):
         sweep = _whole_sweep(folders)
         out = self._place(sweep, Path(request.config["paths"]["output_dir"]))
         if sweep is not None:
-            summary = compare(sweep.folders, out, title=title(sweep), grid=sweep.grid)
+            summary = compare(
+                sweep.folders, out, title=title(sweep), grid=sweep.grid, figures=True
+            )  # fmt: skip
         else:
             count = f"{len(folders)} run{'' if len(folders) == 1 else 's'}"
-            summary = compare(folders, out, title=f"Comparison of {count}")
-        print(f"{summary.text}\n\nreport  {summary.report}")
+            summary = compare(folders, out, title=f"Comparison of {count}", figures=True)
+        print(summary.told)
         return {}
 
     def _place(self, sweep: Sweep | None, output_dir: Path) -> Path:

@@ -49,7 +49,7 @@ def announce(
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
     device, seed = device_of(parts.settings), parts.settings.seed
     lines = [
-        f"{_word(words['model'])} on {_word(words['dataset'])}: {sentence}",
+        f"{_word(words.get('experiment') or words['model'])} on {_word(words['dataset'])}: {sentence}",
         f"  data     {splits} images of {shape}",
         f"  model    code of {code}, {weights:,} parameters",
         f"  run      {device}, {_threads(request)}, seed {seed}, {plan}",

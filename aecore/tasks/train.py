@@ -117,6 +117,7 @@ def prepare(parts: Words) -> Autoencoder:
     """Read the data and make the model; all that can be wrong with either is found here."""
     data = parts.data
     shape = common_shape(data)
+    check_ood(parts, shape)
     shift, scale = data.statistics() if data.range == "standardised" else (None, None)
     torch.manual_seed(parts.settings.seed)
     model = parts.autoencoder(shape, shift, scale)
@@ -164,6 +165,29 @@ def common_shape(data: ImageData) -> ImageShape:
     return train.image_shape
 
 
+def check_ood(parts: Words, shape: ImageShape) -> None:
+    """Read the other data sets; UserError where one cannot be read or has images of other shapes.
+
+    shape: of the images that the model is made for.
+    """
+    for name, data in parts.ood.items():
+        where, node = f"evaluate.ood.{name}", parts.settings.evaluate.ood[name]
+        try:
+            found = data.test.image_shape
+        except UserError as error:
+            text = str(error)
+            for key in node:
+                text = text.replace(f"dataset.{key}", f"{where}.{key}")
+            raise UserError(text if text.startswith(where) else f"{where}: {text}") from error
+        if found != shape:
+            mend = "choose data sets of that shape"
+            if "shape" in node:
+                mend = f"use {where}.shape=[{','.join(str(n) for n in shape)}]"
+            elif "image_size" in node:
+                mend = f"use {where}.image_size=[{shape[1]},{shape[2]}]"
+            raise UserError(f"{where}: its images are {found}, those of dataset {shape}\n  {mend}")
+
+
 class Shapes:
     """Checks many configurations before any of them runs, reading each data set once."""
 
@@ -174,9 +198,12 @@ class Shapes:
         """Raise UserError where `prepare` would."""
         parts = words(config)
         check_device(parts.settings)
-        key = json.dumps(config["dataset"], sort_keys=True)
+        read = [config["dataset"], parts.settings.evaluate.ood]
+        key = json.dumps(read, sort_keys=True)
         if key not in self._seen:
-            self._seen[key] = common_shape(parts.data), len(parts.data.train)
+            shape = common_shape(parts.data)
+            check_ood(parts, shape)
+            self._seen[key] = shape, len(parts.data.train)
         shape, images = self._seen[key]
         with torch.device("meta"):  # shapes without numbers
             one = torch.ones(1, 1, 1) if parts.data.range == "standardised" else None

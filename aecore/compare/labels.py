@@ -1,0 +1,53 @@
+"""Short names of compared runs, for figures that show several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aecore.compare.runs import Run
+from aecore.compare.values import WORDS, shown
+
+SEPARATOR = " · "
+_LONGEST = 56  # letters
+_SPEAKING = ("experiment", "model", "dataset")  # their values need no key beside them
+
+
+def labels_of(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
+    """`pca`, `latent.dim=64`, `vae · latent.dim=8 · seed=1`: no two runs have the same.
+
+    As matplotlib reads them: a dollar is escaped.
+    keys: those that vary. Where all would be too long, as many as tell the runs apart.
+    """
+    if len({shown(run.seed) for run in runs}) > 1:
+        keys = (*keys, "seed")
+    labels = [_label(run, keys) for run in runs]
+    if max(map(len, labels), default=0) > _LONGEST:
+        labels = [_label(run, _needed(runs, keys)) for run in runs]
+    labels = [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in labels]
+    return [
+        text if text and labels.count(text) == 1 else f"{text} (run {run.name})".strip()
+        for text, run in zip(labels, runs, strict=True)
+    ]
+
+
+def _label(run: Run, keys: Sequence[str]) -> str:
+    parts = []
+    for key in keys:
+        if key in run.values:
+            value = run.values[key]
+            alone = len(keys) == 1 and (key in WORDS or isinstance(value, str))
+            parts.append(shown(value) if alone or key in _SPEAKING else f"{key}={shown(value)}")
+    return "".join(filter(str.isprintable, SEPARATOR.join(parts))).replace("$", r"\$")
+
+
+def _needed(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
+    """The first keys that tell apart as many runs as all of them do."""
+    chosen: list[str] = []
+    for key in keys:
+        if _kinds(runs, [*chosen, key]) > _kinds(runs, chosen):
+            chosen.append(key)
+    return chosen
+
+
+def _kinds(runs: Sequence[Run], keys: Sequence[str]) -> int:
+    return len({_label(run, keys) for run in runs})

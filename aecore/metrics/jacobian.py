@@ -1,0 +1,53 @@
+"""How much the code moves when the image does."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.autoencoder import Autoencoder
+from aecore.metrics.base import Metric, Subject
+from aecore.penalties import Contractive
+from aecore.words import PositiveInt, word
+
+_BATCH = 50  # images at once: an exact Jacobian holds a gradient for each code unit
+
+
+def jacobian_norms(
+    model: Autoencoder, images: Tensor, norm: Contractive, generator: Generator
+) -> Tensor:
+    """||d mean(z) / d x||_F at each of (N, C, H, W) pixels, (N,) on the CPU.
+
+    x is in the model's own range (standardised where it standardises), without noise.
+    norm: computes the squares. generator: what an estimate draws from.
+    """
+    parts = []
+    for part in torch.split(images, _BATCH):
+        with torch.no_grad():
+            seen = model.run(part, generator, noisy=False, sample=False)
+        parts.append(norm(seen).detach().float().cpu())
+    return torch.cat(parts).clamp_min(0).sqrt()
+
+
+class JacobianNorm(Metric):
+    """`jacobian_norm`: the mean of ||d mean(z) / d x||_F, the Frobenius norm of the code's
+    Jacobian, over test images (Rifai et al. 2011). x is in the model's own range.
+
+    images: test images, at most.
+    method: 'exact', or 'estimate' from `samples` random projections, for large codes.
+    """
+
+    @word
+    def __init__(
+        self, *, images: PositiveInt, method: Literal["exact", "estimate"], samples: PositiveInt
+    ) -> None:
+        self.images = images
+        self.norm = Contractive(method=method, samples=samples)
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Applies to every model."""
+        images = subject.some(subject.test, self.images)
+        norms = jacobian_norms(subject.model, images, self.norm, subject.generator())
+        return {"jacobian_norm": float(norms.double().mean())}

@@ -1,0 +1,30 @@
+"""Models and images to measure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from making import images, model
+
+from aecore.autoencoder import Autoencoder
+from aecore.data import Split
+from aecore.metrics import Subject
+from aecore.optimizers import ClosedForm
+
+
+def subject(whole: Autoencoder | None = None, **changes: Any) -> Subject:
+    """An untrained model that is tried on 23 random images, with other 40 to train on."""
+    whole = model() if whole is None else whole
+    shape = whole.image_shape
+    values: dict[str, Any] = {
+        "test": Split(images(23, *shape, seed=5)),
+        "training": Split(images(40, *shape, seed=6)),
+        "batch_size": 7,
+    }
+    return Subject(whole.eval(), **(values | changes))
+
+
+def solved(on: Subject) -> Subject:
+    """The same with a model that PCA has solved."""
+    ClosedForm().solve(on.model, on.training.pixels(), 0)
+    return on

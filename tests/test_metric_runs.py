@@ -1,0 +1,240 @@
+"""Metric words and other data sets through the command line, on the digits and on made data."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from aecore.cli import main
+from aecore.compare import direction
+from aecore.compare.runs import gather
+from aecore.compare.table import summarise
+from aecore.compose import Job, compose, parse
+from aecore.errors import UserError
+from aecore.experiment import words
+from aecore.roots import CONF
+from aecore.tasks.train import Shapes, prepare
+
+WORDS = sorted(file.stem for file in (CONF / "metrics").glob("*.yaml") if file.stem != "none")
+SMALL = ["model=linear_ae", "trainer.max_epochs=2", "latent.dim=4", "figures=none", "logger=csv"]
+OWN = ["evaluate.ood=[uniform,arrays]", "evaluate.ood.uniform.shape=[1,8,8]"]
+
+
+def job(*overrides: str) -> Job:
+    return compose(parse(["model=linear_ae", *overrides]))
+
+
+def evaluate(*overrides: str) -> dict[str, Any]:
+    node: dict[str, Any] = job(*overrides).config["evaluate"]
+    return node
+
+
+def made(folder: Path, *shape: int) -> str:
+    """The override that names a file of random images of that shape."""
+    pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    np.savez(folder / "made.npz", x=pixels)
+    return f"evaluate.ood.arrays.path={folder}/made.npz"
+
+
+class TestComposition:
+    def test_nothing_is_the_default(self) -> None:
+        one = job()
+        assert one.config["evaluate"]["metrics"] == {} == one.config["evaluate"]["ood"]
+        assert one.words["metrics@evaluate.metrics"] == "none"
+
+    @pytest.mark.parametrize("word", WORDS)
+    def test_a_word_of_the_command_line(self, word: str) -> None:
+        one = job(f"evaluate.metrics={word}")
+        assert list(one.config["evaluate"]["metrics"]) == [word]
+        assert one.words["metrics@evaluate.metrics"] == word
+        assert list(words(one.config).metrics) == [word]
+
+    def test_a_list_and_its_values(self) -> None:
+        one = job("evaluate.metrics=[dead,jacobian]", "evaluate.metrics.jacobian.images=7")
+        assert one.words["metrics@evaluate.metrics"] == ["dead", "jacobian"]
+        assert one.config["evaluate"]["metrics"]["jacobian"]["images"] == 7
+
+    @pytest.mark.parametrize("typed", ["evaluate.ood=kmnist", "evaluate.ood=[kmnist]"])
+    def test_a_data_set(self, typed: str) -> None:
+        one = job(typed)
+        node = {"_target_": "aecore.data.Torchvision", "name": "KMNIST"}
+        assert one.config["evaluate"]["ood"] == {"kmnist": node}
+        assert one.words["dataset@evaluate.ood.kmnist"] == "kmnist"
+        assert one.words["dataset"] == "digits"
+
+    def test_several_data_sets_each_once_and_their_values(self) -> None:
+        node = evaluate("evaluate.ood=[kmnist, uniform,kmnist]", "evaluate.ood.uniform.images=3")
+        assert list(node["ood"]) == ["kmnist", "uniform"]
+        assert node["ood"]["uniform"]["images"] == 3
+
+    def test_a_path_with_special_characters(self) -> None:
+        typed = "evaluate.ood.arrays.path=/a b/c=[1].npz"
+        assert evaluate("evaluate.ood=arrays", typed)["ood"]["arrays"]["path"] == "/a b/c=[1].npz"
+
+    def test_a_preset_names_both(self, tmp_path: Path) -> None:
+        (tmp_path / "experiment").mkdir()
+        (tmp_path / "experiment" / "mine.yaml").write_text(
+            "# @package _global_\ndefaults:\n  - /dataset@evaluate.ood.kmnist: kmnist\n"
+            "  - override /metrics@evaluate.metrics: [dead, ood]\n"
+            "evaluate: {ood: {kmnist: {test_size: 9}}}\n"
+        )
+        flags = ["--config-dir", str(tmp_path), "experiment=mine"]
+        node = evaluate(*flags, "evaluate.ood=uniform")
+        assert list(node["metrics"]) == ["dead", "ood"]
+        assert sorted(node["ood"]) == ["kmnist", "uniform"]
+        found = words(job(*flags, "dataset.test_size=50").config)
+        assert found.ood["kmnist"].test_size == 9
+        assert found.data.test_size == 50
+        with pytest.raises(UserError, match="a preset names this data set already"):
+            evaluate(*flags, "evaluate.ood=kmnist")
+
+    def test_runs_of_before_had_neither(self) -> None:
+        config = job().config
+        del config["evaluate"]["metrics"], config["evaluate"]["ood"]
+        found = words(config)
+        assert (found.metrics, found.ood) == ({}, {})
+
+    def test_other_data_are_treated_as_the_runs_own(self, tmp_path: Path) -> None:
+        path = made(tmp_path, 30, 8, 8)
+        parts = words(
+            job("evaluate.ood=arrays", path, "dataset.range=standardised", "seed=3").config
+        )
+        other = parts.ood["arrays"]
+        assert (other.range, other.data_dir) == ("standardised", parts.data.data_dir)
+        assert len(other.test) == 3, "the test part alone"
+
+
+BAD = [
+    (["evaluate.metrics=jacobien"], r"evaluate.metrics=jacobien: .*did you mean 'jacobian'"),
+    (["evaluate.metrics=[dead,peanut]"], "evaluate.metrics=peanut: no such metrics"),
+    (["metrics=dead"], "write evaluate.metrics=dead"),
+    (["evaluate.metrics=jacobian", "evaluate.metrics.jacobian.images=0"], "at least 1"),
+    (["evaluate.metrics=compression", "evaluate.metrics.compression.bits=17"], "at most 16"),
+    (["evaluate.metrics=dead", "evaluate.metrics.dead.count=1"], "dead has no key 'count'"),
+    (["evaluate.ood=kmnst"], "evaluate.ood=kmnst: no such dataset .*did you mean 'kmnist'"),
+    (["evaluate.ood=[digits,kmnst]"], "evaluate.ood=kmnst: no such dataset"),
+    (["evaluate.ood=kmnist,digits"], r"write evaluate.ood=\[kmnist,digits\]"),
+    (["evaluate.ood=[]"], r"write evaluate.ood=\[kmnist\]"),
+    (["evaluate.ood=kmnist", "evaluate.ood.kmnist.nmae=x"], "did you mean 'name'"),
+    (["evaluate.ood=uniform"], r"use evaluate.ood.uniform.shape=\[1,8,8\]"),
+    (["evaluate.ood=uniform", "evaluate.ood.uniform.images=0"], "evaluate.ood.uniform.images=0"),
+    (["evaluate.ood=arrays", "evaluate.ood.arrays.path=/none.npz"],
+     "evaluate.ood.arrays.path=/none.npz: .*no such file"),
+    (["evaluate.ood=image_folder"], "evaluate.ood.image_folder.root=/a/folder"),
+    (["-m", "seed=0,1", "evaluate.ood=uniform"], "job 0 of the sweep"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argv", "mend"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_refusals_leave_nothing(
+    argv: list[str],
+    mend: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AECORE_DEBUG", raising=False)
+    assert main(argv) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert 1 <= len(lines) <= 3
+    assert re.search(mend, " ".join(lines))
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_of_another_shape_are_found_before_training(tmp_path: Path) -> None:
+    config = job("evaluate.ood=arrays", made(tmp_path, 20, 9, 9)).config
+    for check in (lambda: prepare(words(config)), lambda: Shapes().check(config)):
+        with pytest.raises(UserError, match=r"evaluate\.ood\.arrays: its images are \(1, 9, 9\)"):
+            check()
+    shapes = Shapes()
+    shapes.check(job().config)
+    with pytest.raises(UserError, match=r"evaluate\.ood\.arrays"):
+        shapes.check(config)
+
+
+class TestRuns:
+    @pytest.fixture(autouse=True)
+    def _elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def run(self, *overrides: str) -> dict[str, float]:
+        number = len(list(Path().glob("run*")))
+        assert main([*SMALL, f"hydra.run.dir=run{number}", *overrides]) == 0
+        found: dict[str, float] = json.loads((Path(f"run{number}") / "metrics.json").read_text())
+        return {name: value for name, value in found.items() if name.startswith("test")}
+
+    def test_all_words_stand_beside_the_yardsticks(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        own = [*OWN, made(tmp_path, 50, 8, 8)]
+        plain = self.run()
+        found = self.run(f"evaluate.metrics=[{','.join(WORDS)}]", *own)
+        assert found.items() >= plain.items()
+        names = {name.removeprefix("test/") for name in found.keys() - plain.keys()}
+        assert names == {
+            "active_fraction", "auroc_arrays", "auroc_uniform", "bits_per_code", "bits_per_image",
+            "compression", "dead_kernels", "hidden_inactive", "identity_distance", "jacobian_norm",
+            "mean_activation", "nearest_training_code", "nearest_training_pixels", "pca_mse",
+            "quantised_compression", "quantised_mse",
+        }  # fmt: skip
+        assert all(value is not None for value in found.values())
+        assert found["test/bits_per_image"] == 64 * 8
+        assert found["test/compression"] == pytest.approx(4)
+        assert found["test/pca_mse"] < found["test/mse"]
+        assert "left out" not in capsys.readouterr().err
+        again = self.run(f"evaluate.metrics=[{','.join(WORDS)}]", *own)
+        assert again == found, "bit for bit"
+        recorded = yaml.safe_load(Path("run1/config.yaml").read_text())
+        assert sorted(recorded["evaluate"]["metrics"]) == WORDS
+        assert sorted(recorded["evaluate"]["ood"]) == ["arrays", "uniform"]
+        assert main(["resume=run1"]) == 0
+
+    def test_what_does_not_apply_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = self.run("model=ae", "evaluate.metrics=[identity,dead,ood]")
+        said = capsys.readouterr().err
+        assert "evaluate.metrics.identity left out: the model is no product of matrices" in said
+        assert "evaluate.metrics.ood left out: there are no other data" in said
+        assert "test/dead_kernels" in found
+        assert not {"test/identity_distance"} & found.keys()
+
+    def test_figures_see_other_data_and_training_images(self, tmp_path: Path) -> None:
+        drawn = "figures=[error_distribution,code_noise]"
+        self.run(drawn)
+        self.run(drawn, *OWN, made(tmp_path, 50, 8, 8))
+        for name in ("error_distribution", "code_noise"):
+            one, other = (Path(f"run{n}/figures/{name}.png").read_bytes() for n in (0, 1))
+            assert (one == other) == (name == "code_noise")
+
+    def test_a_sweep_compares_them(self, capsys: pytest.CaptureFixture[str]) -> None:
+        sweep = ["-m", "latent.dim=2,8", "hydra.sweep.dir=sweep", "evaluate.metrics=[pca,identity]"]
+        assert main([*SMALL[:2], *SMALL[3:], *sweep]) == 0
+        out = capsys.readouterr().out
+        assert "identity_distance" in out
+        assert "pca_mse" in out
+        table = summarise(gather([Path("sweep/0"), Path("sweep/1")]))
+        assert table.keys == ("latent.dim",)
+        best = [g.stats["test/identity_distance"].best for g in table.groups]
+        assert best == [False, True]
+        assert not any(g.stats["test/pca_mse"].best for g in table.groups)
+        assert "identity_distance" in Path("sweep/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("metric", "way"),
+    [
+        ("test/dead_kernels", "lower"), ("test/identity_distance", "lower"),
+        ("test/quantised_mse", "lower"), ("test/compression", "higher"),
+        ("test/quantised_compression", "higher"), ("test/auroc_kmnist", "higher"),
+        ("test/pca_mse", "none"), ("test/active_fraction", "none"),
+        ("test/jacobian_norm", "none"), ("test/bits_per_code", "none"),
+    ],
+)  # fmt: skip
+def test_directions(metric: str, way: str) -> None:
+    assert direction(metric) == way
