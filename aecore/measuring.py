@@ -78,6 +78,7 @@ def view_of(parts: Words, model: Autoencoder, folder: Path) -> View:
         class_names=shown.class_names,
         history=results.read_history(folder),
         seed=parts.settings.seed,
+        noise=next((noise for noise in (parts.test_noise, parts.noise) if noise.active), None),
         ood={name: _first(data.test).pixels().to(device) for name, data in parts.ood.items()},
     )
 

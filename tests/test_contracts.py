@@ -15,7 +15,7 @@ from aecore.experiment import Words, words
 from aecore.help import help_text
 from aecore.optimizers import ClosedForm, Gradient
 from aecore.roots import CONF, ROOT
-from aecore.sweep import check, points
+from aecore.sweep import points
 from aecore.tasks import Task
 from aecore.tasks.train import prepare
 
@@ -135,11 +135,10 @@ def test_a_word_of_ones_own_needs_no_edit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("study", sorted(f.stem for f in (ROOT / "sweeps").glob("*.yaml")))
-def test_every_point_of_every_study_is_valid(study: str) -> None:
+def test_every_study_is_a_multirun(study: str) -> None:
+    """They are run, small, elsewhere; this names the one that would silently train one job."""
     arguments = parse([f"sweeps={study}"])
     job = compose(arguments)
     assert job.multirun, "a study sets hydra.mode: MULTIRUN"
     if job.sweeper.endswith(".BasicSweeper"):  # a search has points only as it goes
-        jobs = points(arguments, job, [f"sweeps={study}"])
-        assert len(jobs) > 1
-        check(arguments, jobs)
+        assert len(points(arguments, job, [f"sweeps={study}"])) > 1

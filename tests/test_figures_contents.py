@@ -14,6 +14,7 @@ from viewing import HISTORY, NAMES, view_of
 
 from aecore.figures import (
     Curves,
+    Denoised,
     Interpolations,
     Latent,
     NotApplicable,
@@ -62,12 +63,22 @@ class TestReconstructions:
             assert texts(figure.axes[block + 1])[:6] == [f"{e:.4f}" for e in error.tolist()]
         assert [texts(axes)[-1] for axes in figure.axes] == ["input", "reconstruction"] * 2
 
-    def test_noisy_row_where_there_is_noise(self) -> None:
+    def test_denoised_is_what_comes_of_the_noisy(self) -> None:
         view = view_of(noise=Gaussian(std=0.3))
-        figure = Reconstructions(columns=4, rows=1)(view)
-        assert [texts(axes)[-1] for axes in figure.axes] == ["input", "noisy", "reconstruction"]
-        x, noisy = (cells(axes, 4) for axes in figure.axes[:2])
+        figure = Denoised(columns=4, rows=1)(view)
+        assert [texts(axes)[-1] for axes in figure.axes] == ["clean", "noisy", "cleaned"]
+        x, noisy, cleaned = (cells(axes, 4)[:, :1] for axes in figure.axes)
         assert 0.05 < float((noisy - x).square().mean().sqrt()) < 0.3
+        index = (view.images[:, None] == x[None]).flatten(2).all(2).int().argmax(0)
+        with torch.no_grad():
+            expected = view.model.corrupt(view.images[index], view.generator())
+            output = view.model.reconstruct(expected)
+        assert torch.allclose(noisy, expected.clamp(0, 1), atol=1e-6)
+        assert torch.allclose(cleaned, output.clamp(0, 1), atol=1e-6)
+
+    def test_without_noise_nothing_is_denoised(self) -> None:
+        with pytest.raises(NotApplicable, match="no noise"):
+            Denoised(columns=4, rows=1)(view_of())
 
     def test_few_images(self) -> None:
         figure = Reconstructions(columns=10, rows=2)(view_of(3))

@@ -18,4 +18,7 @@ def view_of(n: int = 60, shape: tuple[int, int, int] = (1, 4, 4), **words: objec
     """A model of untrained words that looks at random images of three classes."""
     changes = {"latent": making.gaussian(3)} | words
     model = making.model(image_shape=shape, **changes).eval()
-    return View(model, making.images(n, *shape), torch.arange(n) % 3, NAMES, HISTORY, 0)
+    noise = model.noise if model.noise.active else None
+    return View(
+        model, making.images(n, *shape), torch.arange(n) % 3, NAMES, HISTORY, 0, noise=noise
+    )

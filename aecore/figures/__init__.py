@@ -12,6 +12,7 @@ from aecore.figures.code_correlation import CodeCorrelation
 from aecore.figures.code_noise import CodeNoise
 from aecore.figures.codes import Codes
 from aecore.figures.curves import Curves
+from aecore.figures.denoised import Denoised
 from aecore.figures.error_distribution import ErrorDistribution
 from aecore.figures.feature_maps import FeatureMaps
 from aecore.figures.hidden_activity import HiddenActivity
@@ -34,6 +35,7 @@ __all__ = [
     "CodeNoise",
     "Codes",
     "Curves",
+    "Denoised",
     "ErrorDistribution",
     "FeatureMaps",
     "HiddenActivity",

@@ -7,21 +7,18 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
 from aecore.figures.view import Picture, View, need_images, same_images, spread
 from aecore.words import PositiveInt, word
 
-_NOISE = "noise in training"  # reconstructed is the clean image
-
 
 class Reconstructions(Picture):
-    """Rows of inputs, what noise makes of them where there is noise, and reconstructions.
+    """Rows of inputs and of their reconstructions, without noise.
 
     columns: images side by side. rows: how many such blocks below each other.
-    The classes are covered evenly. Under each reconstruction stands its squared error per pixel
-    (of the clean input).
+    The classes are covered evenly. Under each reconstruction stands its squared error per pixel.
     """
 
     @word
@@ -32,79 +29,70 @@ class Reconstructions(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw; a table's rows are drawn as lines over its columns."""
-        generator = view.generator()
-        x = _chosen(view, self.columns * self.rows, generator)
+        x = chosen(view, self.columns * self.rows)
         output = view.model.reconstruct(x)
-        noisy = view.model.corrupt(x, generator) if view.model.noise.active else None
-        error = (output - x).square().flatten(1).mean(1).cpu()
         if view.is_table:
+            error = pixel_error(output, x)
             return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), error, self.columns)
-        return self._images(x, noisy, output, error)
+        title = "Reconstructions, with the squared error per pixel"
+        return blocks({"input": x, "reconstruction": output}, self.columns, title)
 
     @torch.no_grad()
     def together(self, views: Mapping[str, View]) -> Figure:
-        """The same images in the first row, then what each run makes of them.
+        """The same images in the first row, then what each run makes of them, with its error.
 
-        What noise makes of them in training stands below the first row where that is the same for
-        all that have noise, else above the row of its run. Reconstructed are the clean images, and
-        the error is that of those shown.
         Raises NotApplicable for tables and where the runs' test images differ.
         """
         first = same_images(views)
         need_images(first)
-        x = _chosen(first, self.columns, first.generator())
-        noisy = {
-            name: view.model.corrupt(x, first.generator())
-            for name, view in views.items()
-            if view.model.noise.active
-        }
-        some = next(iter(noisy.values()), x)
-        shared = len(noisy) > 1 and all(torch.equal(n, some) for n in noisy.values())
-        few = "" if len(noisy) == len(views) else f"\n({len(noisy)} of {len(views)} runs)"
-        rows, labels = ([x, some], ["input", _NOISE + few]) if shared else ([x], ["input"])
-        gaps = [len(rows) - 1]
-        for name, view in views.items():
-            if name in noisy and not shared:
-                rows.append(noisy[name])
-                labels.append(_NOISE)
-            output = view.model.reconstruct(x)
-            error = float((output - x).square().mean())
-            rows.append(output)
-            labels.append("\n".join([*name.split(" · "), f"mse {error:.4f}"]))
-            gaps += [len(rows) - 1] if noisy and not shared else []
+        x = chosen(first, self.columns)
+        outputs = {name: view.model.reconstruct(x) for name, view in views.items()}
+        rows, labels = [x, *outputs.values()], ["input", *labelled(outputs, x)]
         title = "Reconstructions of the same images, with their mean squared error per pixel"
-        return image_grid(rows, title=title, labels=labels, gaps=gaps)
-
-    def _images(self, x: Tensor, noisy: Tensor | None, output: Tensor, error: Tensor) -> Figure:
-        rows: list[Tensor] = []
-        labels: list[str] = []
-        captions: list[list[str]] = []
-        for block in range(0, len(x) - len(x) % self.columns or len(x), self.columns):
-            part = slice(block, block + self.columns)
-            kinds = {"input": x, "noisy": noisy, "reconstruction": output}
-            for name, images in kinds.items():
-                if images is None:
-                    continue
-                rows.append(images[part])
-                labels.append(name)
-                captions.append([])
-            captions[-1] = [f"{value:.4f}" for value in error[part].tolist()]
-        step = 2 if noisy is None else 3
-        return image_grid(
-            rows,
-            title="Reconstructions, with the squared error per pixel",
-            labels=labels,
-            captions=captions,
-            gaps=range(step - 1, len(rows), step),
-        )
+        return image_grid(rows, title=title, labels=labels, gaps=[0])
 
 
-def _chosen(view: View, count: int, generator: Generator) -> Tensor:
+def blocks(kinds: Mapping[str, Tensor], columns: int, title: str) -> Figure:
+    """Rows of images (N, C, H, W), kind below kind, in blocks of so many columns.
+
+    The first kind is the truth: under the others stands their squared error per pixel.
+    """
+    truth = next(iter(kinds.values()))
+    rows, captions = [], []
+    for block in range(0, len(truth) - len(truth) % columns or len(truth), columns):
+        part = slice(block, block + columns)
+        for images in kinds.values():
+            rows.append(images[part])
+            errors = pixel_error(images[part], truth[part]).tolist()
+            captions.append([] if images is truth else [f"{error:.4f}" for error in errors])
+    return image_grid(
+        rows,
+        title=title,
+        labels=[*kinds] * (len(rows) // len(kinds)),
+        captions=captions,
+        gaps=range(len(kinds) - 1, len(rows), len(kinds)),
+    )
+
+
+def labelled(outputs: Mapping[str, Tensor], x: Tensor) -> list[str]:
+    """The name of each run with the error of its outputs against x, all (N, C, H, W)."""
+    return [
+        "\n".join([*name.split(" · "), f"mse {float(pixel_error(output, x).mean()):.4f}"])
+        for name, output in outputs.items()
+    ]
+
+
+def pixel_error(output: Tensor, x: Tensor) -> Tensor:
+    """The squared error per pixel of each image (N, C, H, W): (N,) on the CPU."""
+    return (output - x).square().flatten(1).mean(1).cpu()
+
+
+def chosen(view: View, count: int) -> Tensor:
     """Up to `count` of the images (N, C, H, W), by class."""
-    chosen = spread(view.labels, len(view.images), count, generator)
+    places = spread(view.labels, len(view.images), count, view.generator())
     if view.labels is not None:
-        chosen = chosen[view.labels.cpu()[chosen].argsort(stable=True)]
-    return view.images[chosen.to(view.images.device)]
+        places = places[view.labels.cpu()[places].argsort(stable=True)]
+    return view.images[places.to(view.images.device)]
 
 
 def line_grid(x: Tensor, output: Tensor, error: Tensor, columns: int) -> Figure:

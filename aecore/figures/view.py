@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from aecore.data import Split
 from aecore.errors import NotApplicable
 from aecore.figures.animation import Animation
+from aecore.noise import Noise
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
@@ -32,6 +33,7 @@ class View:
     history: one row an epoch: `epoch`, `train/loss`, `val/loss`, `train/TERM`, ...
     seed: decides which images are shown and what is sampled.
     training: what the model was trained on, as it is stored, or None.
+    noise: what images are tried with: the evaluation's noise, else the training's; None for none.
     ood: images (K, C, H, W) of other data sets, by name, unlike those it was trained on.
     """
 
@@ -42,6 +44,7 @@ class View:
     history: list[dict[str, float]] = field(default_factory=list)
     seed: int = 0
     training: Split | None = None
+    noise: Noise | None = None
     ood: Mapping[str, Tensor] = field(default_factory=dict)
 
     def generator(self) -> Generator:

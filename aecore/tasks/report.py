@@ -48,8 +48,9 @@ def announce(
         plan += f", going on from {found[0]} (step {found[1]['step']})"
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
     device, seed = device_of(parts.settings), parts.settings.seed
+    name = _word(words.get("experiment") or words["model"])
     lines = [
-        f"{_word(words.get('experiment') or words['model'])} on {_word(words['dataset'])}: {sentence}",
+        f"{name} on {_word(words['dataset'])}: {sentence}",
         f"  data     {splits} images of {shape}",
         f"  model    code of {code}, {weights:,} parameters",
         f"  run      {device}, {_threads(request)}, seed {seed}, {plan}",
