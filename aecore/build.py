@@ -116,6 +116,7 @@ _PHRASES = (
     ("a valid boolean", "true or false"),
     ("a valid string", "text"),
     ("a valid list", "a list"),
+    ("List should have at least 1 item after validation, not 0", "a list of at least 1 item"),
     ("greater than or equal to", "at least"),
     ("less than or equal to", "at most"),
 )

@@ -28,7 +28,7 @@ from aecore.callbacks.pruning import pruning
 from aecore.errors import Interrupted, UserError
 from aecore.experiment import Words
 from aecore.loggers import RunLogger, TensorBoard
-from aecore.module import Training
+from aecore.module import PART, Training
 from aecore.optimizers import ClosedForm, Gradient
 from aecore.ranks import cluster_environment
 from aecore.results import HISTORY
@@ -80,7 +80,7 @@ def fit(
     )
     callbacks: list[Callback] = [
         History(folder / HISTORY),
-        Checkpoints(checkpoints),
+        Checkpoints(checkpoints, settings.trainer.checkpoint_minutes),
         Progress(brief),
     ]
     if any(isinstance(logger, TensorBoard) for logger in loggers):
@@ -171,7 +171,8 @@ def is_complete(settings: Root, checkpoint: dict[str, Any]) -> bool:
     )
     solved = "optimizer_states" not in checkpoint
     # Lightning counts the epochs from 0
-    return solved or stopped or checkpoint["epoch"] + 1 >= settings.trainer.max_epochs
+    done = checkpoint["epoch"] if PART in checkpoint else checkpoint["epoch"] + 1
+    return solved or stopped or done >= settings.trainer.max_epochs
 
 
 def load_weights(model: Autoencoder, checkpoint: dict[str, Any], path: Path) -> None:

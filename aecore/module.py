@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,22 @@ from pytorch_lightning import LightningModule
 from torch import Generator, Tensor
 
 from aecore.autoencoder import Autoencoder
+from aecore.draws import Draws
 from aecore.errors import NonFiniteLoss
 from aecore.objectives import Terms
 from aecore.optimizers import Gradient, Schedule
 from aecore.types import Batch
 
 VAL_SEED = 1_000_003  # an odd offset that keeps validation's draws apart from training's
+PART = "part"  # of a checkpoint: what is known of the epoch under way, absent at its end
 
 
+@dataclass
 class Mean:
     """Running means of named terms over images."""
 
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.images = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    images: int = 0
 
     def add(self, values: Mapping[str, float], images: int) -> None:
         """Add means over that many images."""
@@ -44,7 +47,8 @@ class Training(LightningModule):
     Lightning's bookkeeping costs some 0.4 ms a call, as much as a small network's own step; a
     chunk shares it between its mini-batches. The arithmetic is that of single steps: a chunk
     changes when losses are read and logged, not what is computed. All randomness of an epoch is
-    drawn from generators seeded by (seed, epoch), so an epoch that starts again repeats itself.
+    drawn from generators seeded by (seed, epoch), so an epoch that starts again repeats itself;
+    one that goes on from a checkpoint within it takes up the generators where they stood.
 
     log_every: steps between two log entries; gradient_clip: largest norm of the gradient, or None.
     """
@@ -69,6 +73,8 @@ class Training(LightningModule):
         self._since_log = Mean()
         self.latest: dict[str, float] = {}
         self.steps_an_epoch = 1
+        self._chunks_done = 0  # of the epoch under way
+        self._part: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
@@ -77,30 +83,49 @@ class Training(LightningModule):
 
     def on_train_start(self) -> None:
         self.steps_an_epoch = self._loader().steps
-        self._generator = Generator(device=self.device)
+        self.draws = Draws(self.device)
         self._autocast = "mixed" in str(self.trainer.precision)
         self._ranks = self.trainer.world_size
+        if self._part is not None:  # Lightning does not begin an epoch that goes on
+            for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+                callback.on_train_epoch_start(self.trainer, self)
+            self.on_train_epoch_start()
 
     def _loader(self) -> Any:
         return self.trainer.train_dataloader
 
     def on_train_epoch_start(self) -> None:
-        seed = epoch_seed(self.seed, self.current_epoch, self.global_rank)
-        torch.manual_seed(seed)  # dropout layers know no other generator
-        self._generator.manual_seed(seed)
-        self._loader().set_epoch(self.current_epoch)
-        self.train_mean, self._since_log = Mean(), Mean()
+        self.draws.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
+        self.train_mean, self._since_log, self._chunks_done = Mean(), Mean(), 0
+        if self._part is not None:
+            self._go_on(self._part)
+            self._part = None
+        self._loader().set_epoch(self.current_epoch, self._chunks_done)
+
+    def _go_on(self, part: Mapping[str, Any]) -> None:
+        """Take up an epoch where a checkpoint left it."""
+        self._chunks_done = part["chunks"]
+        self.train_mean, self._since_log = Mean(**part["mean"]), Mean(**part["since_log"])
+        known = [
+            of_ranks[self.global_rank] for of_ranks in part["draws"] if len(of_ranks) == self._ranks
+        ]
+        if not self.draws.go_on(known):  # made by another device or another number of them
+            self.draws.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step))
 
     def training_step(self, chunk: list[Batch], chunk_index: int) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
+        generator = self.draws.generator
         rows, sizes, terms = [], [], None
         for batch in chunk:
             epoch = self.step / self.steps_an_epoch
-            terms = self.autoencoder.terms(batch.x, self._generator, epoch=epoch, noisy=True)
+            terms = self.autoencoder.terms(batch.x, generator, epoch=epoch, noisy=True)
             loss = terms.loss
             optimizer.zero_grad()
-            self.manual_backward(loss if self._ranks == 1 else loss * self._share(len(batch.x)))
+            if self._ranks == 1:  # 45 us less than through Lightning
+                loss.backward()  # type: ignore[no-untyped-call]
+            else:
+                self.manual_backward(loss * self._share(len(batch.x)))
             if self.gradient_clip is not None:
                 torch.nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
             optimizer.step()
@@ -111,6 +136,7 @@ class Training(LightningModule):
             self.step += 1
         assert terms is not None
         self._account(torch.stack(rows), sizes, terms)
+        self._chunks_done = chunk_index + 1
 
     def _account(self, rows: Tensor, sizes: list[int], terms: Terms) -> None:
         """Read a chunk's losses, (steps, 1 + terms): the one wait for the device in a chunk."""
@@ -189,10 +215,20 @@ class Training(LightningModule):
             scheduler.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the step and, within an epoch, what going on takes; runs on every rank."""
         checkpoint["step"] = self.step
+        if 0 < self._chunks_done < len(self._loader()):
+            states = self.all_gather(self.draws.states())
+            checkpoint[PART] = {
+                "chunks": self._chunks_done,
+                "mean": asdict(self.train_mean),
+                "since_log": asdict(self._since_log),
+                "draws": [state.reshape(self._ranks, -1).cpu() for state in states],
+            }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
+        self._part = checkpoint.get(PART)
 
 
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
@@ -223,7 +259,7 @@ def check_weights(parameters: Iterable[Tensor], step: int) -> None:
         )
 
 
-def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
-    """A well-mixed 63-bit seed for an epoch of a run, other for each rank."""
-    state = np.random.SeedSequence([seed, epoch, rank]).generate_state(1, np.uint64)
+def epoch_seed(seed: int, epoch: int, rank: int = 0, step: int = 0) -> int:
+    """A well-mixed 63-bit seed for an epoch of a run from a step on, other for each rank."""
+    state = np.random.SeedSequence([seed, epoch, rank, step]).generate_state(1, np.uint64)
     return int(state[0] >> 1)

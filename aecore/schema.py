@@ -38,6 +38,7 @@ class Trainer(Node):
     gradient_clip: PositiveFloat | None
     log_every: PositiveInt
     limit_batches: PositiveInt | None
+    checkpoint_minutes: NonNegativeFloat | None = None  # runs of older versions do not name it
     strategy: Literal["auto", "ddp"]
     devices: PositiveInt
     num_nodes: PositiveInt

@@ -30,20 +30,31 @@ class Batch:
 
 
 class Posterior(Protocol):
-    """q(z | x), one distribution an image."""
+    """q(z | x), one distribution an image.
+
+    Densities and KLs come in `parts` that are independent: the dimensions of a Gaussian, the
+    variables of a categorical code; the single one of a code that has none.
+    """
 
     @property
     def mean(self) -> Tensor:
         """(N, dim)."""
 
+    @property
+    def variance(self) -> Tensor:
+        """Of each dimension, (N, dim)."""
+
     def sample(self, generator: Generator | None) -> Tensor:
         """A reparametrised draw, (N, dim)."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density of each dimension in nats, (N, dim)."""
+        """Log density of each part in nats, (N, parts).
 
-    def kl_standard_normal(self) -> Tensor:
-        """KL(q || N(0, I)) of each dimension in nats, (N, dim)."""
+        (M, 1, dim) codes give (M, N, parts): each under the posterior of each image.
+        """
+
+    def kl_standard(self) -> Tensor:
+        """KL(q || p) of each part in nats, (N, parts); p is the latent's standard prior."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ class Code:
     posterior: q(z | x) of a variational latent, else None.
     costs: what the latent itself charges (a codebook's commitment), each (N,), per image.
     context: what passes by the code (the places of pooled maxima); empty for most networks.
+    indices: (N, ...) int64, which code words z is made of, from 0; None where it has none.
     """
 
     z: Tensor
@@ -62,6 +74,7 @@ class Code:
     posterior: Posterior | None = None
     costs: Mapping[str, Tensor] = field(default_factory=dict)
     context: tuple[Tensor, ...] = ()
+    indices: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

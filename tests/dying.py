@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aecore.penalties import Penalty
 from aecore.types import Pass
-from aecore.words import word
+from aecore.words import PositiveInt, word
 
 YAML = """# Kills its process while a file is there
 dying:
@@ -22,6 +22,7 @@ dying:
   warmup: 0
   file: {file}
   rank: {rank}
+  step: {step}
 """
 
 
@@ -36,15 +37,19 @@ failing:
 
 @final
 class Dying(Penalty):
-    """Zero, or death in training while `file` is there, in the process of that local rank."""
+    """Zero, or death in training while `file` is there, in the process of that local rank.
+
+    step: in which of the process's own.
+    """
 
     @word
-    def __init__(self, *, file: str, rank: str) -> None:
+    def __init__(self, *, file: str, rank: str, step: PositiveInt) -> None:
         super().__init__()
-        self.file, self.rank = Path(file), rank
+        self.file, self.rank, self.left = Path(file), rank, step
 
     def forward(self, p: Pass) -> Tensor:
-        if self.file.exists() and os.environ.get("LOCAL_RANK", "0") == self.rank:
+        self.left -= self.training
+        if self.left <= 0 and self.file.exists() and os.environ.get("LOCAL_RANK", "0") == self.rank:
             os.kill(os.getpid(), signal.SIGKILL)
         return p.code.z.flatten(1).sum(1) * 0
 
@@ -62,10 +67,10 @@ class Failing(Penalty):
         raise RuntimeError("as planned")
 
 
-def write_yaml(folder: Path, rank: int) -> None:
+def write_yaml(folder: Path, rank: int, step: int = 1) -> None:
     """A `--config-dir` in which `penalty=dying` is known; it kills while `folder/file` is there."""
     (folder / "penalty").mkdir(parents=True)
-    text = YAML.format(file=folder / "file", rank=f"'{rank}'")
+    text = YAML.format(file=folder / "file", rank=f"'{rank}'", step=step)
     (folder / "penalty" / "dying.yaml").write_text(text)
     (folder / "file").touch()
     (folder / "penalty" / "failing.yaml").write_text(FAILING)

@@ -145,6 +145,7 @@ def trainer_options(epochs: int, **changes: Any) -> Root:
         "gradient_clip": None,
         "log_every": 10,
         "limit_batches": None,
+        "checkpoint_minutes": None,
         "strategy": "auto",
         "devices": 1,
         "num_nodes": 1,

@@ -99,6 +99,20 @@ class TestBatches:
         assert same(zero, zero_again) and same(one, one_again)
         assert not same(zero, one) and not same(zero, epochs(1, 0)[0])
 
+    @pytest.mark.parametrize(("rank", "ranks", "chunks"), [(0, 1, 4), (1, 2, 3)])
+    def test_an_epoch_may_begin_at_a_later_chunk(self, rank: int, ranks: int, chunks: int) -> None:
+        batches = Batches(
+            split_of(50), 8, shuffle=True, seed=0, chunk=2, rank=rank, world_size=ranks, sample=True
+        )
+        batches.set_epoch(1)
+        whole = list(batches)
+        for first in range(len(whole) + 1):
+            batches.set_epoch(1, first)
+            assert len(batches) == len(whole) == chunks
+            assert same(flat(batches), [batch for chunk in whole[first:] for batch in chunk])
+        batches.set_epoch(1)
+        assert same(flat(batches), [batch for chunk in whole for batch in chunk])
+
     def test_shuffling_spends_no_global_randomness(self) -> None:
         before = torch.get_rng_state()
         flat(Batches(split_of(50), 8, shuffle=True, seed=0, chunk=2))

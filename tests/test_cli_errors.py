@@ -13,7 +13,7 @@ from aecore.cli import main
 
 BAD = [
     (["model=vea"], "did you mean 'vae'"),
-    (["penalty=l2"], "known: contractive, kl"),
+    (["penalty=l2"], "known: .*contractive, .*kl"),
     (["penalty=[kl,l2]"], "no such penalty"),
     (["latent.dmi=2"], "did you mean 'dim'"),
     (["+foo=bar"], "cannot be added"),
@@ -44,6 +44,13 @@ BAD = [
     (["network.activation=rleu"], "'relu'"),
     (["model=ae", "penalty=l1", "penalty.l1.weight=-1"], "penalty.l1.weight=-1"),
     (["model=ae", "penalty=kl"], "latent=gaussian"),
+    (["model=vae", "penalty=[kl,total_correlation]"], "count twice"),
+    (["model=ae", "penalty=kl_sparsity"], "latent.activation=sigmoid"),
+    (["model=ae", "penalty=orthogonal"], "network=linear"),
+    (["model=ae", "penalty=mmd", "penalty.mmd.kernel=cosine"], "'rbf' or 'imq'"),
+    (["model=ae", "penalty=mmd", "penalty.mmd.scales=[]"], "at least 1 item"),
+    (["model=ae", "reconstruction=ssim", "reconstruction.window=11"], "11x11"),
+    (["model=ae", "reconstruction=ssim", "reconstruction.window=4"], "must be 3, 5"),
     (["dataset.range=standardised"], "dataset.range=unit"),
     (["network.output_activation=sigmoid"], "network.output_activation=null"),
     (["model=contractive", "network.norm=batch"], "network.norm=layer"),

@@ -18,7 +18,13 @@ from aecore.latents import Latent, Spatial
 from aecore.networks import Network
 from aecore.networks.base import Activation
 from aecore.noise import Gaussian
-from aecore.penalties.contractive import _dense_layers, dense_norm, estimated_norm, jacobian_norm
+from aecore.penalties.contractive import (
+    _dense_layers,
+    dense_norm,
+    dense_steps,
+    estimated_norm,
+    jacobian_norm,
+)
 from aecore.types import Code, Shape
 
 ACTIVATIONS: list[Activation | None] = [None, *get_args(Activation)]
@@ -37,7 +43,7 @@ class TestContractiveDense:
         assert dense is not None and sum(isinstance(m, nn.Linear) for m in dense) == layers
         expected = slow_norm(whole, p.x_in)
         assert float(expected.min().detach()) > 0
-        same(dense_norm(dense, p.x_in), expected)
+        same(dense_norm(dense_steps(dense, p.x_in), len(p.x_in)), expected)
         same(jacobian_norm(p), expected)
 
     @settings(max_examples=25, deadline=None)

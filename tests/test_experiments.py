@@ -109,7 +109,7 @@ def test_the_page_is_written_from_the_runs(capfd: pytest.CaptureFixture[str]) ->
     text = Path("page/RESULTS.md").read_text()
     (line,) = [line for line in text.splitlines() if "experiment=manifold" in line]
     metrics = json.loads(Path("runs/manifold/metrics.json").read_text())
-    assert f"{metrics['test/mse']:.3g}" in line and "0.0406" in line
+    assert f"{metrics['test/mse']:.4g}" in line and "0.0406" in line
     assert Image.open("page/docs/results/manifold.png").width == 400
     assert "manifold: train MSE is" in capfd.readouterr().err  # one epoch is not enough
     before = Path("runs/manifold/metrics.json").stat().st_mtime_ns

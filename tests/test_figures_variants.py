@@ -77,8 +77,11 @@ def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
         reason = "this network decodes only the codes of images, no others"
         expected |= {"traversals": reason, "interpolation_gif": reason}
         expected["weight_product"] = "the model is not linear: it pools maxima"
-    elif any(isinstance(part, nn.ReLU) for part in model.modules()):
-        expected["weight_product"] = "the model is no product of matrices: it has ReLU"
+    else:
+        bent = [part for part in model.modules() if isinstance(part, nn.ReLU | nn.GroupNorm)]
+        if bent:
+            name = type(bent[0]).__name__
+            expected["weight_product"] = f"the model is no product of matrices: it has {name}"
     assert skipped == expected
 
 

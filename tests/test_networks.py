@@ -107,15 +107,15 @@ class TestLayers:
         network = mlp(
             5, 4, activation="gelu", norm="layer", dropout=0.5, output_activation="sigmoid"
         )
-        block = ["Linear", "LayerNorm", "GELU", "Dropout"]
+        block = ["Dense", "LayerNorm", "GELU", "Dropout"]
         assert kinds(network.encoder((1, 2, 3))) == ["Flatten", *block, *block]
         decoder = kinds(network.decoder((2,), (1, 2, 3)))
-        assert decoder == ["Flatten", *block, *block, "Linear", "Sigmoid", "Unflatten"]
+        assert decoder == ["Flatten", *block, *block, "Dense", "Sigmoid", "Unflatten"]
 
     def test_mlp_has_nothing_else(self) -> None:
         network = mlp(5, 4, activation=None)
-        assert kinds(network.encoder((1, 2, 3))) == ["Flatten", "Linear", "Linear"]
-        assert kinds(network.decoder((2,), (1, 2, 3))) == ["Flatten", *["Linear"] * 3, "Unflatten"]
+        assert kinds(network.encoder((1, 2, 3))) == ["Flatten", "Dense", "Dense"]
+        assert kinds(network.decoder((2,), (1, 2, 3))) == ["Flatten", *["Dense"] * 3, "Unflatten"]
 
     def test_conv_has_what_was_asked_for(self) -> None:
         network = conv(
@@ -125,7 +125,7 @@ class TestLayers:
         assert kinds(network.encoder((1, 8, 8))) == ["Conv2d", *after, "MaxPool2d"] * 2
         up = ["ConvTranspose2d", *after, "ConvTranspose2d", "Tanh"]
         assert kinds(network.decoder((4, 2, 2), (1, 8, 8))) == up
-        to_map = ["Flatten", "Linear", "SiLU", "Unflatten"]
+        to_map = ["Flatten", "Dense", "SiLU", "Unflatten"]
         assert kinds(network.decoder((3,), (1, 8, 8))) == [*to_map, *up]
 
     def test_conv_has_nothing_else(self) -> None:

@@ -201,4 +201,4 @@ def exact_elbo(whole: Autoencoder, x: Tensor) -> float:
     spread = posterior.log_var.exp() @ layer.weight.square().sum(0)
     variance = (2 * whole.reconstruction.log_scale).exp()
     cost = whole.reconstruction(p.output, p.x) + 0.5 * spread / variance
-    return float((-cost - posterior.kl_standard_normal().sum(1)).mean())
+    return float((-cost - posterior.kl_standard().sum(1)).mean())

@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from checkpointing import checkpointed, read
+from checkpointing import Break, Broken, checkpointed, read, same_checkpoint
 from making import adam
-from pytorch_lightning import Callback, LightningModule, Trainer
 from stepping import equal, noisy_vae
-from torch import Tensor
 
 from aecore.callbacks.checkpoint import BEST, LAST, AtomicIO, load
 from aecore.fitting import Stopping
 from aecore.optimizers import SGD, Constant, Cosine, Plateau, Schedule, Step
-
-
-def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """Every tensor and plain value of a checkpoint, by where it stands."""
-    if isinstance(value, dict):
-        found: dict[str, Any] = {}
-        for key, part in value.items():
-            found |= leaves(part, f"{path}/{key}")
-        return found
-    if isinstance(value, (list, tuple)):
-        return leaves(dict(enumerate(value)), path)
-    return {path: value}
-
-
-def same_checkpoint(a: Path, b: Path) -> None:
-    """Equal bit for bit but for times and Lightning's own counters of what ran since it started."""
-    one, other = (leaves(load(path)) for path in (a, b))
-    skip = ("seconds", "/loops/")
-    names = [n for n in one if not any(word in n for word in skip)]
-    assert names == [n for n in other if not any(word in n for word in skip)]
-    for name in names:
-        x, y = one[name], other[name]
-        assert torch.equal(x, y) if isinstance(x, Tensor) else x == y, name
-    assert any("exp_avg" in name for name in names)
 
 
 class TestResume:
@@ -113,18 +85,3 @@ class TestResume:
         rows = read(tmp_path)
         assert float(rows[3]["val/loss"]) > min(float(row["val/loss"]) for row in rows[:3])
         assert (tmp_path / BEST).read_bytes() == best
-
-
-class Broken(Exception):
-    """The power is gone."""
-
-
-class Break(Callback):
-    """Ends a run as an epoch begins."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.current_epoch == self.at:
-            raise Broken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from aecore.errors import UserError
+from aecore.module import Training, check_weights
 from aecore.results import write_atomically
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -84,11 +86,31 @@ def latest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 class Checkpoints(Checkpoint):
-    """Saves `last.ckpt` each epoch and `best.ckpt` where `val/loss` is lowest."""
+    """Saves `last.ckpt` each epoch and `best.ckpt` where `val/loss` is lowest.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    minutes: `last.ckpt` is saved within an epoch too, after the first chunk that ends so long
+    after the last save; None for never.
+    """
+
+    def __init__(self, folder: Path, minutes: float | None) -> None:
+        self.folder, self.minutes = folder, minutes
         self.best = float("inf")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.minutes is None or trainer.is_last_batch:  # the end of the epoch is about to save
+            return
+        due = time.monotonic() - self._saved >= 60 * self.minutes
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # all ranks save together
+            assert isinstance(pl_module, Training)
+            check_weights(pl_module.parameters(), pl_module.step)
+            for logger in trainer.loggers:
+                logger.save()  # what comes before a checkpoint's step is not logged again
+            self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         score = trainer.callback_metrics.get("val/loss")
@@ -96,7 +118,11 @@ class Checkpoints(Checkpoint):
         if better and score is not None:
             self.best = float(score)
             trainer.save_checkpoint(self.folder / BEST)
+        self._save_last(trainer)
+
+    def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / LAST)
+        self._saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

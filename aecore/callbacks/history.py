@@ -23,9 +23,10 @@ class History(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
+        self._spent = 0.0  # seconds of the epoch under way, before this process
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._clock = time.perf_counter()
+        self._clock = time.perf_counter() - self._spent
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
@@ -45,10 +46,11 @@ class History(Callback):
             write_atomically(self.path, to_csv(self.rows).encode())
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "seconds": time.perf_counter() - self._clock}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
+        self._spent = state_dict.get("seconds", 0.0)  # older checkpoints have none
 
 
 def timing(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -22,9 +22,11 @@ class Progress(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
         self._start = time.perf_counter()
-        self._first = pl_module.step
+        done = pl_module.step % pl_module.steps_an_epoch  # of an epoch that goes on
+        self._first = pl_module.step - done
         if trainer.is_global_zero and sys.stderr.isatty():
             self.bar = tqdm(
+                initial=done,
                 total=pl_module.steps_an_epoch,
                 desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
                 unit="step",

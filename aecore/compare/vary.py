@@ -11,7 +11,13 @@ from aecore.compare.values import WORDS, frozen
 _APART = ("seed", "task", "sweeps", "logger", "figures", "resume", "runs", "out")
 _APART_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
 # what a machine decides: told only where somebody asked for it
-_MACHINE = ("trainer.threads", "trainer.log_every", "dataset.eval_batch_size", "trainer.devices")
+_MACHINE = (
+    "trainer.threads",
+    "trainer.log_every",
+    "trainer.checkpoint_minutes",
+    "dataset.eval_batch_size",
+    "trainer.devices",
+)
 _ABSENT = "\0absent"
 
 

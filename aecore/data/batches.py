@@ -61,7 +61,7 @@ class Batches:
         self.split = split
         self.batch_size = batch_size
         self.chunk = min(max(round(VALUES_A_CHUNK / values), 1), chunk or LARGEST_CHUNK)
-        self.epoch = 0
+        self.epoch, self._first = 0, 0
         self._shuffle, self._seed = shuffle, seed
         self._rank, self._world_size = rank, world_size
         self._sample = sample
@@ -91,9 +91,12 @@ class Batches:
         """Images an epoch, of all ranks together."""
         return self._ends[-1]
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the drawn pixels of the next epoch, not of one under way."""
-        self.epoch = epoch
+    def set_epoch(self, epoch: int, first: int = 0) -> None:
+        """Choose the order and the drawn pixels of the next epoch, not of one under way.
+
+        first: with which chunk it begins; those before it are skipped, not gathered.
+        """
+        self.epoch, self._first = epoch, first
 
     def to(self, device: torch.device | str) -> Batches:
         """Move the data, once, so that chunks are made on the device; returns itself."""
@@ -117,8 +120,9 @@ class Batches:
             positions = torch.cat([positions[a:b] for a, b in shares])
         positions = positions.to(self.split.images.device)
         sizes = [b - a for a, b in shares]
-        done = 0
-        for first in range(0, self.steps, self.chunk):
+        start = self._first * self.chunk
+        done = sum(sizes[:start])
+        for first in range(start, self.steps, self.chunk):
             part = sizes[first : first + self.chunk]
             yield self._gather(positions[done : done + sum(part)], part, throws)
             done += sum(part)

@@ -22,7 +22,7 @@ class CodeCorrelation(Picture):
 
     dims: dimensions shown, at most, ordered as in Traversals. The title says the mean absolute
     correlation of different ones among those shown. Grey ones have none: they are constant over
-    the images, or, of a variational code, inactive: their means have a variance of at most 0.01
+    the images, or, where each has a KL, inactive: their means have a variance of at most 0.01
     (Burda et al. 2016), and what is left of them is chance.
     """
 
@@ -40,7 +40,7 @@ class CodeCorrelation(Picture):
             raise NotApplicable("there is only one image")
         chosen = found.order[: self.dims]
         codes = found.codes[:, chosen]
-        matrix = correlation(codes, _INACTIVE if view.model.latent.variational else 0.0)
+        matrix = correlation(codes, _INACTIVE if found.has_kl else 0.0)
         apart = matrix[~torch.eye(len(matrix), dtype=torch.bool)].abs().nanmean()
         several = len(matrix) < found.codes.shape[1]
         of = f" of {found.codes.shape[1]}" if several else ""

@@ -19,25 +19,30 @@ class Dimensions:
     codes: (N, D) mean codes.
     score: (D,) how much each says: its KL to the prior in nats, or its variance.
     order: (D,) int64, by falling score.
-    kind: what the score is.
+    has_kl: whether the score is the KL.
     """
 
     codes: Tensor
     score: Tensor
     order: Tensor
-    kind: str
+    has_kl: bool
+
+    @property
+    def kind(self) -> str:
+        """What the score is, in words."""
+        return "KL" if self.has_kl else "variance"
 
 
 def dimensions(view: View) -> Dimensions:
-    """Measure the mean codes of all test images; by the KL where there is a posterior."""
-    variational = view.model.latent.variational
+    """Measure the mean codes of all test images; by the KL where each dimension has one."""
     codes, costs = [], []
     for part in torch.split(view.images, _BATCH):
         code = view.model.encode(part)
         codes.append(code.mean.flatten(1).float().cpu())
-        if variational:
+        if code.posterior is not None:
             costs.append(view.model.prior.kl(code).flatten(1).float().cpu())
     means = torch.cat(codes)
-    score = torch.cat(costs).mean(0) if variational else means.var(0, correction=0)
+    has_kl = bool(costs) and costs[0].shape == codes[0].shape  # else several share one KL
+    score = torch.cat(costs).mean(0) if has_kl else means.var(0, correction=0)
     order = score.argsort(descending=True, stable=True)
-    return Dimensions(means, score, order, "KL" if variational else "variance")
+    return Dimensions(means, score, order, has_kl)

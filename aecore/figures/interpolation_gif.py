@@ -48,7 +48,9 @@ class InterpolationGif(Picture):
         if len(view.images) < 2:
             raise NotApplicable("there is only one image")
         ends = pairs(view, self.rows * self.columns)
-        frames = [self._frame(view.model.decode(codes)) for codes in blend(*ends, self.steps)]
+        nearest = view.model.latent.nearest
+        ways = [nearest(codes) for codes in blend(*ends, self.steps)]
+        frames = [self._frame(view.model.decode(codes)) for codes in ways]
         return Animation(np.stack(frames + frames[-2:0:-1]), self.duration)
 
     def _frame(self, images: Tensor) -> NDArray[np.uint8]:

@@ -15,6 +15,8 @@ from aecore.words import PositiveInt, word
 class Interpolations(Picture):
     """Decoded points between the codes of two test images of different classes.
 
+    Points on the straight line or, where it leaves what codes there are, the nearest codes.
+
     rows: pairs of images. steps: decoded images from code to code, both ends included.
     """
 
@@ -41,7 +43,8 @@ class Interpolations(Picture):
         codes = view.model.encode(images).mean
         rows = []
         for n in range(0, count, 2):
-            middle = view.model.decode(blend(codes[n], codes[n + 1], self.steps))
+            way = view.model.latent.nearest(blend(codes[n], codes[n + 1], self.steps))
+            middle = view.model.decode(way)
             rows.append(torch.cat([images[n : n + 1], middle, images[n + 1 : n + 2]]))
         shares = [f"{share:.2f}".rstrip("0").rstrip(".") for share in _shares(self.steps).tolist()]
         return image_grid(

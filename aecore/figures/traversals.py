@@ -18,9 +18,10 @@ class Traversals(Picture):
     """Decoded codes of which one dimension moves, a row for each.
 
     dims: rows, at most, the dimensions that say most first: by their mean KL to the prior where
-        the code is variational, else by their variance over the test images.
+        each has one, else by their variance over the test images.
     steps: columns. reach: how far a dimension goes to either side, in standard deviations: of the
-        prior N(0, 1) where variational, else of the test images' codes around their mean.
+        prior N(0, 1) where it has a KL to it, else of the test images' codes around their mean.
+        Where this leaves what codes there are (a sphere, a book of words), the nearest is decoded.
     start: what the other dimensions are: those of a test 'image', or 'zero'.
     """
 
@@ -49,14 +50,13 @@ class Traversals(Picture):
             chosen = spread(view.labels, len(view.images), 1, view.generator())
             code = found.codes[chosen[0]]
         shares = torch.linspace(-self.reach, self.reach, self.steps)
-        variational = view.model.latent.variational
         rows, labels = [], []
         for d in found.order[: self.dims].tolist():
-            codes = moved(code, d, shares if variational else _values(found, d, shares))
+            codes = moved(code, d, shares if found.has_kl else _values(found, d, shares))
             z = codes.reshape(-1, *view.model.code_shape).to(view.images)
-            rows.append(view.model.decode(z))
+            rows.append(view.model.decode(view.model.latent.nearest(z)))
             labels.append(f"z{d + 1}  {found.score[d].item():.3g}")
-        unit = "of the prior" if variational else "of the codes"
+        unit = "of the prior" if found.has_kl else "of the codes"
         return image_grid(
             rows,
             title=f"One dimension of {len(code)} at a time, with its {found.kind}, "

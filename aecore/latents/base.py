@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Generator, Tensor, nn
 
+from aecore.priors import Prior, Standard
 from aecore.types import Code, Shape
 
 
 class Latent(nn.Module, ABC):
     """Turns features into a code; owns the projection between them and its own randomness.
 
+    State of its own (a codebook's running means, who was used when) changes only where it is in
+    training mode and told to `sample`, as in a training step: then all ranks of a training over
+    several processes are there and must come to the same.
+
     variational: whether the code has a posterior, so that a KL and an ELBO exist.
+    codes: how many code words there are to choose from, None for codes of numbers. Then
+        `Code.indices` tells which were chosen, numbered from 0.
+    shared_codes: whether all places of a code choose from the same words.
     """
 
     variational: bool = False
+    codes: int | None = None
+    shared_codes: bool = True
 
     @abstractmethod
     def attach(self, feature_shape: Shape) -> Shape:
@@ -30,3 +41,19 @@ class Latent(nn.Module, ABC):
 
         `generator` None draws from PyTorch's own.
         """
+
+    def precise(self, x: Tensor) -> Tensor:
+        """x in single precision at least: under autocast it may come in less."""
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """The codes nearest to any points (N, *code_shape) that this latent could have made."""
+        return z
+
+    def standard_prior(self) -> Prior:
+        """What the standard prior is to codes of this kind: N(0, I) unless they are bounded."""
+        return Standard()
+
+    def set_epoch(self, epoch: float) -> None:
+        """Told before each loss how many (fractional) epochs lie behind; infinity at the end."""
+        return None

@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 from aecore.errors import UserError
 from aecore.latents.base import Latent
 from aecore.networks.base import Activation, activation_layer, flat
+from aecore.networks.dense import Dense
 from aecore.types import Code, Shape
 from aecore.words import PositiveInt, word
 
@@ -24,7 +25,7 @@ class Deterministic(Latent):
     def attach(self, feature_shape: Shape) -> Shape:
         self.project = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(flat(feature_shape), self.dim, bias=self.bias),
+            Dense(flat(feature_shape), self.dim, bias=self.bias),
             *activation_layer(self.activation),
         )
         return (self.dim,)

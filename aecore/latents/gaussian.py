@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from aecore.latents.base import Latent
 from aecore.networks.base import flat
+from aecore.networks.dense import Dense
 from aecore.types import Code, Shape
 from aecore.words import PositiveInt, word
 
@@ -23,6 +24,11 @@ class DiagonalGaussian:
     mean: Tensor
     log_var: Tensor
 
+    @property
+    def variance(self) -> Tensor:
+        """exp(log_var), (N, dim)."""
+        return self.log_var.exp()
+
     def sample(self, generator: Generator | None) -> Tensor:
         """mean + std * eps (Kingma & Welling 2014, eq. 10), (N, dim)."""
         eps = torch.empty_like(self.mean).normal_(generator=generator)
@@ -33,7 +39,7 @@ class DiagonalGaussian:
         square = (z - self.mean).square() * (-self.log_var).exp()
         return -0.5 * (square + self.log_var + math.log(2 * math.pi))
 
-    def kl_standard_normal(self) -> Tensor:
+    def kl_standard(self) -> Tensor:
         """KL(q || N(0, I)) of each dimension in nats, (N, dim); Kingma & Welling 2014, app. B."""
         return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
 
@@ -53,7 +59,7 @@ class Gaussian(Latent):
 
     def attach(self, feature_shape: Shape) -> Shape:
         # one matrix for both: one product a step instead of two
-        self.project = nn.Sequential(nn.Flatten(), nn.Linear(flat(feature_shape), 2 * self.dim))
+        self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), 2 * self.dim))
         return (self.dim,)
 
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:

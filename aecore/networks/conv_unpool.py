@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecore.networks.base import Activation, Network, activation_layer, flat, halvings
+from aecore.networks.dense import Dense
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, word
 
@@ -70,7 +71,7 @@ class ConvUnpool(Network):
         if code_shape != features:
             start = [
                 nn.Flatten(),
-                nn.Linear(flat(code_shape), flat(features), bias=self.bias),
+                Dense(flat(code_shape), flat(features), bias=self.bias),
                 *activation_layer(self.activation),
                 nn.Unflatten(1, features),
             ]

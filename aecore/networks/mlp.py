@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from aecore.networks.base import Activation, Network, Norm, activation_layer, flat
+from aecore.networks.dense import Dense
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, Probability, word
 
@@ -48,7 +49,7 @@ class MLP(Network):
         return nn.Sequential(
             nn.Flatten(),
             *self._layers(width, self.decoder_hidden),
-            nn.Linear(last, flat(image_shape), bias=self.bias),
+            Dense(last, flat(image_shape), bias=self.bias),
             *activation_layer(self.output_activation),
             nn.Unflatten(1, image_shape),
         )
@@ -56,7 +57,7 @@ class MLP(Network):
     def _layers(self, width: int, widths: list[int]) -> list[nn.Module]:
         layers: list[nn.Module] = []
         for before, after in zip([width, *widths], widths, strict=False):
-            layers.append(nn.Linear(before, after, bias=self.bias))
+            layers.append(Dense(before, after, bias=self.bias))
             if self.norm is not None:
                 layers.append(
                     nn.BatchNorm1d(after) if self.norm == "batch" else nn.LayerNorm(after)
@@ -89,7 +90,7 @@ class Linear(Network):
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         return nn.Sequential(
             nn.Flatten(),
-            nn.Linear(flat(code_shape), flat(image_shape), bias=self.bias),
+            Dense(flat(code_shape), flat(image_shape), bias=self.bias),
             *activation_layer(self.output_activation),
             nn.Unflatten(1, image_shape),
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from aecore.errors import UserError
 from aecore.penalties.base import Penalty
+from aecore.penalties.checks import no_batch_norm
 from aecore.types import Pass
 from aecore.words import PositiveInt, word
 
@@ -47,20 +48,17 @@ class Contractive(Penalty):
     def forward(self, p: Pass) -> Tensor:
         with torch.enable_grad():
             layers = _dense_layers(p.model)
-            if layers is not None and self.method != "estimate":
-                return dense_norm(layers, p.x_in)
+            if layers is not None:
+                steps = dense_steps(layers, p.x_in)
+                if self.method == "estimate":
+                    return estimated_dense_norm(steps, len(p.x_in), self.samples, p.generator)
+                return dense_norm(steps, len(p.x_in))
             if self.method == "exact":
                 return jacobian_norm(p)
             return estimated_norm(p, self.samples)
 
     def check(self, model: Autoencoder) -> None:
-        parts = [*model.encoder.modules(), *model.latent.modules()]
-        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in parts):
-            raise UserError(
-                "penalty=contractive with network.norm=batch: a batch-normalised code depends on "
-                "the other images, so it has no Jacobian of its own\n"
-                "  use network.norm=layer or network.norm=null"
-            )
+        no_batch_norm([model.encoder, model.latent], "contractive", "code")
 
 
 def _dense_layers(model: Autoencoder) -> list[nn.Module] | None:
@@ -74,29 +72,70 @@ def _dense_layers(model: Autoencoder) -> list[nn.Module] | None:
     return leaves
 
 
-def dense_norm(layers: list[nn.Module], x: Tensor) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A factor of the Jacobian of a chain of dense layers.
+
+    factor: a weight matrix (out, in) where `linear`, else an activation's slopes, (N, width).
+    """
+
+    factor: Tensor
+    linear: bool
+
+
+def dense_steps(layers: list[nn.Module], x: Tensor) -> list[Step]:
+    """The factors W_1, D_1, W_2, ... of the Jacobian of dense layers at x, in forward order."""
+    steps: list[Step] = []
+    h = x.detach().flatten(1)
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            h = layer(h)
+            steps.append(Step(layer.weight, True))
+        else:
+            before = h if h.requires_grad else h.requires_grad_()
+            h = layer(before)
+            (slopes,) = torch.autograd.grad(h.sum(), before, create_graph=True)
+            steps.append(Step(slopes, False))
+    return steps
+
+
+def estimated_dense_norm(
+    steps: list[Step], images: int, samples: int, generator: Generator | None
+) -> Tensor:
+    """Unbiased estimate of `dense_norm` from `samples` projections of the code, (N,).
+
+    ||v^T B W_1||^2 = v^T B (W_1 W_1^T) B^T v: it never meets the input's width, nor a second
+    derivative.
+    """
+    first = steps[0].factor
+    gram = first @ first.T
+    last = next(step.factor for step in reversed(steps) if step.linear)
+    total = first.new_zeros(images)
+    for _ in range(samples):
+        back = signs(first.new_empty(images, len(last)), generator)
+        for step in reversed(steps[1:]):
+            back = back @ step.factor if step.linear else back * step.factor
+        total = total + ((back @ gram) * back).sum(1)
+    return total / samples
+
+
+def signs(like: Tensor, generator: Generator | None) -> Tensor:
+    """Independent -1 and 1 of equal probability, of the shape of `like`."""
+    return torch.empty_like(like).bernoulli_(0.5, generator=generator).mul_(2).sub_(1)
+
+
+def dense_norm(steps: list[Step], images: int) -> Tensor:
     """Exact squared Frobenius norm of the Jacobian of a chain of dense layers, (N,).
 
     The Jacobian W_L D_{L-1} ... D_1 W_1 is multiplied from the code's side (D: the activations'
     slopes), and never meets the input's width: ||B W_1||^2 = tr(B (W_1 W_1^T) B^T).
     """
-    steps: list[Tensor] = []  # weights (out, in) and slopes (N, width), in forward order
-    h = x.detach().flatten(1)
-    for layer in layers:
-        if isinstance(layer, nn.Linear):
-            h = layer(h)
-            steps.append(layer.weight)
-        else:
-            before = h if h.requires_grad else h.requires_grad_()
-            h = layer(before)
-            steps.append(torch.autograd.grad(h.sum(), before, create_graph=True)[0])
-    linear = [isinstance(layer, nn.Linear) for layer in layers]
-    first = steps[0]
+    first = steps[0].factor
     gram = first @ first.T
     back: Tensor | None = None  # B, (K, width) while the images share it, else (N, K, width)
     for i in range(len(steps) - 1, 0, -1):
-        step = steps[i]
-        if linear[i]:
+        step = steps[i].factor
+        if steps[i].linear:
             back = step if back is None else back @ step
         elif i == 1 and (back is None or back.dim() == 2):
             # the last slopes and a shared B: a quadratic form in the slopes, d (B^T B * gram) d
@@ -107,9 +146,9 @@ def dense_norm(layers: list[nn.Module], x: Tensor) -> Tensor:
         else:
             back = torch.diag_embed(step) if back is None else back * step.unsqueeze(-2)
     if back is None:
-        return gram.diagonal().sum().expand(len(x))
+        return gram.diagonal().sum().expand(images)
     norm = ((back @ gram) * back).flatten(-2).sum(-1)
-    return norm.expand(len(x)) if norm.dim() == 0 else norm
+    return norm.expand(images) if norm.dim() == 0 else norm
 
 
 def _mean_code(p: Pass) -> tuple[Tensor, Tensor]:
@@ -137,7 +176,6 @@ def estimated_norm(p: Pass, samples: int) -> Tensor:
     x, mean = _mean_code(p)
     total = torch.zeros(len(x), device=x.device, dtype=x.dtype)
     for _ in range(samples):
-        signs = torch.empty_like(mean).bernoulli_(0.5, generator=p.generator).mul_(2).sub_(1)
-        (row,) = torch.autograd.grad(mean, x, signs, create_graph=True)
+        (row,) = torch.autograd.grad(mean, x, signs(mean, p.generator), create_graph=True)
         total = total + row.square().flatten(1).sum(1)
     return total / samples

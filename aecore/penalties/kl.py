@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aecore.errors import UserError
 from aecore.penalties.base import Penalty
+from aecore.penalties.checks import need_posterior
 from aecore.types import Pass
 from aecore.words import word
 
@@ -29,8 +30,13 @@ class KL(Penalty):
         return p.model.prior.kl(p.code).sum(1)
 
     def check(self, model: Autoencoder) -> None:
-        if not model.latent.variational:
-            raise UserError(
-                "penalty=kl: this latent has no posterior to compare with the prior\n"
-                "  use latent=gaussian, or another penalty (penalty=none, penalty=l1)"
-            )
+        need_posterior(model, "kl")
+
+
+def stand_for_kl(model: Autoencoder, name: str) -> None:
+    """Raise UserError where `kl` is charged beside a penalty that stands in its place."""
+    if any(isinstance(penalty, KL) for penalty in model.penalties.values()):
+        raise UserError(
+            f"penalty={name} with penalty=kl: it is the KL already, which would count twice\n"
+            f"  use penalty={name} alone"
+        )

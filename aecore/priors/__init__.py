@@ -2,5 +2,6 @@
 
 from aecore.priors.base import Prior
 from aecore.priors.standard import Standard
+from aecore.priors.uniform import UniformCategories, UniformSphere
 
-__all__ = ["Prior", "Standard"]
+__all__ = ["Prior", "Standard", "UniformCategories", "UniformSphere"]

@@ -1,8 +1,9 @@
-"""The standard normal prior."""
+"""The simplest prior."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
@@ -10,17 +11,23 @@ from aecore.priors.base import Prior
 from aecore.types import Code, Shape
 from aecore.words import word
 
+if TYPE_CHECKING:
+    from aecore.latents import Latent
+
 
 class Standard(Prior):
-    """p(z) = N(0, I)."""
+    """p(z) = N(0, I); of codes that are bounded, what is as simple there: uniform."""
 
     @word
     def __init__(self) -> None:
         super().__init__()
 
+    def attach(self, latent: Latent) -> Prior:
+        return latent.standard_prior()
+
     def kl(self, code: Code) -> Tensor:
         assert code.posterior is not None, "only variational latents have a KL"
-        return code.posterior.kl_standard_normal()
+        return code.posterior.kl_standard()
 
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square() + math.log(2 * math.pi))

@@ -2,7 +2,20 @@
 
 from aecore.reconstruction.base import Reconstruction
 from aecore.reconstruction.bernoulli import Bernoulli
+from aecore.reconstruction.continuous_bernoulli import ContinuousBernoulli
 from aecore.reconstruction.errors import L1, MSE
 from aecore.reconstruction.gaussian import Gaussian
+from aecore.reconstruction.logcosh import LogCosh
+from aecore.reconstruction.ssim import MSSSIM, SSIM
 
-__all__ = ["L1", "MSE", "Bernoulli", "Gaussian", "Reconstruction"]
+__all__ = [
+    "L1",
+    "MSE",
+    "MSSSIM",
+    "SSIM",
+    "Bernoulli",
+    "ContinuousBernoulli",
+    "Gaussian",
+    "LogCosh",
+    "Reconstruction",
+]

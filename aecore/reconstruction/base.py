@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 class Reconstruction(nn.Module, ABC):
-    """The cost of a decoder's raw output, and what the output means as an image."""
+    """The cost of a decoder's raw output, and what the output means as an image.
+
+    likelihood: whether the cost is -log p(x | z) but for a constant, so that there is an ELBO.
+    """
+
+    likelihood: bool = True
 
     @abstractmethod
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
@@ -20,7 +25,10 @@ class Reconstruction(nn.Module, ABC):
 
     @abstractmethod
     def log_constant(self, pixels: int) -> float:
-        """c such that log p(x | z) = c - cost, in nats per image of `pixels` numbers."""
+        """c such that log p(x | z) = c - cost, in nats per image of `pixels` numbers.
+
+        0 for a cost that is no likelihood.
+        """
 
     def image(self, output: Tensor) -> Tensor:
         """The mean image in the model's range, (N, C, H, W)."""

@@ -51,15 +51,20 @@ class Bernoulli(Reconstruction):
         return (x > self.threshold).to(x.dtype) if self.targets == "threshold" else x
 
     def check(self, model: Autoencoder) -> None:
-        if model.standardised:
-            raise UserError(
-                "reconstruction=bernoulli with dataset.range=standardised: "
-                "a Bernoulli needs pixels in [0, 1]\n"
-                "  use dataset.range=unit, or reconstruction=gaussian"
-            )
-        if model.output_activation is not None:
-            raise UserError(
-                f"reconstruction=bernoulli, network.output_activation={model.output_activation}: "
-                "it works on logits and applies the sigmoid itself\n"
-                "  use network.output_activation=null"
-            )
+        need_logits(model, "bernoulli")
+
+
+def need_logits(model: Autoencoder, name: str) -> None:
+    """Raise UserError unless pixels are in [0, 1] and the decoder's output is free to be logits."""
+    if model.standardised:
+        raise UserError(
+            f"reconstruction={name} with dataset.range=standardised: "
+            "it needs pixels in [0, 1]\n"
+            "  use dataset.range=unit, or reconstruction=gaussian"
+        )
+    if model.output_activation is not None:
+        raise UserError(
+            f"reconstruction={name}, network.output_activation={model.output_activation}: "
+            "it works on logits and applies the sigmoid itself\n"
+            "  use network.output_activation=null"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from aecore.reconstruction.base import Reconstruction
 from aecore.words import word
@@ -18,7 +19,7 @@ class MSE(Reconstruction):
         super().__init__()
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        return (output - x).square().flatten(1).sum(1)
+        return F.mse_loss(output, x, reduction="none").flatten(1).sum(1)
 
     def log_constant(self, pixels: int) -> float:
         return -0.5 * pixels * math.log(math.pi)
@@ -32,7 +33,7 @@ class L1(Reconstruction):
         super().__init__()
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        return (output - x).abs().flatten(1).sum(1)
+        return F.l1_loss(output, x, reduction="none").flatten(1).sum(1)
 
     def log_constant(self, pixels: int) -> float:
         return -pixels * math.log(2)

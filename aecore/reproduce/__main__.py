@@ -86,9 +86,10 @@ def run(row: Row, folder: Path, more: Sequence[str]) -> None:
 def machine() -> str:
     """What the runs were done on."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    threads = torch.get_num_threads()
     return (
-        f"Run with PyTorch {torch.__version__.partition('+')[0]}, {torch.get_num_threads()} "
-        f"threads, on {cores} cores of {_cpu()}"
+        f"Run with PyTorch {torch.__version__.partition('+')[0]}, {threads} "
+        f"thread{'' if threads == 1 else 's'}, on {cores} cores of {_cpu()}"
         f"{', ' + torch.cuda.get_device_name() if torch.cuda.is_available() else ''}."
     )
 

@@ -83,7 +83,7 @@ def _shown(value: float | None) -> str:
     """A number as people read it; nothing for None."""
     if value is None:
         return ""
-    return f"{value:.0f}" if value == round(value) and abs(value) >= 1 else f"{value:.3g}"
+    return f"{value:.0f}" if value == round(value) and abs(value) >= 1 else f"{value:.4g}"
 
 
 def _ratio(figure: Figure, value: float | None) -> str:

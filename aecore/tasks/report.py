@@ -10,6 +10,7 @@ from typing import Any
 from aecore.autoencoder import Autoencoder
 from aecore.experiment import Words
 from aecore.fitting import device_of
+from aecore.module import PART
 from aecore.optimizers import ClosedForm
 from aecore.tasks.base import Request
 from aecore.tasks.table import table
@@ -45,7 +46,8 @@ def announce(
     if not isinstance(parts.optimizer, ClosedForm):
         plan = f"{options.max_epochs} epochs, batches of {data.batch_size}"
     if found is not None:
-        plan += f", going on from {found[0]} (step {found[1]['step']})"
+        within = f", within epoch {found[1]['epoch'] + 1}" if PART in found[1] else ""
+        plan += f", going on from {found[0]} (step {found[1]['step']}{within})"
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
     device, seed = device_of(parts.settings), parts.settings.seed
     name = _word(words.get("experiment") or words["model"])

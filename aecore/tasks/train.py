@@ -121,6 +121,8 @@ def prepare(parts: Words) -> Autoencoder:
     shift, scale = data.statistics() if data.range == "standardised" else (None, None)
     torch.manual_seed(parts.settings.seed)
     model = parts.autoencoder(shape, shift, scale)
+    for penalty in model.penalties.values():
+        penalty.attach(len(data.train))  # type: ignore[operator]
     parts.optimizer.check(model, len(data.train))
     check_monitor(parts, model)
     if model.latent.variational and not model.penalties:

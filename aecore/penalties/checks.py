@@ -1,0 +1,36 @@
+"""What several penalties refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from aecore.errors import UserError
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+
+
+def need_posterior(model: Autoencoder, name: str) -> None:
+    """Raise UserError where the latent has no posterior."""
+    if not model.latent.variational:
+        raise UserError(
+            f"penalty={name}: this latent has no posterior to compare with the prior\n"
+            "  use latent=gaussian, or another penalty (penalty=mmd, penalty=l1)"
+        )
+
+
+def no_batch_norm(parts: Iterable[nn.Module], name: str, what: str) -> None:
+    """Raise UserError where a part is batch-normalised: then no image has its own Jacobian.
+
+    what: whose Jacobian, for the message.
+    """
+    modules = [module for part in parts for module in part.modules()]
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules):
+        raise UserError(
+            f"penalty={name} with network.norm=batch: a batch-normalised {what} depends on "
+            "the other images, so it has no Jacobian of its own\n"
+            "  use network.norm=layer or network.norm=null"
+        )

@@ -1,0 +1,38 @@
+"""All metrics of a VAE on the 10,000 test images of MNIST."""
+
+from __future__ import annotations
+
+import time
+
+from children import call
+from options import NETWORKS, Options, common
+from table import Row
+
+BOUND = 3.0
+
+
+def measure(options: Options) -> list[Row]:
+    """One row: mse, psnr, ssim, elbo and kl together."""
+    arguments = options.arguments("vae") | {"repeats": options.repeats}
+    seconds = call("evaluation", options.threads, arguments)
+    return [Row("evaluation", "mse, psnr, ssim, elbo, kl of 10,000", "ours", seconds, bound=BOUND)]
+
+
+def run(network: str, images: int, threads: int, data: str, repeats: int) -> list[float]:
+    """Seconds of each evaluation of an untrained model, after one that is not counted."""
+    from aecore.compose import compose, parse
+    from aecore.experiment import set_threads, words
+    from aecore.metrics import evaluate
+    from aecore.tasks.train import prepare
+
+    overrides = [*NETWORKS[network].overrides, *common(images, threads, data)]
+    parts = words(compose(parse(overrides)).config)
+    set_threads(threads)
+    model = prepare(parts).eval()
+    batch_size = parts.data.eval_batch_size
+    seconds = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        evaluate(model, parts.data.test, prefix="test", batch_size=batch_size, seed=0)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]

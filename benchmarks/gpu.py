@@ -1,0 +1,195 @@
+"""`python benchmarks/gpu.py`: images a second on a CUDA GPU, ours against loops by hand.
+
+Contenders: `eager`, a training step written by hand; `graph`, that step captured as a CUDA graph;
+`ours`, the objective and optimizer of run.py's words, stepped eagerly; `ours, graph` and
+`ours, compiled`, the same captured, and through torch.compile. `limit` is the FLOPs of a step at
+the speed of a large matrix product. Says so in one line where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from aecore.autoencoder import Autoencoder
+from aecore.compose import compose, parse
+from aecore.experiment import words
+from contenders.models import Model
+from options import NETWORKS
+
+Step = Callable[[], Tensor]
+CASES = {
+    "MLP 784-64-784": (list(NETWORKS["shallow"].overrides), (1, 28, 28)),
+    "CNN VAE 64x64x3": (["model=cnn_vae", "network.channels=[32,64,128,256]"], (3, 64, 64)),
+}
+
+
+class Convolutional(nn.Module):
+    """The CNN VAE by hand: images (N, 3, 64, 64) in, loss out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = [3, 32, 64, 128, 256]
+        down: list[nn.Module] = []
+        for a, b in pairwise(widths):
+            down += [nn.Conv2d(a, b, 3, 2, 1), nn.ReLU()]
+        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(4096, 40))
+        up: list[nn.Module] = []
+        for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True):
+            up += [nn.ConvTranspose2d(a, b, 3, 2, 1, 1), nn.ReLU()]
+        start = [nn.Linear(20, 4096), nn.ReLU(), nn.Unflatten(1, (256, 4, 4))]
+        self.decoder = nn.Sequential(*start, *up[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The loss, a scalar."""
+        mean, log_var = self.encoder(x).chunk(2, 1)
+        output = self.decoder(mean + torch.randn_like(mean) * (0.5 * log_var).exp())
+        cost = nn.functional.binary_cross_entropy_with_logits(output, x, reduction="sum")
+        kl = -0.5 * (1 + log_var - mean.square() - log_var.exp()).sum()
+        loss: Tensor = (cost + kl) / len(x)
+        return loss
+
+
+class Ours(nn.Module):
+    """An Autoencoder's objective as a module, drawing from the GPU's own generator."""
+
+    def __init__(self, autoencoder: Autoencoder) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The loss, a scalar."""
+        return self.autoencoder.terms(x, None, epoch=0.0, noisy=True).loss
+
+
+def build(case: str, ours: bool) -> nn.Module:
+    """A fresh model on the GPU that turns images into a loss."""
+    overrides, shape = CASES[case]
+    if ours:
+        model = words(compose(parse(overrides)).config).autoencoder(shape, None, None)
+        return Ours(model).cuda()
+    return (Convolutional() if shape[0] == 3 else Model("shallow")).cuda()
+
+
+def autocast(precision: str) -> AbstractContextManager[None]:
+    """bf16 where asked for; its cache of casts cannot outlive a captured step."""
+    return torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
+
+
+def stepper(model: nn.Module, x: Tensor, precision: str, capturable: bool) -> Step:
+    """A training step with fused Adam; gradients keep their memory, as a graph needs."""
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True, capturable=capturable)
+
+    def step() -> Tensor:
+        optimizer.zero_grad(set_to_none=not capturable)
+        with autocast(precision):
+            loss: Tensor = model(x)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def graphed(step: Step) -> Step:
+    """The step as one CUDA graph, after a few on a side stream."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(5):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return loss
+
+    return replay
+
+
+def seconds(step: Step, steps: int, repeats: int) -> float:
+    """Median seconds a step; the GPU is waited for once a repeat."""
+    for _ in range(10):
+        step()
+    found = []
+    for _ in range(repeats):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(steps):
+            loss = step()
+        torch.cuda.synchronize()
+        found.append((time.perf_counter() - start) / steps)
+    assert bool(loss.isfinite())
+    return median(found)
+
+
+def limit(case: str, batch: int, precision: str, repeats: int) -> float:
+    """Seconds of a step's FLOPs at the speed of a product of two 8192 x 8192 matrices."""
+    model, x = build(case, ours=False), torch.rand(batch, *CASES[case][1], device="cuda")
+    with FlopCounterMode(display=False) as counter:
+        loss: Tensor = model(x)
+        torch.autograd.backward(loss)
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=kind) for _ in range(2))
+    rate = 2 * 8192**3 / seconds(lambda: torch.mm(a, b)[0, 0], 5, repeats)
+    return float(counter.get_total_flops() / rate)
+
+
+def measure(case: str, batch: int, precision: str, steps: int, repeats: int) -> dict[str, float]:
+    """Seconds a step of every contender."""
+    x = torch.rand(batch, *CASES[case][1], device="cuda")
+
+    def timed(ours: bool, how: str) -> float:
+        model = build(case, ours)
+        if how == "compiled":
+            model = torch.compile(model)  # type: ignore[assignment]
+        step = stepper(model, x, precision, capturable=how == "graph")
+        return seconds(graphed(step) if how == "graph" else step, steps, repeats)
+
+    return {
+        "eager": timed(False, "eager"),
+        "graph": timed(False, "graph"),
+        "ours": timed(True, "eager"),
+        "ours, graph": timed(True, "graph"),
+        "ours, compiled": timed(True, "compiled"),
+        "limit": limit(case, batch, precision, repeats),
+    }
+
+
+def main() -> None:
+    """Measure all cases, print one table."""
+    parser = argparse.ArgumentParser(description="images a second on a CUDA GPU")
+    parser.add_argument("--steps", type=int, default=100, help="of each repeat")
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("no CUDA GPU is visible to torch: nothing was measured")
+        return
+    torch.backends.cuda.matmul.allow_tf32 = False  # fp32 means fp32, in convolutions too
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; million images a second\n")
+    print("| model | batch | precision | contender | images/s (10^6) | share of limit |")
+    print("|-------|-------|-----------|-----------|-----------------|----------------|")
+    for case in CASES:
+        for batch in (128, 1024):
+            for precision in ("fp32", "bf16"):
+                found = measure(case, batch, precision, given.steps, given.repeats)
+                for who, time_a_step in found.items():
+                    rate, share = batch / time_a_step / 1e6, found["limit"] / time_a_step
+                    print(f"| {case} | {batch} | {precision} | {who} | {rate:.3f} | {share:.1%} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What one of several processes does to a book of code words; imported by each of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aecore.latents.vq import Book
+
+
+def points(n: int, width: int, seed: int = 0) -> Tensor:
+    """(n, width) normal numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, width, generator=generator, dtype=torch.float64)
+
+
+def book(
+    vectors: Tensor, *, learned: bool = False, decay: float = 0.0, revive: float = 0.0
+) -> Book:
+    """A book of those vectors, of which each has been used as much as any."""
+    made = Book(*vectors.shape, learned=learned, decay=decay, revive=revive).to(vectors.dtype)
+    with torch.no_grad():
+        made.vectors.copy_(vectors)
+        made.usage.fill_(1)
+    return made
+
+
+def share(rank: int, start: str, folder: str) -> None:
+    """Learn from 30 points of its own, begin another book, and save both."""
+    torch.distributed.init_process_group("gloo", init_method=start, rank=rank, world_size=2)
+    x = points(30, 3, seed=10 + rank)
+    made = book(points(4, 3), decay=0.5)
+    made.learn(x, made(x))
+    fresh = Book(4, 3, learned=False, decay=0.5, revive=0.1).double()
+    fresh.revive(x, torch.Generator().manual_seed(rank))
+    state = {"vectors": made.vectors, "usage": made.usage, "fresh": fresh.vectors}
+    torch.save(state, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
