@@ -77,6 +77,7 @@ def fit(
         seed=settings.seed,
         log_every=settings.trainer.log_every,
         gradient_clip=settings.trainer.gradient_clip,
+        compile_mode=settings.trainer.compile,
     )
     callbacks: list[Callback] = [
         History(folder / HISTORY),

@@ -51,6 +51,7 @@ class Training(LightningModule):
     one that goes on from a checkpoint within it takes up the generators where they stood.
 
     log_every: steps between two log entries; gradient_clip: largest norm of the gradient, or None.
+    compile_mode: of torch.compile, which makes the objective faster on GPUs; None does not compile.
     """
 
     def __init__(
@@ -62,12 +63,16 @@ class Training(LightningModule):
         seed: int,
         log_every: int,
         gradient_clip: float | None,
+        compile_mode: str | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.autoencoder = autoencoder
         self._optimizer, self._schedule = optimizer, schedule
         self.seed, self.log_every, self.gradient_clip = seed, log_every, gradient_clip
+        self._terms = autoencoder.terms
+        if compile_mode is not None:
+            self._terms = torch.compile(autoencoder.terms, mode=compile_mode)
         self.step = 0
         self.train_mean, self.val_mean = Mean(), Mean()
         self._since_log = Mean()
@@ -119,7 +124,7 @@ class Training(LightningModule):
         rows, sizes, terms = [], [], None
         for batch in chunk:
             epoch = self.step / self.steps_an_epoch
-            terms = self.autoencoder.terms(batch.x, generator, epoch=epoch, noisy=True)
+            terms = self._terms(batch.x, generator, epoch=epoch, noisy=True)
             loss = terms.loss
             optimizer.zero_grad()
             if self._ranks == 1:  # 45 us less than through Lightning

@@ -20,6 +20,9 @@ _FREE = (
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.threads",
+    "trainer.checkpoint_minutes",
+    "dataset.in_memory",
+    "dataset.cache_dir",
     "paths.data_dir",
     "paths.output_dir",
 )

@@ -39,6 +39,7 @@ class Trainer(Node):
     log_every: PositiveInt
     limit_batches: PositiveInt | None
     checkpoint_minutes: NonNegativeFloat | None = None  # runs of older versions do not name it
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
     strategy: Literal["auto", "ddp"]
     devices: PositiveInt
     num_nodes: PositiveInt

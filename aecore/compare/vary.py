@@ -15,6 +15,7 @@ _MACHINE = (
     "trainer.threads",
     "trainer.log_every",
     "trainer.checkpoint_minutes",
+    "trainer.compile",
     "dataset.eval_batch_size",
     "trainer.devices",
 )

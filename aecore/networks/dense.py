@@ -70,6 +70,7 @@ class Dense(nn.Linear):
             and x.dtype == self.weight.dtype == torch.float32
             and x.device.type == "cpu"
             and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
         ):
             out: Tensor = _Product.apply(x, self.weight, self.bias)
             return out
