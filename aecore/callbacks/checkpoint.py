@@ -31,14 +31,8 @@ class AtomicIO(CheckpointIO):
         buffer = io.BytesIO()  # so that a full disk is an OSError of ours, not one inside torch
         torch.save(checkpoint, buffer)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.name == LAST and path.exists():
-            spare = path.with_name(PREVIOUS + ".tmp")
-            spare.unlink(missing_ok=True)
-            try:
-                os.link(path, spare)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(path, spare)
-            os.replace(spare, path.with_name(PREVIOUS))
+        if path.name == LAST:
+            keep_previous(path)
         write_atomically(path, buffer.getvalue())
 
     def load_checkpoint(
@@ -48,6 +42,23 @@ class AtomicIO(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+def keep_previous(last: Path) -> None:
+    """Before the last checkpoint is replaced it becomes the previous one."""
+    if last.exists():
+        twin(last, last.with_name(PREVIOUS))
+
+
+def twin(path: Path, other: Path) -> None:
+    """Make `other`, replaced as a whole, the same file as `path`: neither is ever written into."""
+    spare = other.with_name(other.name + ".tmp")
+    spare.unlink(missing_ok=True)
+    try:
+        os.link(path, spare)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, spare)
+    os.replace(spare, other)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -118,7 +129,12 @@ class Checkpoints(Checkpoint):
         if better and score is not None:
             self.best = float(score)
             trainer.save_checkpoint(self.folder / BEST)
-        self._save_last(trainer)
+            if trainer.is_global_zero:  # written once, it is the last one too
+                keep_previous(self.folder / LAST)
+                twin(self.folder / BEST, self.folder / LAST)
+            self._saved = time.monotonic()
+        else:
+            self._save_last(trainer)
 
     def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / LAST)

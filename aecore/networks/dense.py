@@ -53,25 +53,32 @@ class _Product(torch.autograd.Function):
         )
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x (N, in), weight (out, in) -> x weight^T + bias, (N, out), in the faster of two ways.
+
+    The faster is for gradients alone: float32 on an AMD processor, where oneDNN is twice as fast
+    as the MKL of `F.linear`.
+    """
+    if (
+        FASTER
+        and torch.is_grad_enabled()
+        and x.dim() == 2
+        and x.dtype == weight.dtype == torch.float32
+        and x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    ):
+        out: Tensor = _Product.apply(x, weight, bias)
+        return out
+    return F.linear(x, weight, bias)
+
+
 class Dense(nn.Linear):
     """`nn.Linear` in all but speed: the same arguments, first weights and, up to rounding, results.
 
-    While it trains in float32 on an AMD processor its products go through oneDNN, which is twice
-    as fast there as MKL; in evaluation, and anywhere else, it is `nn.Linear`.
+    While it trains it multiplies by `product`; in evaluation it is `nn.Linear`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in) -> (N, out); any leading dimensions in place of N."""
-        if (
-            FASTER
-            and self.training
-            and torch.is_grad_enabled()
-            and x.dim() == 2
-            and x.dtype == self.weight.dtype == torch.float32
-            and x.device.type == "cpu"
-            and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_compiling()
-        ):
-            out: Tensor = _Product.apply(x, self.weight, self.bias)
-            return out
-        return super().forward(x)
+        return product(x, self.weight, self.bias) if self.training else super().forward(x)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.networks.dense import product
 from aecore.penalties.base import Penalty
 from aecore.penalties.checks import no_batch_norm
 from aecore.types import Pass
@@ -108,7 +109,7 @@ def estimated_dense_norm(
     derivative.
     """
     first = steps[0].factor
-    gram = first @ first.T
+    gram = product(first, first)
     last = next(step.factor for step in reversed(steps) if step.linear)
     total = first.new_zeros(images)
     for _ in range(samples):
@@ -131,7 +132,7 @@ def dense_norm(steps: list[Step], images: int) -> Tensor:
     slopes), and never meets the input's width: ||B W_1||^2 = tr(B (W_1 W_1^T) B^T).
     """
     first = steps[0].factor
-    gram = first @ first.T
+    gram = product(first, first)
     back: Tensor | None = None  # B, (K, width) while the images share it, else (N, K, width)
     for i in range(len(steps) - 1, 0, -1):
         step = steps[i].factor
