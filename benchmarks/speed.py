@@ -51,8 +51,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="rounds (fewer for slow ones)")
     parser.add_argument("--threads", type=int, default=cores(), help="of torch and of XLA")
     parser.add_argument("--data", default=os.environ.get("AECORE_DATA_DIR", "data"))
-    parser.add_argument("--quick", action="store_true", help="one short round; writes no files")
-    parser.add_argument("--out", type=Path, help="folder of speed.md and speed.json")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    text = "folder of speed.md and speed.json; without it, the whole table goes to results/"
+    parser.add_argument("--out", type=Path, help=text)
     given = parser.parse_args()
     for name, known in (
         ("only", SECTIONS), ("networks", NETWORKS), ("contenders", CONTENDERS)
@@ -87,7 +88,10 @@ def main() -> None:
         print(f"measuring: {name}", file=sys.stderr)
         rows += SECTIONS[name](options)
     print(markdown(rows, machine))
-    if given.out or not quick:
+    whole = (given.only, given.networks, given.contenders) == (
+        list(SECTIONS), list(NETWORKS), list(CONTENDERS)
+    )  # fmt: skip
+    if given.out or (whole and not quick):  # a part never takes the place of the whole table
         write(rows, machine, given.out or HERE / "results")
 
 
