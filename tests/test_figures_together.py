@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import making
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,7 @@ from aecore.figures import (
     ErrorDistribution,
     Kernels,
     NotApplicable,
+    Ood,
     Reconstructions,
     Robustness,
     View,
@@ -204,3 +206,20 @@ def test_tables_and_what_was_not_trained_are_not_drawn_jointly() -> None:
     with pytest.raises(NotApplicable, match="history"):
         Curves().together(tables)
     assert Robustness(kind="dropout", largest=1.0, levels=2, images=5).together(tables).axes
+
+
+def test_other_images_stand_above_what_each_run_makes_of_them() -> None:
+    strange = {"noise": making.images(9, 1, 4, 4, seed=5), "black": torch.zeros(9, 1, 4, 4)}
+    views = {name: replace(view_of(), ood=strange) for name in "ab"}
+    figure = Ood(columns=5).together(views)
+    labels = [axes.texts[0].get_text().partition("\nmse")[0] for axes in figure.axes]
+    assert labels == ["noise", "a", "b", "black", "a", "b"]
+    x, made, *_ = (row(axes, 5, 4) for axes in figure.axes)
+    assert all(any(torch.equal(one, image) for image in strange["noise"]) for one in x)
+    with torch.no_grad():
+        expected = views["a"].model.reconstruct(x).clamp(0, 1)
+    assert torch.allclose(made, expected, atol=1e-6)
+    with pytest.raises(NotApplicable, match="different images"):
+        Ood(columns=5).together({**views, "c": replace(views["a"], ood={"noise": x})})
+    with pytest.raises(NotApplicable, match="no other data set"):
+        Ood(columns=5)(view_of())

@@ -21,6 +21,7 @@ from aecore.figures.interpolations import Interpolations
 from aecore.figures.jacobian import Jacobian
 from aecore.figures.kernels import Kernels
 from aecore.figures.latent import Latent
+from aecore.figures.ood import Ood
 from aecore.figures.reconstructions import Reconstructions
 from aecore.figures.robustness import Robustness
 from aecore.figures.samples import Samples
@@ -45,6 +46,7 @@ __all__ = [
     "Kernels",
     "Latent",
     "NotApplicable",
+    "Ood",
     "Picture",
     "Reconstructions",
     "Robustness",
