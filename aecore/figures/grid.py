@@ -75,7 +75,8 @@ def image_grid(
     zoom, (count, _, height, width) = scale[0], cells[0].shape
     gap = max(1, round(4 / zoom))
     page_w, row_h = zoom * (count * (width + gap) - gap), zoom * height
-    left = 14 + 7 * max((len(line) for text in labels for line in text.split("\n")), default=0)
+    widest = max((len(line) for text in labels for line in text.split("\n")), default=0)
+    left = 14 + (8 + 7 * widest if widest else 0)
     under = [15 if any(texts) else 0 for texts in captions] or [0] * len(rows)
     after = [u + (14 if i in gaps else gap * zoom) for i, u in enumerate(under)]
     top = 34 + (16 if heads else 0)
