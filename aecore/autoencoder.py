@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.critics import Adversary
 from aecore.errors import UserError
 from aecore.latents import Latent
 from aecore.networks import Network
@@ -17,7 +19,7 @@ from aecore.objectives import Elbo, Objective, Terms
 from aecore.penalties import Penalty, Weight
 from aecore.priors import Prior, Standard
 from aecore.reconstruction import Reconstruction
-from aecore.types import Code, ImageShape, Pass
+from aecore.types import Code, ImageShape, Pass, Seen
 
 
 class Autoencoder(nn.Module):
@@ -67,12 +69,33 @@ class Autoencoder(nn.Module):
         self.reconstruction = deepcopy(reconstruction)
         self.penalties = nn.ModuleDict(deepcopy(dict(penalties)))
         self.weights = dict(weights)
-        self.prior = (Standard() if prior is None else deepcopy(prior)).attach(self.latent)
+        self.prior_word = (Standard() if prior is None else deepcopy(prior)).attach(self.latent)
         self.objective = Elbo() if objective is None else objective
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
         self.reconstruction.check(self)
         for penalty in self.penalties.values():
             penalty.check(self)  # type: ignore[operator]
+
+    @property
+    def prior(self) -> Prior:
+        """p(z) as it stands: one that is made by the encoder moves with it."""
+        return self.prior_word.given(self)
+
+    @property
+    def adversaries(self) -> dict[str, Adversary]:
+        """The words that own a critic, by the names of their terms."""
+        words = {"reconstruction": self.reconstruction, **self.penalties}
+        return {name: one for name, one in words.items() if isinstance(one, Adversary)}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What an optimizer trains: the model's weights, then those of each critic at its rate."""
+        rivals = self.adversaries.values()
+        owned = {id(p) for rival in rivals for p in rival.critic.parameters()}
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.parameters() if p.requires_grad and id(p) not in owned]}
+        ]
+        groups += [{"params": [*r.critic.parameters()], "lr": r.critic_lr} for r in rivals]
+        return groups
 
     @property
     def can_sample(self) -> bool:
@@ -82,18 +105,23 @@ class Autoencoder(nn.Module):
 
     def run(self, x: Tensor, generator: Generator | None, *, noisy: bool, sample: bool) -> Pass:
         """One trip of pixels (N, C, H, W): noise where `noisy`, a drawn code where `sample`."""
+        clean, x_in, h, context = self.seen(x, generator, noisy=noisy)
+        code = replace(self.latent(h, generator, sample), context=context)
+        return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator)
+
+    def seen(self, x: Tensor, generator: Generator | None, *, noisy: bool) -> Seen:
+        """The first half of a trip: pixels (N, C, H, W) as far as the encoder's features."""
         clean = self.reconstruction.target(self.normalise(x), generator)
         x_in = self.noise(clean, generator, self._span()) if noisy else clean
-        h, context = self.features(x_in)
-        code = replace(self.latent(h, generator, sample), context=context)
-        return Pass(clean, x_in, h, code, self._output(code.z, context), self, generator)
+        return Seen(clean, x_in, *self.features(x_in))
 
     def features(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What the encoder makes of x in the model's range: features, and the network's context."""
         found = self.encoder(x)
         return found if self.needs_context else (found, ())
 
-    def _output(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+    def output(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
+        """The decoder's raw output for codes (N, *code_shape), (N, C, H, W)."""
         output: Tensor = self.decoder(z, context) if self.needs_context else self.decoder(z)
         return output
 
@@ -121,7 +149,7 @@ class Autoencoder(nn.Module):
                 "this network decodes only the codes of images: its unpooling needs the places of "
                 "their maxima\n  use network=conv to decode codes alone"
             )
-        return self.denormalise(self.reconstruction.image(self._output(z, context)))
+        return self.denormalise(self.reconstruction.image(self.output(z, context)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Pixels (N, C, H, W) -> code -> pixels, without noise and randomness."""

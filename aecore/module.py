@@ -82,7 +82,7 @@ class Training(LightningModule):
         self._part: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer(p for p in self.parameters() if p.requires_grad)
+        optimizer = self._optimizer(self.autoencoder.parameter_groups())
         schedule = self._schedule(optimizer, self.trainer.max_epochs or 1)
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
 
@@ -127,16 +127,18 @@ class Training(LightningModule):
             terms = self._terms(batch.x, generator, epoch=epoch, noisy=True)
             loss = terms.loss
             optimizer.zero_grad()
+            descended = sum(terms.critics.values(), loss)
             if self._ranks == 1:  # 45 us less than through Lightning
-                loss.backward()  # type: ignore[no-untyped-call]
+                descended.backward()  # type: ignore[no-untyped-call]
             else:
-                self.manual_backward(loss * self._share(len(batch.x)))
+                self.manual_backward(descended * self._share(len(batch.x)))
             if self.gradient_clip is not None:
-                torch.nn.utils.clip_grad_norm_(self.parameters(), self.gradient_clip)
+                for group in optimizer.param_groups:  # a critic's gradient is not the model's
+                    torch.nn.utils.clip_grad_norm_(group["params"], self.gradient_clip)
             optimizer.step()
             if self._autocast:
                 torch.clear_autocast_cache()  # it holds casts of the weights before the step
-            rows.append(torch.stack([loss.detach(), *(v.detach() for v in terms.values.values())]))
+            rows.append(torch.stack([loss, *terms.told.values()]).detach())
             sizes.append(len(batch.x))
             self.step += 1
         assert terms is not None
@@ -145,7 +147,7 @@ class Training(LightningModule):
 
     def _account(self, rows: Tensor, sizes: list[int], terms: Terms) -> None:
         """Read a chunk's losses, (steps, 1 + terms): the one wait for the device in a chunk."""
-        names = ["loss", *terms.values]
+        names = ["loss", *terms.told]
         rows, sizes = self._over_ranks(rows.float(), sizes)
         values = rows.cpu().numpy()
         first = self.step - len(sizes)
@@ -177,8 +179,8 @@ class Training(LightningModule):
         epoch = self.step / self.steps_an_epoch
         for batch in chunk:
             terms = self.autoencoder.terms(batch.x, self._val_generator, epoch=epoch, noisy=False)
-            names = ["loss", *terms.values]
-            row = torch.stack([terms.loss, *terms.values.values()]).detach().float()
+            names = ["loss", *terms.told]
+            row = torch.stack([terms.loss, *terms.told.values()]).detach().float()
             rows, sizes = self._over_ranks(row[None], [len(batch.x)])
             values = rows.cpu().numpy()
             check_finite(values, [f"val/{n}" for n in names], self.step - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from torch import Generator, Tensor
 
@@ -75,6 +75,18 @@ class Code:
     costs: Mapping[str, Tensor] = field(default_factory=dict)
     context: tuple[Tensor, ...] = ()
     indices: Tensor | None = None
+
+
+class Seen(NamedTuple):
+    """What an encoder has seen, and what it made of it; the fields are those of Pass and Code.
+
+    x, x_in: (N, C, H, W). h: (N, *feature_shape). context: what passes by the code.
+    """
+
+    x: Tensor
+    x_in: Tensor
+    h: Tensor
+    context: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def evaluate(
             sums.add("kl", kl)
         terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False)
         sums.add("loss", terms.loss * len(x))
-        for name, value in terms.values.items():
+        for name, value in terms.told.items():
             if name not in ("kl", "elbo") or not model.latent.variational:
                 sums.add(name, value * len(x))
     metrics = sums.means(prefix, len(split))

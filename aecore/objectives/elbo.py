@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
-from aecore.objectives.base import Objective, Terms
+from aecore.objectives.base import Objective, Terms, critic_losses
 from aecore.words import word
 
 if TYPE_CHECKING:
@@ -41,4 +41,4 @@ class Elbo(Objective):
         for name, penalty in model.penalties.items():
             values[name] = penalty(p).mean()
             factors[name] = weights[name]
-        return Terms(values, factors)
+        return Terms(values, factors, critic_losses(p))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -15,6 +15,7 @@ from aecore.errors import UserError
 from aecore.optimizers.base import Optimizer
 from aecore.words import NonNegativeFloat, PositiveFloat, word
 
+Parameters = Iterable[Parameter] | list[dict[str, Any]]
 Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
 
 
@@ -25,8 +26,8 @@ class Gradient(Optimizer):
         return None
 
     @abstractmethod
-    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        """The torch optimizer of these parameters."""
+    def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """The torch optimizer of parameters, or of groups with options of their own."""
 
 
 class _Adaptive(Gradient):
@@ -41,7 +42,7 @@ class _Adaptive(Gradient):
         self.lr, self.betas, self.eps = lr, (betas[0], betas[1]), eps
         self.weight_decay = weight_decay
 
-    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
         return self.kind(parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True)
 
 
@@ -74,7 +75,7 @@ class SGD(Gradient):
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
         self.weight_decay = weight_decay
 
-    def __call__(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             parameters,
             self.lr,

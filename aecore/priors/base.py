@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from aecore.types import Code, Shape
 
 if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
     from aecore.latents import Latent
 
 
@@ -18,6 +19,10 @@ class Prior(nn.Module, ABC):
 
     def attach(self, latent: Latent) -> Prior:
         """The prior of that latent's codes, as a rule itself."""
+        return self
+
+    def given(self, model: Autoencoder) -> Prior:
+        """The prior as the model makes it now, where the model has a part in it; else itself."""
         return self
 
     @abstractmethod
