@@ -51,7 +51,7 @@ def run(images: int, threads: int, data: str, rounds: int) -> dict[str, list[flo
         parts = words(compose(parse(overrides)).config)
         assert isinstance(parts.optimizer, Gradient)
         model = prepare(parts)
-        x = next(iter(parts.data.train_dataloader()))[0].x
+        x = next(iter(next(iter(parts.data.train_dataloader())))).x
         steppers[method] = model, parts.optimizer(model.parameters()), x
     generator = torch.Generator().manual_seed(0)
     found: dict[str, list[float]] = {method: [] for method in steppers}

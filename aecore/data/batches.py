@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,14 +14,44 @@ from aecore.errors import UserError
 from aecore.types import Batch
 
 VALUES_A_CHUNK = 4_000_000
+VALUES_AT_ONCE = 1_000_000  # as floats they stay in a processor's cache until they are used
 LARGEST_CHUNK = 50
+Gather = Callable[[Tensor, list[int]], list[Batch]]
+
+
+class Chunk:
+    """Some mini-batches, gathered as they are asked for; each iteration gathers them anew."""
+
+    def __init__(self, parts: Sequence[tuple[Tensor, list[int]]], gather: Gather) -> None:
+        """parts: positions (M,) of images and how they are cut into batches; gathered together."""
+        self._parts, self._gather = parts, gather
+
+    def __len__(self) -> int:
+        """Mini-batches."""
+        return sum(len(sizes) for _, sizes in self._parts)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for index, sizes in self._parts:
+            yield from self._gather(index, sizes)
+
+    def to(self, device: torch.device) -> Chunk:
+        """The same batches on a device, each moved there as it is gathered."""
+        here, gather = self._parts[0][0].device, self._gather
+        if here == device:
+            return self
+        return Chunk(self._parts, lambda *part: [_moved(b, device) for b in gather(*part)])
+
+
+def _moved(b: Batch, device: torch.device) -> Batch:
+    return Batch(b.x.to(device), None if b.y is None else b.y.to(device), b.index.to(device))
 
 
 class Batches:
-    """Mini-batches of a split, many at a time: iterating gives chunks, `list[Batch]`.
+    """Mini-batches of a split, many at a time: iterating gives chunks.
 
-    A chunk is gathered and turned to float at once; its batches are views of it, which costs
-    far less than a DataLoader's collation image by image.
+    Of a chunk as many batches as fit a processor's cache are gathered and turned to float at once;
+    the batches are views of that, which costs far less than a DataLoader's collation image by
+    image.
 
     The order is that of the split, or, shuffled, a pure function of (seed, epoch). The ragged
     last batch is kept. Two exceptions: shuffled, it is dropped where it would leave a rank fewer
@@ -61,6 +92,7 @@ class Batches:
         self.split = split
         self.batch_size = batch_size
         self.chunk = min(max(round(VALUES_A_CHUNK / values), 1), chunk or LARGEST_CHUNK)
+        self._at_once = max(VALUES_AT_ONCE // values, 1)
         self.epoch, self._first = 0, 0
         self._shuffle, self._seed = shuffle, seed
         self._rank, self._world_size = rank, world_size
@@ -107,7 +139,7 @@ class Batches:
         """Chunks an epoch."""
         return -(-self.steps // self.chunk)
 
-    def __iter__(self) -> Iterator[list[Batch]]:
+    def __iter__(self) -> Iterator[Chunk]:
         """One epoch; the epoch's number is read when the first chunk is asked for."""
         # Lightning makes the first iterator before the epoch has begun: hence a generator.
         n = len(self.split)
@@ -121,11 +153,14 @@ class Batches:
         positions = positions.to(self.split.images.device)
         sizes = [b - a for a, b in shares]
         start = self._first * self.chunk
-        done = sum(sizes[:start])
+        rest = positions[sum(sizes[:start]) :]
         for first in range(start, self.steps, self.chunk):
-            part = sizes[first : first + self.chunk]
-            yield self._gather(positions[done : done + sum(part)], part, throws)
-            done += sum(part)
+            parts = []
+            for at in range(first, min(first + self.chunk, self.steps), self._at_once):
+                part = sizes[at : min(at + self._at_once, first + self.chunk)]
+                parts.append((rest[: sum(part)], part))
+                rest = rest[sum(part) :]
+            yield Chunk(parts, partial(self._gather, throws=throws))
 
     def size(self, step: int) -> int:
         """Images in the mini-batch of that step of an epoch, of all ranks together."""
@@ -136,7 +171,7 @@ class Batches:
         size, rank, ranks = end - start, self._rank, self._world_size
         return start + size * rank // ranks, start + size * (rank + 1) // ranks
 
-    def _gather(self, index: Tensor, sizes: list[int], throws: int | None) -> list[Batch]:
+    def _gather(self, index: Tensor, sizes: list[int], *, throws: int | None) -> list[Batch]:
         """The images at `index`, drawn from a stream of throws, as batches of the given sizes."""
         labels = self.split.labels
         pixels = to_pixels(self.split.stored(index))
