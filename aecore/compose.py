@@ -71,6 +71,7 @@ class Job:
     """One composed configuration with what Hydra knows about it.
 
     parameters: `hydra.sweeper.params`, the grid of a study.
+    whole: the configuration with Hydra's own part, as Hydra composed it.
     """
 
     config: dict[str, Any]
@@ -82,6 +83,7 @@ class Job:
     sweeper: str
     parameters: dict[str, str]
     given: frozenset[str]
+    whole: DictConfig = field(repr=False)
 
     def request(self) -> Request:
         """As a request to a task; its folder is made when first asked for."""
@@ -195,6 +197,7 @@ def compose(arguments: Arguments) -> Job:
             sweeper=str(hydra.sweeper.get("_target_")),
             parameters={str(k): str(v) for k, v in parameters.items()},
             given=given,
+            whole=config,
         )
     except (HydraException, OmegaConfBaseException) as error:
         raise refusal(error, arguments, plain) from None

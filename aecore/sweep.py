@@ -12,7 +12,7 @@ out here and not by Hydra's sweeper, so that it can be checked first and jobs ca
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from hydra.types import HydraContext, RunMode
 from aecore.choices import split_override
 from aecore.compose import Arguments, Job, compose, opened, quoted, refusal
 from aecore.errors import UserError
+from aecore.loading import Composed, Loader
 from aecore.results import METRICS, reserve, write_atomically
 
 RECORD = "sweep.json"
+KEPT = 200  # configurations, of a quarter of a megabyte each
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Sweep:
     jobs: the overrides of each job, in order; job i lives in `folder/i`.
     numbers: where given, job i lives in `folder/numbers[i]` instead.
     search: where the jobs are chosen one after another, what `aecore.search` remembers.
+    composed: configurations of jobs, where they are known; not recorded.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class Sweep:
     jobs: list[list[str]]
     numbers: list[int] | None = None
     search: dict[str, Any] | None = None
+    composed: Composed = field(default_factory=dict, repr=False)
 
     def write(self) -> None:
         """Record it in its folder."""
@@ -85,10 +89,10 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     ours = [o for o in arguments.overrides if not o.startswith("hydra")]
     hydras = [o for o in arguments.overrides if o.startswith("hydra")]
     jobs = points(arguments, job, ours)
-    check(arguments, jobs)
+    composed = check(arguments, jobs)
     folder = sweep_folder(job, job.words.get("sweeps"))
     study_override = [o for o in ours if split_override(o)[0] == "sweeps"]
-    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs)
+    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs, composed=composed)
     sweep.write()
     return sweep
 
@@ -122,24 +126,30 @@ def points(arguments: Arguments, job: Job, overrides: list[str]) -> list[list[st
         raise refusal(error, arguments, overrides) from None
 
 
-def check(arguments: Arguments, jobs: list[list[str]], what: str = "job") -> None:
+def check(arguments: Arguments, jobs: list[list[str]], what: str = "job") -> Composed:
     """Compose and build every point; UserError names the first that cannot be.
 
     what: what a point is called in the message.
+    Returns the configurations of the first jobs by their overrides, as many as memory is for.
     """
     from aecore.tasks.train import Shapes
 
     shapes = Shapes()
     hydras = [o for o in arguments.overrides if o.startswith("hydra")]
+    composed = {}
     for number, job in enumerate(jobs):
         try:
             one = replace(arguments, overrides=[*hydras, *job], multirun=False)
-            shapes.check(compose(one).config)
+            found = compose(one)
+            shapes.check(found.config)
+            if number < KEPT:
+                composed[tuple(job)] = found.whole
         except UserError as error:
             lines = str(error).splitlines()
             raise UserError(
                 "\n".join([f"{what} {number} of the sweep ({' '.join(job)}):", *lines][:3])
             ) from error
+    return composed
 
 
 def launch(sweep: Sweep, more: list[str]) -> int:
@@ -166,10 +176,11 @@ def launch(sweep: Sweep, more: list[str]) -> int:
             config = hydra.compose_config(
                 arguments.config_name, [*arguments.overrides, *settings], run_mode=RunMode.MULTIRUN
             )
+            loader = hydra.config_loader
+            if config.hydra.launcher._target_.endswith(".BasicLauncher"):  # others send it around
+                loader = Loader(loader.get_search_path(), sweep.composed)
             launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=HydraContext(
-                    config_loader=hydra.config_loader, callbacks=Callbacks(config)
-                ),
+                hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
                 task_function=run_job,
                 config=config,
             )
