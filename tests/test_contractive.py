@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Generator, Tensor, nn
 
 from aecore.errors import UserError
-from aecore.latents import Latent, Spatial
+from aecore.latents import Latent, Spatial, TopK
 from aecore.networks import Network
 from aecore.networks.base import Activation
 from aecore.noise import Gaussian
@@ -43,7 +43,7 @@ class TestContractiveDense:
         assert dense is not None and sum(isinstance(m, nn.Linear) for m in dense) == layers
         expected = slow_norm(whole, p.x_in)
         assert float(expected.min().detach()) > 0
-        same(dense_norm(dense_steps(dense, p.x_in), len(p.x_in)), expected)
+        same(dense_norm(dense_steps(dense, p), len(p.x_in)), expected)
         same(jacobian_norm(p), expected)
 
     @settings(max_examples=25, deadline=None)
@@ -121,6 +121,7 @@ class TestContractiveAnyEncoder:
             (conv(3, norm="layer"), gaussian(2)),
             (mlp(5), gaussian(2)),
             (mlp(5, 4, norm="layer"), plain(2)),
+            (mlp(5), TopK(dim=6, k=2, alpha=1.0, revive=0.0, patience=5)),
         ],
         ids=lambda w: type(w).__name__,
     )

@@ -15,6 +15,8 @@ from aecore.words import PositiveInt, word
 class Deterministic(Latent):
     """z = activation(W h + b), of `dim` numbers."""
 
+    layered = True
+
     @word
     def __init__(self, *, dim: PositiveInt, activation: Activation | None, bias: bool) -> None:
         super().__init__()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.networks.base import flat
 from aecore.networks.dense import product
 from aecore.penalties.base import Penalty
 from aecore.penalties.checks import no_batch_norm
@@ -30,8 +32,18 @@ _ELEMENTWISE = (
 )
 
 
+# slopes of activations as functions of what they gave
+_SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.ReLU: lambda y: (y > 0).to(y.dtype),
+    nn.Sigmoid: lambda y: y * (1 - y),
+    nn.Tanh: lambda y: 1 - y.square(),
+}
+
+
 class Contractive(Penalty):
-    """||d mean(z) / d x_in||_F^2 per image (Rifai et al. 2011, eq. 3), the encoder run once more.
+    """||d mean(z) / d x_in||_F^2 per image (Rifai et al. 2011, eq. 3).
+
+    Most encoders are run once more for it.
 
     method: 'exact'; 'estimate' (unbiased, `samples` random projections: E ||J^T v||^2 = ||J||_F^2
     for independent signs v, Hutchinson 1990); 'auto' is exact for fully connected encoders, whose
@@ -50,7 +62,7 @@ class Contractive(Penalty):
         with torch.enable_grad():
             layers = _dense_layers(p.model)
             if layers is not None:
-                steps = dense_steps(layers, p.x_in)
+                steps = dense_steps(layers, p)
                 if self.method == "estimate":
                     return estimated_dense_norm(steps, len(p.x_in), self.samples, p.generator)
                 return dense_norm(steps, len(p.x_in))
@@ -64,7 +76,7 @@ class Contractive(Penalty):
 
 def _dense_layers(model: Autoencoder) -> list[nn.Module] | None:
     """The encoder up to the code as Linear and elementwise layers, None if it has others."""
-    if model.latent.variational:
+    if not model.latent.layered:
         return None
     parts = [*model.encoder.modules(), *model.latent.modules()]
     leaves = [m for m in parts if not any(m.children()) and not isinstance(m, nn.Flatten)]
@@ -84,20 +96,42 @@ class Step:
     linear: bool
 
 
-def dense_steps(layers: list[nn.Module], x: Tensor) -> list[Step]:
-    """The factors W_1, D_1, W_2, ... of the Jacobian of dense layers at x, in forward order."""
+def dense_steps(layers: list[nn.Module], p: Pass) -> list[Step]:
+    """The factors W_1, D_1, W_2, ... of the Jacobian of dense layers at p.x_in, in forward order.
+
+    Where the pass knows what an activation gave, and its slope follows from that, no layer before
+    it is run again. The Jacobian is by the image, not by its class where the encoder sees one.
+    """
+    pixels = flat(p.model.image_shape)
+    given = {_last(p.model.encoder): p.h, _last(p.model.latent): p.code.mean}
+    if any(isinstance(layer, nn.Dropout) for layer in layers):
+        given = {}  # what is run again drops others
     steps: list[Step] = []
-    h = x.detach().flatten(1)
+    h = p.model.beheld(p.x_in.detach(), p.y).flatten(1)
+    waiting: list[nn.Module] = []  # layers between h and where we are
     for layer in layers:
+        waiting.append(layer)
         if isinstance(layer, nn.Linear):
-            h = layer(h)
-            steps.append(Step(layer.weight, True))
+            steps.append(Step(layer.weight if steps else layer.weight[:, :pixels], True))
+            continue
+        output, slope = given.get(layer), _SLOPES.get(type(layer))
+        if output is not None and slope is not None:
+            h = output.flatten(1)
+            slopes = slope(h)
         else:
-            before = h if h.requires_grad else h.requires_grad_()
-            h = layer(before)
-            (slopes,) = torch.autograd.grad(h.sum(), before, create_graph=True)
-            steps.append(Step(slopes, False))
+            for before in waiting[:-1]:
+                h = before(h)
+            before_it = h if h.requires_grad else h.requires_grad_()
+            h = layer(before_it)
+            (slopes,) = torch.autograd.grad(h.sum(), before_it, create_graph=True)
+        steps.append(Step(slopes, False))
+        waiting = []
     return steps
+
+
+def _last(part: nn.Module) -> nn.Module:
+    """The layer of a part of the model that works last."""
+    return [m for m in part.modules() if not any(m.children())][-1]
 
 
 def estimated_dense_norm(
@@ -154,7 +188,7 @@ def dense_norm(steps: list[Step], images: int) -> Tensor:
 
 def _mean_code(p: Pass) -> tuple[Tensor, Tensor]:
     x = p.x_in.detach().requires_grad_()
-    h, _ = p.model.features(x)
+    h, _ = p.model.features(x, p.y)
     return x, p.model.latent(h, p.generator, sample=False).mean.flatten(1)
 
 
