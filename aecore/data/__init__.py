@@ -4,9 +4,11 @@ from aecore.data.arrays import Arrays
 from aecore.data.batches import Batches
 from aecore.data.celeba import CelebA
 from aecore.data.digits import Digits
+from aecore.data.dsprites import DSprites
 from aecore.data.faces import Faces
 from aecore.data.image_folder import ImageFolder
 from aecore.data.module import ImageData
+from aecore.data.shapes import Shapes
 from aecore.data.split import Source, Split
 from aecore.data.torchvision_sets import Torchvision
 from aecore.data.uniform import Uniform
@@ -15,10 +17,12 @@ __all__ = [
     "Arrays",
     "Batches",
     "CelebA",
+    "DSprites",
     "Digits",
     "Faces",
     "ImageData",
     "ImageFolder",
+    "Shapes",
     "Source",
     "Split",
     "Torchvision",

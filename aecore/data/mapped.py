@@ -65,7 +65,7 @@ def _mapped(files: Files, part: str, recipe: Recipe, cache: Path) -> Decoded:
     if found is not None:
         return found
     cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / f"{key}.lock"):
+    with alone(cache / f"{key}.lock"):
         found = _read(entry, files, recipe)  # another process may have written it by now
         if found is None:
             for old in cache.glob(f"{key}-*"):  # of other files, cut short, or never finished
@@ -91,7 +91,7 @@ def _fingerprint(files: Files) -> str:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """Let one process in at a time, on all machines that share the disk."""
     lock = FileLock(path)
     try:
@@ -124,10 +124,10 @@ def _read(entry: Path, files: Files, recipe: Recipe) -> Decoded | None:
             return None
         why = {broken[i]: text for i, text in found.items()}
     kept = kept_of(len(files), numbers)
-    return Decoded(_tensor(images), kept, why, rows=kept)
+    return Decoded(mapped_tensor(images), kept, why, rows=kept)
 
 
-def _tensor(images: np.ndarray) -> Tensor:
+def mapped_tensor(images: np.ndarray) -> Tensor:
     """A tensor over the map, which is never written to: a Split gives copies of what is asked for.
 
     Not copy-on-write: of that, systems refuse to map more than they have memory.

@@ -11,12 +11,13 @@ from pydantic import Field
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from aecore.data.batches import Batches
+from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
+from aecore.data.classes import Classes, count_classes, of_classes, some_left
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import moments
 from aecore.errors import UserError
-from aecore.types import Batch, ImageShape
+from aecore.types import ImageShape
 from aecore.words import NonNegativeInt, PositiveInt, word
 
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
@@ -28,6 +29,7 @@ class ImageData(LightningDataModule):
     The source's train images are permuted by the seed: the first `val_size` validate, the next
     `train_size` (all others, if None) train. So validation images do not depend on `train_size`,
     a smaller training set lies within a larger one, and test images are never used for either.
+    Of each split only images of `classes` are used, where some are named; sizes count all classes.
     """
 
     @word
@@ -46,6 +48,7 @@ class ImageData(LightningDataModule):
         limit_batches: PositiveInt | None,
         chunk: PositiveInt | None = None,
         binarise: Literal["threshold", "sample"] | None = None,
+        classes: Classes | None = None,
     ) -> None:
         """data_dir: where downloads lie. seed: of the validation split and the shuffling.
 
@@ -58,6 +61,7 @@ class ImageData(LightningDataModule):
         probability of 1 (Salakhutdinov and Murray 2008): in training drawn afresh each epoch, as
         the seed says (Burda et al. 2016), in every other use once, the same for all seeds.
         Raises UserError for pixels that have no 0 and 1.
+        classes: names or labels of those to train and test on, None for all of them.
         """
         super().__init__()
         if binarise is not None and range != "unit":
@@ -73,6 +77,7 @@ class ImageData(LightningDataModule):
         self.val_size, self.train_size, self.test_size = val_size, train_size, test_size
         self.seed, self.limit_batches, self.chunk = seed, limit_batches, chunk
         self.binarise = binarise
+        self.classes = classes
         self._shape: ImageShape | None = None
 
     @property
@@ -94,14 +99,26 @@ class ImageData(LightningDataModule):
     @cached_property
     def test(self) -> Split:
         """The test images; loads no training images."""
+        return self._drawn(self._test_and_others[0], 2)
+
+    @cached_property
+    def others(self) -> Split | None:
+        """The test images of other classes than those trained on, None where there are none."""
+        split = self._test_and_others[1]
+        return None if split is None else self._drawn(split, 3)
+
+    @cached_property
+    def _test_and_others(self) -> tuple[Split, Split | None]:
         split = self._load("test")
-        if self.test_size is None:
-            return self._drawn(split, 2)
-        if self.test_size > len(split):
-            raise UserError(
-                f"dataset.test_size={self.test_size}: there are only {len(split)} test images"
-            )
-        return self._drawn(split.subset(torch.arange(self.test_size)), 2)
+        size = len(split) if self.test_size is None else self.test_size
+        if size > len(split):
+            raise UserError(f"dataset.test_size={size}: there are only {len(split)} test images")
+        if self.classes is None:
+            return split if size == len(split) else split.subset(torch.arange(size)), None
+        own = of_classes(split, self.classes, "test")[:size]
+        some_left(int(own.sum()), self.classes, f"test_size={size}")
+        test, others = (split.subset(which.nonzero()[:, 0]) for which in (own, ~own))
+        return test, others if len(others) else None
 
     @cached_property
     def _train_and_val(self) -> tuple[Split, Split | None]:
@@ -119,14 +136,21 @@ class ImageData(LightningDataModule):
                 f"dataset.train_size={n_train}: only {n - n_val} images are left to train on "
                 f"({n} less dataset.val_size={self.val_size})"
             )
-        if self.batch_size > n_train:
-            raise UserError(
-                f"dataset.batch_size={self.batch_size} is more than the {n_train} training "
-                f"images; take dataset.batch_size={n_train} or less"
-            )
         order = permutation(n, VALIDATION_PART, self.seed)
-        train = whole.subset(order[n_val : n_val + n_train].sort().values)
-        return train, whole.subset(order[:n_val].sort().values) if n_val else None
+        held_out, kept = order[:n_val], order[n_val : n_val + n_train]
+        if self.classes is not None:
+            own = of_classes(whole, self.classes, "train")
+            held_out, kept = held_out[own[held_out]], kept[own[kept]]
+            some_left(len(kept), self.classes, f"train_size={n_train}")
+            if n_val:
+                some_left(len(held_out), self.classes, f"val_size={self.val_size}")
+        if self.batch_size > len(kept):
+            raise UserError(
+                f"dataset.batch_size={self.batch_size} is more than the {len(kept)} training "
+                f"images; take dataset.batch_size={len(kept)} or less"
+            )
+        train = whole.subset(kept.sort().values)
+        return train, whole.subset(held_out.sort().values) if n_val else None
 
     def _drawn(self, split: Split, which: int) -> Split:
         """The split, its pixels drawn once where they are to be drawn."""
@@ -173,6 +197,15 @@ class ImageData(LightningDataModule):
         shape = (1, 1, width) if (channels, height) == (1, 1) else (channels, 1, 1)
         return torch.zeros(shape), torch.ones(shape)
 
+    def count_classes(self) -> int:
+        """How many classes there are, also where only images of some are used.
+
+        Raises UserError for images without labels, and for labels that do not count classes.
+        """
+        train, val = self._train_and_val
+        splits = {"train": train, "validation": val, "test": self.test}
+        return count_classes({name: split for name, split in splits.items() if split is not None})
+
     def train_dataloader(self) -> Batches:
         """Shuffled chunks of batches."""
         grey, _ = self._train_and_val  # of which each epoch draws anew, where it draws at all
@@ -190,15 +223,10 @@ class ImageData(LightningDataModule):
         return self._batches(self.test, self.eval_batch_size)
 
     def transfer_batch_to_device(
-        self, batch: list[Batch], device: torch.device, dataloader_idx: int
-    ) -> list[Batch]:
-        """A chunk on the device; untouched where it was made there, as is the rule."""
-        if batch[0].x.device == device:
-            return batch
-        return [
-            Batch(b.x.to(device), None if b.y is None else b.y.to(device), b.index.to(device))
-            for b in batch
-        ]
+        self, batch: Chunk, device: torch.device, dataloader_idx: int
+    ) -> Chunk:
+        """A chunk on the device; untouched where it is made there, as is the rule."""
+        return batch.to(device)
 
     def _batches(self, split: Split, batch_size: int, *, train: bool = False) -> Batches:
         """On the trainer's device and for its rank, where a trainer is attached."""

@@ -58,6 +58,8 @@ class Split:
     names: the N file names, or None.
     class_names: what the labels 0, 1, ... mean, or None.
     rows: (N,) int64, which of `images` these are, in this order; None: all of them.
+    factors: (N, F) int64, what each image was made from, every factor numbered 0, 1, ...; or None.
+    factor_names: of the F factors, or None.
     """
 
     images: Tensor
@@ -65,6 +67,8 @@ class Split:
     names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     rows: Tensor | None = None
+    factors: Tensor | None = None
+    factor_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -118,18 +122,22 @@ class Split:
             names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
             class_names=self.class_names,
             rows=None if self.rows is None else self.rows[index],
+            factors=None if self.factors is None else self.factors[index],
+            factor_names=self.factor_names,
         )
 
     def to(self, device: torch.device | str) -> Split:
-        """The split with images and labels on a device; a mapped file serves the CPU as it is."""
+        """The split with all its tensors on a device; a mapped file serves the CPU as it is."""
         labels = None if self.labels is None else self.labels.to(device)
+        factors = None if self.factors is None else self.factors.to(device)
+        moved = replace(self, labels=labels, factors=factors)
         if self.rows is None or torch.device(device).type == "cpu":
-            return replace(self, images=self.images.to(device), labels=labels)
+            return replace(moved, images=self.images.to(device))
         shape = (len(self), *self.image_shape)
         images = torch.empty(shape, dtype=self.images.dtype, device=device)
         for to, part in zip(torch.split(images, PART), self.parts(PART), strict=True):
             to.copy_(part)
-        return replace(self, images=images, labels=labels, rows=None)
+        return replace(moved, images=images, rows=None)
 
 
 class Source(ABC):

@@ -1,0 +1,93 @@
+"""Which images are of the classes that a run is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from aecore.data.split import Split, Which
+from aecore.errors import UserError, nearest
+from aecore.words import NonNegativeInt
+
+Class = NonNegativeInt | str
+Classes = Class | Annotated[list[Class], Field(min_length=1)]
+
+
+def of_classes(split: Split, classes: Classes, which: Which) -> Tensor:
+    """(N,) bool: which images of a split are of these classes, each a name or a label.
+
+    A name comes first: where folders are called 10 and 2, 2 is the second one and not label 2.
+    Raises UserError without labels, for a class that is none, and for one without images.
+    """
+    wanted = list(classes) if isinstance(classes, list) else [classes]
+    where = f"dataset.classes={_shown(wanted)}"
+    if split.labels is None:
+        raise UserError(f"{where}: the {which} images have no labels\n  use dataset.classes=null")
+    names = split.class_names
+    there = set(split.labels.tolist())
+    known = [str(label) for label in sorted(there)] if names is None else list(names)
+    found = []
+    for one in wanted:
+        label = _label(one, known, sorted(there) if names is None else range(len(names)))
+        if label is None:
+            raise UserError(
+                f"{where}: no class {one!r}{nearest(str(one), known)}\n"
+                f"  known: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+            )
+        if label not in there:
+            raise UserError(f"{where}: no image of the {which} split is of class {one!r}")
+        found.append(label)
+    return torch.isin(split.labels, torch.tensor(found))
+
+
+def some_left(images: int, classes: Classes, key: str) -> None:
+    """Raise UserError where the value of `key=value` leaves no image of the classes."""
+    if images == 0:
+        wanted = classes if isinstance(classes, list) else [classes]
+        raise UserError(
+            f"dataset.{key}: none of these images is of dataset.classes={_shown(wanted)}\n"
+            f"  use a larger dataset.{key.partition('=')[0]}, it counts the images of all classes"
+        )
+
+
+def count_classes(splits: Mapping[str, Split]) -> int:
+    """How many classes the labels 0, 1, ... of all these splits, by name, can mean.
+
+    Raises UserError where a split has no labels, or some that do not count classes from 0.
+    """
+    count = images = 0
+    for name, split in splits.items():
+        if split.labels is None:
+            raise UserError(
+                f"conditional=true: the {name} images of this dataset have no labels\n"
+                "  use conditional=false, or a dataset with labels"
+            )
+        low, high = (int(end) for end in split.labels.aminmax())
+        named = len(split.class_names or ())
+        images += len(split)
+        count = max(count, high + 1, named)
+        if low < 0:
+            raise UserError(
+                f"conditional=true: a {name} image has the label {low}\n  they must be 0, 1, 2, ..."
+            )
+    if count > images and not named:
+        raise UserError(
+            f"conditional=true: the labels of {images} images go up to {count - 1}\n"
+            "  number the classes 0, 1, 2, ..."
+        )
+    return count
+
+
+def _label(one: Class, names: Sequence[str], labels: Sequence[int]) -> int | None:
+    """The label of a class, by its name or else its number; None where there is none."""
+    if str(one) in names:
+        return labels[names.index(str(one))]
+    return one if isinstance(one, int) and one in labels else None
+
+
+def _shown(wanted: Sequence[Class]) -> str:
+    return f"[{','.join(map(str, wanted))}]"
