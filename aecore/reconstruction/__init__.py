@@ -1,5 +1,6 @@
 """What counts as equal: the cost of an output against the clean image."""
 
+from aecore.reconstruction.adversarial import Adversarial
 from aecore.reconstruction.base import Reconstruction
 from aecore.reconstruction.bernoulli import Bernoulli
 from aecore.reconstruction.continuous_bernoulli import ContinuousBernoulli
@@ -13,6 +14,7 @@ __all__ = [
     "MSE",
     "MSSSIM",
     "SSIM",
+    "Adversarial",
     "Bernoulli",
     "ContinuousBernoulli",
     "Gaussian",

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
+    from aecore.types import Pass
 
 
 class Reconstruction(nn.Module, ABC):
     """The cost of a decoder's raw output, and what the output means as an image.
 
     likelihood: whether the cost is -log p(x | z) but for a constant, so that there is an ELBO.
+    density: whether p(x | z) is a density of numbers, or else a probability.
     """
 
     likelihood: bool = True
+    density: bool = True
+
+    @property
+    def variance(self) -> float | None:
+        """v where the cost is the squared error / (2 v) plus a constant; None for other costs."""
+        return None
 
     @abstractmethod
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
@@ -30,6 +39,10 @@ class Reconstruction(nn.Module, ABC):
         0 for a cost that is no likelihood.
         """
 
+    def costs(self, p: Pass) -> Mapping[str, Tensor]:
+        """What is charged beside `forward` and with a weight of 1, each (N,), by name."""
+        return {}
+
     def image(self, output: Tensor) -> Tensor:
         """The mean image in the model's range, (N, C, H, W)."""
         return output
@@ -41,6 +54,10 @@ class Reconstruction(nn.Module, ABC):
     def expected(self, x: Tensor) -> Tensor:
         """`target` without its randomness: what is encoded outside of training, (N, C, H, W)."""
         return x
+
+    def covers(self, x: Tensor) -> bool:
+        """Whether p(x | z) is defined at data as `target` gives them, (N, C, H, W)."""
+        return True
 
     def check(self, model: Autoencoder) -> None:
         """Raise UserError where this reconstruction and the other words cannot go together."""

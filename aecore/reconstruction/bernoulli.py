@@ -24,6 +24,8 @@ class Bernoulli(Reconstruction):
     grey value as the probability (the "dynamically binarised MNIST" of Burda et al. 2016).
     """
 
+    density = False
+
     @word
     def __init__(
         self, *, targets: Literal["soft", "threshold", "stochastic"], threshold: Probability
@@ -49,6 +51,9 @@ class Bernoulli(Reconstruction):
 
     def expected(self, x: Tensor) -> Tensor:
         return (x > self.threshold).to(x.dtype) if self.targets == "threshold" else x
+
+    def covers(self, x: Tensor) -> bool:
+        return bool(((x == 0) | (x == 1)).all())
 
     def check(self, model: Autoencoder) -> None:
         need_logits(model, "bernoulli")

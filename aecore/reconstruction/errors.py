@@ -14,6 +14,8 @@ from aecore.words import word
 class MSE(Reconstruction):
     """Squared error summed over the image: a Gaussian of variance 1/2, but for the constant."""
 
+    variance = 0.5
+
     @word
     def __init__(self) -> None:
         super().__init__()

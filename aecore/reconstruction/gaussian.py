@@ -38,6 +38,11 @@ class Gaussian(Reconstruction):
         """
         return F.softplus(self.raw) + _LOWEST if self.learned else self.raw
 
+    @property
+    def variance(self) -> float:
+        """scale^2."""
+        return math.exp(2 * float(self.log_scale.detach()))
+
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         error = (output - x).square().flatten(1).sum(1)
         pixels = x[0].numel()
