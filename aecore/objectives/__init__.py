@@ -1,6 +1,7 @@
 """How passes become a loss."""
 
 from aecore.objectives.base import Objective, Terms
+from aecore.objectives.bounds import Bound, Ciwae, Dreg, Iwae, Miwae
 from aecore.objectives.elbo import Elbo
 
-__all__ = ["Elbo", "Objective", "Terms"]
+__all__ = ["Bound", "Ciwae", "Dreg", "Elbo", "Iwae", "Miwae", "Objective", "Terms"]

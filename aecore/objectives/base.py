@@ -44,7 +44,14 @@ class Terms:
 
 
 class Objective(ABC):
-    """A pure function of (parameters, batch, generator, weights)."""
+    """A pure function of (parameters, batch, generator, weights).
+
+    holds_prior: whether it holds posteriors to the prior by itself, as `penalty=kl` does.
+    term: what its own term is called, None where it has none beside `reconstruction`.
+    """
+
+    holds_prior: bool = False
+    term: str | None = None
 
     @abstractmethod
     def __call__(
@@ -54,8 +61,29 @@ class Objective(ABC):
         generator: Generator | None,
         weights: Mapping[str, float],
         noisy: bool,
+        y: Tensor | None = None,
     ) -> Terms:
-        """x: (N, C, H, W) pixels; `noisy`: whether the noise is applied; weights of penalties."""
+        """x: (N, C, H, W) pixels; `noisy`: whether the noise is applied; weights of penalties.
+
+        y: labels (N,), which a conditional model needs.
+        """
+
+    def check(self, model: Autoencoder) -> None:
+        """Raise UserError where this objective and the other words cannot go together."""
+        return None
+
+
+def word_costs(p: Pass) -> dict[str, Tensor]:
+    """What latent and reconstruction charge of themselves, with a weight of 1, each (N,)."""
+    return {**p.code.costs, **p.model.reconstruction.costs(p)}
+
+
+def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """What words and penalties charge for a pass, means over images, and what each counts."""
+    costs = word_costs(p)
+    penalties = {name: penalty(p) for name, penalty in p.model.penalties.items()}
+    values = {name: cost.mean() for name, cost in (costs | penalties).items()}
+    return values, dict.fromkeys(costs, 1.0) | {name: weights[name] for name in penalties}
 
 
 def critic_losses(p: Pass) -> dict[str, Tensor]:

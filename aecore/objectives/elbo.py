@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
-from aecore.objectives.base import Objective, Terms, critic_losses
+from aecore.objectives.base import Objective, Terms, charges, critic_losses
 from aecore.words import word
 
 if TYPE_CHECKING:
@@ -31,14 +31,12 @@ class Elbo(Objective):
         generator: Generator | None,
         weights: Mapping[str, float],
         noisy: bool,
+        y: Tensor | None = None,
     ) -> Terms:
-        p = model.run(x, generator, noisy=noisy, sample=True)
-        values = {"reconstruction": model.reconstruction(p.output, p.x).mean()}
-        factors = {"reconstruction": 1.0}
-        for name, cost in p.code.costs.items():
-            values[name] = cost.mean()
-            factors[name] = 1.0
-        for name, penalty in model.penalties.items():
-            values[name] = penalty(p).mean()
-            factors[name] = weights[name]
-        return Terms(values, factors, critic_losses(p))
+        p = model.run(x, generator, noisy=noisy, sample=True, y=y)
+        values, factors = charges(p, weights)
+        return Terms(
+            {"reconstruction": model.reconstruction(p.output, p.x).mean(), **values},
+            {"reconstruction": 1.0, **factors},
+            critic_losses(p),
+        )
