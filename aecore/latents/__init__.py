@@ -3,6 +3,7 @@
 from aecore.latents.base import Latent
 from aecore.latents.categorical import Categorical, Categories
 from aecore.latents.deterministic import Deterministic, Spatial
+from aecore.latents.flow import Flow, WarpedGaussian
 from aecore.latents.fsq import FSQ
 from aecore.latents.gaussian import DiagonalGaussian, Gaussian
 from aecore.latents.hypersphere import Hypersphere, PowerSpherical
@@ -16,10 +17,12 @@ __all__ = [
     "Categories",
     "Deterministic",
     "DiagonalGaussian",
+    "Flow",
     "Gaussian",
     "Hypersphere",
     "Latent",
     "PowerSpherical",
     "Spatial",
     "TopK",
+    "WarpedGaussian",
 ]

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
-from aecore.priors import Prior, Standard
+from aecore.priors import Standalone, Standard
 from aecore.types import Code, Shape
 
 
@@ -18,13 +18,25 @@ class Latent(nn.Module, ABC):
     training mode and told to `sample`, as in a training step: then all ranks of a training over
     several processes are there and must come to the same.
 
+    layered: whether the code is what its modules make of the features, one after another.
     variational: whether the code has a posterior, so that a KL and an ELBO exist.
+    gaussian: whether that is a Gaussian whose dimensions are independent, N(0, I) where it is
+        collapsed.
+    relaxed: whether what is drawn in training only stands for draws of the posterior.
+    pathwise: whether a posterior's `detached` density can be followed along a draw.
+    sequential: whether the density of a code that the posterior did not draw takes a pass for each
+        dimension: too long for every code under every posterior.
     codes: how many code words there are to choose from, None for codes of numbers. Then
         `Code.indices` tells which were chosen, numbered from 0.
     shared_codes: whether all places of a code choose from the same words.
     """
 
     variational: bool = False
+    layered: bool = False
+    gaussian: bool = False
+    relaxed: bool = False
+    pathwise: bool = False
+    sequential: bool = False
     codes: int | None = None
     shared_codes: bool = True
 
@@ -50,7 +62,7 @@ class Latent(nn.Module, ABC):
         """The codes nearest to any points (N, *code_shape) that this latent could have made."""
         return z
 
-    def standard_prior(self) -> Prior:
+    def standard_prior(self) -> Standalone:
         """What the standard prior is to codes of this kind: N(0, I) unless they are bounded."""
         return Standard()
 

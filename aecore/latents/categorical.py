@@ -93,6 +93,7 @@ class Categorical(Latent):
     """
 
     variational = True
+    relaxed = True
     shared_codes = False
 
     @word

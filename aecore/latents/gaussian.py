@@ -43,6 +43,10 @@ class DiagonalGaussian:
         """KL(q || N(0, I)) of each dimension in nats, (N, dim); Kingma & Welling 2014, app. B."""
         return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
 
+    def detached(self) -> DiagonalGaussian:
+        """The same, its parameters held fixed."""
+        return DiagonalGaussian(self.mean.detach(), self.log_var.detach())
+
 
 class Gaussian(Latent):
     """z ~ N(mean(h), diag(exp(log_var(h)))), of `dim` numbers.
@@ -51,6 +55,8 @@ class Gaussian(Latent):
     """
 
     variational = True
+    gaussian = True
+    pathwise = True
 
     @word
     def __init__(self, *, dim: PositiveInt) -> None:

@@ -122,6 +122,7 @@ class Hypersphere(Latent):
     """
 
     variational = True
+    pathwise = True
 
     @word
     def __init__(self, *, dim: Annotated[int, Field(ge=2)]) -> None:

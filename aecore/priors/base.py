@@ -5,29 +5,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Generator, Tensor, nn
 
-from aecore.types import Code, Shape
+from aecore.types import Code, ImageShape, Shape
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
+    from aecore.data import Split
     from aecore.latents import Latent
 
 
-class Prior(nn.Module, ABC):
-    """p(z), of variational latents; densities come in the independent parts of their posteriors."""
+class Prior(ABC):
+    """p(z), of variational latents; densities come in parts, at best those of the posteriors."""
 
-    def attach(self, latent: Latent) -> Prior:
-        """The prior of that latent's codes, as a rule itself."""
-        return self
-
-    def given(self, model: Autoencoder) -> Prior:
-        """The prior as the model makes it now, where the model has a part in it; else itself."""
-        return self
-
-    @abstractmethod
     def kl(self, code: Code) -> Tensor:
-        """KL(q(z | x) || p(z)) of each part in nats, (N, parts)."""
+        """KL(q(z | x) || p(z)) of each part in nats, (N, parts).
+
+        Unless there is a closed form it is estimated in one part from the draw that the code is:
+        log q(z | x) - log p(z), which is the KL in the mean over draws and may be negative. Of a
+        code without randomness that is the log ratio at the mean, and no estimate of the KL.
+        """
+        assert code.posterior is not None, "only variational latents have a KL"
+        z = code.z.to(torch.promote_types(code.z.dtype, torch.float32))
+        own, here = code.posterior.log_prob(z), self.log_prob(z)
+        return own.sum(-1, keepdim=True) - here.sum(-1, keepdim=True)
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -35,4 +37,47 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
-        """n codes, (n, *shape), on the device and of the type of `like`."""
+        """n codes, (n, *shape), on the device and of the type of `like`.
+
+        No gradient leads through them to a prior that is learned: it learns by its densities.
+        """
+
+
+class PriorWord(nn.Module, ABC):
+    """The word that says what p(z) is; it holds what of that is learned."""
+
+    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorWord:
+        """The word for codes (*code_shape) of that latent, as a rule itself, ready to be used.
+
+        Raises UserError for a latent that cannot have this prior.
+        """
+        return self
+
+    def check(self, model: Autoencoder) -> None:
+        """Raise UserError where this prior and the other words cannot go together."""
+        return None
+
+    def begin(self, training: Split, seed: int) -> None:
+        """Told before training which images there are; may start from some, drawn by the seed."""
+        return None
+
+    @abstractmethod
+    def given(self, model: Autoencoder) -> Prior:
+        """The prior as it is now; of some priors the model makes a part."""
+
+
+class Standalone(PriorWord, Prior):
+    """A prior that is the same whatever the rest of the model does."""
+
+    def given(self, model: Autoencoder) -> Prior:
+        return self
+
+
+class Closed(Standalone):
+    """A prior to which posteriors may know their KL in closed form."""
+
+    def kl(self, code: Code) -> Tensor:
+        """What the posterior knows, of each of its parts; else estimated."""
+        assert code.posterior is not None, "only variational latents have a KL"
+        known = code.posterior.kl_standard()
+        return super().kl(code) if known is None else known

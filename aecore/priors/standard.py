@@ -7,27 +7,23 @@ from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
-from aecore.priors.base import Prior
-from aecore.types import Code, Shape
+from aecore.priors.base import Closed, PriorWord
+from aecore.types import ImageShape, Shape
 from aecore.words import word
 
 if TYPE_CHECKING:
     from aecore.latents import Latent
 
 
-class Standard(Prior):
+class Standard(Closed):
     """p(z) = N(0, I); of codes that are bounded, what is as simple there: uniform."""
 
     @word
     def __init__(self) -> None:
         super().__init__()
 
-    def attach(self, latent: Latent) -> Prior:
+    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorWord:
         return latent.standard_prior()
-
-    def kl(self, code: Code) -> Tensor:
-        assert code.posterior is not None, "only variational latents have a KL"
-        return code.posterior.kl_standard()
 
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square() + math.log(2 * math.pi))

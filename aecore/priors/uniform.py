@@ -8,21 +8,16 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from aecore.priors.base import Prior
-from aecore.types import Code, Shape
+from aecore.priors.base import Closed
+from aecore.types import Shape
 
 
-class UniformCategories(Prior):
+class UniformCategories(Closed):
     """One-hot vectors of independent variables, (N, variables * categories), all alike."""
 
     def __init__(self, variables: int, categories: int) -> None:
         super().__init__()
         self.variables, self.categories = variables, categories
-
-    def kl(self, code: Code) -> Tensor:
-        """Of each variable, (N, variables)."""
-        assert code.posterior is not None, "only variational latents have a KL"
-        return code.posterior.kl_standard()
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log probability of each variable in nats, (N, variables)."""
@@ -35,17 +30,12 @@ class UniformCategories(Prior):
         return F.one_hot(chosen, self.categories).to(like).view(n, *shape)
 
 
-class UniformSphere(Prior):
+class UniformSphere(Closed):
     """The sphere of radius sqrt(dim) in `dim` dimensions."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
-
-    def kl(self, code: Code) -> Tensor:
-        """Of all dimensions together, (N, 1)."""
-        assert code.posterior is not None, "only variational latents have a KL"
-        return code.posterior.kl_standard()
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log density on the sphere in nats, of all dimensions together, (N, 1)."""

@@ -1,0 +1,110 @@
+"""A prior that the encoder makes of learned images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aecore.errors import UserError
+from aecore.priors.base import Prior, PriorWord
+from aecore.priors.checks import need_posterior, need_teacher
+from aecore.types import ImageShape, Posterior, Shape
+from aecore.words import PositiveInt, word
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+    from aecore.data import Split
+    from aecore.latents import Latent
+
+_EDGE = 0.05  # nearer to black and white a sigmoid would hardly move
+
+
+class Vamp(PriorWord):
+    """p(z) = 1/K sum_k q(z | u_k), the posteriors of K learned pseudo-inputs u_k.
+
+    Tomczak & Welling 2018, eq. 9. Their pixels are the sigmoids of what is learned. A conditional
+    model is told that they are of one class after the other.
+
+    components: K. start: 'noise', the sigmoids of N(0, 1), or 'data', training images.
+    """
+
+    @word
+    def __init__(self, *, components: PositiveInt, start: Literal["noise", "data"]) -> None:
+        super().__init__()
+        self.components, self.start = components, start
+
+    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorWord:
+        need_posterior(latent, "vamp")
+        if latent.codes is not None or latent.sequential:
+            raise UserError(
+                "prior=vamp: this latent's posteriors know no density of another's code, or take "
+                "too long\n  use latent=gaussian or latent=hypersphere, or prior=standard"
+            )
+        self.logits = nn.Parameter(torch.randn(self.components, *image_shape))
+        return self
+
+    def check(self, model: Autoencoder) -> None:
+        need_teacher(model, "vamp")
+
+    @torch.no_grad()
+    def begin(self, training: Split, seed: int) -> None:
+        if self.start == "data":
+            order = torch.randperm(len(training), generator=Generator().manual_seed(seed))
+            pixels = training.pixels(order[torch.arange(self.components) % len(order)])
+            self.logits.copy_(torch.logit(pixels.clamp(_EDGE, 1 - _EDGE)))
+
+    @property
+    def images(self) -> Tensor:
+        """The pseudo-inputs as pixels, (K, C, H, W)."""
+        return self.logits.sigmoid()
+
+    def given(self, model: Autoencoder) -> Prior:
+        return VampPrior(model, self.images)
+
+
+class VampPrior(Prior):
+    """The mixture of the posteriors of some images, which are encoded once."""
+
+    def __init__(self, model: Autoencoder, images: Tensor) -> None:
+        """images: pixels (K, C, H, W)."""
+        self.model, self.images = model, images
+        with _settled(model.encoder):
+            self.posterior = self._posterior(torch.arange(len(images), device=images.device))
+
+    def _posterior(self, chosen: Tensor) -> Posterior:
+        y = None if self.model.classes is None else chosen % self.model.classes
+        posterior = self.model.encode(self.images[chosen], y=y).posterior
+        assert posterior is not None, "only variational latents have posteriors"
+        return posterior
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Of all dimensions together, (N, 1)."""
+        each = self.posterior.log_prob(z.unsqueeze(-2)).sum(-1)
+        return each.logsumexp(-1, keepdim=True) - math.log(len(self.images))
+
+    @torch.no_grad()
+    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+        chosen = torch.randint(len(self.images), (n,), generator=generator, device=like.device)
+        return self._posterior(chosen).sample(generator).to(like).view(n, *shape)
+
+
+@contextmanager
+def _settled(encoder: nn.Module) -> Iterator[None]:
+    """Without what layers do in training only: pseudo-inputs are no part of the batch.
+
+    A batch norm sees them through its running statistics, which they do not move.
+    """
+    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    moved = [m for m in encoder.modules() if m.training and isinstance(m, kinds)]
+    for module in moved:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in moved:
+            module.training = True
