@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.conditioning import Conditioning, need_labels
 from aecore.critics import Adversary
 from aecore.errors import UserError
 from aecore.latents import Latent
@@ -17,9 +18,12 @@ from aecore.networks import Network
 from aecore.noise import Noise
 from aecore.objectives import Elbo, Objective, Terms
 from aecore.penalties import Penalty, Weight
-from aecore.priors import Prior, Standard
+from aecore.priors import Prior, PriorWord, Standard
 from aecore.reconstruction import Reconstruction
 from aecore.types import Code, ImageShape, Pass, Seen
+
+if TYPE_CHECKING:
+    from aecore.samplers import Fitted
 
 
 class Autoencoder(nn.Module):
@@ -31,7 +35,12 @@ class Autoencoder(nn.Module):
     image_shape: (C, H, W); a table of D columns is (1, 1, D).
     penalties, weights: the same names in both.
     shift, scale: (C, 1, 1) or (1, 1, D) statistics of standardised data; None keeps [0, 1].
+    classes: how many there are, where encoder and decoder are told the class of an image; else
+        None. Then labels `y`, (N,) int64, must be given wherever an argument is called so; a
+        model that is not conditional has no use for them.
     Raises UserError where two words cannot go together or the images are too small.
+
+    sampler: draws codes in the prior's place; fitted after training, no part of the weights.
     """
 
     shift: Tensor
@@ -47,10 +56,11 @@ class Autoencoder(nn.Module):
         reconstruction: Reconstruction,
         penalties: Mapping[str, Penalty],
         weights: Mapping[str, Weight],
-        prior: Prior | None = None,
+        prior: PriorWord | None = None,
         objective: Objective | None = None,
         shift: Tensor | None = None,
         scale: Tensor | None = None,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = image_shape
@@ -60,21 +70,40 @@ class Autoencoder(nn.Module):
         one = torch.ones(1, 1, 1)
         self.register_buffer("shift", 0 * one if shift is None else shift)
         self.register_buffer("scale", one if scale is None else scale)
-        self.encoder = network.encoder(image_shape)
+        self.condition = None if classes is None else Conditioning(classes, image_shape)
+        self.encoder = network.encoder(self.encoder_shape)
         # copies: a word may be said again in another sentence, with weights of its own
         self.latent = deepcopy(latent)
-        self.code_shape = self.latent.attach(network.feature_shape(image_shape))
-        self.decoder = network.decoder(self.code_shape, image_shape)
+        self.code_shape = self.latent.attach(network.feature_shape(self.encoder_shape))
+        condition = self.condition
+        told = self.code_shape if condition is None else condition.code_shape(self.code_shape)
+        self.decoder = network.decoder(told, image_shape)
         self.noise = noise
         self.reconstruction = deepcopy(reconstruction)
         self.penalties = nn.ModuleDict(deepcopy(dict(penalties)))
         self.weights = dict(weights)
-        self.prior_word = (Standard() if prior is None else deepcopy(prior)).attach(self.latent)
+        word = Standard() if prior is None else deepcopy(prior)
+        self.prior_word = word.attach(self.latent, self.code_shape, image_shape)
+        self.sampler: Fitted | None = None
         self.objective = Elbo() if objective is None else objective
+        for rival in self.adversaries.values():
+            rival.oppose(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
         self.reconstruction.check(self)
+        self.objective.check(self)
+        self.prior_word.check(self)
         for penalty in self.penalties.values():
             penalty.check(self)  # type: ignore[operator]
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes a conditional model tells apart, None for others."""
+        return None if self.condition is None else self.condition.classes
+
+    @property
+    def encoder_shape(self) -> ImageShape:
+        """Shape of what the encoder sees: of an image, and of its class where that is told."""
+        return self.image_shape if self.condition is None else self.condition.image_shape
 
     @property
     def prior(self) -> Prior:
@@ -99,61 +128,102 @@ class Autoencoder(nn.Module):
 
     @property
     def can_sample(self) -> bool:
-        """Whether new images can be drawn from the prior."""
+        """Whether new images can be drawn, from the prior or by a sampler."""
+        return self.draws_prior or (self.sampler is not None and not self.needs_context)
+
+    @property
+    def draws_prior(self) -> bool:
+        """Whether draws of the prior make images."""
         drawn = self.latent.variational or any(p.matches_prior for p in self.penalties.values())
         return drawn and not self.needs_context
 
-    def run(self, x: Tensor, generator: Generator | None, *, noisy: bool, sample: bool) -> Pass:
+    def run(
+        self,
+        x: Tensor,
+        generator: Generator | None,
+        *,
+        noisy: bool,
+        sample: bool,
+        y: Tensor | None = None,
+    ) -> Pass:
         """One trip of pixels (N, C, H, W): noise where `noisy`, a drawn code where `sample`."""
-        clean, x_in, h, context = self.seen(x, generator, noisy=noisy)
+        clean, x_in, h, context = self.seen(x, generator, noisy=noisy, y=y)
         code = replace(self.latent(h, generator, sample), context=context)
-        return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator)
+        return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator, y)
 
-    def seen(self, x: Tensor, generator: Generator | None, *, noisy: bool) -> Seen:
+    def seen(
+        self, x: Tensor, generator: Generator | None, *, noisy: bool, y: Tensor | None = None
+    ) -> Seen:
         """The first half of a trip: pixels (N, C, H, W) as far as the encoder's features."""
         clean = self.reconstruction.target(self.normalise(x), generator)
         x_in = self.noise(clean, generator, self._span()) if noisy else clean
-        return Seen(clean, x_in, *self.features(x_in))
+        return Seen(clean, x_in, *self.features(x_in, y))
 
-    def features(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What the encoder makes of x in the model's range: features, and the network's context."""
-        found = self.encoder(x)
-        return found if self.needs_context else (found, ())
+    def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What the encoder makes of x in the model's range: features, and what passes by codes."""
+        found = self.encoder(self.beheld(x, y))
+        h, context = found if self.needs_context else (found, ())
+        return h, (*context, *self.told(y))
+
+    def beheld(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """x in the model's range as the encoder is given it, (N, *encoder_shape)."""
+        return x if self.condition is None else self.condition.beside_image(x, need_labels(y))
+
+    def told(self, y: Tensor | None) -> tuple[Tensor, ...]:
+        """The end of each context: the labels, nothing where the model is not conditional."""
+        return () if self.condition is None else (need_labels(y),)
 
     def output(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
-        """The decoder's raw output for codes (N, *code_shape), (N, C, H, W)."""
+        """The decoder's raw output for codes (N, *code_shape), (N, C, H, W).
+
+        context: what passes by the code, see `decode`.
+        """
+        if self.condition is not None:
+            context, y = context[:-1], need_labels(context[-1] if context else None)
+            z = self.condition.beside_code(z, y)
         output: Tensor = self.decoder(z, context) if self.needs_context else self.decoder(z)
         return output
 
-    def terms(self, x: Tensor, generator: Generator | None, *, epoch: float, noisy: bool) -> Terms:
+    def terms(
+        self,
+        x: Tensor,
+        generator: Generator | None,
+        *,
+        epoch: float,
+        noisy: bool,
+        y: Tensor | None = None,
+    ) -> Terms:
         """The objective on pixels (N, C, H, W), penalties weighted as after `epoch` epochs."""
         weights = {name: weight.at(epoch) for name, weight in self.weights.items()}
         for part in (self.latent, *self.penalties.values()):
             part.set_epoch(epoch)  # type: ignore[operator]
-        return self.objective(self, x, generator, weights, noisy)
+        return self.objective(self, x, generator, weights, noisy, y)
 
-    def encode(self, x: Tensor, generator: Generator | None = None) -> Code:
+    def encode(
+        self, x: Tensor, generator: Generator | None = None, y: Tensor | None = None
+    ) -> Code:
         """Codes of clean pixels (N, C, H, W): z is the mean, or a draw from a generator."""
-        h, context = self.features(self.reconstruction.expected(self.normalise(x)))
+        h, context = self.features(self.reconstruction.expected(self.normalise(x)), y)
         code: Code = self.latent(h, generator, generator is not None)
         return replace(code, context=context)
 
     def decode(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
         """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped.
 
-        context: that of the codes' images. Raises UserError where the network needs it and it
-        is not given.
+        context: that of the codes' images; where it is the class alone, `told(y)`. Raises
+        UserError where the model needs it and it is not given.
         """
-        if self.needs_context and not context:
+        passing = len(context) - (self.condition is not None)  # without the class
+        if self.needs_context and passing <= 0:
             raise UserError(
                 "this network decodes only the codes of images: its unpooling needs the places of "
                 "their maxima\n  use network=conv to decode codes alone"
             )
         return self.denormalise(self.reconstruction.image(self.output(z, context)))
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Pixels (N, C, H, W) -> code -> pixels, without noise and randomness."""
-        code = self.encode(x)
+        code = self.encode(x, y=y)
         return self.decode(code.mean, code.context)
 
     def corrupt(self, x: Tensor, generator: Generator | None, noise: Noise | None = None) -> Tensor:
@@ -161,16 +231,28 @@ class Autoencoder(nn.Module):
         noise = self.noise if noise is None else noise
         return self.denormalise(noise(self.normalise(x), generator, self._span()))
 
-    def sample(self, n: int, generator: Generator | None) -> Tensor:
-        """n new images from the prior as pixels, (n, C, H, W); UserError for codes without one."""
+    def sample(self, n: int, generator: Generator | None, y: Tensor | None = None) -> Tensor:
+        """n new images as pixels, (n, C, H, W), from the sampler if there is one, else the prior.
+
+        y: their classes (n,); a conditional model that is given none takes one after the other.
+        Raises UserError for codes with neither.
+        """
         if not self.can_sample:
             why = (
                 "this network's unpooling needs an image\n  use network=conv"
                 if self.needs_context
-                else "this latent has no prior\n  use latent=gaussian, or penalty=mmd"
+                else "this latent has no prior\n  use latent=gaussian, penalty=mmd, or sampler=gmm"
             )
             raise UserError(f"nothing to sample from: {why}")
-        return self.decode(self.prior.sample(n, self.code_shape, self.shift, generator))
+        if y is None and self.classes is not None:
+            y = torch.arange(n, device=self.shift.device) % self.classes
+        return self.decode(self._drawn(n, generator), self.told(y))
+
+    def _drawn(self, n: int, generator: Generator | None) -> Tensor:
+        if self.sampler is None:
+            return self.prior.sample(n, self.code_shape, self.shift, generator)
+        z = self.sampler.draw(n, self.shift, generator).view(n, *self.code_shape)
+        return self.latent.nearest(z)
 
     def normalise(self, x: Tensor) -> Tensor:
         """Pixels -> the model's range."""

@@ -117,14 +117,14 @@ class Training(LightningModule):
         if not self.draws.go_on(known):  # made by another device or another number of them
             self.draws.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step))
 
-    def training_step(self, chunk: list[Batch], chunk_index: int) -> None:
+    def training_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         generator = self.draws.generator
         rows, sizes, terms = [], [], None
         for batch in chunk:
             epoch = self.step / self.steps_an_epoch
-            terms = self._terms(batch.x, generator, epoch=epoch, noisy=True)
+            terms = self._terms(batch.x, generator, epoch=epoch, noisy=True, y=batch.y)
             loss = terms.loss
             optimizer.zero_grad()
             descended = sum(terms.critics.values(), loss)
@@ -175,10 +175,12 @@ class Training(LightningModule):
         self.val_mean = Mean()
         self._val_generator = Generator(device=self.device).manual_seed(self.seed + VAL_SEED)
 
-    def validation_step(self, chunk: list[Batch], chunk_index: int) -> None:
+    def validation_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
         epoch = self.step / self.steps_an_epoch
         for batch in chunk:
-            terms = self.autoencoder.terms(batch.x, self._val_generator, epoch=epoch, noisy=False)
+            terms = self.autoencoder.terms(
+                batch.x, self._val_generator, epoch=epoch, noisy=False, y=batch.y
+            )
             names = ["loss", *terms.told]
             row = torch.stack([terms.loss, *terms.told.values()]).detach().float()
             rows, sizes = self._over_ranks(row[None], [len(batch.x)])

@@ -53,8 +53,17 @@ class Posterior(Protocol):
         (M, 1, dim) codes give (M, N, parts): each under the posterior of each image.
         """
 
-    def kl_standard(self) -> Tensor:
-        """KL(q || p) of each part in nats, (N, parts); p is the latent's standard prior."""
+    def kl_standard(self) -> Tensor | None:
+        """KL(q || p) of each part in nats, (N, parts); p is the latent's standard prior.
+
+        None where there is no closed form.
+        """
+
+    def detached(self) -> Posterior:
+        """The same, its parameters held fixed: a density that is a function of z alone.
+
+        Raises NotImplementedError where the latent is not `pathwise`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,8 @@ class Code:
     mean: (N, *code_shape), the same without randomness.
     posterior: q(z | x) of a variational latent, else None.
     costs: what the latent itself charges (a codebook's commitment), each (N,), per image.
-    context: what passes by the code (the places of pooled maxima); empty for most networks.
+    context: what passes by the code: the places of pooled maxima, then the classes (N,) of a
+        conditional model; empty for most. All of it comes image by image.
     indices: (N, ...) int64, which code words z is made of, from 0; None where it has none.
     """
 
@@ -75,6 +85,12 @@ class Code:
     costs: Mapping[str, Tensor] = field(default_factory=dict)
     context: tuple[Tensor, ...] = ()
     indices: Tensor | None = None
+
+
+def posterior_of(code: Code) -> Posterior:
+    """q(z | x) of the code of a variational latent."""
+    assert code.posterior is not None, "only variational latents have a posterior"
+    return code.posterior
 
 
 class Seen(NamedTuple):
@@ -100,6 +116,7 @@ class Pass:
     output: (N, C, H, W) the decoder's raw output, in the terms of the reconstruction (logits, ...).
     model: the autoencoder that made the trip; for penalties that encode or decode again.
     generator: the source of further randomness; None means PyTorch's own.
+    y: (N,) int64 class labels, or None.
     """
 
     x: Tensor
@@ -109,3 +126,4 @@ class Pass:
     output: Tensor
     model: Autoencoder
     generator: Generator | None = None
+    y: Tensor | None = None
