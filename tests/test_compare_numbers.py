@@ -44,6 +44,7 @@ def test_one_value_has_no_deviation_and_none_is_left_out(tmp_path: Path) -> None
         ("test/mse", "lower"), ("test/loss", "lower"), ("train/seconds", "lower"),
         ("test_noisy/mse", "lower"), ("test/psnr", "higher"), ("test/ssim", "higher"),
         ("test/elbo", "higher"), ("train/images_per_second", "higher"),
+        ("test/nll", "lower"), ("test/iwae", "lower"), ("test/elbo_gap", "none"),
         ("test_noisy/input_mse", "none"), ("test/kl", "none"), ("test/charm", "none"),
     ],
 )  # fmt: skip

@@ -95,7 +95,7 @@ class TestIdentity:
 class TestManifold:
     def test_distances_of_the_obvious_loop(self) -> None:
         on = subject()
-        x = on.some(on.test, 6)
+        x, _ = on.some(on.test, 6)
         generator = on.generator()
         z = on.model.encode(x).mean
         eps_z = torch.empty_like(z).normal_(generator=generator)

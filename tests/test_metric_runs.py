@@ -179,17 +179,24 @@ class TestRuns:
         assert found.items() >= plain.items()
         names = {name.removeprefix("test/") for name in found.keys() - plain.keys()}
         assert names == {
-            "active_fraction", "auroc_arrays", "auroc_uniform", "bits_per_code", "bits_per_image",
-            "compression", "dead_kernels", "hidden_inactive", "identity_distance", "jacobian_norm",
-            "mean_activation", "nearest_training_code", "nearest_training_pixels", "pca_mse",
+            "active_fraction", "ap_arrays", "ap_uniform", "auroc_arrays", "auroc_uniform",
+            "bits_per_code", "bits_per_image", "code_rank", "compression", "dead_kernels",
+            "effective_rank", "frechet_cnn_reconstructions", "frechet_cnn_training",
+            "hidden_inactive", "identity_distance", "jacobian_norm", "knn_accuracy",
+            "logistic_accuracy", "mean_activation", "nearest_training_code",
+            "nearest_training_pixels", "participation_ratio", "pca_mse",
             "quantised_compression", "quantised_mse",
         }  # fmt: skip
         assert all(value is not None for value in found.values())
         assert found["test/bits_per_image"] == 64 * 8
         assert found["test/compression"] == pytest.approx(4)
         assert found["test/pca_mse"] < found["test/mse"]
-        (missing,) = (line for line in capsys.readouterr().err.splitlines() if "left out" in line)
-        assert "evaluate.metrics.perplexity left out: the code is made of numbers" in missing
+        said = capsys.readouterr().err
+        assert "evaluate.metrics.perplexity left out: the code is made of numbers" in said
+        assert sorted(re.findall(r"evaluate\.metrics\.(\w+) left out", said)) == [
+            "bits", "disentanglement", "equivalent_variance", "inception", "likelihood",
+            "perplexity", "posterior",
+        ]  # fmt: skip
         again = self.run(f"evaluate.metrics=[{','.join(WORDS)}]", *own)
         assert again == found, "bit for bit"
         recorded = yaml.safe_load(Path("run1/config.yaml").read_text())
@@ -233,6 +240,9 @@ class TestRuns:
         ("test/dead_kernels", "lower"), ("test/identity_distance", "lower"),
         ("test/quantised_mse", "lower"), ("test/compression", "higher"),
         ("test/quantised_compression", "higher"), ("test/auroc_kmnist", "higher"),
+        ("test/ap_kmnist_elbo", "higher"), ("test/knn_accuracy", "higher"),
+        ("test/frechet_cnn_samples", "lower"), ("test/frechet_cnn_training", "none"),
+        ("test/bits_per_dim", "lower"), ("test/recall_cnn", "higher"),
         ("test/pca_mse", "none"), ("test/active_fraction", "none"),
         ("test/jacobian_norm", "none"), ("test/bits_per_code", "none"),
     ],

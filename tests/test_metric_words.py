@@ -9,7 +9,6 @@ import pytest
 import torch
 from making import gaussian, images, linear, mlp, model, plain
 from picturing import unpool
-from sklearn.metrics import roc_auc_score
 from subjects import solved, subject
 from torch import Tensor
 
@@ -22,7 +21,6 @@ from aecore.metrics import (
     DeadKernels,
     HiddenActivity,
     JacobianNorm,
-    Ood,
 )
 from aecore.metrics.compression import pixel_bits, quantise
 
@@ -53,12 +51,12 @@ class TestSubject:
 
     def test_some_are_different_images_and_the_same_again(self) -> None:
         one = subject()
-        some = one.some(one.test, 5)
-        assert torch.equal(some, one.some(one.test, 5))
-        assert not torch.equal(some, replace(one, seed=1).some(one.test, 5))
+        some, labels = one.some(one.test, 5)
+        assert labels is None and torch.equal(some, one.some(one.test, 5)[0])
+        assert not torch.equal(some, replace(one, seed=1).some(one.test, 5)[0])
         where = [int((one.test.images == x).flatten(1).all(1).nonzero()) for x in some]
         assert len(set(where)) == 5
-        assert len(one.some(one.test, 99)) == 23
+        assert len(one.some(one.test, 99)[0]) == 23
 
     def test_bytes_become_pixels(self) -> None:
         one = subject(test=Split(torch.full((3, 1, 4, 4), 51, dtype=torch.uint8)))
@@ -198,26 +196,3 @@ class TestCompression:
     def test_what_passes_by_the_code(self) -> None:
         with pytest.raises(NotApplicable, match="pass by the code"):
             Compression(bits=8)(subject(model(network=unpool())))
-
-
-class TestOtherData:
-    def test_is_the_area_under_the_curve_for_each(self) -> None:
-        other = {"dark": Split(torch.zeros(9, 1, 4, 4)), "like": Split(images(30, 1, 4, 4, seed=9))}
-        on = subject(ood=other)
-
-        def errors(split: Split) -> list[float]:
-            return [
-                float((on.model.reconstruct(x[None]) - x[None]).square().mean())
-                for x in split.pixels()
-            ]
-
-        found = Ood()(on)
-        assert list(found) == ["auroc_dark", "auroc_like"]
-        for name, split in other.items():
-            known, strange = errors(on.test), errors(split)
-            truth = [0] * len(known) + [1] * len(strange)
-            assert found[f"auroc_{name}"] == pytest.approx(roc_auc_score(truth, known + strange))
-
-    def test_none_is_told(self) -> None:
-        with pytest.raises(NotApplicable, match=r"evaluate\.ood=\[kmnist\]"):
-            Ood()(subject())

@@ -9,28 +9,51 @@ from aecore.compare.values import frozen
 
 Direction = Literal["lower", "higher", "none"]
 
+# how nearly the numbers of a code are the factors of the images
+_FACTORS = (
+    "mig", "modularity", "sap", "factor_vae_score",
+    "dci_disentanglement", "dci_completeness", "dci_informativeness",
+)  # fmt: skip
 # By the part of a metric's name after the last slash. A divergence (`kl`) has no better side: it
 # is zero where the code says nothing. `input_mse` measures the noise, not the model.
 # Nor have `pca_mse`, which measures the data, and what only describes a code: how active it is, how
 # much it moves, how many bits it takes.
 _LOWER = {
     "mse", "loss", "reconstruction", "seconds", "l1", "mae", "rmse", "nll", "fid", "bpd",
-    "dead_kernels", "identity_distance", "quantised_mse",
+    "iwae", "miwae", "ciwae",
+    "dead_kernels", "identity_distance", "quantised_mse", "bits_per_dim",
+    "frechet_cnn_samples", "frechet_cnn_reconstructions",
+    "frechet_inception_samples", "frechet_inception_reconstructions",
 }  # fmt: skip
 _HIGHER = {
-    "psnr", "ssim", "elbo", "images_per_second", "accuracy", "iwae",
-    "compression", "quantised_compression",
+    "psnr", "ssim", "elbo", "images_per_second", "accuracy",
+    "compression", "quantised_compression", "knn_accuracy", "logistic_accuracy",
+    "precision_cnn", "recall_cnn",
+    *_FACTORS,
 }  # fmt: skip
-_HIGHER_START = "auroc_"  # with the name of a data set
+_HIGHER_START = ("auroc_", "ap_")  # with the name of a data set
 # test images do not depend on these keys of the data set
 _TRAINING_ONLY = ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
 # what must agree, besides the data, for a metric to be the same quantity
 SAME_TERMS = {
     "reconstruction": ("reconstruction",),
     "elbo": ("reconstruction",),
-    "iwae": ("reconstruction",),
-    "nll": ("reconstruction",),
+    "iwae": ("reconstruction", "objective"),
+    "miwae": ("reconstruction", "objective"),
+    "ciwae": ("reconstruction", "objective"),
+    "nll": ("reconstruction", "evaluate.metrics.likelihood"),
     "loss": ("reconstruction", "penalty", "objective", "latent"),
+    "bits_per_dim": ("reconstruction",),
+    **dict.fromkeys(("knn_accuracy", "logistic_accuracy"), ("evaluate.metrics.probe",)),
+    **dict.fromkeys(
+        ("frechet_cnn_samples", "frechet_cnn_reconstructions", "precision_cnn", "recall_cnn"),
+        ("evaluate.metrics.frechet",),
+    ),
+    **dict.fromkeys(
+        ("frechet_inception_samples", "frechet_inception_reconstructions"),
+        ("evaluate.metrics.inception",),
+    ),
+    **dict.fromkeys(_FACTORS, ("evaluate.metrics.disentanglement",)),
 }
 # these are properties of the machine or of training, not of the test images
 _ANY_DATA = ("seconds", "images_per_second")
@@ -45,9 +68,13 @@ def direction(metric: str) -> Direction:
 
 
 def data_of(run: Run) -> str:
-    """What a run was tested on: equal where the test images are."""
+    """What a run was tested on: equal where the test images are.
+
+    A key that is null counts as none: runs of older versions do not name it.
+    """
     keys = (key for key in run.values if key.startswith("dataset."))
     kept = {k: run.values[k] for k in keys if k.partition(".")[2] not in _TRAINING_ONLY}
+    kept = {k: value for k, value in kept.items() if value is not None}
     return frozen([run.values.get("dataset"), kept])
 
 

@@ -16,8 +16,22 @@ from aecore.data.split import permutation
 
 def pixel_batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """The images of a split in order, as pixels (n, C, H, W) on a device."""
+    for x, _ in labelled_batches(split, batch_size, device):
+        yield x
+
+
+def labelled_batches(
+    split: Split, batch_size: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """The same with their labels, (n,) int64, or None where the split has none."""
     for start in range(0, len(split), batch_size):
-        yield split.pixels(torch.arange(start, min(start + batch_size, len(split)))).to(device)
+        yield images_at(split, torch.arange(start, min(start + batch_size, len(split))), device)
+
+
+def images_at(split: Split, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Pixels of the images at `index` (n,) on a device, and their labels where they have some."""
+    y = None if split.labels is None else split.labels[index].to(device)
+    return split.pixels(index).to(device), y
 
 
 @dataclass(frozen=True)
@@ -26,7 +40,8 @@ class Subject:
 
     model: in evaluation mode, on its device.
     test, training: of the data set that it was trained on.
-    ood: the test splits of other data sets, by name; their images have the same shape.
+    ood: test images unlike those trained on, by the name of their data set or `other_classes`;
+        they have the same shape.
     batch_size: images that the model sees at once.
     seed: decides which images are taken where not all are, and what is drawn.
     """
@@ -47,10 +62,14 @@ class Subject:
         """All images of a split in order, as pixels (n, C, H, W) on the model's device."""
         return pixel_batches(split, self.batch_size, self.model.shift.device)
 
-    def some(self, split: Split, count: int) -> Tensor:
-        """Up to `count` images of a split, drawn by the seed, as pixels on the model's device."""
+    def labelled(self, split: Split) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The same with their labels, for the model to see: one that is conditional needs them."""
+        return labelled_batches(split, self.batch_size, self.model.shift.device)
+
+    def some(self, split: Split, count: int) -> tuple[Tensor, Tensor | None]:
+        """Up to `count` images of a split, drawn by the seed, with their labels as `labelled`."""
         chosen = permutation(len(split), self.seed)[:count]
-        return split.pixels(chosen).to(self.model.shift.device)
+        return images_at(split, chosen, self.model.shift.device)
 
     def generator(self) -> Generator:
         """A fresh generator on the model's device: every metric draws the same numbers."""

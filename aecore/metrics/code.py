@@ -19,8 +19,8 @@ class CodeActivity(Metric):
         """Applies to every model."""
         active = size = 0
         total = 0.0
-        for x in subject.batches(subject.test):
-            values = subject.model.encode(x).mean.abs()
+        for x, y in subject.labelled(subject.test):
+            values = subject.model.encode(x, y=y).mean.abs()
             active += int((values > self.threshold).sum())
             total += float(values.double().sum())
             size += values.numel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -30,7 +31,8 @@ class Compression(Metric):
     Codes are quantised uniformly: each dimension has 2^bits levels from its least to its largest
     value over the training images, and what lies outside becomes the nearest of them. All numbers
     of a spatial code count. A pixel value takes 8 bits, 1 where the test images hold only 0 and
-    1, and 32 in a table of numbers. Nothing is entropy coded.
+    1, and 32 in a table of numbers; the class that a conditional model is told is part of the code
+    and takes the log2 of their number. Nothing is entropy coded.
     """
 
     @word
@@ -43,18 +45,20 @@ class Compression(Metric):
         if model.needs_context:
             raise NotApplicable("the places of the maxima pass by the code and cost bits too")
         size = flat(model.code_shape)
+        aside = 0.0 if model.classes is None else math.log2(model.classes)
         image = flat(model.image_shape) * pixel_bits(subject.test)
         low, high = _range(subject)
         total = 0.0
-        for x in subject.batches(subject.test):
-            code = quantise(model.encode(x).mean, low, high, self.bits)
-            total += float(squared_error(model.decode(code), x).double().sum())
+        for x, y in subject.labelled(subject.test):
+            code = model.encode(x, y=y)
+            z = quantise(code.mean, low, high, self.bits)
+            total += float(squared_error(model.decode(z, code.context), x).double().sum())
         return {
-            "compression": image / (_FLOAT * size),
-            "quantised_compression": image / (self.bits * size),
+            "compression": image / (_FLOAT * size + aside),
+            "quantised_compression": image / (self.bits * size + aside),
             "quantised_mse": total / len(subject.test),
             "bits_per_image": float(image),
-            "bits_per_code": float(_FLOAT * size),
+            "bits_per_code": _FLOAT * size + aside,
         }
 
 
@@ -78,8 +82,8 @@ def quantise(z: Tensor, low: Tensor, high: Tensor, bits: int) -> Tensor:
 def _range(subject: Subject) -> tuple[Tensor, Tensor]:
     """The least and the largest value of each dimension over the training images."""
     ends = []
-    for x in subject.batches(subject.training):
-        mean = subject.model.encode(x).mean
+    for x, y in subject.labelled(subject.training):
+        mean = subject.model.encode(x, y=y).mean
         ends.append((mean.amin(0), mean.amax(0)))
     low, high = (torch.stack(values) for values in zip(*ends, strict=True))
     return low.amin(0), high.amax(0)

@@ -21,7 +21,7 @@ class DeadKernels(Metric):
         """Applies to every model."""
         first = (
             layers[0].output
-            for x in subject.batches(subject.test)
-            for _, layers in by_batch(subject.model, x)
+            for x, y in subject.labelled(subject.test)
+            for layers in by_batch(subject.model, x, y)
         )
         return {"dead_kernels": float(dead_units(first).sum())}

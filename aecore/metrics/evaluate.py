@@ -7,11 +7,11 @@ from torch import Generator, Tensor
 
 from aecore.autoencoder import Autoencoder
 from aecore.data import Split
-from aecore.metrics.base import pixel_batches
+from aecore.metrics.base import labelled_batches
 from aecore.metrics.images import psnr, squared_error, ssim, ssim_applies
 from aecore.noise import Noise
 
-_ELBO_STREAM, _TERMS_STREAM, _NOISE_STREAM = 1, 2, 3
+ELBO_STREAM, _TERMS_STREAM, _NOISE_STREAM = 1, 2, 3
 
 
 class _Sums:
@@ -36,21 +36,22 @@ def evaluate(
     mse (mean squared error per pixel on [0, 1], from the mean code), psnr (dB, of that mse), ssim
     (images only); of variational models elbo and kl (nats per image: z drawn once from a generator
     of its own, the KL counted once whatever its weight; no elbo of a reconstruction that is no
-    likelihood); loss and its terms with final weights.
+    likelihood); loss and its terms with final weights. Of a conditional model all of it is given
+    the class.
     Two calls are equal bit for bit.
     """
     device = model.shift.device
-    elbo_draws = Generator(device=device).manual_seed(seed + _ELBO_STREAM)
+    elbo_draws = Generator(device=device).manual_seed(seed + ELBO_STREAM)
     term_draws = Generator(device=device).manual_seed(seed + _TERMS_STREAM)
     sums = _Sums()
-    for x in pixel_batches(split, batch_size, device):
-        _compare(sums, x, model.reconstruct(x))
+    for x, y in labelled_batches(split, batch_size, device):
+        _compare(sums, x, model.reconstruct(x, y))
         if model.latent.variational:
-            log_likelihood, kl = elbo_parts(model, x, elbo_draws)
+            log_likelihood, kl = elbo_parts(model, x, elbo_draws, y)
             if model.reconstruction.likelihood:
                 sums.add("elbo", log_likelihood - kl)
             sums.add("kl", kl)
-        terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False)
+        terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False, y=y)
         sums.add("loss", terms.loss * len(x))
         for name, value in terms.told.items():
             if name not in ("kl", "elbo") or not model.latent.variational:
@@ -59,9 +60,14 @@ def evaluate(
     return {**metrics, f"{prefix}/psnr": psnr(metrics[f"{prefix}/mse"])}
 
 
-def elbo_parts(model: Autoencoder, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """log p(x | z) for one drawn z, and KL(q(z | x) || p(z)), in nats, each (N,)."""
-    p = model.run(x, generator, noisy=False, sample=True)
+def elbo_parts(
+    model: Autoencoder, x: Tensor, generator: Generator, y: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """log p(x | z) for one drawn z, and KL(q(z | x) || p(z)), in nats, each (N,).
+
+    y: labels (N,); of a conditional model all is given these.
+    """
+    p = model.run(x, generator, noisy=False, sample=True, y=y)
     constant = model.reconstruction.log_constant(p.x[0].numel())
     return constant - model.reconstruction(p.output, p.x), model.prior.kl(p.code).sum(1)
 
@@ -77,9 +83,9 @@ def evaluate_noisy(
     device = model.shift.device
     draws = Generator(device=device).manual_seed(seed + _NOISE_STREAM)
     sums = _Sums()
-    for x in pixel_batches(split, batch_size, device):
+    for x, y in labelled_batches(split, batch_size, device):
         noisy = model.corrupt(x, draws, noise)
-        _compare(sums, x, model.reconstruct(noisy))
+        _compare(sums, x, model.reconstruct(noisy, y))
         sums.add("input_mse", squared_error(noisy, x))
     metrics = sums.means(prefix, len(split))
     return {**metrics, f"{prefix}/psnr": psnr(metrics[f"{prefix}/mse"])}

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from aecore.autoencoder import Autoencoder
-from aecore.layers import by_batch
+from aecore.conditioning import in_parts
+from aecore.layers import BATCH, layers
 from aecore.metrics.base import Metric, Subject
 from aecore.networks.base import flat
 from aecore.types import Shape
@@ -27,9 +28,11 @@ class Activity(NamedTuple):
 
 
 def activities(
-    model: Autoencoder, batches: Iterable[Tensor], threshold: float
+    model: Autoencoder, batches: Iterable[tuple[Tensor, Tensor | None]], threshold: float
 ) -> dict[str, Activity]:
     """The hidden layers `encoder 1`, ..., `code`, `decoder 1`, ... over batches (n, C, H, W).
+
+    Each batch comes with its labels, where it has some.
 
     Layers are seen after their norms and activations, without noise and with the mean code. The
     last layer, the output, is left out.
@@ -37,7 +40,7 @@ def activities(
     sums: dict[str, tuple[float, int, int]] = {}
     shapes: dict[str, Shape] = {}
     for batch in batches:
-        for name, values in _held(model, batch):
+        for name, values in _held(model, *batch):
             total, active, count = sums.get(name, (0.0, 0, 0))
             size = values.abs()
             total += float(size.double().sum())
@@ -50,13 +53,16 @@ def activities(
     }
 
 
-def _held(model: Autoencoder, images: Tensor) -> Iterable[tuple[str, Tensor]]:
-    for x, found in by_batch(model, images):
+def _held(
+    model: Autoencoder, images: Tensor, labels: Tensor | None
+) -> Iterable[tuple[str, Tensor]]:
+    for x, y in in_parts(images, labels, BATCH):
+        found = layers(model, x, y)
         encoder, decoder = (
             [a.output for a in found if a.side == side] for side in ("encoder", "decoder")
         )
         yield from ((f"encoder {n + 1}", a) for n, a in enumerate(encoder))
-        yield "code", model.encode(x).mean
+        yield "code", model.encode(x, y=y).mean
         yield from ((f"decoder {n + 1}", a) for n, a in enumerate(decoder[:-1]))
 
 
@@ -74,7 +80,7 @@ class HiddenActivity(Metric):
 
     def __call__(self, subject: Subject) -> dict[str, float]:
         """Applies to every model; one without hidden layers has its code."""
-        found = activities(subject.model, subject.batches(subject.test), self.threshold).values()
+        found = activities(subject.model, subject.labelled(subject.test), self.threshold).values()
         sizes = [flat(layer.shape) for layer in found]
         active = sum(layer.active * size for layer, size in zip(found, sizes, strict=True))
         return {"hidden_inactive": 1 - active / sum(sizes)}

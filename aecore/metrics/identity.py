@@ -54,6 +54,8 @@ def need_linear(model: Autoencoder, images: Tensor) -> None:
             if not isinstance(leaf, _LINEAR):
                 name = type(leaf).__name__
                 raise NotApplicable(f"the model is no product of matrices: it has {name}")
+    if model.classes is not None:
+        raise NotApplicable("the model is told a class beside the image")
     need_few(flat(model.image_shape))
     x = model.normalise(images[:_TRIED])
     y = x.flip(0)

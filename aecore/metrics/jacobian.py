@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.autoencoder import Autoencoder
+from aecore.conditioning import in_parts
 from aecore.metrics.base import Metric, Subject
 from aecore.penalties import Contractive
 from aecore.words import PositiveInt, word
@@ -16,17 +17,21 @@ _BATCH = 50  # images at once: an exact Jacobian holds a gradient for each code 
 
 
 def jacobian_norms(
-    model: Autoencoder, images: Tensor, norm: Contractive, generator: Generator
+    model: Autoencoder,
+    images: Tensor,
+    norm: Contractive,
+    generator: Generator,
+    labels: Tensor | None = None,
 ) -> Tensor:
     """||d mean(z) / d x||_F at each of (N, C, H, W) pixels, (N,) on the CPU.
 
     x is in the model's own range (standardised where it standardises), without noise.
-    norm: computes the squares. generator: what an estimate draws from.
+    norm: computes the squares. generator: what an estimate draws from. labels: (N,), or None.
     """
     parts = []
-    for part in torch.split(images, _BATCH):
+    for x, y in in_parts(images, labels, _BATCH):
         with torch.no_grad():
-            seen = model.run(part, generator, noisy=False, sample=False)
+            seen = model.run(x, generator, noisy=False, sample=False, y=y)
         parts.append(norm(seen).detach().float().cpu())
     return torch.cat(parts).clamp_min(0).sqrt()
 
@@ -48,6 +53,6 @@ class JacobianNorm(Metric):
 
     def __call__(self, subject: Subject) -> dict[str, float]:
         """Applies to every model."""
-        images = subject.some(subject.test, self.images)
-        norms = jacobian_norms(subject.model, images, self.norm, subject.generator())
+        x, y = subject.some(subject.test, self.images)
+        norms = jacobian_norms(subject.model, x, self.norm, subject.generator(), y)
         return {"jacobian_norm": float(norms.double().mean())}

@@ -36,27 +36,32 @@ class NearestTraining(Metric):
         """Raises NotApplicable for tables."""
         if subject.is_table:
             raise NotApplicable("the rows of a table are no pixels in [0, 1]")
-        x = subject.some(subject.test, self.images)
-        coded, pixels, _ = noisy_pictures(subject.model, x, [self.strength], subject.generator())
+        x, y = subject.some(subject.test, self.images)
+        draws = subject.generator()
+        coded, pixels, _ = noisy_pictures(subject.model, x, [self.strength], draws, y)
         both = nearest(torch.cat([coded[0], pixels[0]]).clamp(0, 1), subject.training).double()
         code, pixel = both.reshape(2, -1).mean(1).tolist()
         return {"nearest_training_code": code, "nearest_training_pixels": pixel}
 
 
 def noisy_pictures(
-    model: Autoencoder, x: Tensor, strengths: Sequence[float], generator: Generator
+    model: Autoencoder,
+    x: Tensor,
+    strengths: Sequence[float],
+    generator: Generator,
+    y: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What becomes of images x (N, C, H, W) under Gaussian noise of S standard deviations.
+    """What becomes of images x (N, C, H, W), labels y, under Gaussian noise of S deviations.
 
     The decoded codes with noise, the pixels with noise, what the model makes of these; each
     (S, N, C, H, W). One draw for all strengths.
     """
-    code = model.encode(x)
+    code = model.encode(x, y=y)
     eps_z = torch.empty_like(code.mean).normal_(generator=generator)
     eps_x = torch.empty_like(x).normal_(generator=generator)
     codes = [model.decode(code.mean + s * eps_z, code.context) for s in strengths]
     pixels = [x + s * eps_x for s in strengths]
-    cleaned = [model.reconstruct(noisy) for noisy in pixels]
+    cleaned = [model.reconstruct(noisy, y) for noisy in pixels]
     return torch.stack(codes), torch.stack(pixels), torch.stack(cleaned)
 
 

@@ -31,7 +31,7 @@ class Perplexity(Metric):
         codes = subject.model.latent.codes
         if codes is None:
             raise NotApplicable("the code is made of numbers, not of code words")
-        found = torch.cat([words(subject, x) for x in subject.batches(subject.test)])
+        found = torch.cat([words(subject, x, y) for x, y in subject.labelled(subject.test)])
         groups = found.flatten()[None] if subject.model.latent.shared_codes else found.T
         counts = [group.unique(return_counts=True)[1].double() for group in groups]
         entropies = [float(torch.special.entr(n / n.sum()).sum()) for n in counts]
@@ -43,8 +43,8 @@ class Perplexity(Metric):
         }
 
 
-def words(subject: Subject, x: Tensor) -> Tensor:
+def words(subject: Subject, x: Tensor, y: Tensor | None) -> Tensor:
     """Which words the codes of pixels (n, C, H, W) are made of: (n, places) int64 on the CPU."""
-    indices = subject.model.encode(x).indices
+    indices = subject.model.encode(x, y=y).indices
     assert indices is not None, "a latent with code words says which it chose"
     return indices.flatten(1).cpu()

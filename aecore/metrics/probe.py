@@ -1,0 +1,63 @@
+"""What simple classifiers read from the code."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aecore.data import Split
+from aecore.errors import NotApplicable
+from aecore.metrics.base import Metric, Subject
+from aecore.metrics.codes import mean_codes, part_of
+from aecore.words import PositiveInt, word
+
+
+class Probe(Metric):
+    """How many of the test images' labels two classifiers tell from the mean code.
+
+    `knn_accuracy`: by the `neighbours` nearest training codes (Euclidean, codes as they are).
+    `logistic_accuracy`: by logistic regression on codes of which each number is standardised over
+    the training codes; a linear readout, L2-regularised as is scikit-learn's default (C = 1).
+
+    images: training images, at most; null for all. iterations: of the regression, at most.
+    """
+
+    @word
+    def __init__(
+        self, *, images: PositiveInt | None, neighbours: PositiveInt, iterations: PositiveInt
+    ) -> None:
+        self.images = images
+        self.neighbours = neighbours
+        self.iterations = iterations
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Raises NotApplicable without labels of two classes, or with very few images."""
+        some = part_of(subject.training, self.images, subject.seed)
+        labels, truth = labels_of(some), labels_of(subject.test)
+        if len(some) < self.neighbours:
+            raise NotApplicable(f"{self.neighbours} neighbours of {len(some)} training images")
+        codes = [mean_codes(subject, split).double().numpy() for split in (some, subject.test)]
+        readers = {
+            "knn": KNeighborsClassifier(self.neighbours, algorithm="brute"),
+            "logistic": make_pipeline(
+                StandardScaler(), LogisticRegression(max_iter=self.iterations)
+            ),
+        }
+        return {
+            f"{name}_accuracy": float(reader.fit(codes[0], labels).score(codes[1], truth))
+            for name, reader in readers.items()
+        }
+
+
+def labels_of(split: Split) -> NDArray[np.int64]:
+    """The labels of a split, (N,); NotApplicable where there are none or all are the same."""
+    if split.labels is None:
+        raise NotApplicable("the images have no labels")
+    labels: NDArray[np.int64] = split.labels.cpu().numpy()
+    if len(np.unique(labels)) < 2:
+        raise NotApplicable("all images have the same label")
+    return labels

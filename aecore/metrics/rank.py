@@ -1,0 +1,40 @@
+"""How many dimensions the codes of all images fill."""
+
+from __future__ import annotations
+
+import torch
+
+from aecore.errors import NotApplicable
+from aecore.metrics.base import Metric, Subject
+from aecore.metrics.principal import LARGEST, principal
+from aecore.networks.base import flat
+from aecore.words import word
+
+
+class CodeRank(Metric):
+    """The rank of the covariance of the test images' mean codes, sharp and soft.
+
+    `code_rank`: how many of its eigenvalues v are more than rounding. With p = v / sum(v),
+    `effective_rank` is exp(-sum p log p) (Roy & Vetterli 2007) and `participation_ratio`
+    1 / sum p^2: both are k where k dimensions vary alike and the others not at all. All are 0
+    where every image has the same code.
+    """
+
+    @word
+    def __init__(self) -> None: ...
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Raises NotApplicable for very large codes."""
+        model = subject.model
+        size = flat(model.code_shape)
+        if size > LARGEST:
+            raise NotApplicable(f"codes of {size} numbers: their covariance would be too large")
+        found = principal(model.encode(x, y=y).mean for x, y in subject.labelled(subject.test))
+        if not found.rank:
+            return {"code_rank": 0.0, "effective_rank": 0.0, "participation_ratio": 0.0}
+        shares = found.variances / found.variances.sum()
+        return {
+            "code_rank": float(found.rank),
+            "effective_rank": float(torch.special.entr(shares).sum().exp()),
+            "participation_ratio": float(1 / shares.square().sum()),
+        }
