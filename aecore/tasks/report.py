@@ -22,6 +22,7 @@ _UNITS = {
     "ssim": "at most 1",
     "elbo": "nats per image",
     "kl": "nats per image",
+    "nll": "nats per image",
     "seconds": "s",
     "images_per_second": "after the first epoch",
     "input_mse": "of the noisy input itself",
@@ -41,6 +42,7 @@ def announce(
     val = 0 if data.val is None else len(data.val)
     shape = "x".join(str(n) for n in model.image_shape)
     code = "x".join(str(n) for n in model.code_shape)
+    told = "" if model.classes is None else f", told {model.classes} classes"
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     plan = "solved exactly"
     if not isinstance(parts.optimizer, ClosedForm):
@@ -54,7 +56,7 @@ def announce(
     lines = [
         f"{name} on {_word(words['dataset'])}: {sentence}",
         f"  data     {splits} images of {shape}",
-        f"  model    code of {code}, {weights:,} parameters",
+        f"  model    code of {code}{told}, {weights:,} parameters",
         f"  run      {device}, {_threads(request)}, seed {seed}, {plan}",
         f"  folder   {folder}",
     ]
@@ -104,6 +106,7 @@ def flat_parameters(request: Request) -> dict[str, object]:
     }
     for group in (*_SENTENCE, "optimizer", "scheduler"):
         _flatten(request.config[group], group, flat)
+    flat["conditional"] = request.config.get("conditional", False)
     flat["seed"] = request.config["seed"]
     flat["batch_size"] = request.config["dataset"]["batch_size"]
     flat["max_epochs"] = request.config["trainer"]["max_epochs"]

@@ -14,12 +14,15 @@ import torch
 from aecore import results
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
+from aecore.collapse import foretell
 from aecore.data import ImageData
 from aecore.errors import Interrupted, NonFiniteLoss, UserError, nearest
 from aecore.experiment import Words, build_logger, check_device, set_threads, words
 from aecore.fitting import fit, is_complete, load_weights
 from aecore.measuring import measure
 from aecore.ranks import check_processes, is_leader
+from aecore.sampling import FILE as SAMPLER
+from aecore.sampling import add_sampler
 from aecore.tasks.base import Request, Task
 from aecore.tasks.report import announce, flat_parameters, one_line, summary
 from aecore.types import ImageShape
@@ -61,7 +64,8 @@ class Train(Task):
         if done is not None and found is not None and is_complete(parts.settings, found[1]):
             print(self._told(request, done, folder))
             return done
-        (folder / results.METRICS).unlink(missing_ok=True)
+        for name in (results.METRICS, SAMPLER):  # of weights that will be others
+            (folder / name).unlink(missing_ok=True)
         if not request.resumed:
             results.write_run(folder, request.words, request.overrides)
         results.write_config(folder, config)  # last: it is what makes the folder a run
@@ -89,6 +93,8 @@ class Train(Task):
         settings = parts.settings
         # events after the checkpoint's step are written again, its own are not
         loggers = build_logger(settings, folder, None if found is None else found[1]["step"] + 1)
+        if found is None:
+            foretell(model, parts.data.train)
         if found is None or not is_complete(settings, found[1]):
             for logger in loggers:
                 logger.hparams(flat_parameters(request))
@@ -96,6 +102,7 @@ class Train(Task):
         last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
         chosen = best if settings.evaluate.weights == "best" and best.exists() else last
         load_weights(model, load(chosen), chosen)
+        add_sampler(parts, model, folder)
         metrics = measure(parts, model, folder)
         for logger in loggers:
             logger.results(metrics)
@@ -119,17 +126,27 @@ def prepare(parts: Words) -> Autoencoder:
     shape = common_shape(data)
     check_ood(parts, shape)
     shift, scale = data.statistics() if data.range == "standardised" else (None, None)
+    classes = data.count_classes() if parts.settings.conditional else None
     torch.manual_seed(parts.settings.seed)
-    model = parts.autoencoder(shape, shift, scale)
+    model = parts.autoencoder(shape, shift, scale, classes)
     for penalty in model.penalties.values():
         penalty.attach(len(data.train))  # type: ignore[operator]
-    parts.optimizer.check(model, len(data.train))
-    check_monitor(parts, model)
-    if model.latent.variational and not model.penalties:
+    model.prior_word.begin(data.train, parts.settings.seed)
+    check_fits(parts, model, len(data.train))
+    held = model.penalties or model.objective.holds_prior
+    if model.latent.variational and not held:
         log.warning(
             "penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE"
         )
     return model
+
+
+def check_fits(parts: Words, model: Autoencoder, images: int) -> None:
+    """Raise UserError where a word beside the model does not fit it, or so many images."""
+    parts.optimizer.check(model, images)
+    if parts.sampler is not None:
+        parts.sampler.check(model, images)
+    check_monitor(parts, model)
 
 
 def check_monitor(parts: Words, model: Autoencoder) -> None:
@@ -147,6 +164,8 @@ def check_monitor(parts: Words, model: Autoencoder) -> None:
         "reconstruction",
         *model.penalties,
         *(f"{n}_weighted" for n in model.penalties),
+        *(f"{n}_critic" for n in model.adversaries),
+        *([] if model.objective.term is None else [model.objective.term]),
     ]
     known = [f"val/{name}" for name in terms]
     if options.monitor not in known:
@@ -194,21 +213,22 @@ class Shapes:
     """Checks many configurations before any of them runs, reading each data set once."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[ImageShape, int]] = {}
+        self._seen: dict[str, tuple[ImageShape, int, int | None]] = {}
 
     def check(self, config: dict[str, Any]) -> None:
         """Raise UserError where `prepare` would."""
         parts = words(config)
         check_device(parts.settings)
-        read = [config["dataset"], parts.settings.evaluate.ood]
+        conditional = parts.settings.conditional
+        read = [config["dataset"], parts.settings.evaluate.ood, conditional]
         key = json.dumps(read, sort_keys=True)
         if key not in self._seen:
             shape = common_shape(parts.data)
             check_ood(parts, shape)
-            self._seen[key] = shape, len(parts.data.train)
-        shape, images = self._seen[key]
+            classes = parts.data.count_classes() if conditional else None
+            self._seen[key] = shape, len(parts.data.train), classes
+        shape, images, classes = self._seen[key]
         with torch.device("meta"):  # shapes without numbers
             one = torch.ones(1, 1, 1) if parts.data.range == "standardised" else None
-            model = parts.autoencoder(shape, one, one)
-        parts.optimizer.check(model, images)
-        check_monitor(parts, model)
+            model = parts.autoencoder(shape, one, one, classes)
+        check_fits(parts, model, images)

@@ -1,0 +1,28 @@
+"""`task=combinations`: which words cannot go together, and why."""
+
+from __future__ import annotations
+
+from aecore.combinations import combinations, summary
+from aecore.experiment import words
+from aecore.tasks.base import Request, Task
+from aecore.tasks.train import common_shape
+from aecore.words import word
+
+
+class Combinations(Task):
+    """Tries every pair of words on the shape of the data set's images; prints the refusals.
+
+    Options stand as in the files of conf/ and in the presets: what another option would mend is
+    refused here too.
+    """
+
+    @word
+    def __init__(self) -> None: ...
+
+    def __call__(self, request: Request) -> dict[str, float]:
+        shape = common_shape(words(request.config).data)
+        found = combinations(shape)
+        print("\n".join(summary(found.refused)))
+        together, not_so = len(found.possible), len(found.refused)
+        print(f"\n{together} of {together + not_so} pairs of words go together, {not_so} not")
+        return {}
