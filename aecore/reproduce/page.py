@@ -18,7 +18,8 @@ _HEAD = """# Results
 
 Five public documents teach autoencoders with some 25 experiments on MNIST. Here each is one
 command; its numbers stand beside those that the document prints and those of a plain PyTorch loop
-with the same settings. This page is written from the runs by
+with the same settings. The last table does so with papers and with what is known exactly. This page
+is written from the runs by
 
     python -m aecore.reproduce
 
