@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aecore.autoencoder import Autoencoder
 from aecore.build import build, known_keys, validate
-from aecore.data import ImageData, Source
+from aecore.data import ImageData, Source, Split
 from aecore.errors import UserError, nearest
 from aecore.figures import Picture
 from aecore.latents import Latent
@@ -25,9 +25,10 @@ from aecore.noise import Chain, Noise
 from aecore.objectives import Objective
 from aecore.optimizers import Optimizer, Schedule
 from aecore.penalties import Penalty, Weight
-from aecore.priors import Prior
+from aecore.priors import PriorWord
 from aecore.reconstruction import Reconstruction
 from aecore.roots import CONF
+from aecore.samplers import Sampler
 from aecore.schema import Root
 from aecore.types import ImageShape
 
@@ -50,8 +51,9 @@ class Words:
     penalties: dict[str, Penalty]
     weights: dict[str, Weight]
     reconstruction: Reconstruction
-    prior: Prior
+    prior: PriorWord
     objective: Objective
+    sampler: Sampler | None
     optimizer: Optimizer
     scheduler: Schedule
     figures: dict[str, Picture]
@@ -60,10 +62,23 @@ class Words:
     data: ImageData
     ood: dict[str, ImageData]
 
+    def strangers(self) -> dict[str, Split]:
+        """Test images unlike those trained on: of other data sets, and of other classes."""
+        found = {name: data.test for name, data in self.ood.items()}
+        others = self.data.others
+        return found if others is None else {"other_classes": others, **found}
+
     def autoencoder(
-        self, image_shape: ImageShape, shift: Tensor | None, scale: Tensor | None
+        self,
+        image_shape: ImageShape,
+        shift: Tensor | None,
+        scale: Tensor | None,
+        classes: int | None = None,
     ) -> Autoencoder:
-        """The model of these words for images of a shape; UserError where they do not fit."""
+        """The model of these words for images of a shape; UserError where they do not fit.
+
+        classes: how many the model is told, None for one that is not conditional.
+        """
         return Autoencoder(
             image_shape=image_shape,
             network=self.network,
@@ -76,6 +91,7 @@ class Words:
             objective=self.objective,
             shift=shift,
             scale=scale,
+            classes=classes,
         )
 
 
@@ -106,8 +122,9 @@ def words(config: Mapping[str, Any]) -> Words:
         penalties=penalties,
         weights=weights,
         reconstruction=build(settings.reconstruction, "reconstruction", Reconstruction),
-        prior=build(settings.prior, "prior", Prior),
+        prior=build(settings.prior, "prior", PriorWord),
         objective=build(settings.objective, "objective", Objective),
+        sampler=build(settings.sampler, "sampler", Sampler) if settings.sampler else None,
         optimizer=build(settings.optimizer, "optimizer", Optimizer),
         scheduler=build(settings.scheduler, "scheduler", Schedule),
         figures={
@@ -151,12 +168,12 @@ def build_data(settings: Root) -> ImageData:
 
 
 def build_ood(settings: Root) -> dict[str, ImageData]:
-    """Other data sets, treated as the run's own one is; of its own keys each keeps `test_size`."""
+    """Other data sets, treated as the run's own one is, but for `test_size` and `classes`."""
     common, _ = _parted(settings.dataset)
     found = {}
     for name, node in settings.evaluate.ood.items():
         own, source = _parted(node)
-        terms = {**common, "test_size": own.get("test_size")}
+        terms = common | {key: own.get(key) for key in ("test_size", "classes")}
         found[name] = _images(settings, terms, source, f"evaluate.ood.{name}")
     return found
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from aecore.autoencoder import Autoencoder
+from aecore.conditioning import in_parts
 
 Side = Literal["encoder", "latent", "decoder"]
 _WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-_BATCH = 250  # images at once: the maps of a convolution are large
+BATCH = 250  # images at once: the maps of a convolution are large
 _STILL = 1e-6
 
 
@@ -66,18 +67,23 @@ def _watched(model: Autoencoder, found: list[Layer]) -> Iterator[None]:
             handle.remove()
 
 
-def layers(model: Autoencoder, images: Tensor) -> list[Layer]:
-    """The layers in the order in which they work on images (N, C, H, W), with what they held."""
+def layers(model: Autoencoder, images: Tensor, labels: Tensor | None = None) -> list[Layer]:
+    """The layers in the order in which they work on images (N, C, H, W), with what they held.
+
+    labels: of the images, (N,), or None.
+    """
     found: list[Layer] = []
     with torch.no_grad(), _watched(model, found):
-        model.reconstruct(images)
+        model.reconstruct(images, labels)
     return found
 
 
-def by_batch(model: Autoencoder, images: Tensor) -> Iterator[tuple[Tensor, list[Layer]]]:
-    """Some images (n, C, H, W) and their layers, batch after batch."""
-    for part in torch.split(images, _BATCH):
-        yield part, layers(model, part)
+def by_batch(
+    model: Autoencoder, images: Tensor, labels: Tensor | None = None
+) -> Iterator[list[Layer]]:
+    """The layers at work on images (N, C, H, W), some images after some."""
+    for x, y in in_parts(images, labels, BATCH):
+        yield layers(model, x, y)
 
 
 def dead_units(values: Iterator[Tensor]) -> Tensor:

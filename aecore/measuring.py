@@ -11,6 +11,7 @@ import torch
 from aecore import results
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.history import timing
+from aecore.collapse import warn_if_collapsed
 from aecore.data import Split
 from aecore.errors import NotApplicable
 from aecore.experiment import Words
@@ -34,6 +35,7 @@ def measure(parts: Words, model: Autoencoder, folder: Path) -> dict[str, float]:
     if parts.test_noise.active:
         metrics |= evaluate_noisy(model, test, parts.test_noise, prefix="test_noisy", **options)
     metrics |= {f"test/{name}": value for name, value in measure_words(parts, model).items()}
+    warn_if_collapsed(model, test)
     view = replace(view_of(parts, model, folder), training=parts.data.train)
     with torch.no_grad():
         for name, reason in draw(parts.figures, view, folder / "figures").items():
@@ -51,7 +53,7 @@ def measure_words(parts: Words, model: Autoencoder) -> dict[str, float]:
         model=model,
         test=parts.data.test,
         training=parts.data.train,
-        ood={name: data.test for name, data in parts.ood.items()},
+        ood=parts.strangers(),
         batch_size=parts.data.eval_batch_size,
         seed=parts.settings.seed,
     )
@@ -74,12 +76,12 @@ def view_of(parts: Words, model: Autoencoder, folder: Path) -> View:
     return View(
         model=model,
         images=shown.pixels().to(device),
-        labels=shown.labels,
+        labels=None if shown.labels is None else shown.labels.to(device),
         class_names=shown.class_names,
         history=results.read_history(folder),
         seed=parts.settings.seed,
         noise=next((noise for noise in (parts.test_noise, parts.noise) if noise.active), None),
-        ood={name: _first(data.test).pixels().to(device) for name, data in parts.ood.items()},
+        ood={name: _first(x).pixels().to(device) for name, x in parts.strangers().items()},
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from aecore import results
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.checkpoint import BEST, LAST, load
+from aecore.conditioning import PLANES
 from aecore.data import Source, Split
 from aecore.data.split import Which
 from aecore.errors import UserError
@@ -20,6 +21,7 @@ from aecore.experiment import Words, words
 from aecore.figures import View
 from aecore.fitting import PREFIX, device_of, load_weights
 from aecore.measuring import view_of
+from aecore.sampling import FILE, read
 
 
 class Remembered(Source):
@@ -56,12 +58,16 @@ def open_run(
     last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
     path = best if settings.evaluate.weights == "best" and best.exists() else last
     checkpoint = load(path)
-    shift, scale = None, None
+    state, one = checkpoint["state_dict"], torch.ones(1, 1, 1)
+    shift, scale, classes = None, None, None
     if data.range == "standardised":  # the weights know: no need to read the training images
-        state, one = checkpoint["state_dict"], torch.ones(1, 1, 1)
         shift, scale = (state.get(PREFIX + name, one) for name in ("shift", "scale"))
-    model = parts.autoencoder(data.test.image_shape, shift, scale)
+    if settings.conditional:
+        classes = len(state.get(PREFIX + PLANES, one))
+    model = parts.autoencoder(data.test.image_shape, shift, scale, classes)
     load_weights(model, checkpoint, path)
+    if parts.sampler is not None:
+        model.sampler = read(parts.sampler, folder / FILE, model)
     return parts, model.to(device_of(settings)).eval()
 
 

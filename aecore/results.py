@@ -4,7 +4,7 @@ config.yaml         the resolved configuration, all that is needed to build the 
 run.json            the words chosen, the overrides given, versions and revision
 metrics.json        flat and strict JSON; there when the run is finished
 history.csv         one row an epoch
-checkpoints/        last.ckpt, previous.ckpt, best.ckpt
+checkpoints/        last.ckpt, previous.ckpt, best.ckpt; sampler.ckpt where one was fitted
 tensorboard/        events
 figures/            PNG and GIF files
 """

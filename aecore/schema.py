@@ -70,6 +70,7 @@ class Root(Node):
     """The whole configuration; words are checked by what they build."""
 
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
+    conditional: bool = False
     resume: str | None
     init_from: str | None
     runs: str | list[str] | None = None

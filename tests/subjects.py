@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from making import images, model
+import torch
+from making import images, linear, model, plain
 
 from aecore.autoencoder import Autoencoder
 from aecore.data import Split
@@ -28,3 +29,14 @@ def solved(on: Subject) -> Subject:
     """The same with a model that PCA has solved."""
     ClosedForm().solve(on.model, on.training.pixels(), 0)
     return on
+
+
+def perfect(side: int = 2) -> Autoencoder:
+    """A linear model of (1, side, side) images; its codes and reconstructions are the pixels."""
+    size = side * side
+    words: dict[str, Any] = {"latent": plain(size, bias=False), "image_shape": (1, side, side)}
+    whole = model(network=linear(bias=False), **words).eval()
+    with torch.no_grad():
+        whole.latent.project[1].weight.copy_(torch.eye(size))
+        whole.decoder[1].weight.copy_(torch.eye(size))
+    return whole

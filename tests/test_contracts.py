@@ -32,11 +32,20 @@ COMPANY = {
     ("latent", "spatial"): ["network=conv", "model=conv_ae"],
     ("latent", "vq"): ["network=conv"],
     ("latent", "fsq"): ["latent.words=3"],
+    ("latent", "flow"): ["penalty=kl"],
+    ("prior", "flow"): ["model=vae"],
+    ("prior", "mixture"): ["model=vae"],
+    ("prior", "vamp"): ["model=vae"],
+    ("objective", "iwae"): ["latent=gaussian"],
+    ("objective", "miwae"): ["latent=gaussian"],
+    ("objective", "ciwae"): ["latent=gaussian"],
+    ("objective", "dreg"): ["latent=gaussian"],
     ("penalty", "kl"): ["latent=gaussian"],
     ("penalty", "kl_beta"): ["latent=gaussian"],
     ("penalty", "capacity"): ["latent=gaussian"],
     ("penalty", "free_bits"): ["latent=gaussian"],
     ("penalty", "total_correlation"): ["latent=gaussian"],
+    ("penalty", "factor"): ["latent=gaussian"],
     ("penalty", "kl_sparsity"): ["latent.activation=sigmoid"],
     ("penalty", "orthogonal"): ["network=linear"],
     ("network", "conv_small"): ["model=conv_ae"],
@@ -54,17 +63,18 @@ def made(*overrides: str) -> tuple[dict[str, Any], Words]:
 def stepped(parts: Words) -> None:
     """One step of training, with a gradient for every parameter; then saved and loaded equal."""
     model = prepare(parts)
-    x = parts.data.train.pixels(torch.arange(16))
+    some = parts.data.train.subset(torch.arange(16))
+    x, y = some.pixels(), some.labels
     generator = torch.Generator().manual_seed(0)
-    terms = model.terms(x, generator, epoch=1.0, noisy=True)
+    terms = model.terms(x, generator, epoch=1.0, noisy=True, y=y)
     assert torch.isfinite(terms.loss)
-    terms.loss.backward()
+    sum(terms.critics.values(), terms.loss).backward()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name
     if isinstance(parts.optimizer, Gradient):
         before = [p.detach().clone() for p in model.parameters()]
-        optimizer = parts.optimizer(model.parameters())
+        optimizer = parts.optimizer(model.parameter_groups())
         parts.scheduler(optimizer, 10)
         optimizer.step()
         after = list(model.parameters())
@@ -74,10 +84,10 @@ def stepped(parts: Words) -> None:
         parts.optimizer.solve(model, parts.data.train.pixels(), 0)
     model.eval()
     with torch.no_grad():
-        once, again = model.reconstruct(x), prepare(parts)
+        once, again = model.reconstruct(x, y), prepare(parts)
         assert once.shape == x.shape
         again.load_state_dict(model.state_dict())
-        assert torch.equal(again.eval().reconstruct(x), once)
+        assert torch.equal(again.eval().reconstruct(x, y), once)
 
 
 @pytest.mark.parametrize("name", sorted(n for g, n in CHOICES if g == "model"))
@@ -105,7 +115,7 @@ def test_presets_are_different_models() -> None:
     sentences = {}
     for name in sorted(n for g, n in CHOICES if g == "model"):
         config, _ = made(f"model={name}")
-        sentence = repr([config[slot] for slot in (*SLOTS, "optimizer")])
+        sentence = repr([config[slot] for slot in (*SLOTS, "optimizer", "conditional")])
         assert sentence not in sentences, f"{name} is {sentences[sentence]} under another name"
         sentences[sentence] = name
 

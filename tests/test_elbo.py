@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from making import gaussian, gen, images, linear, model, weight
+from linear_gaussian import exact_gaussian, pictures
+from making import gaussian, images, linear, model, weight
 from measuring import measured, split
 from torch import Tensor, nn
-from torch.distributions import MultivariateNormal
 
 from aecore.autoencoder import Autoencoder
 from aecore.data import Split
@@ -18,43 +18,15 @@ from aecore.reconstruction import L1 as L1Error
 from aecore.reconstruction import MSE, Bernoulli, Gaussian, Reconstruction
 
 
-def exact_gaussian(seed: int = 0, exact: bool = False) -> tuple[Autoencoder, Tensor]:
-    """A linear Gaussian VAE of (1, 1, 5) with 2 codes, and log p(x) of 400 drawn images.
-
-    x = W z + b + 0.5 eps, so p(x) = N(b, W W^T + 0.25 I). With `exact`, the encoder's mean is
-    that of the true posterior and W has orthogonal columns, so that its covariance is diagonal.
-    """
-    whole = model(
-        seed=seed,
-        image_shape=(1, 1, 5),
-        network=linear(),
-        latent=gaussian(2),
-        reconstruction=Gaussian(scale=0.5),
-        penalties={"kl": KL()},
-        weights={"kl": weight(4.0)},
-    ).double()
-    layer = whole.decoder[1]
-    project = whole.latent.project[1]
-    assert isinstance(layer, nn.Linear) and isinstance(project, nn.Linear)
-    with torch.no_grad():
-        if exact:
-            layer.weight.copy_(torch.linalg.qr(layer.weight)[0] * torch.tensor([1.5, 0.7]))
-            precision = layer.weight.square().sum(0) / 0.25 + 1
-            to_mean = layer.weight.T / 0.25 / precision[:, None]
-            project.weight.copy_(torch.cat([to_mean, torch.zeros(2, 5)]))
-            raw = 10 * torch.atanh(-precision.log() / 10)
-            project.bias.copy_(torch.cat([-to_mean @ layer.bias, raw]))
-        covariance = layer.weight @ layer.weight.T + 0.25 * torch.eye(5, dtype=torch.float64)
-        marginal = MultivariateNormal(layer.bias, covariance)
-        z, eps = (torch.randn(400, k, generator=gen(k), dtype=torch.float64) for k in (2, 5))
-        x = z @ layer.weight.T + layer.bias + 0.5 * eps
-        return whole, torch.cat([x, marginal.log_prob(x)[:, None]], 1)
+def charged(seed: int = 0, exact: bool = False) -> tuple[Autoencoder, Tensor]:
+    """The model with a KL that counts four times."""
+    return exact_gaussian(seed, exact, penalties={"kl": KL()}, weights={"kl": weight(4.0)})
 
 
 class TestElbo:
     def test_is_the_log_likelihood_for_the_exact_posterior(self) -> None:
-        whole, rows = exact_gaussian(exact=True)
-        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        whole, rows = charged(exact=True)
+        on = Split(pictures(rows))
         found = measured(whole, on, batch_size=150)["test/elbo"]
         # log p(x | z) - log q + log p is constant; one draw of log p(x | z) less the KL is not
         draws = [measured(whole, on, seed=seed)["test/elbo"] for seed in range(40)]
@@ -65,14 +37,14 @@ class TestElbo:
 
     @pytest.mark.parametrize("seed", range(5))
     def test_is_below_the_log_likelihood(self, seed: int) -> None:
-        whole, rows = exact_gaussian(seed)
-        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        whole, rows = charged(seed)
+        on = Split(pictures(rows))
         draws = [measured(whole, on, seed=seed)["test/elbo"] for seed in range(10)]
         assert sum(draws) / 10 < float(rows[:, 5].mean())
 
     def test_counts_the_kl_once_whatever_its_weight(self) -> None:
-        heavy, rows = exact_gaussian()
-        on = Split(rows[:, :5].reshape(-1, 1, 1, 5))
+        heavy, rows = charged()
+        on = Split(pictures(rows))
         found = measured(heavy, on)
         p = heavy.run(on.images, None, noisy=False, sample=False)
         assert p.code.posterior is not None

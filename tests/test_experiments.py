@@ -73,6 +73,8 @@ def test_study(name: str) -> None:
         words = [*BUDGET, "dataset.val_size=40", "evaluate.weights=last"]
     else:
         words = [*BUDGET, "dataset.train_size=200", "figures=none"]
+        if "dataset.classes" in job.parameters:
+            words += ["-m", "dataset.classes=0,1", "dataset.batch_size=8"]
     assert main([f"sweeps={name}", *words]) == 0
     (folder,) = Path("outputs/sweeps", name).iterdir()
     sweep = read(folder)

@@ -122,7 +122,7 @@ class TestAnimation:
         drawn = self.figure()(view)
         assert drawn.frames.shape[0] == 6
         with torch.no_grad():
-            one, other = pairs(view, 6)
+            one, other = (code.mean for code in pairs(view, 6))
             ends = [view.model.decode(codes).clamp(0, 1) for codes in (one, other)]
         for frame, images in ((drawn.frames[0], ends[0]), (drawn.frames[3], ends[1])):
             cells = [frame[1 + 5 * r : 5 + 5 * r, 1 + 5 * c : 5 + 5 * c]
@@ -157,7 +157,7 @@ class TestAnimation:
 
     def test_pairs_are_of_different_images(self) -> None:
         with torch.no_grad():
-            one, other = pairs(view_of(2), 20)
+            one, other = (code.mean for code in pairs(view_of(2), 20))
         assert bool((one != other).any(1).all())
         assert len(one.unique(dim=0)) == 2
 

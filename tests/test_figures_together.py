@@ -129,7 +129,7 @@ def test_filters_are_on_one_scale_and_the_dead_counted_by_run(swept: Path) -> No
     told = [text.get_text() for text in figure.texts]
     for view, name in zip(views.values(), NAMES, strict=True):
         found = by_batch(view.model, view.images)
-        dead = int(dead_units(layers[0].output for _, layers in found).sum())
+        dead = int(dead_units(layers[0].output for layers in found).sum())
         assert told[told.index(name) + 1] == f"8 units, {dead} dead"
     assert "0 dead" not in told[told.index(NAMES[1]) + 1]
 

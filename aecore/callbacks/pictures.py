@@ -80,19 +80,21 @@ class Pictures(Callback):
         if split.image_shape[:2] == (1, 1):
             return {}  # the rows of a table
         generator = Generator(device=module.device).manual_seed(self.seed)
-        x = _at(module, split.pixels(self._choose(split, self.images)))
+        x, y = _at(module, split, self._choose(split, self.images))
         noisy = [model.corrupt(x, generator)] if model.noise.active else []
-        pictures = {"reconstructions": tile([x, *noisy, model.reconstruct(x)])}
+        pictures = {"reconstructions": tile([x, *noisy, model.reconstruct(x, y)])}
         if model.can_sample:
             generator.manual_seed(self.seed)
-            samples = model.sample(2 * self.images, generator)
+            count = 2 * self.images
+            classes = None if y is None else y[torch.arange(count, device=y.device) % len(y)]
+            samples = model.sample(count, generator, classes)
             pictures["samples"] = tile(torch.split(samples, self.images))
         return pictures
 
     def _codes(self, module: Training, split: Split) -> tuple[Tensor, Tensor]:
         chosen = self._choose(split, self.points)
-        parts = [_at(module, split.pixels(part)) for part in torch.split(chosen, 500)]
-        means = [module.autoencoder.encode(x).mean.flatten(1) for x in parts]
+        parts = (_at(module, split, part) for part in torch.split(chosen, 500))
+        means = [module.autoencoder.encode(x, y=y).mean.flatten(1) for x, y in parts]
         return chosen, torch.cat(means).float().cpu()
 
     def _choose(self, split: Split, count: int) -> Tensor:
@@ -100,9 +102,11 @@ class Pictures(Callback):
         return spread(split.labels, len(split), count, generator)
 
 
-def _at(module: Training, x: Tensor) -> Tensor:
-    """Pixels where the module is and in its precision."""
-    return x.to(module.device, next(module.autoencoder.parameters()).dtype)
+def _at(module: Training, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Pixels and labels where the module is and in its precision."""
+    y = None if split.labels is None else split.labels[chosen].to(module.device)
+    dtype = next(module.autoencoder.parameters()).dtype
+    return split.pixels(chosen).to(module.device, dtype), y
 
 
 def _names(split: Split, chosen: Tensor) -> list[str] | None:

@@ -44,9 +44,9 @@ class CodeNoise(Picture):
         """Draw; raises NotApplicable for tables."""
         need_images(view)
         chosen = spread(view.labels, len(view.images), self.images, view.generator())
-        x = view.images[chosen.to(view.images.device)]
+        x, y = view.at(chosen)
         levels = [0.0, *self.strengths]
-        coded, pixels, cleaned = noisy_pictures(view.model, x, levels, view.generator())
+        coded, pixels, cleaned = noisy_pictures(view.model, x, levels, view.generator(), y)
         # levels (S, N, ...) -> for each image its three rows
         rows = [
             column for n in range(len(x)) for column in (coded[:, n], pixels[:, n], cleaned[:, n])

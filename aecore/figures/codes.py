@@ -31,7 +31,7 @@ class Codes(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw; the images of a table are left out. Raises NotApplicable for huge codes."""
-        codes = view.codes(view.images)
+        codes = view.codes(view.images, view.labels)
         if codes.shape[1] > 96 * 96:
             raise NotApplicable(f"a code of {codes.shape[1]} numbers is no little picture")
         chosen = fixed_choice(view.labels, len(view.images), self.columns)

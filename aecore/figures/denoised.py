@@ -32,9 +32,9 @@ class Denoised(Picture):
     def __call__(self, view: View) -> Figure:
         """Draw; raises NotApplicable for tables and where there is no noise."""
         need_images(view)
-        x = chosen(view, self.columns * self.rows)
+        x, y = chosen(view, self.columns * self.rows)
         noisy = _noisy(view, x)
-        kinds = {"clean": x, "noisy": noisy, "cleaned": view.model.reconstruct(noisy)}
+        kinds = {"clean": x, "noisy": noisy, "cleaned": view.model.reconstruct(noisy, y)}
         return blocks(kinds, self.columns, "Denoised, with the squared error per pixel")
 
     @torch.no_grad()
@@ -46,9 +46,9 @@ class Denoised(Picture):
         """
         first = same_images(views)
         need_images(first)
-        x = chosen(first, self.columns)
+        x, y = chosen(first, self.columns)
         noisy = {name: _noisy(view, x) for name, view in views.items()}
-        outputs = {name: view.model.reconstruct(noisy[name]) for name, view in views.items()}
+        outputs = {name: view.model.reconstruct(noisy[name], y) for name, view in views.items()}
         some = next(iter(noisy.values()))
         rows, labels, gaps = [x], ["clean"], [0]
         shared = all(torch.equal(images, some) for images in noisy.values())

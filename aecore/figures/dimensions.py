@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aecore.conditioning import in_parts
 from aecore.figures.view import View
 
 _BATCH = 500
@@ -36,8 +37,9 @@ class Dimensions:
 def dimensions(view: View) -> Dimensions:
     """Measure the mean codes of all test images; by the KL where each dimension has one."""
     codes, costs = [], []
-    for part in torch.split(view.images, _BATCH):
-        code = view.model.encode(part)
+    generator = view.generator()  # a KL may be an estimate from draws
+    for x, y in in_parts(view.images, view.labels, _BATCH):
+        code = view.model.encode(x, generator, y)
         codes.append(code.mean.flatten(1).float().cpu())
         if code.posterior is not None:
             costs.append(view.model.prior.kl(code).flatten(1).float().cpu())

@@ -14,7 +14,7 @@ from aecore.errors import NotApplicable
 from aecore.figures.axes import finish, logarithmic
 from aecore.figures.grid import INK, QUIET, new_figure
 from aecore.figures.latent import palette
-from aecore.figures.view import Picture, View, same_images, spread
+from aecore.figures.view import Picture, View, need_no_classes, same_images, spread
 from aecore.metrics.images import squared_error
 from aecore.metrics.ood import auroc
 from aecore.words import PositiveInt, word
@@ -39,14 +39,15 @@ class ErrorDistribution(Picture):
 
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
-        """Draw; applies to every model and to tables too."""
+        """Draw, tables too; raises NotApplicable for a model that is told classes."""
         return _histograms({"": self._errors(view, view)}, self.bins)
 
     @torch.no_grad()
     def together(self, views: Mapping[str, View]) -> Figure:
         """The histograms of each run below each other, on one axis.
 
-        Raises NotApplicable where the runs know or do not know other images.
+        Raises NotApplicable where the runs know or do not know other images, or a model is told
+        classes.
         """
         first = same_images(views)
         if any(view.ood.keys() != first.ood.keys() for view in views.values()):
@@ -56,6 +57,7 @@ class ErrorDistribution(Picture):
 
     def _errors(self, view: View, chooser: View) -> dict[str, Tensor]:
         """The error (N,) of each image by kind, known ones first, chosen as another view does."""
+        need_no_classes(view)
         generator = chooser.generator()
         chosen = spread(view.labels, len(view.images), self.images, generator)
         known = view.images[chosen.to(view.images.device)]

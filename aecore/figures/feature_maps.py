@@ -31,10 +31,10 @@ class FeatureMaps(Picture):
         """Draw; raises NotApplicable where the encoder has no convolution."""
         need_images(view)
         chosen = fixed_choice(view.labels, len(view.images), self.images)
-        x = view.images[chosen.to(view.images.device)]
+        x, y = view.at(chosen)
         found = [
             layer.output
-            for layer in layers(view.model, x)
+            for layer in layers(view.model, x, y)
             if layer.side == "encoder" and isinstance(layer.module, nn.Conv2d)
         ]
         if not found:

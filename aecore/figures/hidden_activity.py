@@ -51,7 +51,7 @@ class HiddenActivity(Picture):
 
     def measure(self, view: View) -> dict[str, tuple[float, float]]:
         """`layer -> (mean of |activation|, share that is active)`, in the order of the layers."""
-        found = activities(view.model, [view.images], self.threshold)
+        found = activities(view.model, [(view.images, view.labels)], self.threshold)
         return {
             f"{name}  {'x'.join(str(n) for n in a.shape)}": (a.mean, a.active)
             for name, a in found.items()

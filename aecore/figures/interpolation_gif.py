@@ -13,6 +13,7 @@ from aecore.figures.grid import tile
 from aecore.figures.heat import enlarged
 from aecore.figures.interpolations import blend
 from aecore.figures.view import Picture, View, need_decoder, need_images
+from aecore.types import Code
 from aecore.words import PositiveInt, word
 
 
@@ -20,7 +21,8 @@ class InterpolationGif(Picture):
     """A grid of random pairs of test images, each on its way through the codes and back.
 
     rows, columns: the grid. steps: decoded images from code to code, both ends included; the way
-    back shows those between once more, so there are 2 * steps - 2 frames (at least 1).
+    back shows those between once more, so there are 2 * steps - 2 frames (at least 1). A
+    conditional model is told the class of the first image all the way.
     side: dots of an image, at most. duration: of a frame, in milliseconds.
     """
 
@@ -47,10 +49,10 @@ class InterpolationGif(Picture):
         need_decoder(view)
         if len(view.images) < 2:
             raise NotApplicable("there is only one image")
-        ends = pairs(view, self.rows * self.columns)
+        first, second = pairs(view, self.rows * self.columns)
         nearest = view.model.latent.nearest
-        ways = [nearest(codes) for codes in blend(*ends, self.steps)]
-        frames = [self._frame(view.model.decode(codes)) for codes in ways]
+        ways = [nearest(codes) for codes in blend(first.mean, second.mean, self.steps)]
+        frames = [self._frame(view.model.decode(codes, first.context)) for codes in ways]
         return Animation(np.stack(frames + frames[-2:0:-1]), self.duration)
 
     def _frame(self, images: Tensor) -> NDArray[np.uint8]:
@@ -61,12 +63,13 @@ class InterpolationGif(Picture):
         return frame
 
 
-def pairs(view: View, count: int) -> tuple[Tensor, Tensor]:
-    """The codes of `count` pairs of different test images, each (count, *code_shape)."""
+def pairs(view: View, count: int) -> tuple[Code, Code]:
+    """The codes of the first and of the second images of `count` pairs of different ones."""
     generator = view.generator()
     total = len(view.images)
     device = generator.device
     first = torch.randint(total, (count,), generator=generator, device=device)
     step = torch.randint(1, total, (count,), generator=generator, device=device)
     second = (first + step) % total
-    return view.model.encode(view.images[first]).mean, view.model.encode(view.images[second]).mean
+    (one, its_label), (other, other_label) = view.at(first), view.at(second)
+    return view.model.encode(one, y=its_label), view.model.encode(other, y=other_label)

@@ -15,7 +15,8 @@ from aecore.words import PositiveInt, word
 class Interpolations(Picture):
     """Decoded points between the codes of two test images of different classes.
 
-    Points on the straight line or, where it leaves what codes there are, the nearest codes.
+    Points on the straight line or, where it leaves what codes there are, the nearest codes. A
+    conditional model is told the class of the first image all the way.
 
     rows: pairs of images. steps: decoded images from code to code, both ends included.
     """
@@ -39,24 +40,34 @@ class Interpolations(Picture):
             raise NotApplicable("there is only one image")
         count = 2 * min(self.rows, len(view.images) // 2)
         chosen = spread(view.labels, len(view.images), count, view.generator())
-        images = view.images[chosen.to(view.images.device)]
-        codes = view.model.encode(images).mean
+        images, labels = view.at(chosen)
+        code = view.model.encode(images, y=labels)
+        codes = code.mean
         rows = []
         for n in range(0, count, 2):
             way = view.model.latent.nearest(blend(codes[n], codes[n + 1], self.steps))
-            middle = view.model.decode(way)
+            middle = view.model.decode(way, repeated(code.context, n, self.steps))
             rows.append(torch.cat([images[n : n + 1], middle, images[n + 1 : n + 2]]))
         shares = [f"{share:.2f}".rstrip("0").rstrip(".") for share in _shares(self.steps).tolist()]
         return image_grid(
             rows,
-            title="Interpolations between the codes of two images",
+            title="Interpolations between the codes of two images" + _told(view),
             heads=["image", *shares, "image"],
             framed=(0, self.steps + 1),
         )
 
 
+def _told(view: View) -> str:
+    return "" if view.model.classes is None else ", told the class of the first"
+
+
 def _shares(steps: int) -> Tensor:
     return torch.linspace(0, 1, steps) if steps > 1 else torch.tensor([0.5])
+
+
+def repeated(context: tuple[Tensor, ...], n: int, times: int) -> tuple[Tensor, ...]:
+    """What passed by the code of image n, for so many codes: each (times, ...)."""
+    return tuple(part[n].expand(times, *part[n].shape) for part in context)
 
 
 def blend(a: Tensor, b: Tensor, steps: int) -> Tensor:

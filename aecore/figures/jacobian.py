@@ -40,8 +40,8 @@ class Jacobian(Picture):
     def __call__(self, view: View) -> Figure:
         """Draw; applies to every model and to tables too."""
         chosen = spread(view.labels, len(view.images), self.images, view.generator())
-        images = view.images[chosen.to(view.images.device)]
-        norms = jacobian_norms(view.model, images, self.norm, view.generator())
+        x, y = view.at(chosen)
+        norms = jacobian_norms(view.model, x, self.norm, view.generator(), y)
         figure = new_figure(5.6, 3.7, constrained=True)
         axes = figure.subplots()
         axes.hist(norms.numpy(), bins=self.bins, color="#30638e", alpha=0.8)

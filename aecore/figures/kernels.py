@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from aecore.autoencoder import Autoencoder
 from aecore.errors import NotApplicable
 from aecore.figures.grid import image_grid
 from aecore.figures.heat import add_bar, colour_weights, in_rows
@@ -91,19 +92,22 @@ class Kernels(Picture):
     def _found(self, view: View) -> tuple[Tensor, Tensor]:
         """The weights (units, C, H, W), and which units are dead, (units,) bool."""
         need_images(view)
-        weights = self._weights(layers(view.model, view.images[:1]), view.model.image_shape)
-        dead = dead_units(self._held(found) for _, found in by_batch(view.model, view.images))
+        weights = self._weights(layers(view.model, *view.at(torch.arange(1))), view.model)
+        found = by_batch(view.model, view.images, view.labels)
+        dead = dead_units(self._held(layers) for layers in found)
         return weights, dead
 
     def _held(self, found: list[Layer]) -> Tensor:
         return found[0].output if self.side == "encoder" else found[-1].input
 
-    def _weights(self, found: list[Layer], shape: ImageShape) -> Tensor:
-        layer = found[0] if self.side == "encoder" else found[-1]
-        weights = (incoming if self.side == "encoder" else outgoing)(layer.module, shape)
+    def _weights(self, found: list[Layer], model: Autoencoder) -> Tensor:
+        if self.side == "encoder":
+            weights = incoming(found[0].module, model.encoder_shape)
+        else:
+            weights = outgoing(found[-1].module, model.image_shape)
         if weights is None:
             raise NotApplicable(f"the {self.side} has no layer of weights next to the pixels")
-        return weights.detach().float()
+        return weights[:, : model.image_shape[0]].detach().float()  # not those of the class
 
 
 def incoming(module: nn.Module, shape: ImageShape) -> Tensor | None:

@@ -35,7 +35,7 @@ class Latent(Picture):
     def __call__(self, view: View) -> Figure:
         """Draw; without labels in a single colour."""
         chosen = spread(view.labels, len(view.images), self.points, view.generator())
-        codes = view.codes(view.images[chosen.to(view.images.device)])
+        codes = view.codes(*view.at(chosen))
         kinds = torch.zeros(len(codes), dtype=torch.int64)
         names: list[str] = []
         if view.labels is not None:

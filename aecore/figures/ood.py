@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from aecore.errors import NotApplicable
 from aecore.figures.grid import image_grid
 from aecore.figures.reconstructions import labelled
-from aecore.figures.view import Picture, View, need_images, spread
+from aecore.figures.view import Picture, View, need_images, need_no_classes, spread
 from aecore.words import PositiveInt, word
 
 
 class Ood(Picture):
-    """Images of each other data set (`evaluate.ood`) above their reconstructions.
+    """Images of other data sets (`evaluate.ood`) and classes above their reconstructions.
 
     columns: images side by side. At the left stands their mean squared error per pixel.
     """
@@ -39,6 +39,8 @@ class Ood(Picture):
         if not first.ood:
             raise NotApplicable("no other data set is named: evaluate.ood=[kmnist]")
         rows, labels, gaps = [], [], []
+        for view in views.values():
+            need_no_classes(view)
         for name, images in first.ood.items():
             for view in views.values():
                 other = view.ood.get(name)
@@ -49,5 +51,5 @@ class Ood(Picture):
             rows += [x, *outputs.values()]
             labels += [name, *labelled(outputs, x)]
             gaps.append(len(rows) - 1)
-        title = "Images of other data sets, with the mean squared error per pixel"
+        title = "Unknown images, with the mean squared error per pixel"
         return image_grid(rows, title=title, labels=labels, gaps=gaps[:-1])

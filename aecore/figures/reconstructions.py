@@ -29,8 +29,8 @@ class Reconstructions(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw; a table's rows are drawn as lines over its columns."""
-        x = chosen(view, self.columns * self.rows)
-        output = view.model.reconstruct(x)
+        x, y = chosen(view, self.columns * self.rows)
+        output = view.model.reconstruct(x, y)
         if view.is_table:
             error = pixel_error(output, x)
             return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), error, self.columns)
@@ -45,8 +45,8 @@ class Reconstructions(Picture):
         """
         first = same_images(views)
         need_images(first)
-        x = chosen(first, self.columns)
-        outputs = {name: view.model.reconstruct(x) for name, view in views.items()}
+        x, y = chosen(first, self.columns)
+        outputs = {name: view.model.reconstruct(x, y) for name, view in views.items()}
         rows, labels = [x, *outputs.values()], ["input", *labelled(outputs, x)]
         title = "Reconstructions of the same images, with their mean squared error per pixel"
         return image_grid(rows, title=title, labels=labels, gaps=[0])
@@ -87,12 +87,12 @@ def pixel_error(output: Tensor, x: Tensor) -> Tensor:
     return (output - x).square().flatten(1).mean(1).cpu()
 
 
-def chosen(view: View, count: int) -> Tensor:
-    """Up to `count` of the images (N, C, H, W), by class."""
+def chosen(view: View, count: int) -> tuple[Tensor, Tensor | None]:
+    """Up to `count` of the images (N, C, H, W), by class, with their labels."""
     places = spread(view.labels, len(view.images), count, view.generator())
     if view.labels is not None:
         places = places[view.labels.cpu()[places].argsort(stable=True)]
-    return view.images[places.to(view.images.device)]
+    return view.at(places)
 
 
 def line_grid(x: Tensor, output: Tensor, error: Tensor, columns: int) -> Figure:

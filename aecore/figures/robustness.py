@@ -60,7 +60,7 @@ class Robustness(Picture):
     def _drawn(self, views: Mapping[str, View], chooser: View) -> Figure:
         """The curves of all, for the images and with the random numbers of one of them."""
         chosen = spread(chooser.labels, len(chooser.images), self.images, chooser.generator())
-        x = chooser.images[chosen.to(chooser.images.device)]
+        x, y = chooser.at(chosen)
         make, unit = _KINDS[self.kind]
         levels = torch.linspace(0, self.largest, self.levels).tolist()
         input_errors: list[float] = []
@@ -69,7 +69,7 @@ class Robustness(Picture):
             noisy = _noisy(chooser, x, make(level))
             input_errors.append(_error(noisy, x))
             for name, view in views.items():
-                curves[name].append(_error(view.reconstructions(noisy), x))
+                curves[name].append(_error(view.reconstructions(noisy, y), x))
         title = f"Error against the clean image, {len(x)} test images"
         return _plot(levels, input_errors, curves, title, unit)
 

@@ -33,8 +33,9 @@ class Strip(Picture):
         if view.is_table:
             raise NotApplicable("the rows of a table have no picture")
         chosen = fixed_choice(view.labels, len(view.images), self.columns)
-        x = view.images[chosen.to(view.images.device)]
-        picture = torch.cat([_row(x, below=_GAP), _row(view.model.reconstruct(x), below=0)], dim=1)
+        x, y = view.at(chosen)
+        rows = [_row(x, below=_GAP), _row(view.model.reconstruct(x, y), below=0)]
+        picture = torch.cat(rows, dim=1)
         height, width = picture.shape[1:]
         figure = new_figure(width / DPI, height / DPI)
         figure.set_facecolor("none")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aecore.figures.dimensions import Dimensions, dimensions
 from aecore.figures.grid import image_grid
+from aecore.figures.interpolations import repeated
 from aecore.figures.view import Picture, View, need_decoder, need_images, spread
 from aecore.words import PositiveFloat, PositiveInt, word
 
@@ -22,7 +23,8 @@ class Traversals(Picture):
     steps: columns. reach: how far a dimension goes to either side, in standard deviations: of the
         prior N(0, 1) where it has a KL to it, else of the test images' codes around their mean.
         Where this leaves what codes there are (a sphere, a book of words), the nearest is decoded.
-    start: what the other dimensions are: those of a test 'image', or 'zero'.
+    start: what the other dimensions are: those of a test 'image', or 'zero'. A conditional model
+        is told the class of that image in both cases.
     """
 
     @word
@@ -46,15 +48,17 @@ class Traversals(Picture):
         need_decoder(view)
         found = dimensions(view)
         code = torch.zeros_like(found.codes[0])
+        chosen = spread(view.labels, len(view.images), 1, view.generator())
         if self.start == "image":
-            chosen = spread(view.labels, len(view.images), 1, view.generator())
             code = found.codes[chosen[0]]
+        image, label = view.at(chosen)
+        context = repeated(view.model.encode(image, y=label).context, 0, self.steps)
         shares = torch.linspace(-self.reach, self.reach, self.steps)
         rows, labels = [], []
         for d in found.order[: self.dims].tolist():
             codes = moved(code, d, shares if found.has_kl else _values(found, d, shares))
             z = codes.reshape(-1, *view.model.code_shape).to(view.images)
-            rows.append(view.model.decode(view.model.latent.nearest(z)))
+            rows.append(view.model.decode(view.model.latent.nearest(z), context))
             labels.append(f"z{d + 1}  {found.score[d].item():.3g}")
         unit = "of the prior" if found.has_kl else "of the codes"
         return image_grid(

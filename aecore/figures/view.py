@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
+from aecore.conditioning import in_parts
 from aecore.data import Split
 from aecore.errors import NotApplicable
 from aecore.figures.animation import Animation
@@ -28,13 +29,13 @@ class View:
 
     model: in evaluation mode, on the device of `images`.
     images: (N, C, H, W) float32 pixels in [0, 1]; tables are (N, 1, 1, D).
-    labels: (N,) int64, or None.
+    labels: (N,) int64 on the device of `images`, or None.
     class_names: the name of label 0, 1, ...; None where classes have none.
     history: one row an epoch: `epoch`, `train/loss`, `val/loss`, `train/TERM`, ...
     seed: decides which images are shown and what is sampled.
     training: what the model was trained on, as it is stored, or None.
     noise: what images are tried with: the evaluation's noise, else the training's; None for none.
-    ood: images (K, C, H, W) of other data sets, by name, unlike those it was trained on.
+    ood: images (K, C, H, W) unlike those it was trained on, of other data sets or classes, by name.
     """
 
     model: Autoencoder
@@ -56,14 +57,21 @@ class View:
         """Whether an "image" is one row of a table, (1, 1, D)."""
         return tuple(self.images.shape[1:3]) == (1, 1)
 
-    def codes(self, images: Tensor) -> Tensor:
+    def at(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The images at `index` (M,) int64, and their labels where they have some."""
+        index = index.to(self.images.device)
+        return self.images[index], None if self.labels is None else self.labels[index]
+
+    def codes(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Mean codes of (N, C, H, W) pixels, each flattened: (N, D) float32 on the CPU."""
-        means = [self.model.encode(part).mean.flatten(1) for part in torch.split(images, _BATCH)]
+        parts = in_parts(images, labels, _BATCH)
+        means = [self.model.encode(x, y=y).mean.flatten(1) for x, y in parts]
         return torch.cat(means).float().cpu()
 
-    def reconstructions(self, images: Tensor) -> Tensor:
+    def reconstructions(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the model makes of (N, C, H, W) pixels, in batches: the same shape."""
-        return torch.cat([self.model.reconstruct(part) for part in torch.split(images, _BATCH)])
+        parts = in_parts(images, labels, _BATCH)
+        return torch.cat([self.model.reconstruct(x, y) for x, y in parts])
 
     def class_name(self, label: int) -> str:
         """The name of a class, its number where it has none."""
@@ -107,6 +115,12 @@ def need_decoder(view: View) -> None:
     """Raise NotApplicable for a network that cannot decode a code alone."""
     if view.model.needs_context:
         raise NotApplicable("this network decodes only the codes of images, no others")
+
+
+def need_no_classes(view: View) -> None:
+    """Raise NotApplicable for a model that must be told classes, where images have none."""
+    if view.model.classes is not None:
+        raise NotApplicable("the model is told classes, of which other images have none")
 
 
 def spread(labels: Tensor | None, total: int, count: int, generator: Generator) -> Tensor:

@@ -36,6 +36,8 @@ class ClosedForm(Optimizer):
         elif model.penalties:
             names = ",".join(model.penalties)
             wrong = f"penalty={names}: PCA minimises the squared error alone, use penalty=none"
+        elif model.classes is not None:
+            wrong = "conditional=true: PCA knows no classes, use conditional=false"
         elif not isinstance(model.reconstruction, MSE):
             wrong = "reconstruction: PCA minimises the squared error, use reconstruction=mse"
         elif _matrices(model) is None:

@@ -1,9 +1,11 @@
 """What a code is forbidden; any number at once, each with a weight of its own."""
 
+from aecore.penalties.adversarial import Adversarial
 from aecore.penalties.base import Penalty
 from aecore.penalties.capacity import Capacity
 from aecore.penalties.contractive import Contractive
 from aecore.penalties.dip import DIP
+from aecore.penalties.factor import Factor
 from aecore.penalties.free_bits import FreeBits
 from aecore.penalties.gradient import Gradient
 from aecore.penalties.kl import KL
@@ -21,10 +23,12 @@ __all__ = [
     "KL",
     "L1",
     "MMD",
+    "Adversarial",
     "Capacity",
     "CodeL2",
     "Contractive",
     "DecoderL2",
+    "Factor",
     "FreeBits",
     "Gradient",
     "KLSparsity",

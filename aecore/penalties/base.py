@@ -19,9 +19,13 @@ class Penalty(nn.Module, ABC):
 
     matches_prior: whether it makes the codes of all images together look like draws of the prior,
         so that those make images although no code has a posterior.
+    is_kl: whether it is KL(q(z | x) || p(z)) itself, all of it and no more.
+    holds_prior: whether it is that KL in any form, which beside another would count twice.
     """
 
     matches_prior: bool = False
+    is_kl: bool = False
+    holds_prior: bool = False
 
     @abstractmethod
     def forward(self, p: Pass) -> Tensor:

@@ -23,6 +23,8 @@ class Capacity(Penalty):
     Burgess et al. 2018, eq. 8. C grows linearly from 0 to `nats` over `epochs` and stays.
     """
 
+    holds_prior = True
+
     @word
     def __init__(self, *, nats: NonNegativeFloat, epochs: NonNegativeFloat) -> None:
         super().__init__()

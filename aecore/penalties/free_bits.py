@@ -20,8 +20,11 @@ class FreeBits(Penalty):
     """sum_j max(nats, KL_j) of the batch's mean KL of each dimension: no dimension need collapse.
 
     Kingma et al. 2016 (inverse autoregressive flow), free bits, with a group for each dimension
-    (each part of the posterior) and `nats` their lambda. Below it a dimension has no gradient.
+    (each part of the KL, which a learned prior has only one of) and `nats` their lambda. Below it a
+    dimension has no gradient.
     """
+
+    holds_prior = True
 
     @word
     def __init__(self, *, nats: NonNegativeFloat) -> None:

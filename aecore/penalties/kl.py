@@ -22,6 +22,9 @@ class KL(Penalty):
     Kingma & Welling 2014, eq. 3; Higgins et al. 2017 for the weight.
     """
 
+    is_kl = True
+    holds_prior = True
+
     @word
     def __init__(self) -> None:
         super().__init__()

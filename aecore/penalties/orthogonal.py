@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore.errors import UserError
+from aecore.networks.base import flat
 from aecore.penalties.base import Penalty, shared
 from aecore.types import Pass
 from aecore.words import word
@@ -53,7 +54,7 @@ class Orthogonal(Penalty):
 
 
 def _matrices(model: Autoencoder) -> list[Tensor] | None:
-    """The encoder's weights up to the code, in order; None where it is not all linear layers."""
+    """The encoder's weights from pixels to code, in order; None where it has other layers."""
     if model.latent.variational:
         return None
     parts = [*model.encoder.modules(), *model.latent.modules()]
@@ -61,4 +62,5 @@ def _matrices(model: Autoencoder) -> list[Tensor] | None:
     layers = [m for m in leaves if not isinstance(m, (nn.Flatten, nn.Sequential))]
     if not layers or not all(isinstance(m, nn.Linear) for m in layers):
         return None
-    return [m.weight for m in layers if isinstance(m, nn.Linear)]
+    first, *others = [m.weight for m in layers if isinstance(m, nn.Linear)]
+    return [first[:, : flat(model.image_shape)], *others]  # without those of the class

@@ -13,7 +13,7 @@ from aecore.penalties.base import Penalty, precise
 from aecore.penalties.checks import need_posterior
 from aecore.penalties.kl import KL
 from aecore.priors import Prior
-from aecore.types import Code, Pass
+from aecore.types import Code, Pass, Posterior
 from aecore.words import NonNegativeFloat, word
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class TotalCorrelation(Penalty):
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
         self.images: int | None = None
 
+    @property
+    def holds_prior(self) -> bool:  # type: ignore[override]
+        """All but where only the total correlation counts."""
+        return self.alpha > 0 or self.gamma > 0
+
     def attach(self, images: int) -> None:
         self.images = images
 
@@ -52,6 +57,11 @@ class TotalCorrelation(Penalty):
 
     def check(self, model: Autoencoder) -> None:
         need_posterior(model, "total_correlation")
+        if model.latent.sequential:
+            raise UserError(
+                "penalty=total_correlation: this latent's posteriors have no dimensions of their "
+                "own\n  use latent=gaussian, or penalty=kl"
+            )
         kl = any(isinstance(penalty, KL) for penalty in model.penalties.values())
         if kl and (self.alpha > 0 or self.gamma > 0):
             raise UserError(
@@ -83,16 +93,23 @@ def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
     """
     z, posterior = precise(code.z), code.posterior
     assert posterior is not None, "only variational latents have densities"
-    n, dim = z.shape
-    weights = log_weights(n, images, z)
-    rows = max(_VALUES // (n * dim), 1)
+    joint, marginal = mixture(z, posterior, log_weights(len(z), images, z))
+    return posterior.log_prob(z).sum(1), joint, marginal
+
+
+def mixture(z: Tensor, posterior: Posterior, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """log sum_j w_ij q(z_i | x_j), (M,), and that of each independent part, (M, parts).
+
+    z: (M, dim). posterior: of n images. weights: log w, (M, n).
+    """
+    rows = max(_VALUES // (weights.shape[1] * z.shape[1]), 1)
     joint, marginal = [], []
     for part, weight in zip(torch.split(z, rows), torch.split(weights, rows), strict=True):
         # (rows, n, parts): each code under the posterior of each image
         pairs = posterior.log_prob(part.unsqueeze(1))
         joint.append((pairs.sum(2) + weight).logsumexp(1))
         marginal.append((pairs + weight.unsqueeze(2)).logsumexp(1))
-    return posterior.log_prob(z).sum(1), torch.cat(joint), torch.cat(marginal)
+    return torch.cat(joint), torch.cat(marginal)
 
 
 def log_weights(n: int, images: int, like: Tensor) -> Tensor:

@@ -114,8 +114,9 @@ def known_metrics(config: dict[str, Any]) -> list[str]:
     if isinstance(parts.optimizer, ClosedForm):
         return []
     model = prepare(parts).eval()
-    x = parts.data.train.pixels(torch.arange(1))
-    terms = model.terms(x, torch.Generator().manual_seed(0), epoch=0, noisy=False).told
+    one = parts.data.train.subset(torch.arange(1))
+    draws = torch.Generator().manual_seed(0)
+    terms = model.terms(one.pixels(), draws, epoch=0, noisy=False, y=one.labels).told
     names = ["loss", *terms, *(f"{name}_weighted" for name in model.weights if name in terms)]
     splits = ["train"] if parts.data.val is None else ["val", "train"]
     return [f"{split}/{name}" for split in splits for name in names] + ["train/seconds"]
