@@ -4,4 +4,17 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# they wait for processes, so one worker begins with them while the other takes from the rest
+LONG = (
+    "test_engines.py", "test_training_killed.py", "test_cli_runs.py", "test_search.py",
+    "test_lean.py", "test_experiments.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: a long one begun last would be waited for by all others."""
+    items.sort(key=lambda item: item.path.name not in LONG)

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from starting import called, started
 
 from aecore.cli import main
 from aecore.roots import ROOT
 
 SMALL = ["trainer.max_epochs=3", "network.hidden=[32]", "latent.dim=4"]
-RUN = [sys.executable, str(ROOT / "run.py")]
 
 
 @pytest.fixture(autouse=True)
@@ -168,73 +168,51 @@ def test_list_shows_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[1].split()[:4] == [str(folder), "vae", "digits", "finished"]
 
 
-def environment() -> dict[str, str]:
-    """One thread, and this checkout's package."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-
-def test_killed_at_random_times_it_ends_the_same(tmp_path: Path) -> None:
+def test_killed_at_random_times_it_ends_the_same() -> None:
     argv = [
         "trainer.max_epochs=12",
         "model=vae",
         "penalty.kl.schedule=linear",
         "penalty.kl.warmup=5",
     ]
-    started = time.monotonic()
-    command = [*RUN, *argv]
-    subprocess.run([*command, "hydra.run.dir=whole"], check=True, env=environment())
-    whole = time.monotonic() - started
+    with started(*argv, "hydra.run.dir=whole") as command:
+        began = time.monotonic()
+        assert command.wait().status == 0
+        whole = time.monotonic() - began
     chance = random.Random(0)
-    command += ["hydra.run.dir=part"]
+    argv.append("hydra.run.dir=part")
     for _ in range(4):
-        child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.4, 1.0) * whole)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+        with started(*argv):
+            time.sleep(chance.uniform(0.4, 1.0) * whole)
         if Path("part/config.yaml").exists():
-            command = [*RUN, "resume=part"]
-    subprocess.run(command, check=True, env=environment())
+            argv = ["resume=part"]
+    called(*argv)
     assert metrics(Path("part")) == metrics(Path("whole"))
 
 
 def test_interrupted_it_says_how_to_go_on() -> None:
-    child = subprocess.Popen(
-        [*RUN, "trainer.max_epochs=100000", "hydra.run.dir=run"],
-        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not Path("run/checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    child.send_signal(signal.SIGINT)
-    _, error = child.communicate(timeout=30)
-    assert child.returncode == 130
-    assert error == "interrupted; continue with: python run.py resume=run\n"
+    with started("trainer.max_epochs=100000", "hydra.run.dir=run") as command:
+        deadline = time.monotonic() + 60
+        while not Path("run/checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        command.signal(signal.SIGINT)
+        done = command.wait(30)
+    assert done.status == 130
+    assert done.err == "interrupted; continue with: python run.py resume=run\n"
 
 
 def test_two_runs_in_one_second_get_two_folders() -> None:
-    argv = [*RUN, "trainer=debug", "figures=none", "logger=none"]
-    children = [subprocess.Popen(argv, env=environment()) for _ in range(2)]
-    assert [child.wait() for child in children] == [0, 0]
+    argv = ["trainer=debug", "figures=none", "logger=none"]
+    with started(*argv) as one, started(*argv) as other:
+        assert [one.wait().status, other.wait().status] == [0, 0]
     assert len(list(Path("outputs/vae-digits").iterdir())) == 2
 
 
 def test_a_grid_runs_in_a_folder_of_its_own() -> None:
-    argv = [*RUN, "-m", "model=ae,pca", "latent.dim=2,3", "trainer=debug", "figures=none"]
-    subprocess.run(argv, check=True, env=environment())
+    called("-m", "model=ae,pca", "latent.dim=2,3", "trainer=debug", "figures=none")
     (sweep,) = Path("outputs/sweeps/grid").iterdir()
     jobs = sorted(p.parent.name for p in sweep.glob("*/metrics.json"))
     assert jobs == ["0", "1", "2", "3"]
-
-
-def test_two_processes_share_a_run() -> None:
-    argv = ["trainer.max_epochs=2", "model=ae", "figures=none", "trainer/accelerator=cpu"]
-    subprocess.run([*RUN, *argv, "hydra.run.dir=one"], check=True, env=environment())
-    ddp = ["trainer=ddp", "trainer.devices=2", "hydra.run.dir=two"]
-    subprocess.run([*RUN, *argv, *ddp], check=True, env=environment())
-    assert metrics(Path("two"))["test/mse"] == pytest.approx(
-        metrics(Path("one"))["test/mse"], abs=1e-3
-    )
-    assert not Path("outputs").exists()
 
 
 def test_torch_is_not_imported_for_a_mistyped_word() -> None:
@@ -242,5 +220,6 @@ def test_torch_is_not_imported_for_a_mistyped_word() -> None:
         "import sys; from aecore.cli import main; main(['model=vea']); main(['latent.dmi=1']);"
         "main(['--help']); sys.exit('torch' in sys.modules)"
     )
-    answer = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
     assert answer.returncode == 0

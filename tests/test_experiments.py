@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 from writing import small_mnist
 
 from aecore.cli import main
-from aecore.compose import compose, parse
+from aecore.compose import Job, compose, parse
 from aecore.reproduce.__main__ import main as reproduce
 from aecore.reproduce.rows import documents
 from aecore.roots import CONF, ROOT
-from aecore.sweep import read
+from aecore.sweep import check, points, read
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 STUDIES = sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml"))
+NUMBER = r"[\d.]+(e-?\d+)?"
 BUDGET = ["trainer.max_epochs=1", "logger=none", "dataset.eval_batch_size=100"]
 SIZES = {"digits": [], "faces": ["dataset.images=80", "network.channels=[4,8]"]}
 SIZED = ["dataset.val_size=40"]  # of those that keep a validation split
@@ -37,24 +41,45 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> N
     monkeypatch.setenv("AECORE_DATA_DIR", str(data))
 
 
+def swept(study: str) -> set[str]:
+    """The experiments over which a study goes."""
+    text = (ROOT / "sweeps" / f"{study}.yaml").read_text()
+    found = yaml.safe_load(text)["hydra"]["sweeper"]["params"].get("experiment", "")
+    return set(found.split(",")) - {""}
+
+
+@cache
+def composed(word: str) -> Job:
+    """What one word says; not to be changed."""
+    return compose(parse([word]))
+
+
 def small(word: str) -> list[str]:
-    """The words that make an experiment or a study small."""
-    config = compose(parse([word])).config
+    """The words that make an experiment small."""
+    config = composed(word).config
     dataset = str(config["dataset"]["_target_"]).rpartition(".")[2].lower()
     val = SIZED if config["dataset"]["val_size"] and dataset == "torchvision" else []
     return [word, *BUDGET, *SIZES.get(dataset, []), *val]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+def is_whole(run: Path) -> bool:
+    """Whether a run left every figure that its configuration asks for, numbers, and no error."""
+    asked = yaml.safe_load((run / "config.yaml").read_text())["figures"]
+    drawn = {file.stem for file in run.glob("figures/*")}
+    metrics = json.loads((run / "metrics.json").read_text())
+    return (
+        {figure.removesuffix("_gif") for figure in asked} == drawn
+        and all(isinstance(value, float | int) for value in metrics.values())
+        and not any(run.rglob("error.txt"))
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - set().union(*map(swept, STUDIES))))
 def test_experiment(name: str) -> None:
+    """Those over which no study goes: the studies run the others."""
     assert main(small(f"experiment={name}")) == 0
     (folder,) = Path("outputs", name).iterdir()
-    asked = compose(parse([f"experiment={name}"])).config["figures"]
-    drawn = {file.stem for file in (folder / "figures").iterdir()}
-    assert {figure.removesuffix("_gif") for figure in asked} == drawn
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert all(isinstance(value, float | int) for value in metrics.values())
-    assert not any(folder.rglob("error.txt"))
+    assert is_whole(folder)
 
 
 def shared_figures(folders: list[Path]) -> set[str]:
@@ -63,9 +88,17 @@ def shared_figures(folders: list[Path]) -> set[str]:
     return set.intersection(*left)
 
 
+def ends(values: str) -> str:
+    """The first and the last of a list of numbers; all of any other list."""
+    found = values.split(",")
+    numbers = len(found) > 2 and all(re.fullmatch(NUMBER, value) for value in found)
+    return f"{found[0]},{found[-1]}" if numbers else values
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_study(name: str) -> None:
-    job = compose(parse([f"sweeps={name}"]))
+    """The ends of each row of numbers are run; what lies between is composed and built."""
+    job = composed(f"sweeps={name}")
     told = any("experiment" in key for key in job.parameters) or job.words.get("experiment")
     if not job.sweeper.endswith(".BasicSweeper"):
         words = ["hydra.sweeper.n_trials=2", *BUDGET]
@@ -74,15 +107,21 @@ def test_study(name: str) -> None:
     else:
         words = [*BUDGET, "dataset.train_size=200", "figures=none"]
         if "dataset.classes" in job.parameters:
-            words += ["-m", "dataset.classes=0,1", "dataset.batch_size=8"]
-    assert main([f"sweeps={name}", *words]) == 0
+            words.append("dataset.batch_size=8")
+    words = ["-m", f"sweeps={name}", *words]
+    shorter = [f"{key}={ends(v)}" for key, v in job.parameters.items() if ends(v) != v]
+    assert main([*words, *shorter]) == 0
     (folder,) = Path("outputs/sweeps", name).iterdir()
     sweep = read(folder)
     assert sweep is not None and len(sweep.folders) > 1
+    assert all(is_whole(run) for run in sweep.folders)
     assert {file.name for file in (folder / "figures").glob("*.png")} >= (
         shared_figures(sweep.folders) if told else set()
     )
     assert (folder / "report.html").is_file()
+    if shorter:
+        asked, ran = parse(words), [set(point) for point in sweep.jobs]
+        check(asked, [p for p in points(asked, job, words[1:]) if set(p) not in ran])
 
 
 def test_each_row_names_what_there_is() -> None:
@@ -99,9 +138,7 @@ def words_of(command: str) -> set[str]:
     group, _, name = command.partition("=")
     if group == "experiment":
         return {name}
-    job = compose(parse([command]))
-    swept = job.parameters.get("experiment", "").split(",")
-    return {*swept, str(job.words.get("experiment"))}
+    return {*swept(name), str(composed(command).words.get("experiment"))}
 
 
 def test_the_page_is_written_from_the_runs(capfd: pytest.CaptureFixture[str]) -> None:

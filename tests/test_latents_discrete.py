@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from making import conv, gen, images, mlp, model, plain
 from sharing import book, points, share
 from sklearn.cluster import KMeans
+from starting import FORKED
 from subjects import subject
 
 from aecore.autoencoder import Autoencoder
@@ -193,7 +194,10 @@ class TestVQ:
 
     def test_all_processes_keep_the_same_book(self, tmp_path: Path) -> None:
         start = f"file://{tmp_path / 'meeting'}"
-        torch.multiprocessing.spawn(share, (start, str(tmp_path)), nprocs=2)
+        method = FORKED.get_start_method()
+        torch.multiprocessing.start_processes(
+            share, (start, str(tmp_path)), nprocs=2, start_method=method
+        )
         first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
         assert all(torch.equal(first[name], second[name]) for name in first)
         alone = book(points(4, 3), decay=0.5)

@@ -1,4 +1,4 @@
-"""A hundred jobs in one process leave nothing behind: no memory, threads, files or handlers."""
+"""Many jobs in one process leave nothing behind: no memory, threads, files or handlers."""
 
 from __future__ import annotations
 
@@ -37,28 +37,26 @@ def held() -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize(("logger", "warm", "jobs"), [("none", 10, 40), ("tensorboard", 5, 20)])
-def test_jobs_leave_nothing_behind(
-    logger: str, warm: int, jobs: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["-m", f"seed=range(0,{warm})", *TINY, f"logger={logger}"]) == 0
+def test_jobs_leave_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [*TINY, "logger=tensorboard"]
+    assert main(["-m", "seed=range(0,5)", *argv]) == 0  # the allocator settles first
     before, start = held(), memory()
     capsys.readouterr()
-    assert main(["-m", f"seed=range(0,{jobs})", *TINY, f"logger={logger}"]) == 0
+    assert main(["-m", "seed=range(0,20)", *argv]) == 0
     assert held() == before
-    assert (memory() - start) / jobs < 1 * MEGABYTE
+    assert (memory() - start) / 20 < 1 * MEGABYTE
     lines = capsys.readouterr().out.splitlines()
-    for job in range(jobs):
+    for job in range(20):
         assert sum(line.startswith(f"job {job}: ") for line in lines) == 1
 
 
 def test_failed_jobs_leave_nothing_behind(tmp_path: Path) -> None:
     write_yaml(tmp_path / "words", rank=0)
     argv = ["--config-dir", "words", "-m", "penalty=failing", *TINY, "logger=tensorboard"]
-    assert main([*argv, "seed=range(0,10)"]) == 1  # the allocator settles first
+    assert main([*argv, "seed=range(0,5)"]) == 1
     before, start = held(), memory()
-    assert main([*argv, "seed=range(0,30)"]) == 1
+    assert main([*argv, "seed=range(0,15)"]) == 1
     assert held() == before
-    assert (memory() - start) / 30 < 1 * MEGABYTE
-    (sweep,) = (p for p in Path("outputs/sweeps/grid").iterdir() if (p / "29").exists())
-    assert all("as planned" in (sweep / f"{n}/error.txt").read_text() for n in range(30))
+    assert (memory() - start) / 15 < 1 * MEGABYTE
+    (sweep,) = (p for p in Path("outputs/sweeps/grid").iterdir() if (p / "14").exists())
+    assert all("as planned" in (sweep / f"{n}/error.txt").read_text() for n in range(15))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,12 +15,11 @@ optuna = pytest.importorskip("optuna", reason="needs the extra optuna: pip insta
 
 from filelock import FileLock  # noqa: E402
 from optuna.trial import FrozenTrial, TrialState  # noqa: E402
+from starting import started  # noqa: E402
 
 from aecore.cli import main  # noqa: E402
 from aecore.results import read_history, read_metrics  # noqa: E402
-from aecore.roots import ROOT  # noqa: E402
 
-RUN = [sys.executable, str(ROOT / "run.py")]
 TINY = [
     "trainer.max_epochs=1", "network.hidden=[8]", "dataset.train_size=256", "figures=none",
     "logger=none",
@@ -148,13 +146,12 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
     assert main(argv) == 0
     whole = [(t.params, t.value, t.intermediate_values) for t in trials()]
     FOLDER.rename("whole")
-    process = subprocess.Popen([*RUN, *argv], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not Path("s/1/history.csv").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with started(*argv) as command:
+        deadline = time.monotonic() + 60
+        while not Path("s/1/history.csv").exists():
+            assert command.process.is_alive() and time.monotonic() < deadline
+            time.sleep(0.005)
+        command.signal(signal.SIGKILL)
     assert TrialState.COMPLETE not in {t.state for t in trials()[1:]}
     first = Path("s/0/metrics.json").stat().st_mtime_ns
     assert main(["resume=s"]) == 0
@@ -177,11 +174,8 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
 def test_workers_share_a_study() -> None:
     shared = ["hydra.sweeper.storage=sqlite:///shared.db", "hydra.sweeper.study_name=one"]
     argv = [*SEARCH, *SPACE, *shared, "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2"]
-    workers = [
-        subprocess.Popen([*RUN, *argv, f"hydra.sweep.dir={name}"], stdout=subprocess.DEVNULL)
-        for name in "ab"
-    ]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    with started(*argv, "hydra.sweep.dir=a") as one, started(*argv, "hydra.sweep.dir=b") as other:
+        assert [worker.wait().status for worker in (one, other)] == [0, 0]
     found = trials("sqlite:///shared.db")
     assert [t.state.name for t in found] == ["COMPLETE"] * 4
     assert len({t.params["optimizer.lr"] for t in found}) == 4, "no worker repeats the other"

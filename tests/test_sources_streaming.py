@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from refusing import message
 from splitting import flat, split_of
+from starting import FORKED, speak_into
 
 from aecore.cli import main
 from aecore.data import Batches, ImageFolder, Split, room
@@ -238,12 +238,13 @@ class TestChoice:
         assert text.startswith(f"dataset.cache_dir={tmp_path}/file/cache: ") and "Not a dir" in text
 
 
-def test_processes_at_once_decode_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_processes_at_once_decode_once(tmp_path: Path) -> None:
     root = pictures(tmp_path / "images", 300)
-    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+    files = (tmp_path / "out", tmp_path / "err")
+    with ProcessPoolExecutor(3, FORKED, speak_into, files) as pool:
         found = list(pool.map(load, [root] * 3, [False] * 3))
     assert all(same(split, load(root, True)) for split in found)
-    error = capfd.readouterr().err
+    error = files[1].read_text()
     assert error.count("decoding 225 images") == 1 and "Warning" not in error
 
 

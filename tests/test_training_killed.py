@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from checkpointing import same_checkpoint
 from dying import write_yaml
+from starting import called, started
 
 from aecore.callbacks.checkpoint import BEST, LAST, load
 from aecore.roots import ROOT
 
-PYTHON = [sys.executable, str(ROOT / "run.py")]
 MORTAL = [
     "--config-dir", "words", "penalty=dying", "model=ae", "noise=gaussian", "network.dropout=0.2",
     "network.hidden=[24]", "dataset.batch_size=11", "dataset.train_size=400", "logger=csv",
@@ -32,17 +30,16 @@ def test_sigkill_in_the_second_epoch(
     """Through the command line; of two processes, the one of rank 1 is killed."""
     monkeypatch.chdir(tmp_path)
     write_yaml(tmp_path / "words", rank=devices - 1, step=50)
-    command = [*PYTHON, *MORTAL, *(["trainer=ddp", f"trainer.devices={devices}"] * (devices > 1))]
+    command = [*MORTAL, *(["trainer=ddp", f"trainer.devices={devices}"] * (devices > 1))]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
-    first = subprocess.run([*command, "hydra.run.dir=parts"], env=environment, capture_output=True)
-    assert first.returncode != 0 and not Path("parts/metrics.json").exists()
+    with started(*command, "hydra.run.dir=parts", environment=environment) as first:
+        assert first.wait().status != 0 and not Path("parts/metrics.json").exists()
     steps = load(Path("parts/checkpoints") / LAST)["step"]
     assert 37 < steps < 50 and steps % 37 % 3 == 0
     (tmp_path / "words" / "file").unlink()
-    went_on = subprocess.run([*PYTHON, "resume=parts"], env=environment, text=True,
-                             capture_output=True, check=True)  # fmt: skip
-    assert f"checkpoints/last.ckpt (step {steps}, within epoch 2)" in went_on.stdout
-    subprocess.run([*command, "hydra.run.dir=whole"], env=environment, check=True)
+    went_on = called("resume=parts", environment=environment)
+    assert f"checkpoints/last.ckpt (step {steps}, within epoch 2)" in went_on.out
+    called(*command, "hydra.run.dir=whole", environment=environment)
     whole, parts = (Path(name) for name in ("whole", "parts"))
     same_checkpoint(whole / "checkpoints" / LAST, parts / "checkpoints" / LAST)
     same_checkpoint(whole / "checkpoints" / BEST, parts / "checkpoints" / BEST)
