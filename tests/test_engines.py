@@ -170,9 +170,12 @@ def test_two_processes_train_as_one(starter: str) -> None:
         need_slurm()
     if starter == "submitit_slurm":
         need(starter)
+    if starter == "run.py":
+        command = [*command, "hydra.run.dir=outputs/mine/two"]
     done = called(*command, *SHARED, *DDP)
     assert main([*SHARED, "hydra.run.dir=one"]) == 0
     (two,) = Path("outputs").glob("*/*" if starter != "submitit_slurm" else "sweeps/*/*/0")
+    assert starter != "run.py" or two == Path("outputs/mine/two")
     assert metrics(two) == pytest.approx(metrics(Path("one")), rel=1e-5)
     rows = [list(csv.DictReader((f / "history.csv").open())) for f in (two, Path("one"))]
     for row, other in zip(*rows, strict=True):

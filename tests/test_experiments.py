@@ -24,6 +24,12 @@ STUDIES = sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml"))
 NUMBER = r"[\d.]+(e-?\d+)?"
 BUDGET = ["trainer.max_epochs=1", "logger=none", "dataset.eval_batch_size=100"]
 SIZES = {"digits": [], "faces": ["dataset.images=80", "network.channels=[4,8]"]}
+# of studies that train on a few images of data which they choose themselves
+FEW = {
+    "one_class": ["dataset.batch_size=8"],
+    "pca_one_class": ["dataset.batch_size=8", "latent.dim=5"],
+    "disentanglement": ["dataset.batch_size=100", "dataset.test_size=200"],
+}
 SIZED = ["dataset.val_size=40"]  # of those that keep a validation split
 ROWS = [row for document in documents() for row in document.rows]
 
@@ -105,9 +111,7 @@ def test_study(name: str) -> None:
     elif told:
         words = [*BUDGET, "dataset.val_size=40", "evaluate.weights=last"]
     else:
-        words = [*BUDGET, "dataset.train_size=200", "figures=none"]
-        if "dataset.classes" in job.parameters:
-            words.append("dataset.batch_size=8")
+        words = [*BUDGET, "dataset.train_size=200", "figures=none", *FEW.get(name, [])]
     words = ["-m", f"sweeps={name}", *words]
     shorter = [f"{key}={ends(v)}" for key, v in job.parameters.items() if ends(v) != v]
     assert main([*words, *shorter]) == 0

@@ -17,7 +17,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 
 def small_mnist(root: Path) -> None:
-    """MNIST of 440 train and 60 test images, and a test split of KMNIST: digits, enlarged."""
+    """MNIST of 440 train and 60 test images, and test splits of two others: digits, enlarged."""
     digits = load_digits()
     images = np.kron(digits.images[:500] * 255 / 16, np.ones((3, 3)))
     images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
@@ -26,5 +26,6 @@ def small_mnist(root: Path) -> None:
         write_idx(root / "MNIST" / "raw" / f"{stem}-images-idx3-ubyte", images[part])
         write_idx(root / "MNIST" / "raw" / f"{stem}-labels-idx1-ubyte", digits.target[part])
     turned, labels = images[parts["t10k"]].transpose(0, 2, 1), digits.target[parts["t10k"]]
-    write_idx(root / "KMNIST" / "raw" / "t10k-images-idx3-ubyte", turned)
-    write_idx(root / "KMNIST" / "raw" / "t10k-labels-idx1-ubyte", labels)
+    for name in ("KMNIST", "FashionMNIST"):
+        write_idx(root / name / "raw" / "t10k-images-idx3-ubyte", turned)
+        write_idx(root / name / "raw" / "t10k-labels-idx1-ubyte", labels)
