@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
@@ -59,11 +59,13 @@ class Posterior(Protocol):
         None where there is no closed form.
         """
 
-    def detached(self) -> Posterior:
-        """The same, its parameters held fixed: a density that is a function of z alone.
 
-        Raises NotImplementedError where the latent is not `pathwise`.
-        """
+@runtime_checkable
+class Pathwise(Posterior, Protocol):
+    """A posterior whose density can be followed along a code: those of a `pathwise` latent."""
+
+    def detached(self) -> Posterior:
+        """The same, its parameters held fixed: a density that is a function of z alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,6 @@ class WarpedGaussian:
         """There is no closed form."""
         return None
 
-    def detached(self) -> WarpedGaussian:
-        """Raises NotImplementedError: the latent is not `pathwise`."""
-        raise NotImplementedError
-
 
 class Flow(Latent):
     """z = f_T(... f_1(u)) with u a Gaussian and f inverse autoregressive flows (IAF).

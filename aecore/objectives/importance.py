@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.penalties.base import precise
-from aecore.types import Code, Pass, Posterior, posterior_of
+from aecore.types import Code, Pass, Pathwise, Posterior, posterior_of
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
@@ -70,7 +70,7 @@ def draw(
     if fixed:
         parts = torch.split(z, [len(code.z) for code in codes])
         log_q = [
-            log_density(posterior_of(code).detached(), part)
+            log_density(pathwise(code).detached(), part)
             for code, part in zip(codes, parts, strict=True)
         ]
     else:
@@ -103,6 +103,13 @@ def weigh(
     cost = model.reconstruction(output, x)
     log_likelihood = model.reconstruction.log_constant(x[0].numel()) - cost
     return Weighed(output, cost, log_likelihood + log_density(prior, z) - log_posterior)
+
+
+def pathwise(code: Code) -> Pathwise:
+    """q(z | x) of the code of a `pathwise` latent."""
+    posterior = posterior_of(code)
+    assert isinstance(posterior, Pathwise), "the objective was checked for such a latent"
+    return posterior
 
 
 def log_density(of: Prior | Posterior, z: Tensor) -> Tensor:
