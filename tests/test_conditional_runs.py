@@ -14,11 +14,11 @@ from checkpointing import checkpointed, same_checkpoint
 from making import Memory, conv, data_of, gaussian, gen, images, linear, model, plain
 from stepping import equal
 
+from aecore.arguments import parse
 from aecore.autoencoder import Autoencoder
 from aecore.build import build
-from aecore.callbacks.checkpoint import LAST
 from aecore.cli import main
-from aecore.compose import compose, parse
+from aecore.compose import compose
 from aecore.data import Split
 from aecore.data.classes import count_classes
 from aecore.errors import NotApplicable, UserError
@@ -31,6 +31,7 @@ from aecore.priors import PriorWord
 from aecore.reconstruction import Gaussian, Reconstruction
 from aecore.roots import CONF
 from aecore.tasks.train import Shapes
+from aecore.weights import LAST
 
 # values that are others' elsewhere, or would take long
 INSTEAD: dict[str, dict[str, Any]] = {

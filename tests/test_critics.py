@@ -16,7 +16,6 @@ from stepping import equal
 from torch import Tensor, nn
 
 from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import LAST
 from aecore.critics import ImageCritic, code_critic, frozen
 from aecore.data import Digits
 from aecore.errors import UserError
@@ -27,6 +26,7 @@ from aecore.penalties import KL, Adversarial, Factor
 from aecore.penalties.factor import permuted
 from aecore.reconstruction import Adversarial as AdversarialImages
 from aecore.types import Code, ImageShape, Pass, Posterior
+from aecore.weights import LAST
 
 Made = Callable[..., Autoencoder]
 

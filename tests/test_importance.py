@@ -15,8 +15,9 @@ from picturing import unpool
 from torch import Tensor
 from torch.distributions import Normal
 
+from aecore.arguments import parse
 from aecore.autoencoder import Autoencoder
-from aecore.compose import compose, parse
+from aecore.compose import compose
 from aecore.errors import UserError
 from aecore.experiment import words
 from aecore.latents import Categorical, Flow, Hypersphere

@@ -64,6 +64,8 @@ class TestProbe:
         found = self.probe(Split(x, labels), Split(y, truth))
         assert found["logistic_accuracy"] > 0.96
         assert found["knn_accuracy"] < 0.7
+        found = self.probe(Split(x, labels), Split(y, truth), standardise=False)
+        assert found["logistic_accuracy"] < 0.7
 
     def test_some_training_images(self) -> None:
         x = images(50, 1, 2, 2)

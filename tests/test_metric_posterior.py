@@ -20,6 +20,7 @@ from aecore.latents import Categorical as CategoricalLatent
 from aecore.metrics import Bits, EquivalentVariance, PosteriorUse
 from aecore.metrics.posterior import surgery
 from aecore.penalties import KL, L1
+from aecore.priors import Mixture
 from aecore.reconstruction import MSE, SSIM, Bernoulli, ContinuousBernoulli
 from aecore.reconstruction import Gaussian as GaussianPixels
 
@@ -56,20 +57,26 @@ def use(threshold: float = 0.01, count: int = 100) -> PosteriorUse:
     return PosteriorUse(threshold=threshold, images=count)
 
 
+PARTS = ("mutual_information", "total_correlation", "dimension_wise")
+
+
 class TestPosterior:
     def test_units_and_divergences(self) -> None:
         on = subject(variational(4))
         on.model.latent.project[1].weight[1] = 0  # its mean is one number
         x = on.test.pixels()
         q = posteriors(on.model, x)
-        kl = kl_divergence(q, Normal(0.0, 1.0)).mean(0).sort().values.tolist()
+        each = kl_divergence(q, Normal(0.0, 1.0)).mean(0)
+        kl = each.sort().values.tolist()
         spread = q.loc.var(0, correction=0)
         found = use()(on)
         assert found["active_units"] == 3
         between = float(spread.sort().values[1:3].mean())
         assert use(threshold=between)(on)["active_units"] == 2
         expected = {"kl_min": kl[0], "kl_median": kl[1], "kl_max": kl[3]}
+        expected |= {f"kl_dim/{n}": value for n, value in enumerate(each.tolist())}
         assert {k: found[k] for k in expected} == pytest.approx(expected, rel=1e-4)
+        assert "kl_dim/4" not in found
         assert found == use()(on), "bit for bit"
 
     def test_parts_are_those_of_the_exact_mixture(self) -> None:
@@ -94,17 +101,17 @@ class TestPosterior:
         on = subject(variational(), test=Split(images(2000, 1, 4, 4)), batch_size=700)
         found = use(count=2000)(on)
         kl = float(kl_divergence(posteriors(on.model, on.test.pixels()), Normal(0.0, 1.0)).mean())
-        parts = [found[n] for n in ("mutual_information", "total_correlation", "dimension_wise_kl")]
+        parts = [found[f"kl_{n}"] for n in PARTS]
         assert sum(parts) == pytest.approx(3 * kl, abs=5 * math.sqrt(3 / 2000))
-        assert found["mutual_information"] < math.log(2000)
+        assert found["kl_mutual_information"] < math.log(2000)
         assert min(parts) > 0
 
     def test_information_of_codes_far_apart_and_of_none(self) -> None:
         far = use(count=17)(subject(variational(spread=1e4)))
-        assert far["mutual_information"] == pytest.approx(math.log(17), abs=1e-4)
+        assert far["kl_mutual_information"] == pytest.approx(math.log(17), abs=1e-4)
         none = use()(subject(nothing(variational())))
-        names = ("mutual_information", "total_correlation", "dimension_wise_kl", "kl_max")
-        assert [none[name] for name in names] == pytest.approx([0] * 4, abs=1e-5)
+        names = (*PARTS, "max")
+        assert [none[f"kl_{name}"] for name in names] == pytest.approx([0] * 4, abs=1e-5)
         assert none["active_units"] == 0
 
     def test_codes_of_categories(self) -> None:
@@ -112,6 +119,27 @@ class TestPosterior:
         latent = CategoricalLatent(variables=2, codes=3, hard=False, **words)
         found = use()(subject(model(latent=latent, penalties={"kl": KL()})))
         assert 0 <= found["kl_min"] <= found["kl_max"] < math.log(3)
+
+    @pytest.mark.parametrize(("dim", "told"), [(1, 0), (64, 64), (65, 0)])
+    def test_dimensions_are_told_where_they_are_few(self, dim: int, told: int) -> None:
+        found = use()(subject(variational(dim)))
+        assert sum(name.startswith("kl_dim/") for name in found) == told
+
+    def test_a_learned_prior_has_one_kl(self) -> None:
+        """And no divergence of single dimensions: the last two parts are KL(q(z) || p(z))."""
+        on = subject(variational(prior=Mixture(components=3)))
+        found = use()(on)
+        assert found["kl_min"] == found["kl_max"]
+        assert not {"kl_dim/0", "kl_dimension_wise"} & found.keys()
+        generator = gen()
+        for x in on.batches(on.test):
+            on.model.encode(x, generator)  # the draws of the KL come before those of the parts
+        z = torch.cat([on.model.encode(x, generator).z for x in on.batches(on.test)]).double()
+        even = Categorical(torch.ones(23, dtype=torch.float64))
+        own = Independent(posteriors(on.model, on.test.pixels()), 1)
+        joint = MixtureSameFamily(even, own).log_prob(z)
+        prior = on.model.prior.log_prob(z.float()).sum(1)
+        assert found["kl_marginal"] == pytest.approx(float((joint - prior).mean()), abs=1e-4)
 
     def test_codes_without_a_posterior(self) -> None:
         with pytest.raises(NotApplicable, match="no posterior"):

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
+from aecore.arguments import parse
 from aecore.cli import main
 from aecore.compare import direction
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
-from aecore.compose import Job, compose, parse
+from aecore.compose import Job, compose
 from aecore.errors import UserError
 from aecore.experiment import words
 from aecore.roots import CONF
@@ -163,6 +164,7 @@ class TestRuns:
     @pytest.fixture(autouse=True)
     def _elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("AECORE_DATA_DIR", raising=False)
 
     def run(self, *overrides: str) -> dict[str, float]:
         number = len(list(Path().glob("run*")))
@@ -199,10 +201,32 @@ class TestRuns:
         ]  # fmt: skip
         again = self.run(f"evaluate.metrics=[{','.join(WORDS)}]", *own)
         assert again == found, "bit for bit"
+        assert len(list(Path("data/cache").iterdir())) == 1, "the classifier, trained once"
         recorded = yaml.safe_load(Path("run1/config.yaml").read_text())
         assert sorted(recorded["evaluate"]["metrics"]) == WORDS
         assert sorted(recorded["evaluate"]["ood"]) == ["arrays", "uniform"]
         assert main(["resume=run1"]) == 0
+
+    def test_a_series_fills_no_table(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = self.run("model=vae", "latent.dim=8", "evaluate.metrics=posterior")
+        assert [f"test/kl_dim/{n}" in found for n in range(9)] == [True] * 8 + [False]
+        said = capsys.readouterr().out
+        assert re.search(r"test/kl_dim/\.\.\. +8 numbers, in metrics\.json\n", said)
+        assert "kl_dim/0" not in said and "test/kl_max" in said
+        compared = summarise(gather([Path("run0")])).metrics
+        assert "test/kl_max" in compared and "test/kl_dim/0" not in compared
+
+    def test_a_term_is_not_written_over(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A penalty of one's own that is called as a metric."""
+        (tmp_path / "penalty").mkdir()
+        node = "_target_: aecore.penalties.L1, weight: 0.001, schedule: constant, warmup: 0"
+        (tmp_path / "penalty" / "mine.yaml").write_text(f"# Mine\nactive_fraction: {{{node}}}\n")
+        own = ["--config-dir", str(tmp_path), "model=ae", "penalty=mine"]
+        term = self.run(*own)["test/active_fraction"]
+        assert self.run(*own, "evaluate.metrics=code")["test/active_fraction"] == term
+        assert "test/active_fraction is a term of the loss, so" in capsys.readouterr().err
 
     def test_what_does_not_apply_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
         found = self.run("model=ae", "evaluate.metrics=[identity,dead,ood]")

@@ -21,6 +21,7 @@ from aecore.metrics.distances import frechet, precision_recall
 from aecore.metrics.extractor import FEATURES, trained
 from aecore.metrics.frechet import samples
 from aecore.metrics.inception import weights_file
+from aecore.metrics.kept import remembered
 from aecore.penalties import KL
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -130,6 +131,48 @@ class TestFrechet:
         assert torch.equal(found.extract(test.images), again.extract(test.images))
         other = trained(split, 10, 1, torch.device("cpu"))
         assert not torch.equal(found.extract(test.images), other.extract(test.images))
+
+    def test_a_classifier_is_trained_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        on = Subject(perfect(8), test=halves(60, 1), training=halves(150, 0), batch_size=70)
+        on.model.decoder[1].weight *= 0.5
+        plain = judge()(on)
+        kept = replace(on, cache=tmp_path / "cache")
+        state = torch.get_rng_state()
+        assert judge()(kept) == plain, "bit for bit"
+        (file,) = (tmp_path / "cache").iterdir()
+        with monkeypatch.context() as patched:
+            patched.setattr("aecore.metrics.kept.trained", None)
+            assert judge()(kept) == plain
+        assert torch.equal(torch.get_rng_state(), state)
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        for damaged in (whole[:1000], flipped, b""):
+            file.write_bytes(damaged)
+            assert judge()(kept) == plain, "trained again"
+            assert file.read_bytes() == whole, "and kept again"
+        nowhere = replace(on, cache=file / "below a file")
+        assert judge()(nowhere) == plain
+
+    def test_another_classifier_is_another_file(self, tmp_path: Path) -> None:
+        one = halves(30, 0)
+        assert one.labels is not None
+        x, y = one.images.clone(), one.labels.clone()
+        x[7, 0, 3, 3] += 0.01
+        y[[0, 1]] = y[[1, 0]]
+        cpu = torch.device("cpu")
+        for split, epochs, seed in (
+            (one, 1, 0), (one, 2, 0), (one, 1, 1), (Split(x, one.labels), 1, 0),
+            (Split(one.images, y), 1, 0), (Split(one.images.view(30, 1, 4, 16), one.labels), 1, 0),
+        ):  # fmt: skip
+            count = len(list(tmp_path.iterdir()))
+            remembered(split, epochs, seed, cpu, tmp_path)
+            assert len(list(tmp_path.iterdir())) == count + 1
+            again = remembered(split, epochs, seed, cpu, tmp_path)
+            own = trained(split, epochs, seed, cpu)
+            assert torch.equal(again.extract(split.images), own.extract(split.images))
 
     @pytest.mark.parametrize("shape", [(1, 2, 2), (3, 9, 5), (2, 64, 33)])
     def test_images_of_any_size(self, shape: tuple[int, int, int]) -> None:

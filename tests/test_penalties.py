@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from torch.distributions import Normal, kl_divergence
 
 from aecore.errors import UserError
-from aecore.latents import Latent, Spatial
+from aecore.latents import Latent, Spatial, TopK
 from aecore.networks import Network
+from aecore.objectives import Iwae
 from aecore.penalties import KL, L1
+from aecore.reconstruction import Adversarial
 
 
 class TestOthers:
@@ -64,6 +66,55 @@ class TestOthers:
             same(terms.values[name], value)
         total = expected["reconstruction"] + 4 * expected["kl"] + 0.1 * expected["contractive"]
         same(terms.loss, total)
+
+
+def vae_gan() -> Adversarial:
+    return Adversarial(realism=0.1, channels=[2], units=3, layer=1, critic_lr=0.01)
+
+
+def top_k(revive: float) -> TopK:
+    return TopK(dim=4, k=2, alpha=1.0, revive=revive, patience=5)
+
+
+class TestNames:
+    """What is told of a loss goes by name, so no penalty may be called as another part of it."""
+
+    @pytest.mark.parametrize(
+        ("name", "whose", "sentence"),
+        [
+            ("reconstruction", "a term of every loss", {}),
+            ("loss", "the sum of all terms", {}),
+            ("mse", "a yardstick of every model", {}),
+            ("kl", "the KL to the prior", {"latent": gaussian(3)}),
+            ("realism", "a cost of the reconstruction", {"reconstruction": vae_gan()}),
+            ("reconstruction_critic", "the critic of rec", {"reconstruction": vae_gan()}),
+            ("revival", "a cost of the latent", {"latent": top_k(0.1)}),
+            ("iwae", "the term of the obj", {"latent": gaussian(3), "objective": Iwae(samples=2)}),
+        ],
+    )
+    def test_those_of_the_other_words_are_taken(
+        self, name: str, whose: str, sentence: dict[str, Any]
+    ) -> None:
+        with pytest.raises(UserError, match=f"penalty.{name}: this name is taken by {whose}"):
+            model(penalties={name: L1()}, **sentence)
+
+    def test_they_are_free_where_no_word_has_them(self) -> None:
+        for latent, name in ((plain(3), "realism"), (top_k(0.0), "revival"), (plain(3), "iwae")):
+            terms = model(latent=latent, penalties={name: L1()}).terms(
+                images(3, 1, 4, 4), gen(), epoch=0, noisy=True
+            )
+            assert list(terms.values) == ["reconstruction", name]
+
+    def test_two_penalties(self) -> None:
+        with pytest.raises(
+            UserError, match=r"l1_weighted: .* by the weighted penalty\.l1\n  choose"
+        ):
+            model(penalties={"l1": L1(), "l1_weighted": L1()})
+
+    @pytest.mark.parametrize("name", ["train", "", "a.b"])
+    def test_what_is_no_name_of_a_part(self, name: str) -> None:
+        with pytest.raises(UserError, match=rf"penalty\.{name}: no name for a penalty"):
+            model(penalties={name: L1()})
 
 
 class TestWeight:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +13,18 @@ from penalising import passed, same
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from aecore.arguments import parse
 from aecore.autoencoder import Autoencoder
-from aecore.compose import compose, parse
+from aecore.compose import compose
+from aecore.data import Digits
 from aecore.errors import UserError
 from aecore.experiment import words
 from aecore.latents import DiagonalGaussian
-from aecore.penalties import KL, Capacity, FreeBits, TotalCorrelation
+from aecore.penalties import KL, Capacity, FreeBits, Penalty, TotalCorrelation
 from aecore.penalties.total_correlation import densities, split_kl
 from aecore.priors import Standard
+from aecore.reconstruction import MSE, Reconstruction
+from aecore.reconstruction import Gaussian as GaussianPixels
 from aecore.tasks.train import prepare
 from aecore.types import Code, Pass
 
@@ -185,6 +190,40 @@ class TestCapacity:
             torch.testing.assert_close(terms.values["capacity"], (kl - capacity).abs())
             assert terms.weights["capacity"] == 5
 
+    @pytest.mark.parametrize(
+        ("reconstruction", "nats", "alone"),
+        [(MSE(), 5.0, "less"), (GaussianPixels(scale=0.1), 2.0, "more")],
+    )
+    def test_the_kl_comes_to_it(
+        self, reconstruction: Reconstruction, nats: float, alone: str
+    ) -> None:
+        """Burgess et al. 2018: a large gamma makes the KL what C is, whatever `kl` makes it."""
+
+        def trained(name: str, penalty: Penalty, gamma: float) -> float:
+            whole = model(
+                image_shape=(1, 8, 8),
+                network=mlp(32),
+                latent=gaussian(4),
+                reconstruction=reconstruction,
+                penalties={name: penalty},
+                weights={name: weight(gamma)},
+            )
+            optimizer = torch.optim.Adam(whole.parameters(), lr=5e-3)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 150)
+            for step in range(150):
+                some = x[64 * (step % 8) :][:64]
+                optimizer.zero_grad()
+                whole.terms(some, gen(step), epoch=step / 150, noisy=True).loss.backward()
+                optimizer.step()
+                schedule.step()
+            return float(KL()(whole.run(x, None, noisy=False, sample=False)).mean().detach())
+
+        x = Digits().load("train", Path()).pixels(torch.arange(512))
+        held = trained("capacity", Capacity(nats=nats, epochs=0.5), 100.0)
+        assert held == pytest.approx(nats, rel=0.03)
+        free = trained("kl", KL(), 1.0)
+        assert free < 0.2 * nats if alone == "less" else free > 2 * nats
+
     def test_by_default_it_grows_as_long_as_the_training(self) -> None:
         config = compose(parse(["model=annealed_vae", "trainer.max_epochs=17"])).config
         assert config["penalty"]["capacity"]["epochs"] == 17
@@ -228,8 +267,10 @@ class TestRefusals:
         with pytest.raises(UserError, match=rf"penalty={name}: .*\n.*latent=gaussian"):
             model(network=mlp(5), penalties={name: PENALTIES[name]})
 
-    def test_beside_kl(self, name: str) -> None:
+    @pytest.mark.parametrize("other", ["kl", "more_bits"])
+    def test_beside_another_kl(self, name: str, other: str) -> None:
+        one = KL() if other == "kl" else FreeBits(nats=1.0)
         with pytest.raises(UserError, match="twice") as raised:
-            model(latent=gaussian(3), penalties={"kl": KL(), name: PENALTIES[name]})
-        assert f"penalty={name}" in str(raised.value)
+            model(latent=gaussian(3), penalties={name: PENALTIES[name], other: one})
+        assert f"penalty={name} beside penalty.{other}" in str(raised.value)
         assert len(str(raised.value).splitlines()) <= 3

@@ -15,7 +15,7 @@ from aecore.data import Split
 from aecore.errors import UserError
 from aecore.latents import Categorical, DiagonalGaussian, Hypersphere
 from aecore.latents import Flow as FlowLatent
-from aecore.penalties import KL, TotalCorrelation
+from aecore.penalties import KL, FreeBits, TotalCorrelation
 from aecore.priors import Flow, Mixture, PriorWord, Standard, Vamp
 from aecore.reconstruction import Bernoulli
 from aecore.types import Code
@@ -148,10 +148,9 @@ def test_estimated_kl_is_unbiased() -> None:
 
 
 @pytest.mark.parametrize("word", LEARNED)
-@pytest.mark.parametrize("penalty", ["kl", "total_correlation"])
+@pytest.mark.parametrize("penalty", ["kl", "free_bits"])
 def test_every_parameter_of_a_prior_learns(word: PriorWord, penalty: str) -> None:
-    one = KL() if penalty == "kl" else TotalCorrelation(alpha=1.0, beta=1.0, gamma=1.0)
-    one.attach(100)
+    one = KL() if penalty == "kl" else FreeBits(nats=0.0)
     whole = vae(word, penalties={penalty: one})
     whole.terms(images(8, 1, 4, 4), gen(), epoch=0.0, noisy=True).loss.backward()
     named = dict(whole.prior_word.named_parameters())
@@ -191,6 +190,28 @@ def test_what_cannot_learn_a_prior_is_refused() -> None:
     assert "density of another's code" in refused(vamp(2), latent=curved)
     for word in (Mixture(components=2), vamp(2), flow()):
         assert "penalty=kl" in refused(word, penalties={})
+
+
+@pytest.mark.parametrize("word", LEARNED)
+@pytest.mark.parametrize("factors", [(1.0, 6.0, 1.0), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)])
+def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
+    word: PriorWord, factors: tuple[float, float, float]
+) -> None:
+    """Else the part that is so called is no divergence, and without it the prior is never read."""
+    alpha, beta, gamma = factors
+    penalty = TotalCorrelation(alpha=alpha, beta=beta, gamma=gamma)
+    assert "a learned prior ties together" in refused(word, penalties={"tc": penalty})
+
+
+@pytest.mark.parametrize("word", LEARNED)
+def test_the_correlation_alone_goes_with_any_prior(word: PriorWord) -> None:
+    penalty = TotalCorrelation(alpha=0.0, beta=2.0, gamma=0.0)
+    penalty.attach(100)
+    assert "penalty=kl" in refused(word, penalties={"tc": penalty}), "which is what teaches it"
+    whole, without = (vae(word, penalties=p) for p in ({"kl": KL(), "tc": penalty}, {"kl": KL()}))
+    x = images(8, 1, 4, 4)
+    terms, other = (m.terms(x, gen(), epoch=0.0, noisy=True) for m in (whole, without))
+    torch.testing.assert_close(terms.loss, other.loss + terms.values["tc"])
 
 
 def test_pseudo_inputs_have_the_shape_of_colour_images() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawing import EVERY, flow, gmm
 from making import gen, model, plain
 from torch import Tensor
 
@@ -16,31 +17,12 @@ from aecore.cli import main
 from aecore.errors import UserError
 from aecore.latents import Hypersphere, TopK
 from aecore.opening import open_run
-from aecore.samplers import GMM, KNN, Flow, Gaussian, Sampler
+from aecore.samplers import KNN, Gaussian, Sampler
 from aecore.samplers.flow import Warped
+from aecore.samplers.kept import FILE, read, save
 from aecore.samplers.knn import Between
-from aecore.sampling import FILE, read, save
 
 LIKE = torch.zeros(1)
-
-
-def gmm(components: int = 2, covariance: Any = "full") -> GMM:
-    return GMM(components=components, covariance=covariance, images=100)
-
-
-def flow(epochs: int = 1) -> Flow:
-    return Flow(
-        kind="spline", transforms=2, hidden=[32], epochs=epochs, batch_size=128, lr=1e-2, images=100
-    )
-
-
-EVERY = [
-    pytest.param(Gaussian(images=100), id="gaussian"),
-    pytest.param(gmm(), id="gmm"),
-    pytest.param(gmm(covariance="diag"), id="gmm-diag"),
-    pytest.param(flow(), id="flow"),
-    pytest.param(KNN(k=3, images=100), id="knn"),
-]
 
 
 def skewed(n: int) -> Tensor:

@@ -29,6 +29,7 @@ class Latent(nn.Module, ABC):
     codes: how many code words there are to choose from, None for codes of numbers. Then
         `Code.indices` tells which were chosen, numbered from 0.
     shared_codes: whether all places of a code choose from the same words.
+    cost_names: of what the latent itself charges, the keys of `Code.costs`.
     """
 
     variational: bool = False
@@ -39,6 +40,7 @@ class Latent(nn.Module, ABC):
     sequential: bool = False
     codes: int | None = None
     shared_codes: bool = True
+    cost_names: tuple[str, ...] = ()
 
     @abstractmethod
     def attach(self, feature_shape: Shape) -> Shape:
@@ -61,6 +63,10 @@ class Latent(nn.Module, ABC):
     def nearest(self, z: Tensor) -> Tensor:
         """The codes nearest to any points (N, *code_shape) that this latent could have made."""
         return z
+
+    def made_of(self, indices: Tensor) -> Tensor:
+        """The codes (N, *code_shape) that are made of those code words, see `Code.indices`."""
+        raise TypeError(f"{type(self).__name__} has no code words")
 
     def standard_prior(self) -> Standalone:
         """What the standard prior is to codes of this kind: N(0, I) unless they are bounded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
@@ -49,7 +49,7 @@ class Categories:
     def sample(self, generator: Generator | None) -> Tensor:
         """softmax((logits + Gumbel noise) / temperature), (N, variables * categories).
 
-        Jang et al. 2017, eq. 2; Maddison et al. 2017, eq. 10. Its argmax is a draw of q whatever
+        Jang et al. 2017, eq. 2; Maddison et al. 2017. Its argmax is a draw of q whatever
         the temperature (the Gumbel-max trick).
         """
         waits = torch.empty_like(self.logits).exponential_(generator=generator)
@@ -70,10 +70,6 @@ class Categories:
         """KL(q || uniform) of each variable in nats, (N, variables)."""
         log_probs = self.log_probs
         return (log_probs.exp() * log_probs).sum(-1) + math.log(log_probs.shape[-1])
-
-    def detached(self) -> Categories:
-        """The same, its parameters held fixed."""
-        return replace(self, logits=self.logits.detach())
 
 
 def one_hot(scores: Tensor) -> Tensor:
@@ -140,6 +136,10 @@ class Categorical(Latent):
         """Mixtures of one-hots: nothing negative, and each variable sums to 1."""
         positive = z.reshape(-1, self.variables, self.categories).clamp_min(0)
         return F.normalize(positive, p=1, dim=-1).flatten(1)
+
+    def made_of(self, indices: Tensor) -> Tensor:
+        """One-hots."""
+        return F.one_hot(indices, self.categories).flatten(1).to(torch.get_default_dtype())
 
     def standard_prior(self) -> UniformCategories:
         return UniformCategories(self.variables, self.categories)

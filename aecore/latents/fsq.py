@@ -42,6 +42,9 @@ class FSQ(Quantised):
     def nearest(self, z: Tensor) -> Tensor:
         return self.together(self.round(self.apart(z).clamp(-1, 1)))
 
+    def made_of(self, indices: Tensor) -> Tensor:
+        return self.together(self.round.numbered(indices.flatten(1)))
+
 
 class Rounding(nn.Module):
     """To the nearest of each number's levels, with the gradient of the identity."""
@@ -65,3 +68,8 @@ class Rounding(nn.Module):
     def number(self, words: Tensor) -> Tensor:
         """Which word it is, counted with the first number running fastest: (...,) int64."""
         return (self._level(words).long() * self.factors).sum(-1)
+
+    def numbered(self, number: Tensor) -> Tensor:
+        """The words (..., width) of those numbers (...): `number` undone."""
+        level = number.unsqueeze(-1) // self.factors % (self.steps + 1)
+        return 2 * level / self.steps - 1

@@ -45,17 +45,17 @@ class Quantised(Latent):
         """Codes (N, *code_shape) -> their words, (N, words, width)."""
         if self.words is None:
             return z.flatten(2).transpose(1, 2)
-        return z.reshape(len(z), self.words, self.width)
+        return z.reshape(-1, self.words, self.width)
 
     def together(self, words: Tensor) -> Tensor:
         """Words (N, words, width) -> codes, (N, *code_shape)."""
         if self.words is None:
             words = words.transpose(1, 2)
-        return words.reshape(len(words), *self.code_shape)
+        return words.reshape(-1, *self.code_shape)
 
     def placed(self, indices: Tensor) -> Tensor:
         """Which word it is (N, words) -> the same as the words lie: (N, H, W) in a map."""
-        return indices.view(len(indices), *(self.code_shape[1:] if self.words is None else (-1,)))
+        return indices.view(-1, *(self.code_shape[1:] if self.words is None else (self.words,)))
 
 
 def straight_through(value: Tensor, x: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ class TopK(Latent):
             )
         self.dim = dim
         self.revive = revive
+        self.cost_names = ("revival",) if revive else ()
         self.patience = patience
         self.keep = Largest(k, min(round(alpha * k), dim))
         self.register_buffer("unseen", torch.zeros(dim, dtype=torch.int64))

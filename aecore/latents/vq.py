@@ -46,7 +46,9 @@ class VQ(Quantised):
         super().__init__("vq", words, dim)
         self.codes = codes
         self.commitment = commitment
-        self.book = Book(codes, dim, learned=update == "gradient", decay=decay, revive=revive)
+        learned = update == "gradient"
+        self.cost_names = ("commitment", "codebook") if learned else ("commitment",)
+        self.book = Book(codes, dim, learned=learned, decay=decay, revive=revive)
 
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         points = self.apart(self.precise(self.project(h)))
@@ -68,6 +70,9 @@ class VQ(Quantised):
         words = self.apart(z)
         chosen = F.embedding(self.book(words.flatten(0, 1)), self.book.vectors)
         return self.together(chosen.view(words.shape))
+
+    def made_of(self, indices: Tensor) -> Tensor:
+        return self.together(F.embedding(indices.flatten(1), self.book.vectors))
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
@@ -44,6 +45,7 @@ class Subject:
         they have the same shape.
     batch_size: images that the model sees at once.
     seed: decides which images are taken where not all are, and what is drawn.
+    cache: a folder for what is slow to make of the data and the same in each run; None for none.
     """
 
     model: Autoencoder
@@ -52,6 +54,7 @@ class Subject:
     ood: Mapping[str, Split] = field(default_factory=dict)
     batch_size: int = 1000
     seed: int = 0
+    cache: Path | None = None
 
     @property
     def is_table(self) -> bool:

@@ -11,7 +11,7 @@ from aecore.metrics.base import labelled_batches
 from aecore.metrics.images import psnr, squared_error, ssim, ssim_applies
 from aecore.noise import Noise
 
-ELBO_STREAM, _TERMS_STREAM, _NOISE_STREAM = 1, 2, 3
+ELBO_STREAM, _TERMS_STREAM, NOISE_STREAM = 1, 2, 3
 
 
 class _Sums:
@@ -81,7 +81,7 @@ def evaluate_noisy(
     `input_mse` is what the noisy input itself would score: the floor a denoiser must beat.
     """
     device = model.shift.device
-    draws = Generator(device=device).manual_seed(seed + _NOISE_STREAM)
+    draws = Generator(device=device).manual_seed(seed + NOISE_STREAM)
     sums = _Sums()
     for x, y in labelled_batches(split, batch_size, device):
         noisy = model.corrupt(x, draws, noise)

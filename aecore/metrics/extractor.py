@@ -51,17 +51,22 @@ class Classifier(nn.Module):
         return logits
 
 
+def classifier(split: Split) -> Classifier:
+    """One of the labels of a split, not trained yet."""
+    assert split.labels is not None, "a classifier learns labels"
+    return Classifier(*split.image_shape, int(split.labels.max()) + 1)
+
+
 def trained(split: Split, epochs: int, seed: int, device: torch.device) -> Classifier:
     """A classifier of the labels of a split; a pure function of its arguments.
 
     By Adam, with a rate that falls to 0. The generators of PyTorch are left as they were.
     """
-    assert split.labels is not None, "a classifier learns labels"
     devices = [device] if device.type == "cuda" else []
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
     with torch.random.fork_rng(devices), torch.enable_grad(), exact:
         torch.manual_seed(seed)
-        model = Classifier(*split.image_shape, int(split.labels.max()) + 1).to(device)
+        model = classifier(split).to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=_RATE)
         batches = Batches(split, _BATCH, shuffle=True, seed=seed, chunk=None)
         steps = epochs * batches.steps

@@ -12,7 +12,8 @@ from aecore.errors import NotApplicable
 from aecore.metrics.base import Metric, Subject
 from aecore.metrics.codes import part_of
 from aecore.metrics.distances import frechet, precision_recall
-from aecore.metrics.extractor import features, trained
+from aecore.metrics.extractor import features
+from aecore.metrics.kept import remembered
 from aecore.metrics.probe import labels_of
 from aecore.words import NonNegativeInt, PositiveInt, word
 
@@ -21,8 +22,9 @@ class Frechet(Metric):
     """Samples and reconstructions beside test images, by the features of a small classifier.
 
     The classifier is trained here on the labels of the training images, for `epochs`, from `seed`
-    whatever the run's; it sees pixels clamped to [0, 1]. Its 64 features are scaled to variance 1
-    over the training images.
+    whatever the run's, and kept in the data cache, so that further runs on the same images need
+    not; it sees pixels clamped to [0, 1]. Its 64 features are scaled to variance 1 over the
+    training images.
 
     `frechet_cnn_samples`, `frechet_cnn_reconstructions`, `frechet_cnn_training`: the Frechet
     distance (Heusel et al. 2017, with these features) to N test images of as many new images, of
@@ -59,7 +61,7 @@ class Frechet(Metric):
         if min(len(test), len(training)) <= self.neighbours:
             raise NotApplicable(f"{self.neighbours} neighbours of {len(test)} test images")
         model, device = subject.model, subject.model.shift.device
-        classifier = trained(subject.training, self.epochs, self.seed, device)
+        classifier = remembered(subject.training, self.epochs, self.seed, device, subject.cache)
         seen = features(classifier, subject.batches(training))
         spread = seen.std(0)
         scale = torch.where(spread > 0, spread, 1)

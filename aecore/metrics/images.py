@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from aecore.types import ImageShape
 
@@ -43,6 +42,8 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
 
 def _ssim(images: Tensor, others: Tensor) -> Tensor:
     large = min(images.shape[2:]) > _WINDOW
+    from torchmetrics.functional.image import structural_similarity_index_measure  # slow
+
     value = structural_similarity_index_measure(
         images,
         others,

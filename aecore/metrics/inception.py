@@ -13,6 +13,7 @@ from aecore.errors import NotApplicable
 from aecore.metrics.base import Metric, Subject
 from aecore.metrics.codes import part_of
 from aecore.metrics.frechet import samples
+from aecore.roots import installing
 from aecore.words import PositiveInt, word
 
 _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
@@ -25,7 +26,7 @@ class Inception(Metric):
     2017) of N new images, and of N test images reconstructed, to these test images.
 
     By torchmetrics, with the features of the Inception network that the literature uses. Grey
-        images are shown as coloured ones, all resized to 299 pixels; it says little of digits, and
+    images are shown as coloured ones, all resized to 299 pixels; it says little of digits, and
     takes long without a GPU. With fewer images than its 2048 features it is biased and unstable:
     the literature has N of 10 000 or 50 000.
 
@@ -70,7 +71,7 @@ class Inception(Metric):
 def weights_file(given: str | None) -> Path:
     """The file of the network's weights; NotApplicable, with the mend, where something misses."""
     if find_spec("torch_fidelity") is None:
-        raise NotApplicable("it needs torch-fidelity: pip install -e '.[inception]'")
+        raise NotApplicable(f"it needs torch-fidelity: {installing('inception')}")
     path = Path(given or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}").expanduser()
     if not path.is_file():
         raise NotApplicable(f"no weights at {path}, get them from {_FROM}{_WEIGHTS}")

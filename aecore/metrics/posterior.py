@@ -16,19 +16,23 @@ from aecore.penalties.total_correlation import mixture
 from aecore.types import posterior_of
 from aecore.words import NonNegativeFloat, PositiveInt, word
 
+_TOLD = 64  # parts of a code
+
 
 class PosteriorUse(Metric):
     """Which dimensions of a variational code tell images apart, and what its KL is made of.
 
     `active_units`: how many dimensions have Var_x(E[z | x]) > `threshold` over the test images
-    (Burda et al. 2016). `kl_min`, `kl_median`, `kl_max`: of the mean KL of each independent part
-    (a Gaussian's dimensions), in nats.
+    (Burda et al. 2016). `kl_dim/0`, `kl_dim/1`, ...: the mean KL of each independent part (a
+    Gaussian's dimensions), in nats, of codes of 64 parts at most; `kl_min`, `kl_median`, `kl_max`
+    of these. To a learned prior a code has one KL as a whole, which all three are.
 
-    `mutual_information` of image and code, `total_correlation` and `dimension_wise_kl`, in nats:
-    the mean KL to the prior over N test images in three parts (Hoffman & Johnson 2016; Chen et al.
-    2018, eq. 2), for q(z) = 1/N sum_n q(z | x_n), all of it, and one draw of the code an image. So
-    the parts sum to the KL and the information is at least 0 but for the noise of these draws; it
-    is at most log N, whatever the draws.
+    `kl_mutual_information` of image and code, `kl_total_correlation` and `kl_dimension_wise`, in
+    nats: the mean KL to the prior over N test images in three parts (Hoffman & Johnson 2016; Chen
+    et al. 2018, eq. 2), for q(z) = 1/N sum_n q(z | x_n), all of it, and one draw of the code an
+    image. So the parts sum to the KL and the information is at least 0 but for the noise of these
+    draws; it is at most log N, whatever the draws. Of a learned prior, which ties the dimensions
+    together, there is `kl_marginal` instead of the third: KL(q(z) || p(z)), the second within it.
 
     images: N, at most; time grows with its square. Those three are left out where a density takes a
         pass for each dimension.
@@ -57,15 +61,19 @@ class PosteriorUse(Metric):
             "kl_median": float(kl.median()),
             "kl_max": float(kl.max()),
         }
+        if 1 < len(kl) <= _TOLD:
+            found |= {f"kl_dim/{n}": value for n, value in enumerate(kl.tolist())}
         if model.latent.sequential:
             return found
         some = part_of(subject.test, self.images, subject.seed)
         information, correlation, dimensions = surgery(model, subject.labelled(some), generator)
-        return found | {
-            "mutual_information": float(information.mean()),
-            "total_correlation": float(correlation.mean()),
-            "dimension_wise_kl": float(dimensions.mean()),
+        found |= {
+            "kl_mutual_information": float(information.mean()),
+            "kl_total_correlation": float(correlation.mean()),
         }
+        if model.prior_word.factorised:
+            return found | {"kl_dimension_wise": float(dimensions.mean())}
+        return found | {"kl_marginal": float((correlation + dimensions).mean())}
 
 
 def surgery(

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import nn
 
 from aecore.errors import UserError
+from aecore.networks.dense import Dense
 from aecore.types import ImageShape, Shape
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
@@ -61,27 +62,49 @@ class Network(ABC):
         """A module (N, *code_shape) -> (N, C, H, W)."""
 
 
+class Halving(Network):
+    """Networks that halve the image once for each entry of `channels`, the channels after it.
+
+    rounds_up: whether a side of n becomes ceil(n / 2), else floor(n / 2).
+    """
+
+    channels: list[int]
+    rounds_up: bool
+
+    def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
+        """(H, W) before the first halving, after it, after the second, ...
+
+        Raises UserError where a side of 1 would have to be halved.
+        """
+        sizes = [image_shape[1:]]
+        for _ in self.channels:
+            height, width = sizes[-1]
+            if min(height, width) < 2:
+                raise UserError(
+                    f"network.channels={self.channels}: {len(self.channels)} halvings do not fit "
+                    f"images of {image_shape[1]}x{image_shape[2]}\n"
+                    "  give fewer channels, larger images, or network=mlp"
+                )
+            more = 1 if self.rounds_up else 0
+            sizes.append(((height + more) // 2, (width + more) // 2))
+        return sizes
+
+    def feature_shape(self, image_shape: ImageShape) -> Shape:
+        return (self.channels[-1], *self.sizes(image_shape)[-1])
+
+
+def unfolded(
+    code_shape: Shape, features: Shape, *, bias: bool, activation: Activation | None = None
+) -> list[nn.Module]:
+    """How a decoder begins that makes a map (*features) of a code (*code_shape) that is none."""
+    return [
+        nn.Flatten(),
+        Dense(flat(code_shape), flat(features), bias=bias),
+        *activation_layer(activation),
+        nn.Unflatten(1, features),
+    ]
+
+
 def flat(shape: Shape) -> int:
     """How many numbers a shape holds."""
     return math.prod(shape)
-
-
-def halvings(
-    image_shape: ImageShape, channels: list[int], *, round_up: bool
-) -> list[tuple[int, int]]:
-    """(H, W) before the first halving, after it, after the second, ...; one for each channel count.
-
-    Raises UserError where a side of 1 would have to be halved.
-    """
-    sizes = [image_shape[1:]]
-    for _ in channels:
-        height, width = sizes[-1]
-        if min(height, width) < 2:
-            raise UserError(
-                f"network.channels={channels}: {len(channels)} halvings do not fit images of "
-                f"{image_shape[1]}x{image_shape[2]}\n"
-                "  give fewer channels, larger images, or network=mlp"
-            )
-        more = 1 if round_up else 0
-        sizes.append(((height + more) // 2, (width + more) // 2))
-    return sizes

@@ -8,13 +8,12 @@ from pydantic import Field
 from torch import nn
 
 from aecore.errors import UserError
-from aecore.networks.base import Activation, Network, Norm, activation_layer, flat, halvings
-from aecore.networks.dense import Dense
+from aecore.networks.base import Activation, Halving, Norm, activation_layer, unfolded
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, Probability, word
 
 
-class Conv(Network):
+class Conv(Halving):
     """One halving of the image for each entry of `channels`, undone exactly by the decoder.
 
     down: 'stride' halves by a strided convolution, 'max' and 'average' by pooling after it.
@@ -52,14 +51,7 @@ class Conv(Network):
         self.bias = bias
         self.norm = norm
         self.dropout = dropout
-        self.ceil_mode = ceil_mode
-
-    def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
-        """(H, W) before the first halving, after it, after the second, ..."""
-        return halvings(image_shape, self.channels, round_up=self.ceil_mode)
-
-    def feature_shape(self, image_shape: ImageShape) -> Shape:
-        return (self.channels[-1], *self.sizes(image_shape)[-1])
+        self.rounds_up = self.ceil_mode = ceil_mode
 
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
@@ -84,12 +76,7 @@ class Conv(Network):
         if len(code_shape) == 3 and code_shape[1:] == features[1:]:
             before = code_shape[0]  # the code is a feature map already
         else:
-            layers += [
-                nn.Flatten(),
-                Dense(flat(code_shape), flat(features), bias=self.bias),
-                *activation_layer(self.activation),
-                nn.Unflatten(1, features),
-            ]
+            layers += unfolded(code_shape, features, bias=self.bias, activation=self.activation)
         mirrored = [*self.channels[-2::-1], image_shape[0]]
         for level, after in zip(range(len(self.channels) - 1, -1, -1), mirrored, strict=True):
             kernel, padding, more = zip(*map(self._restoring, sizes[level]), strict=True)

@@ -9,13 +9,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecore.networks.base import Activation, Network, activation_layer, flat, halvings
-from aecore.networks.dense import Dense
+from aecore.networks.base import Activation, Halving, activation_layer, unfolded
 from aecore.types import ImageShape, Shape
 from aecore.words import PositiveInt, word
 
 
-class ConvUnpool(Network):
+class ConvUnpool(Halving):
     """Convolutions and 2x2 max pooling; the decoder unpools to the encoder's own maxima.
 
     The places of the maxima pass by the code (Zeiler et al. 2011, "switches"), so the decoder
@@ -26,6 +25,7 @@ class ConvUnpool(Network):
 
     norm = None
     needs_context = True
+    rounds_up = False
 
     @word
     def __init__(
@@ -45,13 +45,6 @@ class ConvUnpool(Network):
         self.output_activation = output_activation
         self.bias = bias
 
-    def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
-        """(H, W) before the first pooling, after it, after the second, ..."""
-        return halvings(image_shape, self.channels, round_up=False)
-
-    def feature_shape(self, image_shape: ImageShape) -> Shape:
-        return (self.channels[-1], *self.sizes(image_shape)[-1])
-
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         padding = self.kernel_size // 2
         widths = zip([image_shape[0], *self.channels], self.channels, strict=False)
@@ -69,12 +62,7 @@ class ConvUnpool(Network):
         features = self.feature_shape(image_shape)
         start: list[nn.Module] = []
         if code_shape != features:
-            start = [
-                nn.Flatten(),
-                Dense(flat(code_shape), flat(features), bias=self.bias),
-                *activation_layer(self.activation),
-                nn.Unflatten(1, features),
-            ]
+            start = unfolded(code_shape, features, bias=self.bias, activation=self.activation)
         padding = self.kernel_size // 2
         kind = nn.Conv2d if self.up == "conv" else nn.ConvTranspose2d
         stages = []

@@ -8,13 +8,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecore.networks.base import Activation, Network, activation_layer, flat, halvings
-from aecore.networks.dense import Dense
+from aecore.networks.base import Activation, Halving, activation_layer, unfolded
 from aecore.types import ImageShape, Shape
 from aecore.words import NonNegativeInt, PositiveInt, word
 
 
-class ResNet(Network):
+class ResNet(Halving):
     """A halving of the image and `blocks` residual blocks for each entry of `channels`, mirrored.
 
     Blocks are those of He et al. 2016 (Identity mappings): norm, activation, convolution, twice,
@@ -30,6 +29,7 @@ class ResNet(Network):
     """
 
     norm = None  # a group norm is each image's own, unlike those that `norm` speaks of
+    rounds_up = True
 
     @word
     def __init__(
@@ -51,13 +51,6 @@ class ResNet(Network):
         self.bias = bias
         self.groups = groups
 
-    def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
-        """(H, W) before the first halving, after it, after the second, ..."""
-        return halvings(image_shape, self.channels, round_up=True)
-
-    def feature_shape(self, image_shape: ImageShape) -> Shape:
-        return (self.channels[-1], *self.sizes(image_shape)[-1])
-
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
         for before, after in zip([image_shape[0], *self.channels], self.channels, strict=False):
@@ -69,11 +62,7 @@ class ResNet(Network):
         if len(code_shape) == 3 and code_shape[1:] == features[1:]:
             layers: list[nn.Module] = [self._convolution(code_shape[0], features[0])]
         else:
-            layers = [
-                nn.Flatten(),
-                Dense(flat(code_shape), flat(features), bias=self.bias),
-                nn.Unflatten(1, features),
-            ]
+            layers = unfolded(code_shape, features, bias=self.bias)
         sizes = self.sizes(image_shape)
         for level in range(len(self.channels) - 1, -1, -1):
             width = self.channels[level]
@@ -96,7 +85,7 @@ class ResNet(Network):
         layers = activation_layer(self.activation)
         if self.groups is None:
             return layers
-        fitting = max(n for n in range(1, self.groups + 1) if width % n == 0)
+        fitting = max(n for n in range(1, min(self.groups, width) + 1) if width % n == 0)
         return [nn.GroupNorm(fitting, width), *layers]
 
     def _convolution(self, before: int, after: int, stride: int = 1) -> nn.Conv2d:

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from aecore.errors import UserError
+
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
     from aecore.types import Pass
+
+_YARDSTICKS = ("mse", "psnr", "ssim", "elbo")  # which stand beside terms in `test/...`
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +93,40 @@ def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], d
 def critic_losses(p: Pass) -> dict[str, Tensor]:
     """What each critic of the model is to make small in this pass, a mean over images."""
     adversaries = p.model.adversaries
-    return {f"{name}_critic": one.critic_loss(p).mean() for name, one in adversaries.items()}
+    return {critic_term(name): one.critic_loss(p).mean() for name, one in adversaries.items()}
+
+
+def critic_term(name: str) -> str:
+    """What the loss of a critic is called, of the word with the term of that name."""
+    return f"{name}_critic"
+
+
+def weighted_term(name: str) -> str:
+    """What a penalty times its weight is called."""
+    return f"{name}_weighted"
+
+
+def own_terms(model: Autoencoder) -> dict[str, str]:
+    """The names of all terms that are no penalty's, each with what it is."""
+    objective = model.objective.term
+    return {
+        "reconstruction": "a term of every loss",
+        **({} if objective is None else {objective: "the term of the objective"}),
+        **dict.fromkeys(model.latent.cost_names, "a cost of the latent"),
+        **dict.fromkeys(model.reconstruction.cost_names, "a cost of the reconstruction"),
+        **{critic_term(name): f"the critic of {name}" for name in model.adversaries},
+    }
+
+
+def check_names(model: Autoencoder) -> None:
+    """Raise UserError where a penalty has the name of something else that is told."""
+    taken = {"loss": "the sum of all terms", **own_terms(model)}
+    taken |= {weighted_term(name): f"the weighted penalty.{name}" for name in model.penalties}
+    taken |= dict.fromkeys(_YARDSTICKS, "a yardstick of every model")
+    if model.latent.variational:
+        taken["kl"] = "the KL to the prior"
+    for name, penalty in model.penalties.items():
+        if name in taken and not (name == "kl" and penalty.is_kl):
+            raise UserError(
+                f"penalty.{name}: this name is taken by {taken[name]}\n  choose another"
+            )

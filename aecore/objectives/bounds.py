@@ -82,10 +82,10 @@ class Bound(Objective):
 
 
 class Iwae(Bound):
-    """log (1/K sum_k w_k), the importance weighted bound (Burda et al. 2016, eq. 8).
+    """log (1/K sum_k w_k), the importance weighted bound (Burda et al. 2016).
 
     K = 1 is the ELBO with its KL from the draw; larger K never loosens it in the mean. Its
-    gradient weighs that of each log w_k by the share of w_k in the sum (eq. 14).
+    gradient weighs that of each log w_k by the share of w_k in the sum.
     """
 
     name = term = "iwae"
@@ -138,7 +138,7 @@ class Dreg(Bound):
     """The importance weighted bound with the doubly reparametrised gradient (Tucker et al. 2019).
 
     The value and the gradient of the decoder (and the prior) are those of `iwae`. The encoder's is
-    sum_k s_k^2 d log w_k / dz_k dz_k / dphi with s_k the share of w_k (eq. 8): as large in the
+    sum_k s_k^2 d log w_k / dz_k dz_k / dphi with s_k the share of w_k: as large in the
     mean, and less noisy, as it knows no score function and vanishes where q(z | x) is exact.
     """
 

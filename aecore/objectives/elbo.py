@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Elbo(Objective):
     """reconstruction + the latent's own costs + each penalty times its weight.
 
-    With a Gaussian latent, a likelihood and `kl` of weight 1 this is minus the ELBO
-    (Kingma & Welling 2014, eq. 3) from one draw of z.
+    With a latent that has a posterior, a likelihood and `kl` of weight 1 this is minus the ELBO
+    (Kingma & Welling 2014, eq. 3) from one draw of z, but for the likelihood's constant.
     """
 
     @word

@@ -1,7 +1,7 @@
 """What a code is forbidden; any number at once, each with a weight of its own."""
 
 from aecore.penalties.adversarial import Adversarial
-from aecore.penalties.base import Penalty
+from aecore.penalties.base import Penalty, by_name
 from aecore.penalties.capacity import Capacity
 from aecore.penalties.contractive import Contractive
 from aecore.penalties.dip import DIP
@@ -16,7 +16,7 @@ from aecore.penalties.mmd import MMD
 from aecore.penalties.orthogonal import Orthogonal
 from aecore.penalties.sliced_wasserstein import SlicedWasserstein
 from aecore.penalties.total_correlation import TotalCorrelation
-from aecore.penalties.weight import Weight
+from aecore.penalties.weight import Weight, Weighted
 
 __all__ = [
     "DIP",
@@ -37,4 +37,6 @@ __all__ = [
     "SlicedWasserstein",
     "TotalCorrelation",
     "Weight",
+    "Weighted",
+    "by_name",
 ]

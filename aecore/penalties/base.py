@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from aecore.errors import UserError
 from aecore.types import Pass
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ class Penalty(nn.Module, ABC):
     def check(self, model: Autoencoder) -> None:
         """Raise UserError where this penalty and the other words cannot go together."""
         return None
+
+
+def by_name(penalties: Mapping[str, Penalty]) -> nn.ModuleDict:
+    """Penalties as a part of a model; UserError for a name that torch cannot give a part."""
+    found = nn.ModuleDict()
+    for name, penalty in penalties.items():
+        try:
+            found[name] = penalty
+        except KeyError as error:  # `train`, which is a method, or nothing
+            raise UserError(
+                f"penalty.{name}: no name for a penalty ({error.args[0]})\n  choose another"
+            ) from None
+    return found
 
 
 def precise(z: Tensor) -> Tensor:

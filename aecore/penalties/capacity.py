@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Capacity(Penalty):
     """|KL - C| in nats, of the batch's mean KL to the prior; the weight is the paper's gamma.
 
-    Burgess et al. 2018, eq. 8. C grows linearly from 0 to `nats` over `epochs` and stays.
+    Burgess et al. 2018. C grows linearly from 0 to `nats` over `epochs` and stays.
     """
 
     holds_prior = True
@@ -45,4 +45,4 @@ class Capacity(Penalty):
 
     def check(self, model: Autoencoder) -> None:
         need_posterior(model, "capacity")
-        stand_for_kl(model, "capacity")
+        stand_for_kl(self, model, "capacity")

@@ -41,7 +41,7 @@ _SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
 
 
 class Contractive(Penalty):
-    """||d mean(z) / d x_in||_F^2 per image (Rifai et al. 2011, eq. 3).
+    """||d mean(z) / d x_in||_F^2 per image (Rifai et al. 2011).
 
     Most encoders are run once more for it.
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
-from aecore.critics import Adversary, code_critic, false, frozen, true
+from aecore.critics import false, frozen, true
 from aecore.networks.base import flat
-from aecore.penalties.base import Penalty, precise
+from aecore.penalties.base import precise
 from aecore.penalties.checks import need_posterior
+from aecore.penalties.critical import CodeAdversary
 from aecore.types import Pass
-from aecore.words import PositiveFloat, PositiveInt, word
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
 
 
-class Factor(Adversary, Penalty):
+class Factor(CodeAdversary):
     """log q(z) - log prod_j q(z_j) at each drawn code, by a critic: in the mean TC(z), in nats.
 
     Kim & Mnih 2018, eq. 2 and 3 and algorithm 1, beside `kl` of weight 1; the weight is their
@@ -30,17 +30,9 @@ class Factor(Adversary, Penalty):
     units, layers: of the critic, fully connected; the paper's are 1000 and 6.
     """
 
-    @word
-    def __init__(
-        self, *, units: PositiveInt, layers: PositiveInt, critic_lr: PositiveFloat
-    ) -> None:
-        super().__init__()
-        self.units, self.layers = units, layers
-        self.critic_lr = critic_lr
-
     def oppose(self, model: Autoencoder) -> None:
+        super().oppose(model)
         width = flat(model.code_shape)
-        self.critic = code_critic(width, self.units, self.layers)
         # what is independent where codes are as simple as can be
         self.parts = model.latent.standard_prior().log_prob(torch.zeros(1, width)).shape[1]
 

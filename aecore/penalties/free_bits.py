@@ -36,4 +36,4 @@ class FreeBits(Penalty):
 
     def check(self, model: Autoencoder) -> None:
         need_posterior(model, "free_bits")
-        stand_for_kl(model, "free_bits")
+        stand_for_kl(self, model, "free_bits")

@@ -36,10 +36,14 @@ class KL(Penalty):
         need_posterior(model, "kl")
 
 
-def stand_for_kl(model: Autoencoder, name: str) -> None:
-    """Raise UserError where `kl` is charged beside a penalty that stands in its place."""
-    if any(isinstance(penalty, KL) for penalty in model.penalties.values()):
-        raise UserError(
-            f"penalty={name} with penalty=kl: it is the KL already, which would count twice\n"
-            f"  use penalty={name} alone"
-        )
+def stand_for_kl(penalty: Penalty, model: Autoencoder, name: str, mend: str = "") -> None:
+    """Raise UserError where the KL is charged beside a penalty that stands in its place.
+
+    mend: what may be done but to use the penalty alone.
+    """
+    for other, one in model.penalties.items():
+        if one is not penalty and one.holds_prior:
+            raise UserError(
+                f"penalty={name} beside penalty.{other}: both are the KL, which would count twice\n"
+                f"  use penalty={name} alone{mend and ', '}{mend}"
+            )

@@ -11,7 +11,7 @@ from torch import Tensor
 from aecore.errors import UserError
 from aecore.penalties.base import Penalty, precise
 from aecore.penalties.checks import need_posterior
-from aecore.penalties.kl import KL
+from aecore.penalties.kl import stand_for_kl
 from aecore.priors import Prior
 from aecore.types import Code, Pass, Posterior
 from aecore.words import NonNegativeFloat, word
@@ -31,7 +31,9 @@ class TotalCorrelation(Penalty):
     densities are estimated from the batch (`densities`), so a single image's cost may be negative.
 
     alpha = beta = gamma = 1 is the KL, estimated. It stands in the place of `kl`; beside a `kl` of
-    weight 1, alpha = gamma = 0 adds to the total correlation alone.
+    weight 1, alpha = gamma = 0 adds to the total correlation alone. That the last part is a sum of
+    divergences takes a prior with p(z) = prod_j p(z_j), as the standard one; of a learned prior
+    there is only KL(q(z) || p(z)) as a whole, which is the last two parts together.
     """
 
     @word
@@ -62,13 +64,18 @@ class TotalCorrelation(Penalty):
                 "penalty=total_correlation: this latent's posteriors have no dimensions of their "
                 "own\n  use latent=gaussian, or penalty=kl"
             )
-        kl = any(isinstance(penalty, KL) for penalty in model.penalties.values())
-        if kl and (self.alpha > 0 or self.gamma > 0):
+        if self.holds_prior and not model.prior_word.factorised:
             raise UserError(
-                "penalty=[kl,total_correlation]: the KL would count twice; use "
-                "penalty=total_correlation,\n  or penalty.total_correlation.alpha=0 "
-                "penalty.total_correlation.gamma=0, which add beta times the TC to it"
+                "penalty=total_correlation: it takes the KL apart by dimensions, which a learned "
+                "prior ties together\n  use prior=standard, or 'penalty=[kl,total_correlation]' "
+                "with\n  penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0"
             )
+        if self.holds_prior:
+            stand_for_kl(
+                self, model, "total_correlation",
+                "or penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0,\n"
+                "  which add beta times the TC to it",
+            )  # fmt: skip
 
 
 def split_kl(code: Code, prior: Prior, images: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
+from aecore.errors import UserError, nearest
+from aecore.penalties.base import Penalty
 from aecore.words import NonNegativeFloat, word
+
+WEIGHT_KEYS = ("weight", "schedule", "warmup")  # of the node of a penalty
 
 
 class Weight:
@@ -34,3 +40,34 @@ class Weight:
         if self.schedule == "linear":
             return self.weight * min(1.0, epoch / self.warmup)
         return self.weight * min(1.0, 2 * (epoch % self.warmup) / self.warmup)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A penalty with what it counts."""
+
+    penalty: Penalty
+    weight: Weight
+
+
+def weigh(
+    penalties: Mapping[str, Penalty | Weighted], weights: Mapping[str, Weight | float]
+) -> dict[str, Weighted]:
+    """Each penalty with its weight: the one given for its name, else its own, else 1.
+
+    A number is a weight that stays. Raises UserError for a weight of no penalty.
+    """
+    for name in weights:
+        if name not in penalties:
+            raise UserError(f"weights: there is no penalty {name!r}{nearest(name, penalties)}")
+    found = {}
+    for name, given in penalties.items():
+        own = given if isinstance(given, Weighted) else Weighted(given, _steady(1.0))
+        weight = weights.get(name, own.weight)
+        steady = weight if isinstance(weight, Weight) else _steady(weight)
+        found[name] = Weighted(own.penalty, steady)
+    return found
+
+
+def _steady(weight: float) -> Weight:
+    return Weight(weight=weight, schedule="constant", warmup=0.0)

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 class Prior(ABC):
-    """p(z), of variational latents; densities come in parts, at best those of the posteriors."""
+    """p(z), of variational latents; densities come in parts, at best those of the posteriors.
+
+    no_temperature: why draws have no temperature; None where they are made of Gaussian ones.
+    """
+
+    no_temperature: str | None = "this prior draws from no Gaussian"
 
     def kl(self, code: Code) -> Tensor:
         """KL(q(z | x) || p(z)) of each part in nats, (N, parts).
@@ -36,15 +41,30 @@ class Prior(ABC):
         """Log density of each part in nats, (N, parts)."""
 
     @abstractmethod
-    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
         """n codes, (n, *shape), on the device and of the type of `like`.
 
+        temperature: scales the standard deviations of the Gaussian draws that they are made of;
+            1 for p(z) itself, and where there is `no_temperature`.
         No gradient leads through them to a prior that is learned: it learns by its densities.
         """
 
 
 class PriorWord(nn.Module, ABC):
-    """The word that says what p(z) is; it holds what of that is learned."""
+    """The word that says what p(z) is; it holds what of that is learned.
+
+    factorised: whether the parts of a code that are independent in its posterior, such as the
+        dimensions of a Gaussian, are independent in p(z) as well.
+    """
+
+    factorised: bool = False
 
     def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorWord:
         """The word for codes (*code_shape) of that latent, as a rule itself, ready to be used.
@@ -74,7 +94,9 @@ class Standalone(PriorWord, Prior):
 
 
 class Closed(Standalone):
-    """A prior to which posteriors may know their KL in closed form."""
+    """A prior to which posteriors may know their KL in closed form, part by part."""
+
+    factorised = True
 
     def kl(self, code: Code) -> Tensor:
         """What the posterior knows, of each of its parts; else estimated."""

@@ -30,6 +30,8 @@ class Flow(Standalone):
     kind, transforms, hidden: see `aecore.flows.Warp`.
     """
 
+    no_temperature = None
+
     @word
     def __init__(
         self,
@@ -60,6 +62,13 @@ class Flow(Standalone):
         return log_prob
 
     @torch.no_grad()
-    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
         normal = like.new_empty((n, flat(shape)), dtype=torch.float32).normal_(generator=generator)
-        return self.warp.inverse(normal).to(like).view(n, *shape)
+        return self.warp.inverse(temperature * normal).to(like).view(n, *shape)

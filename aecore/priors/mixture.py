@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 class Mixture(Standalone):
     """p(z) = sum_k w_k N(z; mean_k, diag(exp(log_var_k))), all of it learned.
 
-    Dilokthanakul et al. 2016; Tomczak & Welling 2018, eq. 5. Means start as standard normal draws,
+    Dilokthanakul et al. 2016; Tomczak & Welling 2018. Means start as standard normal draws,
     variances at 1, weights all alike.
 
     components: how many Gaussians.
     """
+
+    no_temperature = None
 
     @word
     def __init__(self, *, components: PositiveInt) -> None:
@@ -51,8 +53,15 @@ class Mixture(Standalone):
         return (each + self.logits.log_softmax(0)).logsumexp(-1, keepdim=True)
 
     @torch.no_grad()
-    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
         chosen = torch.multinomial(self.logits.softmax(0), n, True, generator=generator)
-        means, spreads = self.means[chosen], (0.5 * self.log_vars[chosen]).exp()
+        means, spreads = self.means[chosen], temperature * (0.5 * self.log_vars[chosen]).exp()
         drawn = means + spreads * torch.empty_like(means).normal_(generator=generator)
         return drawn.to(like).view(n, *shape)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Standard(Closed):
     """p(z) = N(0, I); of codes that are bounded, what is as simple there: uniform."""
 
+    no_temperature = None
+
     @word
     def __init__(self) -> None:
         super().__init__()
@@ -28,5 +30,12 @@ class Standard(Closed):
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square() + math.log(2 * math.pi))
 
-    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
-        return like.new_empty((n, *shape)).normal_(generator=generator)
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        return temperature * like.new_empty((n, *shape)).normal_(generator=generator)

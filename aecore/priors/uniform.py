@@ -15,6 +15,8 @@ from aecore.types import Shape
 class UniformCategories(Closed):
     """One-hot vectors of independent variables, (N, variables * categories), all alike."""
 
+    no_temperature = "this prior draws every category alike"
+
     def __init__(self, variables: int, categories: int) -> None:
         super().__init__()
         self.variables, self.categories = variables, categories
@@ -23,7 +25,14 @@ class UniformCategories(Closed):
         """Log probability of each variable in nats, (N, variables)."""
         return z.new_full((*z.shape[:-1], self.variables), -math.log(self.categories))
 
-    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
         chosen = torch.randint(
             self.categories, (n, self.variables), generator=generator, device=like.device
         )
@@ -33,6 +42,8 @@ class UniformCategories(Closed):
 class UniformSphere(Closed):
     """The sphere of radius sqrt(dim) in `dim` dimensions."""
 
+    no_temperature = "this prior draws every direction alike"
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
@@ -41,7 +52,14 @@ class UniformSphere(Closed):
         """Log density on the sphere in nats, of all dimensions together, (N, 1)."""
         return z.new_full((*z.shape[:-1], 1), -log_area(self.dim, radius(self.dim)))
 
-    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
         directions = F.normalize(like.new_empty((n, *shape)).normal_(generator=generator), dim=1)
         return radius(self.dim) * directions
 

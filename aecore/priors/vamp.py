@@ -27,7 +27,7 @@ _EDGE = 0.05  # nearer to black and white a sigmoid would hardly move
 class Vamp(PriorWord):
     """p(z) = 1/K sum_k q(z | u_k), the posteriors of K learned pseudo-inputs u_k.
 
-    Tomczak & Welling 2018, eq. 9. Their pixels are the sigmoids of what is learned. A conditional
+    Tomczak & Welling 2018. Their pixels are the sigmoids of what is learned. A conditional
     model is told that they are of one class after the other.
 
     components: K. start: 'noise', the sigmoids of N(0, 1), or 'data', training images.
@@ -73,6 +73,8 @@ class VampPrior(Prior):
     def __init__(self, model: Autoencoder, images: Tensor) -> None:
         """images: pixels (K, C, H, W)."""
         self.model, self.images = model, images
+        if model.latent.gaussian:
+            self.no_temperature = None
         with _settled(model.encoder):
             self.posterior = self._posterior(torch.arange(len(images), device=images.device))
 
@@ -88,9 +90,20 @@ class VampPrior(Prior):
         return each.logsumexp(-1, keepdim=True) - math.log(len(self.images))
 
     @torch.no_grad()
-    def sample(self, n: int, shape: Shape, like: Tensor, generator: Generator | None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
         chosen = torch.randint(len(self.images), (n,), generator=generator, device=like.device)
-        return self._posterior(chosen).sample(generator).to(like).view(n, *shape)
+        posterior = self._posterior(chosen)
+        drawn = posterior.sample(generator)
+        if temperature != 1:
+            drawn = torch.lerp(posterior.mean, drawn, temperature)
+        return drawn.to(like).view(n, *shape)
 
 
 @contextmanager

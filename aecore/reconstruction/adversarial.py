@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Adversarial(Adversary, Reconstruction):
     """||f(x) - f(image)||^2 / 2, where f are features of a critic of images, learned beside.
 
-    Larsen et al. 2016 (VAE-GAN), eq. 7 and algorithm 1, beside `kl`. The critic tells images of
+    Larsen et al. 2016 (VAE-GAN), algorithm 1, beside `kl`. The critic tells images of
     the data from decoded codes: those of the batch, and draws of the prior where there is one,
     both kinds together counting as much as the data. The decoder alone is moved to deceive it, by
     a cost `realism`: -log of what the critic gives for its images to be real, in nats, summed over
@@ -35,6 +35,7 @@ class Adversarial(Adversary, Reconstruction):
     """
 
     likelihood = False
+    cost_names = ("realism",)
     critic: ImageCritic
 
     @word

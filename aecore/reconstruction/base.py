@@ -18,10 +18,12 @@ class Reconstruction(nn.Module, ABC):
 
     likelihood: whether the cost is -log p(x | z) but for a constant, so that there is an ELBO.
     density: whether p(x | z) is a density of numbers, or else a probability.
+    cost_names: the keys of `costs`.
     """
 
     likelihood: bool = True
     density: bool = True
+    cost_names: tuple[str, ...] = ()
 
     @property
     def variance(self) -> float | None:

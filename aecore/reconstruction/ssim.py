@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torchmetrics.functional.image import (
-    multiscale_structural_similarity_index_measure,
-    structural_similarity_index_measure,
-)
 
 from aecore.errors import UserError
 from aecore.reconstruction.base import Reconstruction
@@ -68,6 +64,8 @@ class SSIM(_Similarity):
         super().__init__(window)
 
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
+        from torchmetrics.functional.image import structural_similarity_index_measure  # slow
+
         return structural_similarity_index_measure(output, x, **options)
 
     def check(self, model: Autoencoder) -> None:
@@ -91,6 +89,8 @@ class MSSSIM(_Similarity):
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
         shares = _SHARES[: self.scales]
         betas = tuple(share / sum(shares) for share in shares)
+        from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
         return multiscale_structural_similarity_index_measure(
             output, x, betas=betas, normalize="simple", **options
         )

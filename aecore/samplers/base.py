@@ -17,9 +17,26 @@ if TYPE_CHECKING:
 class Fitted(ABC):
     """A distribution that was fitted to codes, flattened to D numbers."""
 
+    @property
+    def no_temperature(self) -> str | None:
+        """Why draws have no temperature; None where they are made of Gaussian ones."""
+        return "this sampler draws from no Gaussian"
+
     @abstractmethod
-    def draw(self, n: int, like: Tensor, generator: Generator | None) -> Tensor:
-        """n codes, (n, D), on the device and of the type of `like`."""
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
+        """n codes, (n, D), on the device and of the type of `like`.
+
+        temperature: scales the standard deviations of the Gaussian draws that they are made of;
+            1 for the distribution itself, and where there is `no_temperature`.
+        """
+
+    def draw_of(
+        self, y: Tensor, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
+        """A code for an image of each class of y (n,), (n, D); all alike unless it knows them."""
+        return self.draw(len(y), like, generator, temperature)
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -30,7 +47,8 @@ class Sampler(ABC):
     """Fits a distribution to the mean codes of training images, after training.
 
     So that any latent can be drawn from, with or without a prior. A latent whose codes are not all
-    of R^D decodes the code nearest to a draw.
+    of R^D decodes the code nearest to a draw. A conditional model has one distribution for each
+    class, see `ByClass`; no sampler needs to know.
 
     name: of the word. images: how many are encoded, at most.
     """

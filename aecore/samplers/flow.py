@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from aecore.flows import Kind, Warp
+from aecore.limits import at_most
 from aecore.samplers.base import Fitted, Sampler, shaped
 from aecore.words import PositiveFloat, PositiveInt, word
 
@@ -24,11 +25,15 @@ class Warped(Fitted):
     scale: Tensor
     warp: Warp
 
+    no_temperature = None
+
     @torch.no_grad()
-    def draw(self, n: int, like: Tensor, generator: Generator | None) -> Tensor:
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
         mean, scale = self.mean.to(like), self.scale.to(like)
         normal = like.new_empty((n, len(mean))).normal_(generator=generator)
-        return mean + scale * self.warp.to(like).inverse(normal)
+        return mean + scale * self.warp.to(like).inverse(temperature * normal)
 
     def log_prob(self, codes: Tensor) -> Tensor:
         """Log density of codes (N, D) in nats, (N,)."""
@@ -100,7 +105,8 @@ class Flow(Sampler):
         own = {"mean", "scale"}
         mean, scale = shaped({k: tensors[k] for k in own}, mean=(dim,), scale=(dim,))
         weights = {k.removeprefix("warp."): v for k, v in tensors.items() if k not in own}
-        warp = self._warp(dim).requires_grad_(False)
+        with torch.random.fork_rng(devices=[]), at_most(tensors.values()):
+            warp = self._warp(dim).requires_grad_(False)
         expected = {k: (v.shape, v.dtype) for k, v in warp.state_dict().items()}
         if {k: (v.shape, v.dtype) for k, v in weights.items()} != expected:
             raise ValueError("another flow")

@@ -19,10 +19,14 @@ class Normal(Fitted):
     mean: Tensor
     factor: Tensor
 
-    def draw(self, n: int, like: Tensor, generator: Generator | None) -> Tensor:
+    no_temperature = None
+
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
         mean, factor = self.mean.to(like), self.factor.to(like)
         normal = like.new_empty((n, len(factor))).normal_(generator=generator)
-        return mean + normal @ factor
+        return mean + (temperature * normal) @ factor
 
     def tensors(self) -> dict[str, Tensor]:
         return {"mean": self.mean, "factor": self.factor}

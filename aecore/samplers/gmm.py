@@ -29,10 +29,14 @@ class Normals(Fitted):
     means: Tensor
     factors: Tensor
 
-    def draw(self, n: int, like: Tensor, generator: Generator | None) -> Tensor:
+    no_temperature = None
+
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
         weights, means, factors = (t.to(like) for t in (self.weights, self.means, self.factors))
         chosen = torch.multinomial(weights, n, True, generator=generator)
-        normal = torch.empty_like(means[chosen]).normal_(generator=generator)
+        normal = temperature * torch.empty_like(means[chosen]).normal_(generator=generator)
         if factors.dim() == 2:
             return means[chosen] + factors[chosen] * normal
         drawn = means[chosen]

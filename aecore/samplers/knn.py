@@ -21,7 +21,11 @@ class Between(Fitted):
     codes: Tensor
     k: int
 
-    def draw(self, n: int, like: Tensor, generator: Generator | None) -> Tensor:
+    no_temperature = "this sampler draws evenly between the codes themselves"
+
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
         codes = self.codes.to(like)
         drawn = [
             self._drawn(codes, min(n - start, _DRAWS), generator) for start in range(0, n, _DRAWS)
