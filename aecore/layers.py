@@ -14,7 +14,7 @@ from aecore.autoencoder import Autoencoder
 from aecore.conditioning import in_parts
 
 Side = Literal["encoder", "latent", "decoder"]
-_WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 BATCH = 250  # images at once: the maps of a convolution are large
 _STILL = 1e-6
 
@@ -45,7 +45,7 @@ def leaves(module: nn.Module) -> list[nn.Module]:
 def _watched(model: Autoencoder, found: list[Layer]) -> Iterator[None]:
     def watch(side: Side) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if isinstance(module, _WEIGHTED):
+            if isinstance(module, WEIGHTED):
                 found.append(Layer(side, module, inputs[0], output))
             elif found and inputs[0] is found[-1].output and output.shape == inputs[0].shape:
                 found[-1].output = output  # its norm, activation or dropout
