@@ -1,3 +1,42 @@
-"""A laboratory for autoencoders: network x latent x noise x penalty x reconstruction."""
+"""A laboratory for autoencoders: network x latent x noise x penalty x reconstruction.
 
-__version__ = "0.1.0"
+`load` opens a trained model, `fit` trains one, `Autoencoder` joins words into one, `word` says a
+word with the defaults of its YAML. They come in when first asked for: the command line answers
+before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
+    from aecore.errors import UserError
+    from aecore.nodes import word
+    from aecore.pixels import resized
+    from aecore.trained import Trained, load
+    from aecore.training import fit
+
+__version__ = "0.2.0"
+
+_HOMES = {
+    "Autoencoder": "aecore.autoencoder",
+    "Trained": "aecore.trained",
+    "UserError": "aecore.errors",
+    "fit": "aecore.training",
+    "load": "aecore.trained",
+    "resized": "aecore.pixels",
+    "word": "aecore.nodes",
+}
+__all__ = ["Autoencoder", "Trained", "UserError", "__version__", "fit", "load", "resized", "word"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from aecore import results
 from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import BEST, LAST, load
-from aecore.conditioning import PLANES
 from aecore.data import Source, Split
 from aecore.data.split import Which
 from aecore.errors import UserError
 from aecore.experiment import Words, words
 from aecore.figures import View
-from aecore.fitting import PREFIX, device_of, load_weights
-from aecore.measuring import view_of
-from aecore.sampling import FILE, read
+from aecore.fitting import device_of
+from aecore.measuring import tested, view_of
+from aecore.record import read_record, restore
+from aecore.samplers.kept import FILE, read
+from aecore.weights import BEST, LAST, load
 
 
 class Remembered(Source):
@@ -36,6 +36,10 @@ class Remembered(Source):
         if (split, data_dir) not in self._splits:
             self._splits[split, data_dir] = self.source.load(split, data_dir)
         return self._splits[split, data_dir]
+
+    def whole(self, data_dir: Path) -> Split:
+        """As the source does."""
+        return self.source.whole(data_dir)
 
 
 def open_run(
@@ -58,16 +62,11 @@ def open_run(
     last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
     path = best if settings.evaluate.weights == "best" and best.exists() else last
     checkpoint = load(path)
-    state, one = checkpoint["state_dict"], torch.ones(1, 1, 1)
-    shift, scale, classes = None, None, None
-    if data.range == "standardised":  # the weights know: no need to read the training images
-        shift, scale = (state.get(PREFIX + name, one) for name in ("shift", "scale"))
-    if settings.conditional:
-        classes = len(state.get(PREFIX + PLANES, one))
-    model = parts.autoencoder(data.test.image_shape, shift, scale, classes)
-    load_weights(model, checkpoint, path)
-    if parts.sampler is not None:
-        model.sampler = read(parts.sampler, folder / FILE, model)
+    record = read_record(checkpoint, path)
+    shape = None if record is None else record.image_shape
+    model = restore(settings, checkpoint, shape or data.test.image_shape, path)
+    if parts.sentence.sampler is not None:
+        model.sampler = read(parts.sentence.sampler, folder / FILE, model)
     return parts, model.to(device_of(settings)).eval()
 
 
@@ -91,7 +90,8 @@ class Views(Mapping[str, View]):
             raise self._failure
         if name not in self._opened:
             try:
-                view = view_of(*open_run(folder, self._sources), folder)
+                parts, model = open_run(folder, self._sources)
+                view = view_of(parts, model, tested(parts), folder)
                 ood = {kind: self._once(images) for kind, images in view.ood.items()}
                 self._opened[name] = replace(view, images=self._once(view.images), ood=ood)
             except Exception as error:  # whatever was done to the folder

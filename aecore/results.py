@@ -27,6 +27,8 @@ from typing import Any
 import yaml
 
 from aecore.errors import UserError
+from aecore.roots import command
+from aecore.trust import check_plain, check_targets, printable, read_plain
 
 CONFIG, RUN, METRICS, HISTORY = "config.yaml", "run.json", "metrics.json", "history.csv"
 ERROR = "error.txt"  # why a job of a multirun failed
@@ -81,20 +83,21 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 def read_config(folder: Path) -> dict[str, Any]:
     """The recorded configuration; UserError where the folder holds no run or a damaged one."""
     if not folder.exists():
-        raise UserError(f"{folder}: no such run folder\n  `python run.py task=list` shows the runs")
+        raise UserError(f"{folder}: no such run folder\n  `{command()} task=list` shows the runs")
     if not is_run(folder):
         raise UserError(
             f"{folder}: no run of this project ({CONFIG} is missing)\n"
-            "  `python run.py task=list` shows the runs"
+            f"  `{command()} task=list` shows the runs"
         )
     try:
-        config = yaml.safe_load((folder / CONFIG).read_text())
+        config = read_plain(folder / CONFIG)
         if not isinstance(config, dict):
             raise yaml.YAMLError("no mapping")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{folder / CONFIG}: damaged configuration ({error})".replace("\n", " ")
-        ) from error
+    except Exception as error:  # YAML raises many kinds on what is damaged
+        reason = printable(" ".join(str(error).split()))
+        raise UserError(f"{folder / CONFIG}: damaged configuration ({reason})") from error
+    check_plain(config, folder / CONFIG)
+    check_targets(config, folder / CONFIG)
     return config
 
 
@@ -111,8 +114,26 @@ def write_run(folder: Path, words: Mapping[str, Any], overrides: list[str]) -> N
 
 def read_run(folder: Path) -> dict[str, Any]:
     """The record of `write_run`."""
-    record: dict[str, Any] = json.loads((folder / RUN).read_text())
-    return record
+    return _read_json(folder / RUN)
+
+
+def read_version(folder: Path) -> str:
+    """The version of aecore that made a run; UserError where it does not say."""
+    versions = read_run(folder).get("versions")
+    version = versions.get("aecore") if isinstance(versions, dict) else None
+    if not isinstance(version, str):
+        raise UserError(f"{folder / RUN}: names no version of aecore that made this run")
+    return version
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError("no mapping")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: missing or damaged ({error})".replace("\n", " ")) from error
+    return found
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
@@ -123,13 +144,20 @@ def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     )
 
 
+def numbered(metric: str) -> bool:
+    """Whether a metric is one of a series, as `test/kl_dim/7`, that would fill any table.
+
+    What the 7th number of a code means is each model's own, so there is nothing to compare.
+    """
+    return metric.rpartition("/")[2].isdecimal()
+
+
 def read_metrics(folder: Path) -> dict[str, float] | None:
     """The metrics of a finished run, None where it is not finished."""
     path = folder / METRICS
     if not path.is_file():
         return None
-    metrics: dict[str, float] = json.loads(path.read_text())
-    return metrics
+    return _read_json(path)
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_foreign_configuration_builds_nothing_but_words(
     config = yaml.safe_load((pair["dim 2"] / "config.yaml").read_text())
     config["latent"] = {"_target_": target, "path": str(tmp_path / "evil"), "args": ["false"]}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=f"latent._target_={target}"):
+    with pytest.raises(UserError, match=f"latent._target_={re.escape(target)}: no (word|Latent)"):
         open_run(tmp_path)
     assert not (tmp_path / "evil").exists()
 

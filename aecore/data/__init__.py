@@ -1,4 +1,4 @@
-"""Data: sources, splits in memory, batches, and the module that joins them."""
+"""Data: sources, splits in memory and batches; `aecore.data.module` joins them for training."""
 
 from aecore.data.arrays import Arrays
 from aecore.data.batches import Batches
@@ -7,7 +7,6 @@ from aecore.data.digits import Digits
 from aecore.data.dsprites import DSprites
 from aecore.data.faces import Faces
 from aecore.data.image_folder import ImageFolder
-from aecore.data.module import ImageData
 from aecore.data.shapes import Shapes
 from aecore.data.split import Source, Split
 from aecore.data.torchvision_sets import Torchvision
@@ -20,7 +19,6 @@ __all__ = [
     "DSprites",
     "Digits",
     "Faces",
-    "ImageData",
     "ImageFolder",
     "Shapes",
     "Source",

@@ -12,7 +12,7 @@ import torch
 from numpy.lib.npyio import NpzFile
 from torch import Tensor
 
-from aecore.data.split import Source, Split, Which, fixed_part
+from aecore.data.split import Source, Split, Which, fixed_part, joined
 from aecore.errors import UserError
 from aecore.words import Probability, word
 
@@ -42,10 +42,27 @@ class Arrays(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split; `data_dir` is not used."""
+        return self._read(split)
+
+    def whole(self, data_dir: Path) -> Split:
+        """Every row, in its order in the file, train before test."""
+        return self._read(None)
+
+    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
+        with self._file().open("rb") as file:
+            parted = _is_parted(np.load(file, allow_pickle=False))
+        if parted:
+            return super().test_places(whole, data_dir)
+        return fixed_part(len(whole), self.test_fraction, "test")
+
+    def _read(self, split: Which | None) -> Split:
         path = self._file()
         try:
             with open(path, "rb") as file:
                 content = np.load(file, allow_pickle=False)
+                if split is None and _is_parted(content):
+                    train, test = (self._from(content, w, path) for w in ("train", "test"))
+                    return joined(train, test)
                 return self._from(content, split, path)
         except _UNREADABLE as error:
             reason = (str(error).splitlines() or ["it ends too early"])[0]
@@ -64,11 +81,11 @@ class Arrays(Source):
             raise UserError(f"dataset.path={path}: must be a .npz or .npy file")
         return path
 
-    def _from(self, content: np.ndarray | NpzFile, split: Which, path: Path) -> Split:
+    def _from(self, content: np.ndarray | NpzFile, split: Which | None, path: Path) -> Split:
         if isinstance(content, np.ndarray):
             return self._part(_images(content, str(path)), None, split, path)
         keys = set(content.files)
-        if {"x_train", "x_test"} <= keys:
+        if _is_parted(content):
             key, labels_key = f"x_{split}", f"y_{split}"
             images = _images(content[key], f"{path} [{key}]")
             labels = content[labels_key] if labels_key in keys else None
@@ -80,7 +97,11 @@ class Arrays(Source):
         checked = _labels(labels, len(images), f"{path} [{labels_key}]")
         return self._part(images, checked, split, path)
 
-    def _part(self, images: Tensor, labels: Tensor | None, split: Which, path: Path) -> Split:
+    def _part(
+        self, images: Tensor, labels: Tensor | None, split: Which | None, path: Path
+    ) -> Split:
+        if split is None:
+            return Split(images, labels)
         index = fixed_part(len(images), self.test_fraction, split)
         if not len(index):
             raise UserError(
@@ -88,6 +109,11 @@ class Arrays(Source):
                 f"rows of {path} for the {split} split"
             )
         return Split(images, labels).subset(index)
+
+
+def _is_parted(content: np.ndarray | NpzFile) -> bool:
+    """Whether train and test are arrays of their own."""
+    return isinstance(content, NpzFile) and {"x_train", "x_test"} <= set(content.files)
 
 
 def _only(keys: set[str], wanted: tuple[str, ...], path: Path) -> str:

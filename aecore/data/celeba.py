@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
-from torchvision import datasets
-from torchvision.datasets.utils import check_integrity
-
 from aecore.data.decode import Recipe
 from aecore.data.fetch import damaged, fetch
 from aecore.data.files import Files
@@ -47,6 +44,9 @@ class CelebA(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split of `celeba/` in the data folder, downloaded if it is not there."""
+        from torchvision import datasets  # slow
+        from torchvision.datasets.utils import check_integrity
+
         folder = data_dir / datasets.CelebA.base_folder
         lists = [(folder / n, md5) for _, md5, n in datasets.CelebA.file_list if n.endswith("txt")]
         for path, md5 in lists:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -52,6 +53,15 @@ def some_left(images: int, classes: Classes, key: str) -> None:
             f"dataset.{key}: none of these images is of dataset.classes={_shown(wanted)}\n"
             f"  use a larger dataset.{key.partition('=')[0]}, it counts the images of all classes"
         )
+
+
+def renumbered(split: Split, names: Sequence[str]) -> Split | None:
+    """The split with its classes numbered as in other names; None where one is not among these."""
+    own = split.class_names
+    if split.labels is None or own is None or not set(own) <= set(names):
+        return None
+    number = torch.tensor([names.index(name) for name in own])
+    return replace(split, labels=number[split.labels], class_names=tuple(names))
 
 
 def count_classes(splits: Mapping[str, Split]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from aecore.data.files import Files
@@ -167,3 +167,15 @@ def all_grey(paths: Iterable[Path]) -> bool:
         while False not in answers and (part := list(islice(rest, AT_ONCE))):
             answers |= set(pool.map(grey, part))
     return False not in answers and True in answers
+
+
+def file_shape(path: Path) -> ImageShape | None:
+    """(C, H, W) of an image file by its header, as it would be shown; None for a broken one."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
+                width, height = height, width
+            return (1 if image.mode in GREY_MODES else 3), height, width
+    except Exception:  # decoding will report it
+        return None

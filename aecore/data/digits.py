@@ -7,8 +7,6 @@ from typing import final
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from aecore.data.split import Source, Split, Which
 from aecore.words import word
@@ -30,6 +28,9 @@ class Digits(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read from scikit-learn's own copy; `data_dir` is not used."""
+        from sklearn.datasets import load_digits  # slow
+        from sklearn.model_selection import train_test_split
+
         pixels, labels = load_digits(return_X_y=True)
         train, test = train_test_split(
             np.arange(len(labels)), test_size=TEST_IMAGES, stratify=labels, random_state=0

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
-from torchvision.datasets.utils import check_integrity, download_url
 
 from aecore.data.fetch import damaged, fetch
 from aecore.data.mapped import alone, cache_folder, mapped_tensor
@@ -60,6 +59,8 @@ class DSprites(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Unpack one split, or map the file that an earlier load unpacked."""
+        from torchvision.datasets.utils import check_integrity, download_url  # slow
+
         path = data_dir / FILE
         if not path.exists():
             fetch(

@@ -11,13 +11,15 @@ from typing import Annotated, Literal, final
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
-from aecore.data.decode import Decoded, Recipe, all_grey
+from aecore.data.decode import Decoded, Recipe, all_grey, file_shape
 from aecore.data.files import EXTENSIONS, Files, images_under, shown
 from aecore.data.mapped import cache_folder, decoded
 from aecore.data.room import InMemory
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import UserError
+from aecore.types import ImageShape
 from aecore.words import PositiveInt, Probability, word
 
 log = logging.getLogger("aecore")
@@ -73,14 +75,43 @@ class ImageFolder(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split, or read what an earlier load left in the cache."""
+        return self._read(split, data_dir)
+
+    def whole(self, data_dir: Path) -> Split:
+        """Every image, by its path; where train/ and test/ are the splits, one after the other."""
+        if _is_parted(self._folder()):
+            return super().whole(data_dir)
+        return self._read("all", data_dir)
+
+    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
         root = self._folder()
-        given = all((root / name).is_dir() for name in ("train", "test"))
+        if _is_parted(root):
+            return super().test_places(whole, data_dir)
+        names = images_under(root).names
+        own = {shown(names[i]) for i in fixed_part(len(names), self.test_fraction, "test").tolist()}
+        places = [n for n, name in enumerate(whole.names or ()) if name in own]
+        return torch.tensor(places, dtype=torch.int64)
+
+    def misfit(self, shape: ImageShape) -> str | None:
+        """The first file that is not of that size, or not grey where the model wants grey."""
+        for path in images_under(self._folder()):
+            found = file_shape(path)
+            if found is not None and found != shape:
+                kind = "grey" if found[0] == 1 else "colour"
+                return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
+        return None
+
+    def _read(self, split: Which | Literal["all"], data_dir: Path) -> Split:
+        root = self._folder()
+        given = _is_parted(root)
         parts = [root / "train", root / "test"] if given else [root]
         found = {part: images_under(part) for part in parts}
         total = sum(map(len, found.values()))
         if given:
             files = found[root / split]
             self._warn_of_left_out(root, split)
+        elif split == "all":
+            files = found[root]
         else:
             files = found[root].at(fixed_part(total, self.test_fraction, split).tolist())
         if not len(files):
@@ -88,7 +119,9 @@ class ImageFolder(Source):
         channels = self.channels
         if channels == "auto":
             channels = 1 if all_grey(chain.from_iterable(found.values())) else 3
-        part = split if given else f"{split} of test_fraction={self.test_fraction}"
+        part = (
+            split if given or split == "all" else f"{split} of test_fraction={self.test_fraction}"
+        )
         cache = cache_folder(self.cache_dir, data_dir)
         recipe = Recipe(self.size, channels)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
@@ -122,7 +155,7 @@ class ImageFolder(Source):
             )
         return root
 
-    def _nothing(self, root: Path, split: Which, total: int, given: bool) -> UserError:
+    def _nothing(self, root: Path, split: str, total: int, given: bool) -> UserError:
         if total == 0 or given:
             where = shown(root / split if given else root)
             return UserError(
@@ -134,7 +167,7 @@ class ImageFolder(Source):
             f"{shown(root)} for the {split} split"
         )
 
-    def _warn_of_left_out(self, root: Path, split: Which) -> None:
+    def _warn_of_left_out(self, root: Path, split: str) -> None:
         others = sorted(
             entry.name
             for entry in root.iterdir()
@@ -159,6 +192,11 @@ class ImageFolder(Source):
                 )
             log.warning("%s cannot be decoded and are left out, first %s", count, shown(first))
         return images
+
+
+def _is_parted(root: Path) -> bool:
+    """Whether the folder has both train/ and test/."""
+    return all((root / name).is_dir() for name in ("train", "test"))
 
 
 def _top(name: str) -> str:

@@ -104,8 +104,40 @@ class ImageData(LightningDataModule):
     @cached_property
     def others(self) -> Split | None:
         """The test images of other classes than those trained on, None where there are none."""
+        if self.classes is None:
+            return None
         split = self._test_and_others[1]
         return None if split is None else self._drawn(split, 3)
+
+    @cached_property
+    def whole(self) -> Split:
+        """Every image of the source, of `classes` where some are named."""
+        split = self._everything
+        if self.classes is not None:
+            own = of_classes(split, self.classes, "test")
+            split = split.subset(own.nonzero()[:, 0])
+        return self._drawn(split, 4)
+
+    @cached_property
+    def origins(self) -> list[str]:
+        """Which split each image of `whole` is of: train, val, test, or unused."""
+        split = self._everything
+        test = self.source.test_places(split, self.data_dir)
+        rest = torch.arange(len(split))[~torch.isin(torch.arange(len(split)), test)]
+        held_out, kept = self._order(len(rest))
+        found = ["unused"] * len(split)
+        parts = {"train": rest[kept], "val": rest[held_out], "test": test[: self.test_size]}
+        for name, places in parts.items():
+            for place in places.tolist():
+                found[place] = name
+        if self.classes is None:
+            return found
+        own = of_classes(split, self.classes, "test")
+        return [found[place] for place in own.nonzero()[:, 0].tolist()]
+
+    @cached_property
+    def _everything(self) -> Split:
+        return self._load("all")
 
     @cached_property
     def _test_and_others(self) -> tuple[Split, Split | None]:
@@ -123,21 +155,8 @@ class ImageData(LightningDataModule):
     @cached_property
     def _train_and_val(self) -> tuple[Split, Split | None]:
         whole = self._load("train")
-        n = len(whole)
-        n_val = self.val_size if isinstance(self.val_size, int) else round(self.val_size * n)
-        if n_val >= n:
-            raise UserError(
-                f"dataset.val_size={self.val_size} leaves nothing of {n} images to train on\n"
-                "Take fewer, or a fraction: dataset.val_size=0.1"
-            )
-        n_train = n - n_val if self.train_size is None else self.train_size
-        if n_train > n - n_val:
-            raise UserError(
-                f"dataset.train_size={n_train}: only {n - n_val} images are left to train on "
-                f"({n} less dataset.val_size={self.val_size})"
-            )
-        order = permutation(n, VALIDATION_PART, self.seed)
-        held_out, kept = order[:n_val], order[n_val : n_val + n_train]
+        held_out, kept = self._order(len(whole))
+        n_val, n_train = len(held_out), len(kept)
         if self.classes is not None:
             own = of_classes(whole, self.classes, "train")
             held_out, kept = held_out[own[held_out]], kept[own[kept]]
@@ -152,13 +171,33 @@ class ImageData(LightningDataModule):
         train = whole.subset(kept.sort().values)
         return train, whole.subset(held_out.sort().values) if n_val else None
 
+    def _order(self, n: int) -> tuple[Tensor, Tensor]:
+        """Which of the source's n train images validate and which train, as the seed says."""
+        n_val = self.val_size if isinstance(self.val_size, int) else round(self.val_size * n)
+        if n_val >= n:
+            raise UserError(
+                f"dataset.val_size={self.val_size} leaves nothing of {n} images to train on\n"
+                "Take fewer, or a fraction: dataset.val_size=0.1"
+            )
+        n_train = n - n_val if self.train_size is None else self.train_size
+        if n_train > n - n_val:
+            raise UserError(
+                f"dataset.train_size={n_train}: only {n - n_val} images are left to train on "
+                f"({n} less dataset.val_size={self.val_size})"
+            )
+        order = permutation(n, VALIDATION_PART, self.seed)
+        return order[:n_val], order[n_val : n_val + n_train]
+
     def _drawn(self, split: Split, which: int) -> Split:
         """The split, its pixels drawn once where they are to be drawn."""
         return throw_once(split, which) if self.binarise == "sample" else split
 
-    def _load(self, which: Which) -> Split:
+    def _load(self, which: Which | Literal["all"]) -> Split:
         """A split as the source gives it, checked, and black and white by the threshold."""
-        split = self.source.load(which, self.data_dir)
+        if which == "all":
+            split = self.source.whole(self.data_dir)
+        else:
+            split = self.source.load(which, self.data_dir)
         if len(split) == 0:
             raise UserError(
                 f"The {which} split of dataset.{self.source.__class__.__name__} is empty"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aecore.errors import UserError
 from aecore.types import ImageShape
 
 Which = Literal["train", "test"]
@@ -150,3 +151,41 @@ class Source(ABC):
         data_dir: where downloaded data sets lie; may be read-only when they are there.
         Raises UserError where something is missing or damaged.
         """
+
+    def whole(self, data_dir: Path) -> Split:
+        """Every image, train and test; raises what `load` does."""
+        return joined(self.load("train", data_dir), self.load("test", data_dir))
+
+    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
+        """Which images of `whole` make the test split, (M,) int64, ascending."""
+        return torch.arange(len(whole) - len(self.load("test", data_dir)), len(whole))
+
+    def misfit(self, shape: ImageShape) -> str | None:
+        """What its first image is that `load` would resize, or give other channels, for that shape.
+
+        None where none is, or where images are never changed.
+        """
+        return None
+
+
+def joined(first: Split, second: Split) -> Split:
+    """Two splits of one source as one, in memory; UserError where they are kept in files."""
+    if first.rows is not None or second.rows is not None:
+        raise UserError(
+            "split=all: the images are kept in two files\n"
+            "  take split=train, then split=test; or dataset.in_memory=true"
+        )
+
+    def both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        return None if a is None or b is None else torch.cat([a, b])
+
+    names = None
+    if first.names is not None and second.names is not None:
+        names = first.names + second.names
+    return replace(
+        first,
+        images=torch.cat([first.images, second.images]),
+        labels=both(first.labels, second.labels),
+        factors=both(first.factors, second.factors),
+        names=names,
+    )

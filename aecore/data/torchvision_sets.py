@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
 
 import torch
-from torchvision import datasets
-from torchvision.datasets.mnist import read_image_file, read_label_file
-from torchvision.datasets.utils import check_integrity
 
 from aecore.data.fetch import damaged, fetch
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 from aecore.words import word
+
+if TYPE_CHECKING:
+    from torchvision.datasets import MNIST
 
 SetName = Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10"]
 
@@ -36,6 +36,8 @@ class Torchvision(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split; of the MNIST kin, that split's files suffice."""
+        from torchvision import datasets  # slow
+
         match self.name:
             case "MNIST":
                 return _load_idx(datasets.MNIST, split, data_dir)
@@ -47,8 +49,10 @@ class Torchvision(Source):
                 return _load_cifar10(split, data_dir)
 
 
-def _load_idx(kind: type[datasets.MNIST], split: Which, data_dir: Path) -> Split:
+def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
     """Read the split's own two files: torchvision's class wants all four or downloads."""
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
     stem = "train" if split == "train" else "t10k"
     raw = data_dir / kind.__name__ / "raw"
     image_file, label_file = raw / f"{stem}-images-idx3-ubyte", raw / f"{stem}-labels-idx1-ubyte"
@@ -74,7 +78,9 @@ def _load_idx(kind: type[datasets.MNIST], split: Which, data_dir: Path) -> Split
 
 def _load_cifar10(split: Which, data_dir: Path) -> Split:
     """Read CIFAR-10's pickles, none before every one of them has passed its checksum."""
-    kind = datasets.CIFAR10
+    from torchvision.datasets import CIFAR10 as kind
+    from torchvision.datasets.utils import check_integrity
+
     folder = data_dir / kind.base_folder
     sums = [*kind.train_list, *kind.test_list, [kind.meta["filename"], kind.meta["md5"]]]
     for name, md5 in sums:

@@ -1,0 +1,53 @@
+"""How large a model may become that is built from a file, which may come from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
+
+_SPARE, _SPARE_NUMBERS = 64, 2**16  # beside those of the file, what a model does not save
+_room: ContextVar[int | None] = ContextVar("room", default=None)
+
+
+@contextmanager
+def at_most(tensors: Collection[Tensor]) -> Iterator[None]:
+    """Raise ValueError as soon as a model is made of many more weights or numbers than these.
+
+    Meant for the meta device, where a model takes memory for its layers, not for their numbers.
+    """
+    layers = 4 * len(tensors) + _SPARE
+    numbers = 2 * sum(tensor.numel() for tensor in tensors) + _SPARE_NUMBERS
+
+    def counted(module: nn.Module, name: str, value: Any) -> None:
+        nonlocal layers, numbers
+        layers -= 1
+        numbers -= value.numel() if isinstance(value, Tensor) else 0
+        if min(layers, numbers) < 0:
+            raise ValueError("more weights than the file has")
+
+    told = _room.set(numbers)
+    hooks = [
+        register_module_parameter_registration_hook(counted),
+        register_module_buffer_registration_hook(counted),
+    ]
+    try:
+        yield
+    finally:
+        _room.reset(told)
+        for hook in hooks:
+            hook.remove()
+
+
+def need_room(numbers: int) -> None:
+    """For what takes memory on the meta device too: ValueError where `at_most` allows less."""
+    room = _room.get()
+    if room is not None and numbers > room:
+        raise ValueError("more weights than the file has")

@@ -1,0 +1,203 @@
+"""What the tasks upon a trained run share: the model, its images, and where results go."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.data.classes import renumbered
+from aecore.data.module import ImageData
+from aecore.data.split import PART, Split, to_pixels
+from aecore.errors import UserError
+from aecore.experiment import Words, build_data, check_device, set_threads, words
+from aecore.finding import Found
+from aecore.fitting import device_of
+from aecore.metrics.base import labelled_batches
+from aecore.noise import Noise
+from aecore.pixels import resized
+from aecore.record import restore
+from aecore.sampling import fit_sampler
+from aecore.tasks.base import Request, Task
+from aecore.trained import Trained
+from aecore.using import TEST_NOISE
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A trained run, opened for a task; images are read when first asked for.
+
+    ae: the trained model, on its device. parts: the run's words, with those given in their place.
+    """
+
+    request: Request
+    found: Found
+    parts: Words
+    ae: Trained
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the task's results go; made when first asked for, so a refused task leaves none."""
+        return self.request.folder()
+
+    @property
+    def seed(self) -> int:
+        """Of all that the task draws."""
+        return self.parts.settings.seed
+
+    @property
+    def noise(self) -> Noise | None:
+        """What images are to be spoilt by before the model sees them, None for nothing.
+
+        That is only what was asked for here, not what the run was measured with.
+        """
+        noise = self.parts.test_noise
+        return noise if noise.active and TEST_NOISE in self.request.replaced else None
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether the images are of another data set than the run's own."""
+        return "dataset" in self.request.replaced
+
+    @cached_property
+    def own(self) -> ImageData:
+        """The data that the model was trained on, where this command says that data lie."""
+        recorded, here = self.found.settings, self.parts.settings
+        node = dict(recorded.dataset)
+        if "cache_dir" in node:
+            node["cache_dir"] = here.dataset.get("cache_dir")
+        if node == here.dataset:
+            return self.parts.data
+        return build_data(recorded.model_copy(update={"dataset": node, "paths": here.paths}))
+
+    def generator(self) -> Generator:
+        """A fresh generator on the model's device."""
+        return Generator(device=self.ae.device).manual_seed(self.seed)
+
+    def which(self, default: str) -> str:
+        """The split to be used: the one given, else the default of the task.
+
+        Of data that come without a split, a folder of images say, that is all of them.
+        """
+        settings = self.parts.settings
+        unparted = self.is_strange and "test_fraction" in settings.dataset
+        return settings.split or ("all" if unparted else default)
+
+    def images(self, default: str = "test") -> Split:
+        """The images that the task is about, of the shape that the model takes.
+
+        default: which split, where none was given. Raises UserError for images of another size or
+        with other channels, unless they are to be converted (`resize=true`).
+        """
+        which, data = self.which(default), self.parts.data
+        shape, resize = self.ae.image_shape, self.parts.settings.resize
+        if self.is_strange and not resize:
+            misfit = data.source.misfit(shape)
+            if misfit is not None:
+                raise UserError(f"{misfit}: {_expected(self.ae)}")
+        read: dict[str, Callable[[], Split | None]] = {
+            "train": lambda: data.train, "val": lambda: data.val,
+            "test": lambda: data.test, "all": lambda: data.whole,
+        }  # fmt: skip
+        found = read[which]()
+        if found is None:
+            raise UserError("split=val: this run has no validation images\n  use split=test")
+        found = self._classed(found)
+        if found.image_shape == shape:
+            return found
+        size = "x".join(map(str, found.image_shape))
+        if (1, 1) in (shape[:2], found.image_shape[:2]):
+            own = "x".join(map(str, shape))
+            raise UserError(f"dataset: its images are {size}, this model takes {own}\n"
+                            "  the rows of a table cannot be converted")  # fmt: skip
+        if not resize:
+            raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}")
+        parts = [resized(to_pixels(part), shape) for part in found.parts(PART)]
+        return replace(found, images=torch.cat(parts), rows=None)
+
+    def _classed(self, split: Split) -> Split:
+        """The images, their classes numbered as the model knows them.
+
+        Raises UserError where it is to be told classes that it does not know.
+        """
+        names, count = self.found.record.class_names, self.ae.model.classes
+        same = split.class_names == names or None in (split.class_names, names)
+        numbered = split if same else renumbered(split, names or ())
+        if count is None:
+            return split if numbered is None else numbered
+        if split.labels is None:
+            raise UserError(
+                "dataset: this model is told the class of each image, and these have no labels\n"
+                "  use images with labels, or a model without conditional=true"
+            )
+        if numbered is None or not 0 <= split.labels.min() <= split.labels.max() < count:
+            listed = ", ".join(names or map(str, range(count)))
+            raise UserError(
+                "dataset: this model is told the class of each image, and these are of others\n"
+                f"  known: {listed[:150]}{'...' * (len(listed) > 150)}"
+            )
+        return numbered
+
+    def told(self, split: Split, default: str = "test") -> str:
+        """`10,000 test images of mnist`: which images these are, for the terminal."""
+        which, name = self.which(default), self.request.words["dataset"]
+        kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}
+        what = "rows" if self.ae.image_shape[:2] == (1, 1) else "images"
+        what = what if len(split) > 1 else what[:-1]
+        return f"{len(split):,} {kinds[which]}{what}{f' of {name}' if name else ''}"
+
+    def batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """All images in order, (n, C, H, W) pixels on the model's device, with labels (n,)."""
+        return labelled_batches(split, self.parts.data.eval_batch_size, self.ae.device)
+
+    def named(self, split: Split) -> list[str]:
+        """A name for each image: its file's, else its number."""
+        return list(split.names or map(str, range(len(split))))
+
+
+class Use(Task):
+    """Something that is done with a trained run (`run=...`)."""
+
+    @abstractmethod
+    def use(self, opened: Opened) -> dict[str, float]:
+        """Do it; returns metrics. Raises UserError before anything is written."""
+
+    def __call__(self, request: Request) -> dict[str, float]:
+        if request.found is None:
+            raise UserError(
+                f"task={request.words['task']}: with which trained run?\n"
+                "  add run=outputs/..., or run=last for the newest"
+            )
+        parts, found = words(request.config), request.found
+        check_device(parts.settings)
+        set_threads(parts.settings.trainer.threads)
+        model = restore(found.settings, found.checkpoint, found.image_shape, found.path)
+        model.to(device_of(parts.settings))
+        opened = Opened(request, found, parts, Trained(model, found))
+        kept = parts.settings.sampler == found.settings.sampler
+        if kept and "sampler" not in request.replaced:
+            model.sampler = found.sampler(model)
+        elif parts.sentence.sampler is not None:  # fitted to what the model was trained on
+            sampler = parts.sentence.sampler
+            sampler.check(model, len(opened.own.train))
+            model.sampler = fit_sampler(sampler, opened.own, parts.settings, model)
+        with torch.no_grad():
+            return self.use(opened)
+
+
+def need_no_noise(opened: Opened, task: str) -> None:
+    """Raise UserError where a noise was given to a task that takes images as they are."""
+    if opened.noise is not None:
+        raise UserError(f"noise: task={task} takes images as they are\n  leave it out")
+
+
+def _expected(ae: Trained) -> str:
+    channels, height, width = ae.image_shape
+    kind = {1: "grey", 3: "colour"}.get(channels, f"of {channels} channels")
+    size = f"{height} high and {width} wide"
+    return f"this model takes {kind} images, {size}\n  resize=true converts them"
