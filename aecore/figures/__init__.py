@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from aecore.errors import NotApplicable
 from aecore.figures.animation import Animation
 from aecore.figures.code_correlation import CodeCorrelation
@@ -56,14 +58,14 @@ __all__ = [
     "View",
     "WeightProduct",
     "draw",
+    "save",
 ]
 
 
 def draw(figures: Mapping[str, Picture], view: View, folder: Path) -> dict[str, str]:
-    """Write `folder/NAME.png` for each figure, whole or not at all; what moves is a GIF.
+    """Write `folder/NAME.png` for each figure; what moves is a GIF.
 
     A name that ends in its format does not say it twice: `NAME_gif` is written as NAME.gif.
-    The files hold no date and no version: the same view gives the same bytes.
 
     Returns the reasons of those that do not apply, by name.
     """
@@ -75,14 +77,21 @@ def draw(figures: Mapping[str, Picture], view: View, folder: Path) -> dict[str, 
         except NotApplicable as reason:
             skipped[name] = str(reason)
             continue
-        part = folder / f".{name}.{os.getpid()}.part"
-        try:
-            if isinstance(drawn, Animation):
-                drawn.save(part)
-                part.replace(folder / f"{name.removesuffix('_gif')}.gif")
-            else:
-                drawn.savefig(part, format="png", dpi="figure", metadata={"Software": None})
-                part.replace(folder / f"{name}.png")
-        finally:
-            part.unlink(missing_ok=True)
+        save(drawn, folder, name.removesuffix("_gif") if isinstance(drawn, Animation) else name)
     return skipped
+
+
+def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
+    """Write `folder/NAME.png`, or NAME.gif of what moves, whole or not at all; returns its path.
+
+    The file holds no date and no version: the same figure gives the same bytes.
+    """
+    part = folder / f".{name}.{os.getpid()}.part"
+    try:
+        if isinstance(drawn, Animation):
+            drawn.save(part)
+            return part.replace(folder / f"{name}.gif")
+        drawn.savefig(part, format="png", dpi="figure", metadata={"Software": None})
+        return part.replace(folder / f"{name}.png")
+    finally:
+        part.unlink(missing_ok=True)

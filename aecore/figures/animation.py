@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
+
+from aecore.figures.grid import tile
+from aecore.figures.heat import enlarged
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,21 @@ class Animation:
             path, format="GIF", save_all=True, append_images=pages[1:], loop=0,
             duration=self.duration, optimize=False,
         )  # fmt: skip
+
+
+def there_and_back(pages: Iterable[Tensor], *, columns: int, side: int, duration: int) -> Animation:
+    """Pages of images (N, C, H, W), each a grid of `columns`, one after another and back again.
+
+    The way back shows those between once more: 2 * pages - 2 frames, 1 at least.
+    side: dots of an image, at most. duration: of a frame, in milliseconds.
+    """
+    frames = [_frame(images, columns, side) for images in pages]
+    return Animation(np.stack(frames + frames[-2:0:-1]), duration)
+
+
+def _frame(images: Tensor, columns: int, side: int) -> NDArray[np.uint8]:
+    grid = tile(torch.split(enlarged(images, side), columns))
+    pixels = (grid * 255).round().to(torch.uint8)
+    grey = images.shape[1] not in (3, 4)
+    frame: NDArray[np.uint8] = (pixels[0] if grey else pixels.movedim(0, -1)).numpy()
+    return frame

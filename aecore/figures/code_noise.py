@@ -29,6 +29,8 @@ class CodeNoise(Picture):
     images: test images, a block each.
     """
 
+    sees_training = True
+
     @word
     def __init__(
         self,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from aecore.conditioning import in_parts
 from aecore.figures.view import View
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
 
 _BATCH = 500
 
@@ -17,7 +22,7 @@ _BATCH = 500
 class Dimensions:
     """What D dimensions do over the test images; a spatial code is flattened.
 
-    codes: (N, D) mean codes.
+    codes: (N, D) mean codes, on the CPU.
     score: (D,) how much each says: its KL to the prior in nats, or its variance.
     order: (D,) int64, by falling score.
     has_kl: whether the score is the KL.
@@ -36,13 +41,25 @@ class Dimensions:
 
 def dimensions(view: View) -> Dimensions:
     """Measure the mean codes of all test images; by the KL where each dimension has one."""
+    batches = in_parts(view.images, view.labels, _BATCH)
+    return dimensions_of(view.model, batches, view.generator())
+
+
+def dimensions_of(
+    model: Autoencoder,
+    batches: Iterable[tuple[Tensor, Tensor | None]],
+    generator: Generator,
+) -> Dimensions:
+    """The same of batches of pixels (n, C, H, W) with labels (n,), or None.
+
+    generator: a KL may be an estimate from draws.
+    """
     codes, costs = [], []
-    generator = view.generator()  # a KL may be an estimate from draws
-    for x, y in in_parts(view.images, view.labels, _BATCH):
-        code = view.model.encode(x, generator, y)
+    for x, y in batches:
+        code = model.encode(x, generator, y)
         codes.append(code.mean.flatten(1).float().cpu())
         if code.posterior is not None:
-            costs.append(view.model.prior.kl(code).flatten(1).float().cpu())
+            costs.append(model.prior.kl(code).flatten(1).float().cpu())
     means = torch.cat(codes)
     has_kl = bool(costs) and costs[0].shape == codes[0].shape  # else several share one KL
     score = torch.cat(costs).mean(0) if has_kl else means.var(0, correction=0)

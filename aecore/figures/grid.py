@@ -80,7 +80,7 @@ def image_grid(
     under = [15 if any(texts) else 0 for texts in captions] or [0] * len(rows)
     after = [u + (14 if i in gaps else gap * zoom) for i, u in enumerate(under)]
     top = 34 + (16 if heads else 0)
-    total_w = max(left + page_w + 14, left + 14 + 7 * len(title))
+    total_w = max(left + page_w + 14, left + 14 + 8 * len(title))
     total_h = top + row_h * len(rows) + sum(after) + 8
     figure = new_figure(total_w / DPI, total_h / DPI)
     figure.text(left / total_w, 1 - 10 / total_h, title, size=11, color=INK, va="top")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from aecore.errors import NotApplicable
-from aecore.figures.animation import Animation
-from aecore.figures.grid import tile
-from aecore.figures.heat import enlarged
+from aecore.figures.animation import Animation, there_and_back
 from aecore.figures.interpolations import blend
 from aecore.figures.view import Picture, View, need_decoder, need_images
 from aecore.types import Code
@@ -52,15 +47,8 @@ class InterpolationGif(Picture):
         first, second = pairs(view, self.rows * self.columns)
         nearest = view.model.latent.nearest
         ways = [nearest(codes) for codes in blend(first.mean, second.mean, self.steps)]
-        frames = [self._frame(view.model.decode(codes, first.context)) for codes in ways]
-        return Animation(np.stack(frames + frames[-2:0:-1]), self.duration)
-
-    def _frame(self, images: Tensor) -> NDArray[np.uint8]:
-        grid = tile(torch.split(enlarged(images, self.side), self.columns))
-        pixels = (grid * 255).round().to(torch.uint8)
-        grey = images.shape[1] not in (3, 4)
-        frame: NDArray[np.uint8] = (pixels[0] if grey else pixels.movedim(0, -1)).numpy()
-        return frame
+        pages = (view.model.decode(codes, first.context) for codes in ways)
+        return there_and_back(pages, columns=self.columns, side=self.side, duration=self.duration)
 
 
 def pairs(view: View, count: int) -> tuple[Code, Code]:

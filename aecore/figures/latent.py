@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib
 import numpy as np
@@ -36,19 +36,32 @@ class Latent(Picture):
         """Draw; without labels in a single colour."""
         chosen = spread(view.labels, len(view.images), self.points, view.generator())
         codes = view.codes(*view.at(chosen))
-        kinds = torch.zeros(len(codes), dtype=torch.int64)
-        names: list[str] = []
-        if view.labels is not None:
-            present, kinds = torch.unique(view.labels.cpu()[chosen], return_inverse=True)
-            names = [view.class_name(label) for label in present.tolist()]
-        dims = codes.shape[1]
-        if dims == 1:
-            return histogram(codes[:, 0], kinds, names)
-        if dims == 2:
-            return scatter(codes, kinds, names, ("code dimension 1", "code dimension 2"), dims)
-        points, shares = principal(codes, 2)
-        texts = [f"component {n + 1} ({100 * s:.1f} %)" for n, s in enumerate(shares.tolist())]
-        return scatter(points, kinds, names, texts, dims)
+        labels = None if view.labels is None else view.labels.cpu()[chosen]
+        return codes_figure(codes, labels, view.class_name, f"{len(codes)} images")
+
+
+def codes_figure(
+    codes: Tensor, labels: Tensor | None, class_name: Callable[[int], str], what: str
+) -> Figure:
+    """Codes (N, D), coloured by label (N,) where they have some, as `Latent` draws them.
+
+    what: those are codes of.
+    """
+    kinds = torch.zeros(len(codes), dtype=torch.int64)
+    names: list[str] = []
+    if labels is not None:
+        present, kinds = torch.unique(labels, return_inverse=True)
+        names = [class_name(label) for label in present.tolist()]
+    dims = codes.shape[1]
+    title = f"Codes of {what}, {dims} dimension{'s' if dims > 1 else ''}"
+    if dims == 1:
+        return histogram(codes[:, 0], kinds, names, title)
+    if dims == 2:
+        axes_names = ["code dimension 1", "code dimension 2"]
+        return scatter(codes, kinds, names, axes_names, title)
+    points, shares = principal(codes, 2)
+    axes_names = [f"component {n + 1} ({100 * s:.1f} %)" for n, s in enumerate(shares.tolist())]
+    return scatter(points, kinds, names, axes_names, title)
 
 
 def principal(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -82,7 +95,7 @@ def palette(count: int) -> list[str]:
 
 
 def scatter(
-    points: Tensor, kinds: Tensor, names: Sequence[str], axes_names: Sequence[str], dims: int
+    points: Tensor, kinds: Tensor, names: Sequence[str], axes_names: Sequence[str], title: str
 ) -> Figure:
     """Points (N, 2) coloured by kind (N,), an index into `names`; no names: one colour."""
     figure = new_figure(6.6 if names else 5.6, 5.2, constrained=True)
@@ -95,11 +108,11 @@ def scatter(
     axes.set_aspect("equal", "datalim")
     axes.set_xlabel(axes_names[0], size=9, color=INK)
     axes.set_ylabel(axes_names[1], size=9, color=INK)
-    _finish(axes, names, f"Codes of {len(points)} test images, {dims} dimensions")
+    _finish(axes, names, title)
     return figure
 
 
-def histogram(values: Tensor, kinds: Tensor, names: Sequence[str]) -> Figure:
+def histogram(values: Tensor, kinds: Tensor, names: Sequence[str], title: str) -> Figure:
     """Values (N,) of a code of one dimension, one outline a kind (N,)."""
     figure = new_figure(6.6 if names else 5.6, 4.2, constrained=True)
     axes = figure.subplots()
@@ -110,7 +123,7 @@ def histogram(values: Tensor, kinds: Tensor, names: Sequence[str]) -> Figure:
         axes.stairs(counts, edges, color=colour, linewidth=1.4)
     axes.set_xlabel("code", size=9, color=INK)
     axes.set_ylabel("images", size=9, color=INK)
-    _finish(axes, names, f"Codes of {len(values)} test images, 1 dimension")
+    _finish(axes, names, title)
     return figure
 
 

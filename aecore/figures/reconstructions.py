@@ -13,6 +13,8 @@ from aecore.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
 from aecore.figures.view import Picture, View, need_images, same_images, spread
 from aecore.words import PositiveInt, word
 
+_LINES = "Reconstructions, with the squared error per value"
+
 
 class Reconstructions(Picture):
     """Rows of inputs and of their reconstructions, without noise.
@@ -95,10 +97,12 @@ def chosen(view: View, count: int) -> tuple[Tensor, Tensor | None]:
     return view.at(places)
 
 
-def line_grid(x: Tensor, output: Tensor, error: Tensor, columns: int) -> Figure:
+def line_grid(
+    x: Tensor, output: Tensor, error: Tensor, columns: int, title: str = _LINES
+) -> Figure:
     """Rows of a table against their reconstructions, one small Axes each.
 
-    x, output: (N, D). error: (N,), the squared error per value.
+    x, output: (N, D). error: (N,), what stands above each: the squared error per value.
     """
     columns = min(columns, len(x), 5)
     rows = -(-len(x) // columns)
@@ -116,7 +120,7 @@ def line_grid(x: Tensor, output: Tensor, error: Tensor, columns: int) -> Figure:
         axes.tick_params(labelsize=7, colors=QUIET)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color("#cccccc")
-    figure.suptitle("Reconstructions, with the squared error per value", size=11, color=INK)
+    figure.suptitle(title, size=11, color=INK)
     figure.supxlabel("column", size=9, color=QUIET)
     handles, names = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower right", ncols=2, frameon=False, fontsize=8)

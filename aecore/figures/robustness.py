@@ -70,7 +70,7 @@ class Robustness(Picture):
             input_errors.append(_error(noisy, x))
             for name, view in views.items():
                 curves[name].append(_error(view.reconstructions(noisy, y), x))
-        title = f"Error against the clean image, {len(x)} test images"
+        title = f"Error against the clean image, {len(x)} images"
         return _plot(levels, input_errors, curves, title, unit)
 
 

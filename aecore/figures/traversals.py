@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from matplotlib.figure import Figure
@@ -13,6 +13,9 @@ from aecore.figures.grid import image_grid
 from aecore.figures.interpolations import repeated
 from aecore.figures.view import Picture, View, need_decoder, need_images, spread
 from aecore.words import PositiveFloat, PositiveInt, word
+
+if TYPE_CHECKING:
+    from aecore.autoencoder import Autoencoder
 
 
 class Traversals(Picture):
@@ -52,22 +55,48 @@ class Traversals(Picture):
         if self.start == "image":
             code = found.codes[chosen[0]]
         image, label = view.at(chosen)
-        context = repeated(view.model.encode(image, y=label).context, 0, self.steps)
+        context = view.model.encode(image, y=label).context
         shares = torch.linspace(-self.reach, self.reach, self.steps)
-        rows, labels = [], []
-        for d in found.order[: self.dims].tolist():
-            codes = moved(code, d, shares if found.has_kl else _values(found, d, shares))
-            z = codes.reshape(-1, *view.model.code_shape).to(view.images)
-            rows.append(view.model.decode(view.model.latent.nearest(z), context))
-            labels.append(f"z{d + 1}  {found.score[d].item():.3g}")
-        unit = "of the prior" if found.has_kl else "of the codes"
-        return image_grid(
-            rows,
-            title=f"One dimension of {len(code)} at a time, with its {found.kind}, "
-            f"in standard deviations {unit}",
-            labels=labels,
-            heads=[f"{round(share, 2) + 0.0:g}" for share in shares.tolist()],
-        )
+        rows = traversal(view.model, found, code, context, shares, self.dims)
+        return traversal_grid(rows, found, shares)
+
+
+def traversal(
+    model: Autoencoder,
+    found: Dimensions,
+    code: Tensor,
+    context: tuple[Tensor, ...],
+    shares: Tensor,
+    dims: int,
+) -> list[Tensor]:
+    """Images (T, C, H, W) of a code (D,) of which one dimension moves, for each of `dims`.
+
+    The dimensions that say most first. context: what passes by the code, of one image.
+    shares: (T,) how far, in standard deviations: of the prior where there is a KL to it, else of
+    the codes, around their mean.
+    """
+    passing = repeated(context, 0, len(shares))
+    rows = []
+    for d in found.order[:dims].tolist():
+        codes = moved(code, d, shares if found.has_kl else _values(found, d, shares))
+        z = codes.reshape(-1, *model.code_shape).to(model.shift)
+        rows.append(model.decode(model.latent.nearest(z), passing))
+    return rows
+
+
+def traversal_grid(
+    rows: list[Tensor], found: Dimensions, shares: Tensor, around: str = ""
+) -> Figure:
+    """The images that `traversal` decoded, a row for each dimension, with what it says."""
+    order = found.order[: len(rows)].tolist()
+    unit = "of the prior" if found.has_kl else "of the codes"
+    return image_grid(
+        rows,
+        title=f"One dimension of {len(found.score)} at a time{around}, with its {found.kind}, "
+        f"in standard deviations {unit}",
+        labels=[f"z{d + 1}  {found.score[d].item():.3g}" for d in order],
+        heads=[f"{round(share, 2) + 0.0:g}" for share in shares.tolist()],
+    )
 
 
 def _values(found: Dimensions, d: int, shares: Tensor) -> Tensor:

@@ -80,7 +80,12 @@ class View:
 
 
 class Picture(ABC):
-    """A figure of a model: a pure function of what it looks at."""
+    """A figure of a model: a pure function of what it looks at.
+
+    sees_training: whether it looks at the training images, where the view has them.
+    """
+
+    sees_training = False
 
     @abstractmethod
     def __call__(self, view: View) -> Figure | Animation:

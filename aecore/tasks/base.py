@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aecore.finding import Found
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class Request:
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
     brief: whether one line at the start and one at the end are enough (a job among others).
+    found: the trained model that the task uses, where `run=` named one.
+    replaced: the groups of the run's configuration that were given anew, such as `dataset`.
     """
 
     config: dict[str, Any]
@@ -27,6 +32,8 @@ class Request:
     folder: Callable[[], Path]
     resumed: bool = False
     brief: bool = False
+    found: Found | None = None
+    replaced: frozenset[str] = frozenset()
 
 
 class Task(ABC):

@@ -9,6 +9,7 @@ from pathlib import Path
 from aecore.compare import compare, select
 from aecore.errors import UserError
 from aecore.results import is_run, reserve
+from aecore.roots import command
 from aecore.sweep import Sweep, read, title
 from aecore.tasks.base import Request, Task
 from aecore.words import word
@@ -31,7 +32,7 @@ class Compare(Task):
         if not self.runs:
             raise UserError(
                 "runs: nothing to compare; write for example runs='outputs/sweeps/x/*'\n"
-                "  `python run.py task=list` shows the runs"
+                f"  `{command()} task=list` shows the runs"
             )
         folders = select(self.runs)
         sweep = _whole_sweep(folders)

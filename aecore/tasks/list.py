@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aecore.errors import UserError
 from aecore.results import RUN, read_metrics, read_run
+from aecore.roots import command
 from aecore.tasks.base import Request, Task
 from aecore.tasks.table import table
 from aecore.words import word
@@ -22,18 +24,24 @@ class List(Task):
         root = Path(request.config["paths"]["output_dir"])
         records = sorted(root.rglob(RUN), key=lambda path: path.stat().st_mtime)
         if not records:
-            print(f"no runs below {root} yet: `python run.py` makes one")
+            print(f"no runs below {root} yet: `{command()}` makes one")
             return {}
         rows = []
         for record in records:
             folder = record.parent
-            chosen, metrics = read_run(folder)["words"], read_metrics(folder)
+            try:
+                words, metrics = read_run(folder).get("words"), read_metrics(folder)
+            except UserError:
+                rows.append([str(folder), "", "", "damaged", *("" for _ in _SHOWN)])
+                continue
+            chosen = words if isinstance(words, dict) else {}
             values = [_number((metrics or {}).get(name)) for name in _SHOWN]
             state = "finished" if metrics is not None else "unfinished"
-            rows.append([str(folder), str(chosen["model"]), str(chosen["dataset"]), state, *values])
+            said = [str(chosen.get(group, "")) for group in ("model", "dataset")]
+            rows.append([str(folder), *said, state, *values])
         print(table(["run", "model", "dataset", "state", *_SHOWN], rows))
         return {}
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else ""

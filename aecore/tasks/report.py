@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aecore.autoencoder import Autoencoder
 from aecore.experiment import Words
 from aecore.fitting import device_of
+from aecore.loggers import RunLogger
 from aecore.module import PART
 from aecore.optimizers import ClosedForm
+from aecore.results import numbered
 from aecore.tasks.base import Request
 from aecore.tasks.table import table
 
@@ -69,10 +71,28 @@ def _threads(request: Request) -> str:
     return f"{threads} thread{'' if threads == 1 else 's'}"
 
 
-def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) -> str:
+def summary(
+    metrics: Mapping[str, float | None],
+    folder: Path,
+    output_dir: str,
+    loggers: Sequence[RunLogger],
+) -> str:
     """The table of metrics, where the run lies and how to look at it."""
+    lines = ["", metrics_table(metrics), "", f"run folder   {folder}"]
+    if any((folder / "figures").glob("*.*")):
+        lines.append(f"figures      {folder / 'figures'}")
+    for logger in loggers:
+        lines += [f"{name:<13}{command}" for name, command in logger.looks(output_dir)]
+    return "\n".join(lines)
+
+
+def metrics_table(metrics: Mapping[str, float | None]) -> str:
+    """A line for each metric, with its unit; series of numbers are only counted."""
     rows = []
+    series = Counter(name.rpartition("/")[0] for name in metrics if numbered(name))
     for name, value in metrics.items():
+        if numbered(name):
+            continue
         shown = (
             "not finite"
             if value is None
@@ -81,14 +101,8 @@ def summary(metrics: Mapping[str, float | None], folder: Path, output_dir: str) 
             else f"{value:,.0f}"
         )
         rows.append([name, shown, _UNITS.get(name.rpartition("/")[2], "")])
-    lines = ["", table(["metric", "value", ""], rows), "", f"run folder   {folder}"]
-    if any((folder / "figures").glob("*.*")):
-        lines.append(f"figures      {folder / 'figures'}")
-    if (folder / "tensorboard").is_dir():
-        inside = folder.absolute().is_relative_to(Path(output_dir).absolute())
-        shown = output_dir if inside else str(folder)
-        lines.append(f"TensorBoard  tensorboard --logdir {shlex.quote(shown)}")
-    return "\n".join(lines)
+    rows += [[f"{name}/...", "", f"{n} numbers, in metrics.json"] for name, n in series.items()]
+    return table(["metric", "value", ""], rows)
 
 
 def one_line(metrics: Mapping[str, float | None]) -> str:

@@ -18,14 +18,17 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from aecore import results
+from aecore.arguments import searched
 from aecore.build import build
 from aecore.compose import choices, without_presets
 from aecore.errors import NonFiniteLoss, UserError
 from aecore.fitting import quiet
 from aecore.ranks import is_leader, started_together
 from aecore.results import ERROR, write_atomically
+from aecore.roots import command, flags, resuming, set_own_folders
 from aecore.sweep import read, title
 from aecore.tasks.base import Request, Task
+from aecore.tasks.use import Use
 
 _compared_at = {"end": -math.inf, "seconds": 0.0}  # the last comparison of this process
 
@@ -38,7 +41,13 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
             made.append(request.folder())
         return made[0]
 
-    task = build(request.config["task"], "task", Task)
+    typed = "task" if request.found is None else request.words["task"]  # as in score.by=elbo
+    task = build(request.config["task"], typed, Task)
+    if request.found is not None and not isinstance(task, Use):
+        raise UserError(
+            f"task={request.words['task']}: does nothing with a trained run\n"
+            f"  leave out run=, or choose a task that does: `{command()} --help` lists them"
+        )
     with quiet():
         return task(replace(request, folder=folder))
 
@@ -50,6 +59,7 @@ def run_job(config: Any) -> float | None:
     a search optimizes (`optimized_metric`), None where there is none.
     """
     hydra = HydraConfig.get()
+    set_own_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     folder = Path(hydra.runtime.output_dir)
@@ -92,7 +102,7 @@ def _in_processes(request: Request, folder: Path) -> None:
     if not results.is_run(folder):
         results.write_run(folder, request.words, request.overrides)
         results.write_config(folder, request.config)
-    command = [sys.executable, "-m", "aecore", f"resume={folder}"]
+    command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}"]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode == 0:
         return
@@ -102,7 +112,7 @@ def _in_processes(request: Request, folder: Path) -> None:
         reason = f"a process of this job was killed by {signal.Signals(-done.returncode).name}"
     elif told:
         reason = told[-1].removeprefix("error: ")
-    raise UserError(f"{reason}\n  python run.py resume={folder} goes on\n\n{done.stderr}")
+    raise UserError(f"{reason}\n  {resuming(folder)} goes on\n\n{done.stderr}")
 
 
 def _failed(path: Path, message: str) -> None:

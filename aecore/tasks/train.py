@@ -13,19 +13,31 @@ import torch
 
 from aecore import results
 from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import BEST, LAST, latest_good, load
-from aecore.collapse import foretell
-from aecore.data import ImageData
+from aecore.callbacks.checkpoint import latest_good
+from aecore.callbacks.history import timing
+from aecore.collapse import foretell, warn_if_collapsed
+from aecore.data.module import ImageData
 from aecore.errors import Interrupted, NonFiniteLoss, UserError, nearest
-from aecore.experiment import Words, build_logger, check_device, set_threads, words
-from aecore.fitting import fit, is_complete, load_weights
-from aecore.measuring import measure
+from aecore.experiment import (
+    Words,
+    build_logger,
+    check_device,
+    check_logger,
+    set_threads,
+    words,
+)
+from aecore.fitting import fit, is_complete
+from aecore.loggers import recording
+from aecore.measuring import draw_figures, measure, tested
+from aecore.objectives.base import own_terms, weighted_term
 from aecore.ranks import check_processes, is_leader
-from aecore.sampling import FILE as SAMPLER
+from aecore.samplers.kept import FILE as SAMPLER
 from aecore.sampling import add_sampler
+from aecore.schema import Root
 from aecore.tasks.base import Request, Task
 from aecore.tasks.report import announce, flat_parameters, one_line, summary
 from aecore.types import ImageShape
+from aecore.weights import BEST, LAST, load, load_weights
 from aecore.words import word
 
 log = logging.getLogger("aecore")
@@ -45,6 +57,7 @@ class Train(Task):
         config = request.config
         parts = words(config)
         check_device(parts.settings)
+        check_logger(parts.settings)
         if parts.settings.runs is not None:
             raise UserError("runs=...: training reads no other runs\n  add task=compare")
         options = parts.settings.trainer
@@ -58,11 +71,13 @@ class Train(Task):
             load_weights(model, load(path), path)
         if not is_leader():
             return follow(parts, model, request)
+        for logger in build_logger(parts.settings, Path(os.devnull), None):
+            logger.check()
         folder = request.folder()
         found = latest_good(folder / "checkpoints") if request.resumed else None
         done = results.read_metrics(folder) if request.resumed else None
         if done is not None and found is not None and is_complete(parts.settings, found[1]):
-            print(self._told(request, done, folder))
+            print(self._told(request, parts.settings, done, folder))
             return done
         for name in (results.METRICS, SAMPLER):  # of weights that will be others
             (folder / name).unlink(missing_ok=True)
@@ -74,13 +89,16 @@ class Train(Task):
         else:
             print(announce(request, parts, model, folder, found), flush=True)
         metrics = self._run(parts, model, folder, found, request)
-        print(self._told(request, metrics, folder), flush=True)
+        print(self._told(request, parts.settings, metrics, folder), flush=True)
         return metrics
 
-    def _told(self, request: Request, metrics: dict[str, float], folder: Path) -> str:
+    def _told(
+        self, request: Request, settings: Root, metrics: dict[str, float], folder: Path
+    ) -> str:
         if request.brief:
             return one_line(metrics)
-        return summary(metrics, folder, request.config["paths"]["output_dir"])
+        output_dir = request.config["paths"]["output_dir"]
+        return summary(metrics, folder, output_dir, build_logger(settings, folder, None))
 
     def _run(
         self,
@@ -93,20 +111,24 @@ class Train(Task):
         settings = parts.settings
         # events after the checkpoint's step are written again, its own are not
         loggers = build_logger(settings, folder, None if found is None else found[1]["step"] + 1)
-        if found is None:
-            foretell(model, parts.data.train)
-        if found is None or not is_complete(settings, found[1]):
+        with recording(loggers):
+            if found is None:
+                foretell(model, parts.data.train)
+            if found is None or not is_complete(settings, found[1]):
+                for logger in loggers:
+                    logger.hparams(flat_parameters(request))
+                fit(parts, model, folder, found, loggers, brief=request.brief)
+            last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
+            chosen = best if settings.evaluate.weights == "best" and best.exists() else last
+            load_weights(model, load(chosen), chosen)
+            add_sampler(parts, model, folder)
+            material = tested(parts)
+            metrics = measure(parts, model, material) | timing(results.read_history(folder))
+            warn_if_collapsed(model, material.images)
+            draw_figures(parts, model, material, folder, folder)
             for logger in loggers:
-                logger.hparams(flat_parameters(request))
-            fit(parts, model, folder, found, loggers, brief=request.brief)
-        last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
-        chosen = best if settings.evaluate.weights == "best" and best.exists() else last
-        load_weights(model, load(chosen), chosen)
-        add_sampler(parts, model, folder)
-        metrics = measure(parts, model, folder)
-        for logger in loggers:
-            logger.results(metrics)
-            logger.finalize("success")
+                logger.results(metrics)
+                logger.finalize("success")
         results.write_metrics(folder, metrics)
         return metrics
 
@@ -120,19 +142,25 @@ def follow(parts: Words, model: Autoencoder, request: Request) -> dict[str, floa
     return {}
 
 
-def prepare(parts: Words) -> Autoencoder:
-    """Read the data and make the model; all that can be wrong with either is found here."""
+def prepare(parts: Words, model: Autoencoder | None = None) -> Autoencoder:
+    """Read the data and make the model; all that can be wrong with either is found here.
+
+    model: the one that is to be trained, where there is one already.
+    """
     data = parts.data
     shape = common_shape(data)
     check_ood(parts, shape)
-    shift, scale = data.statistics() if data.range == "standardised" else (None, None)
-    classes = data.count_classes() if parts.settings.conditional else None
     torch.manual_seed(parts.settings.seed)
-    model = parts.autoencoder(shape, shift, scale, classes)
+    if model is None:
+        shift, scale = data.statistics() if data.range == "standardised" else (None, None)
+        classes = data.count_classes() if parts.settings.conditional else None
+        model = parts.sentence.autoencoder(shape, shift, scale, classes)
     for penalty in model.penalties.values():
         penalty.attach(len(data.train))  # type: ignore[operator]
     model.prior_word.begin(data.train, parts.settings.seed)
     check_fits(parts, model, len(data.train))
+    if parts.init is not None:
+        parts.init.begin(model, data.train)
     held = model.penalties or model.objective.holds_prior
     if model.latent.variational and not held:
         log.warning(
@@ -144,8 +172,10 @@ def prepare(parts: Words) -> Autoencoder:
 def check_fits(parts: Words, model: Autoencoder, images: int) -> None:
     """Raise UserError where a word beside the model does not fit it, or so many images."""
     parts.optimizer.check(model, images)
-    if parts.sampler is not None:
-        parts.sampler.check(model, images)
+    if parts.sentence.sampler is not None:
+        parts.sentence.sampler.check(model, images)
+    if parts.init is not None:
+        parts.init.check(model)
     check_monitor(parts, model)
 
 
@@ -159,14 +189,8 @@ def check_monitor(parts: Words, model: Autoencoder) -> None:
             f"trainer.early_stopping.patience={options.patience}: there is no validation split\n"
             "  use dataset.val_size=0.1, or trainer.early_stopping.patience=null"
         )
-    terms = [
-        "loss",
-        "reconstruction",
-        *model.penalties,
-        *(f"{n}_weighted" for n in model.penalties),
-        *(f"{n}_critic" for n in model.adversaries),
-        *([] if model.objective.term is None else [model.objective.term]),
-    ]
+    weighted = [weighted_term(name) for name in model.penalties]
+    terms = ["loss", *own_terms(model), *model.penalties, *weighted]
     known = [f"val/{name}" for name in terms]
     if options.monitor not in known:
         raise UserError(
@@ -219,6 +243,7 @@ class Shapes:
         """Raise UserError where `prepare` would."""
         parts = words(config)
         check_device(parts.settings)
+        check_logger(parts.settings)
         conditional = parts.settings.conditional
         read = [config["dataset"], parts.settings.evaluate.ood, conditional]
         key = json.dumps(read, sort_keys=True)
@@ -230,5 +255,5 @@ class Shapes:
         shape, images, classes = self._seen[key]
         with torch.device("meta"):  # shapes without numbers
             one = torch.ones(1, 1, 1) if parts.data.range == "standardised" else None
-            model = parts.autoencoder(shape, one, one, classes)
+            model = parts.sentence.autoencoder(shape, one, one, classes)
         check_fits(parts, model, images)

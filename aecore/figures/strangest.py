@@ -1,0 +1,45 @@
+"""The strangest of many images, above what the model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.figures.grid import image_grid
+from aecore.figures.reconstructions import line_grid
+
+_LETTERS = 13  # under a square image
+
+
+def strangest(
+    x: Tensor, output: Tensor, scores: Tensor, names: Sequence[str], columns: int, title: str
+) -> Figure:
+    """Images (N, C, H, W) with their names, above their reconstructions with their scores (N,).
+
+    In the given order, block by block; what does not fill a last block is left out. The rows of a
+    table are drawn as lines, without their names.
+    """
+    if x.shape[1:3] == (1, 1):
+        return line_grid(x.flatten(1), output.flatten(1), scores, columns, title)
+    height, width = x.shape[2:]
+    letters = max(round(_LETTERS * min(1.0, width / height)), 4)
+    rows, captions = [], []
+    for block in range(0, len(x) - len(x) % columns or len(x), columns):
+        part = slice(block, block + columns)
+        rows += [x[part], output[part]]
+        captions.append([_short(name, letters) for name in names[part]])
+        captions.append([f"{score:#.4g}" for score in scores[part].tolist()])
+    return image_grid(
+        rows,
+        title=title,
+        labels=["image", "reconstruction"] * (len(rows) // 2),
+        captions=captions,
+        gaps=range(1, len(rows), 2),
+    )
+
+
+def _short(name: str, letters: int) -> str:
+    """The end of a name, which tells files of one folder apart."""
+    return name if len(name) <= letters else f"…{name[1 - letters :]}"

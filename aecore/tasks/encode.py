@@ -1,0 +1,110 @@
+"""`task=encode`: the codes of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from aecore.data import Split
+from aecore.errors import UserError
+from aecore.experiment import build_logger
+from aecore.figures import save
+from aecore.figures.latent import codes_figure
+from aecore.figures.view import spread
+from aecore.loggers import TensorBoard
+from aecore.tasks.use import Opened, Use
+from aecore.words import PositiveInt, word
+
+
+class Encode(Use):
+    """Writes codes.npz, their scatter codes.png and what TensorBoard's projector shows.
+
+    codes.npz, read without pickle: `ids` (N,) the names of the images, or their numbers; `codes`
+    (N, *code_shape) float32; where they are known `labels` (N,) int64 and `class_names`; of codes
+    made of words `indices` (N, ...) int64; of the run's own data `splits` (N,), what each image was
+    in training: train, val, test, or unused.
+
+    sample: whether codes are drawn from the posteriors; else they are the means.
+    points: of the scatter, and of the projector, which takes 2000 at most.
+    """
+
+    @word
+    def __init__(self, *, sample: bool, points: PositiveInt) -> None:
+        self.sample = sample
+        self.points = points
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """All images of the run's data set by default."""
+        if self.sample and not opened.ae.model.latent.variational:
+            raise UserError(
+                "encode.sample=true: this model's codes are not drawn, an image has only one\n"
+                "  leave it out"
+            )
+        split = opened.images("all")
+        arrays = self._arrays(opened, split)
+        np.savez_compressed(opened.folder / "codes.npz", allow_pickle=False, **arrays)
+        points = self._pictures(opened, split, torch.from_numpy(arrays["codes"]).flatten(1))
+        print(f"{opened.told(split, 'all')} encoded, codes {arrays['codes'].shape}")
+        print(f"codes      {opened.folder / 'codes.npz'}: numpy.load gives {', '.join(arrays)}")
+        print(f"picture    {opened.folder / 'codes.png'}, of {points:,}")
+        if (opened.folder / "tensorboard").is_dir():
+            print(f"projector  tensorboard --logdir {opened.folder}")
+        return {}
+
+    def _arrays(self, opened: Opened, split: Split) -> dict[str, NDArray[Any]]:
+        codes, indices = self._codes(opened, split)
+        found: dict[str, NDArray[Any]] = {"ids": np.array(opened.named(split)), "codes": codes}
+        if indices is not None:
+            found["indices"] = indices
+        if split.labels is not None:
+            found["labels"] = split.labels.cpu().numpy()
+        if split.class_names is not None:
+            found["class_names"] = np.array(split.class_names)
+        if opened.own is opened.parts.data:
+            which = opened.which("all")
+            known = opened.own.origins if which == "all" else [which] * len(split)
+            found["splits"] = np.array(known)
+        return found
+
+    def _codes(
+        self, opened: Opened, split: Split
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        model, generator = opened.ae.model, opened.generator()
+        draws: Generator | None = generator if self.sample else None
+        codes, indices = [], []
+        for x, y in opened.batches(split):
+            seen = x if opened.noise is None else model.corrupt(x, generator, opened.noise)
+            code = model.encode(seen, draws, y)
+            codes.append(code.z.cpu().float())
+            if code.indices is not None:
+                indices.append(code.indices.cpu())
+        return torch.cat(codes).numpy(), torch.cat(indices).numpy() if indices else None
+
+    def _pictures(self, opened: Opened, split: Split, codes: Tensor) -> int:
+        """Draw some of the codes (N, D); returns how many."""
+        generator = Generator().manual_seed(opened.seed)
+        chosen = spread(split.labels, len(split), self.points, generator)
+        labels = None if split.labels is None else split.labels.cpu()[chosen]
+
+        def name(label: int) -> str:
+            names = split.class_names or ()
+            return names[label] if 0 <= label < len(names) else str(label)
+
+        some = f"{len(chosen):,} of " if len(chosen) < len(split) else ""
+        what = f"{some}{opened.told(split, 'all')}"
+        save(codes_figure(codes[chosen], labels, name, what), opened.folder, "codes")
+        ids = opened.named(split)
+        texts = [ids[n] for n in chosen.tolist()]
+        if labels is not None:
+            texts = [name(label) for label in labels.tolist()]
+        is_table = opened.ae.image_shape[:2] == (1, 1)
+        for logger in build_logger(opened.parts.settings, opened.folder, None):
+            if isinstance(logger, TensorBoard):
+                images = None if is_table else split.pixels(chosen)
+                logger.embedding(codes[chosen], texts, images, 0)
+                logger.finalize("success")
+        return len(chosen)

@@ -1,0 +1,47 @@
+"""`task=evaluate`: what a trained model is worth on any images."""
+
+from __future__ import annotations
+
+from aecore import results
+from aecore.callbacks.history import timing
+from aecore.measuring import Material, draw_figures, measure
+from aecore.tasks.report import metrics_table
+from aecore.tasks.train import check_ood
+from aecore.tasks.use import Opened, Use
+from aecore.words import word
+
+
+class Evaluate(Use):
+    """Measures as a training does at its end: writes metrics.json and figures/.
+
+    The names of metrics begin with the split, `val/mse`; of another data set with its name,
+    `fashion_mnist/mse`, and with `fashion_mnist_val/mse` where a split was named too. With a noise
+    there is `test_noisy/mse` beside `test/mse`. Evaluating the run's own test split again gives
+    its own metrics.json.
+    """
+
+    @word
+    def __init__(self) -> None: ...
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """The run's test images by default."""
+        parts, model, run = opened.parts, opened.ae.model, opened.found.folder
+        check_ood(parts, opened.ae.image_shape)
+        images, name = opened.images(), opened.which("test")
+        if opened.is_strange:
+            data, split = opened.request.words["dataset"] or "data", parts.settings.split
+            name = data if split is None else f"{data}_{split}"
+        material = Material(name, images, lambda: opened.own.train, parts.strangers())
+        metrics = measure(parts, model, material)
+        if name == "test" and run is not None:
+            metrics |= timing(results.read_history(run))
+        folder = opened.folder
+        if parts.figures:
+            draw_figures(parts, model, material, run, folder)
+        results.write_metrics(folder, metrics)
+        noise = ", as they are and with noise" if parts.test_noise.active else ""
+        print(f"{opened.told(images)}{noise}\n\n{metrics_table(metrics)}\n")
+        print(f"metrics  {folder / results.METRICS}")
+        if parts.figures:
+            print(f"figures  {folder / 'figures'}")
+        return metrics

@@ -1,0 +1,116 @@
+"""`task=export`: a trained model as files for other programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from aecore.errors import UserError
+from aecore.exporting.packages import Format, need_packages
+from aecore.metrics.codes import part_of
+from aecore.networks.base import flat
+from aecore.record import Record
+from aecore.results import write_atomically
+from aecore.tasks.use import Opened, Use, need_no_noise
+from aecore.words import PositiveInt, word
+
+if TYPE_CHECKING:
+    from aecore.exporting.export import Exported
+
+log = logging.getLogger("aecore")
+_VALUES = 2**22  # of all images that the files are checked with, at most
+
+
+class Export(Use):
+    """Writes the model as safetensors, ONNX and programs of PyTorch, with a README.md.
+
+    Each file is read again and must answer as the model does on real images before it is left in
+    the folder; one that does not is named in a warning.
+
+    formats: safetensors (weights and configuration, for `aecore.load`), onnx, torch
+        (`torch.export`); the latter as encoder, decoder and the two together.
+    images: how many the files are checked with, at most.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        formats: Format | Annotated[list[Format], Field(min_length=1)],
+        images: PositiveInt,
+    ) -> None:
+        self.formats = list(dict.fromkeys([formats] if isinstance(formats, str) else formats))
+        self.images = images
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """Checked with the run's test images by default."""
+        need_packages(self.formats)
+        need_no_noise(opened, "export")
+        from aecore.exporting.export import export  # torch.export is slow to load
+        from aecore.exporting.readme import readme
+
+        split = opened.images()
+        most = max(min(self.images, _VALUES // flat(opened.ae.image_shape)), 1)
+        some = part_of(split, most, opened.seed)
+        record = _record(opened)
+        with TemporaryDirectory() as folder:
+            made = export(
+                opened.ae.model, record, some.pixels(), some.labels, self.formats, Path(folder)
+            )
+            if not made.files:
+                name, reason = next(iter(made.left_out.items()))
+                raise UserError(f"task=export: nothing could be exported\n  {name}: {reason}")
+            for name in made.files:
+                _copy(Path(folder, name), opened.folder / name)
+        for name in made.left_out:
+            (opened.folder / name).unlink(missing_ok=True)  # of an earlier export
+        for reason in dict.fromkeys(made.left_out.values()):
+            names = [name for name, why in made.left_out.items() if why == reason]
+            log.warning("left out %s: %s", ", ".join(names), reason)
+        told = (
+            opened.told(split) if len(some) == len(split) else f"{most:,} of {opened.told(split)}"
+        )
+        page = readme(opened.ae.model, made.files, told, record.class_names)
+        write_atomically(opened.folder / "README.md", page.encode())
+        config = json.dumps(record.plain(), indent=2) + "\n"
+        write_atomically(opened.folder / "config.json", config.encode())
+        _tell(opened.folder, made, told)
+        return {}
+
+
+def _record(opened: Opened) -> Record:
+    """What the model is: as it was trained, but with the sampler that it has now."""
+    found = opened.found.record
+    fitted = opened.ae.model.sampler is not None  # a checkpoint alone comes without
+    sampler = {"sampler": opened.request.config["sampler"] if fitted else {}}
+    return replace(found, config=found.config | sampler, image_shape=opened.ae.image_shape)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Whole or not at all."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(source, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _tell(folder: Path, made: Exported, told: str) -> None:
+    print(f"exported to {folder}, checked with {told}:")
+    width = max(map(len, made.files))
+    for name, worst in made.files.items():
+        size = (folder / name).stat().st_size / 1e6
+        far = "equal" if worst == 0 else f"differs by {worst:.1e} at most"
+        if name in made.passed_over:
+            far += f", but for {made.passed_over[name]} images that lie between two answers"
+        print(f"  {name.ljust(width)}  {size:7.2f} MB  {far}")
+    print(f"  {'README.md'.ljust(width)}  shows how each is used")

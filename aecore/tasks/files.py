@@ -1,0 +1,78 @@
+"""What tasks leave of each image: a file of its own, a row of a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from aecore.data import Split
+from aecore.data.files import EXTENSIONS
+from aecore.results import write_atomically
+
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f:*?"<>|]')  # what some file systems do not allow
+_BYTES, _DEPTH = 150, 16  # of a name, and folders above it: less than file systems allow
+
+
+def png_names(names: Sequence[str]) -> list[str]:
+    """A path below a folder for the PNG of each image: its name with its sub-folders.
+
+    Names may come from anywhere, so none leads out of the folder, and no two become one file, not
+    on file systems either that take `A` for `a`: `a.jpg` beside `a.png` becomes `a.jpg.png`, and
+    what is taken even so has -1, -2, ... behind it.
+    """
+    split = [_parts(name) for name in names]
+    taken = {"/".join(parts[:n]).casefold() for parts in split for n in range(1, len(parts))}
+    found, counts = [""] * len(split), dict[str, int]()
+    # those that are PNG already keep their names
+    for i in sorted(range(len(split)), key=lambda i: not _is_png(split[i][-1])):
+        *above, last = split[i]
+        bare, dot, ending = last.rpartition(".")
+        bare = bare if f"{dot}{ending}".lower() in EXTENSIONS else last
+        path, stem = ("/".join([*above, text]) for text in (bare, bare if _is_png(last) else last))
+        path = f"{path}.png"
+        if path.casefold() in taken:
+            path = f"{stem}.png"
+        while path.casefold() in taken:
+            counts[stem] = counts.get(stem, 0) + 1
+            path = f"{stem}-{counts[stem]}.png"
+        taken.add(path.casefold())
+        found[i] = path
+    return found
+
+
+def _is_png(name: str) -> bool:
+    return name.lower().endswith(".png")
+
+
+def _parts(name: str) -> list[str]:
+    """The folders and the file that a name says, each harmless; one at least."""
+    kept = [part for part in re.split(r"[/\\]", name) if part.strip(". ")]
+    safe = [_UNSAFE.sub("_", part).encode(errors="replace")[:_BYTES] for part in kept]
+    return [part.decode(errors="ignore") for part in safe[-_DEPTH:]] or ["image"]
+
+
+def write_rows(path: Path, columns: Mapping[str, Iterable[object]]) -> None:
+    """Write a CSV file of columns, all of one length."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    write_atomically(path, text.getvalue().encode(errors="replace"))
+
+
+def class_names(split: Split) -> list[str] | None:
+    """The class of each image by its name, its number where it has none; None without labels."""
+    if split.labels is None:
+        return None
+    names = split.class_names or ()
+    return [names[n] if 0 <= n < len(names) else str(n) for n in split.labels.tolist()]
+
+
+def numbers(values: Tensor) -> list[str]:
+    """Values (N,) as text, with all digits that a float32 has."""
+    return [f"{value:.9g}" for value in values.tolist()]

@@ -1,0 +1,128 @@
+"""`task=interpolate`: images that turn into one another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from matplotlib.figure import Figure
+from pydantic import Field
+from torch import Generator, Tensor
+
+from aecore.data import Split
+from aecore.errors import UserError
+from aecore.figures import save
+from aecore.figures.animation import there_and_back
+from aecore.figures.grid import image_grid
+from aecore.figures.interpolations import blend, heads, repeated, slerp, told
+from aecore.figures.view import spread
+from aecore.metrics.base import images_at
+from aecore.tasks.pictured import need_pictures, places
+from aecore.tasks.use import Opened, Use
+from aecore.words import NonNegativeInt, PositiveInt, Seed, word
+
+_SIDE, _DURATION = 112, 100  # dots of an image that moves; milliseconds a frame
+_PICTURE = "interpolations"
+_NAMED = 6  # pairs whose images are named in the terminal, at most
+_PATHS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {"linear": blend, "spherical": slerp}
+
+
+class Interpolate(Use):
+    """Writes interpolations.png, and linear.gif and spherical.gif, where pairs turn and return.
+
+    Decoded codes between the mean codes of two images, on the straight line or the arc; where that
+    leaves what codes there are (a sphere, a book of words), the nearest code. A conditional model
+    is told the class of the first image all the way.
+
+    images: of each pair the first and the second, by number or file name in the split; None for
+    random ones, `pairs` of them, of different classes where these are known. steps: decoded images
+    from code to code, both ends included. path: 'linear', 'spherical' or 'both'. seed: of the
+    choice of random pairs.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        images: list[NonNegativeInt | str] | None,
+        pairs: PositiveInt,
+        steps: Annotated[int, Field(ge=2)],
+        path: Literal["linear", "spherical", "both"],
+        seed: Seed,
+    ) -> None:
+        """Raises UserError for images that are no pairs."""
+        if images is not None and (not images or len(images) % 2):
+            raise UserError(
+                f"interpolate.images=[{','.join(map(str, images))}]: each pair has two images\n"
+                "  give an even number of them"
+            )
+        self.images = images
+        self.pairs = pairs
+        self.steps = steps
+        self.paths = [*_PATHS] if path == "both" else [path]
+        self.seed = seed
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """Between test images by default."""
+        need_pictures(opened, "interpolate")
+        split = opened.images()
+        chosen = self._chosen(opened, split)
+        images, y = images_at(split, torch.tensor(chosen), opened.ae.device)
+        ways = self._ways(opened, images, y)
+        save(self._figure(images.cpu(), ways, told(opened.ae.model)), opened.folder, _PICTURE)
+        columns = math.ceil(math.sqrt(len(chosen) // 2))
+        for path, way in ways.items():
+            pages = way.transpose(0, 1)
+            moving = there_and_back(pages, columns=columns, side=_SIDE, duration=_DURATION)
+            save(moving, opened.folder, path)
+        ids = opened.named(split)
+        pairs = [f"{ids[a]} and {ids[b]}" for a, b in zip(chosen[::2], chosen[1::2], strict=True)]
+        more = f" and {len(pairs) - _NAMED:,} more pairs" if len(pairs) > _NAMED else ""
+        print(f"between {', '.join(pairs[:_NAMED])}{more} of {opened.told(split)}")
+        print(f"picture  {opened.folder / _PICTURE}.png")
+        for path in ways:
+            print(f"moving   {opened.folder / path}.gif")
+        return {}
+
+    def _figure(self, images: Tensor, ways: dict[str, Tensor], told: str) -> Figure:
+        """Each way between its images (2 * pairs, C, H, W), a block for each pair."""
+        rows, labels = [], []
+        for n in range(0, len(images), 2):
+            for path, way in ways.items():
+                rows.append(torch.cat([images[n : n + 1], way[n // 2], images[n + 1 : n + 2]]))
+                labels.append(path)
+        several = len(ways) > 1
+        kind = "Interpolations" if several else f"{labels[0].capitalize()} interpolations"
+        return image_grid(
+            rows,
+            title=f"{kind} between the codes of two images{told}",
+            labels=labels if several else (),
+            heads=heads(self.steps),
+            framed=(0, self.steps + 1),
+            gaps=range(1, len(rows), 2) if several else (),
+        )
+
+    def _chosen(self, opened: Opened, split: Split) -> list[int]:
+        if self.images is not None:
+            return places(self.images, opened, split, "interpolate.images")
+        if len(split) < 2:
+            raise UserError("task=interpolate: it takes two images at least, and there is one")
+        count = 2 * min(self.pairs, len(split) // 2)
+        generator = Generator().manual_seed(self.seed)
+        return spread(split.labels, len(split), count, generator).tolist()
+
+    def _ways(self, opened: Opened, images: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Decoded images on each way between pairs, (pairs, steps, C, H, W) on the CPU."""
+        model = opened.ae.model
+        code = model.encode(images, y=y)
+        found: dict[str, Tensor] = {}
+        for path in self.paths:
+            ways = []
+            for n in range(0, len(images), 2):
+                z = _PATHS[path](code.mean[n], code.mean[n + 1], self.steps)
+                passing = repeated(code.context, n, self.steps)
+                ways.append(model.decode(model.latent.nearest(z), passing).cpu())
+            found[path] = torch.stack(ways)
+        return found

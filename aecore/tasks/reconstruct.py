@@ -1,0 +1,144 @@
+"""`task=reconstruct`: what a trained model makes of images; of noisy ones, this denoises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Generator, Tensor
+
+from aecore.data import Split
+from aecore.figures import save
+from aecore.figures.files import save_image
+from aecore.figures.reconstructions import blocks, line_grid, pixel_error
+from aecore.figures.view import spread
+from aecore.metrics.evaluate import NOISE_STREAM
+from aecore.tasks.files import class_names, numbers, png_names, write_rows
+from aecore.tasks.use import Opened, Use
+from aecore.words import PositiveInt, word
+
+
+@dataclass(frozen=True)
+class Trip:
+    """Some images (n, C, H, W), pixels on the CPU, the first of them the `first`th of its split.
+
+    clean: as they are. seen: as the model saw them. output: what it made of those.
+    """
+
+    first: int
+    clean: Tensor
+    seen: Tensor
+    output: Tensor
+
+    def those(self, chosen: Tensor) -> Tensor:
+        """Of the images at `chosen`, places in the split, those that are here: (3, m, C, H, W)."""
+        here = chosen[(chosen >= self.first) & (chosen < self.first + len(self.clean))] - self.first
+        return torch.stack([x[here] for x in (self.clean, self.seen, self.output)])
+
+
+class Reconstruct(Use):
+    """Writes what the model makes of images, errors.csv, and comparison.png of some of them.
+
+    Each reconstruction is a PNG in images/, under the image's own name; the rows of a table go to
+    reconstructions.npz, as `x` (N, D), their classes as `y`. Errors are mean squared errors per
+    pixel on [0, 1]; with a noise against the clean image, and `input_mse` is that of the noisy one.
+
+    images: whether reconstructions are written. columns, rows: of the picture.
+    """
+
+    @word
+    def __init__(self, *, images: bool, columns: PositiveInt, rows: PositiveInt) -> None:
+        self.images = images
+        self.columns = columns
+        self.rows = rows
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """The run's test images by default."""
+        split, noisy = opened.images(), opened.noise is not None
+        is_table = split.image_shape[:2] == (1, 1)
+        files = png_names(opened.named(split)) if self.images and not is_table else []
+        chosen = spread(split.labels, len(split), self.columns * self.rows, opened.generator())
+        errors, shown, values = [], [], []
+        for trip in _trips(opened, split):
+            errors.append([pixel_error(x, trip.clean) for x in (trip.output, trip.seen)])
+            shown.append(trip.those(chosen.sort().values))
+            if is_table:
+                values.append(trip.output.flatten(1))
+            elif self.images:
+                _write_images(trip.output, opened.folder / "images", files[trip.first :])
+        mse, input_mse = (torch.cat(found).double() for found in zip(*errors, strict=True))
+        folder = opened.folder
+        columns = _columns(opened, split, mse, input_mse if noisy else None, files)
+        write_rows(folder / "errors.csv", columns)
+        if values and self.images:
+            _write_table(torch.cat(values), split, folder / "reconstructions.npz")
+        save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
+        done = "denoised" if noisy else "reconstructed"
+        beside = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
+        print(f"{opened.told(split)} {done}, mse {mse.mean():.4g} per pixel{beside}")
+        if files:
+            print(f"images   {folder / 'images'} ({len(files):,} PNG)")
+        elif self.images:
+            print(f"rows     {folder / 'reconstructions.npz'}")
+        print(f"errors   {folder / 'errors.csv'}\npicture  {folder / 'comparison.png'}")
+        return {"mse": float(mse.mean())}
+
+
+def _trips(opened: Opened, split: Split) -> Iterator[Trip]:
+    """All images in order; the noise is that of `evaluate`, draw for draw."""
+    model, noise = opened.ae.model, opened.noise
+    draws = Generator(device=opened.ae.device).manual_seed(opened.seed + NOISE_STREAM)
+    first = 0
+    for x, y in opened.batches(split):
+        seen = x if noise is None else model.corrupt(x, draws, noise)
+        output = model.reconstruct(seen, y)
+        yield Trip(first, x.cpu(), seen.cpu(), output.cpu())
+        first += len(x)
+
+
+def _columns(
+    opened: Opened, split: Split, mse: Tensor, input_mse: Tensor | None, files: Sequence[str]
+) -> dict[str, Sequence[str]]:
+    """Of errors.csv."""
+    found: dict[str, Sequence[str]] = {"name": opened.named(split), "mse": numbers(mse)}
+    if input_mse is not None:
+        found["input_mse"] = numbers(input_mse)
+    labels = class_names(split)
+    if labels is not None:
+        found["label"] = labels
+    if files:
+        found["file"] = [f"images/{file}" for file in files]
+    return found
+
+
+def _write_images(images: Tensor, folder: Path, files: Sequence[str]) -> None:
+    """Images (n, C, H, W) as the first n of these files."""
+    for image, file in zip(images, files, strict=False):
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(image, path)
+
+
+def _write_table(values: Tensor, split: Split, path: Path) -> None:
+    arrays: dict[str, Any] = {"x": values.numpy()}
+    if split.labels is not None:
+        arrays["y"] = split.labels.cpu().numpy()
+    np.savez_compressed(path, **arrays)
+
+
+def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:
+    """Some images: clean, as the model saw them, reconstructed, (3, m, C, H, W)."""
+    clean, seen, output = shown
+    if clean.shape[1:3] == (1, 1):
+        error = pixel_error(output, clean)
+        return line_grid(seen.flatten(1), output.flatten(1), error, columns)
+    if noisy:
+        kinds = {"clean": clean, "noisy": seen, "reconstruction": output}
+        return blocks(kinds, columns, "Denoised, with the squared error per pixel")
+    title = "Reconstructions, with the squared error per pixel"
+    return blocks({"input": clean, "reconstruction": output}, columns, title)

@@ -1,0 +1,170 @@
+"""`task=sample`: new images."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Generator, Tensor
+
+from aecore.conditioning import in_parts
+from aecore.data.classes import Class, Classes
+from aecore.errors import UserError, nearest
+from aecore.figures import save
+from aecore.figures.files import save_image
+from aecore.figures.grid import image_grid
+from aecore.new_codes import draw_codes
+from aecore.roots import command
+from aecore.tasks.files import png_names
+from aecore.tasks.use import Opened, Use
+from aecore.words import NonNegativeFloat, PositiveInt, Seed, word
+
+_BATCH = 512  # images decoded at once
+_SHOWN, _TURN = 100, 16  # images in the picture, and classes side by side in it, at most
+
+
+class Sample(Use):
+    """Writes samples.png, and every image by itself: images/0000.png, images/0001.png, ...
+
+    Of a conditional model they lie in a folder for each class, images/CLASS/0000.png, so that
+    images/ is a data set with labels. The rows of a table go to samples.npz, as `x` (N, D), their
+    classes as `y`.
+
+    n: how many. label: a class or several in turn, by name or number, for a conditional model;
+    None for all that it was trained on. temperature: scales the standard deviations of what codes
+    are drawn from. seed: of the draws.
+    """
+
+    @word
+    def __init__(
+        self, *, n: PositiveInt, label: Classes | None, temperature: NonNegativeFloat, seed: Seed
+    ) -> None:
+        self.n = n
+        self.label = label
+        self.temperature = temperature
+        self.seed = seed
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """From the sampler if one was given or the run has one, else from the prior."""
+        ae, y = opened.ae, self._classes(opened)
+        if not (ae.model.can_sample or ae.model.needs_context):
+            run = shlex.quote(f"run={opened.request.config['run']}")
+            raise UserError(
+                "task=sample: nothing says how this model's codes are distributed\n"
+                f"  fit that to them: {command()} {run} task=sample sampler=gmm"
+            )
+        generator = Generator(ae.device).manual_seed(self.seed)
+        codes = draw_codes(ae.model, self.n, generator, y, self.temperature)
+        names = _names(opened)
+        classes = [] if y is None else [names[k] for k in y.tolist()]
+        source = "the prior"
+        if ae.model.sampler is not None and opened.parts.sentence.sampler is not None:
+            source = f"sampler={opened.parts.sentence.sampler.name}"
+        if ae.image_shape[:2] == (1, 1):
+            self._write_rows(opened, codes, y)
+            print(f"{self.n:,} new rows from {source}\nrows     {opened.folder / 'samples.npz'}")
+        else:
+            self._write_images(opened, codes, y, classes)
+            print(f"{self.n:,} new image{'s' if self.n > 1 else ''} from {source}")
+            print(f"images   {opened.folder / 'images'} ({self.n:,} PNG)")
+            print(f"picture  {opened.folder / 'samples.png'}")
+        return {}
+
+    def _classes(self, opened: Opened) -> Tensor | None:
+        """The class of each image (n,), on the device; None where the model is told none."""
+        ae, only = opened.ae, opened.found.settings.dataset.get("classes")
+        if ae.model.classes is None:
+            if self.label is None:
+                return None
+            raise UserError(
+                f"sample.label={_said(self.label)}: this model is not told classes\n"
+                "  leave it out, or train one that is told: conditional=true"
+            )
+        names = _names(opened)
+        trained = [*range(len(names))] if only is None else _labels(only, names)
+        wanted = trained if self.label is None else _labels(self.label, names)
+        if self.label is not None and not set(wanted) <= set(trained):
+            known = ", ".join(names[k] for k in trained)
+            raise UserError(
+                f"sample.label={_said(self.label)}: this model was trained on {known} alone"
+            )
+        turn = torch.arange(self.n, device=ae.device) % len(wanted)
+        return torch.tensor(wanted, device=ae.device)[turn]
+
+    def _write_images(
+        self, opened: Opened, codes: Tensor, y: Tensor | None, classes: Sequence[str]
+    ) -> None:
+        model = opened.ae.model
+        digits = max(4, len(str(self.n - 1)))
+        numbers = [f"{n:0{digits}d}" for n in range(self.n)]
+        folders = [name.replace("/", "_") for name in classes] or ["."] * self.n
+        paths = iter(png_names([f"{f}/{n}" for f, n in zip(folders, numbers, strict=True)]))
+        shown: list[Tensor] = []
+        for part, given in in_parts(codes, y, _BATCH):
+            images = model.decode(part, model.told(given)).cpu()
+            shown += images[: _SHOWN - len(shown)]
+            for image in images:
+                path = opened.folder / "images" / next(paths)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_image(image, path)
+        save(self._figure(torch.stack(shown), classes), opened.folder, "samples")
+
+    def _figure(self, images: Tensor, classes: Sequence[str]) -> Figure:
+        """The first images (N, C, H, W), with the names of their classes if they have some."""
+        square, turn = math.sqrt(len(images)), len(set(classes))
+        several = turn > 1
+        # whole turns side by side, so that a column is of one class
+        columns = turn * max(1, round(square / turn)) if 1 < turn <= _TURN else math.ceil(square)
+        empty = torch.ones(-len(images) % columns, *images.shape[1:])
+        rows = torch.split(torch.cat([images, empty]), columns)
+        texts = [*classes[: len(images)], *[""] * len(empty)]
+        captions = [texts[n : n + columns] for n in range(0, len(texts), columns)]
+        some = f"{len(images)} of " if len(images) < self.n else ""
+        title = f"{some}{self.n:,} new image{'s' * (self.n > 1)}"
+        title += "" if several or not classes else f" of class {classes[0]}"
+        title += "" if self.temperature == 1 else f", temperature {self.temperature:g}"
+        return image_grid(rows, title=title, captions=captions if several else ())
+
+    def _write_rows(self, opened: Opened, codes: Tensor, y: Tensor | None) -> None:
+        model = opened.ae.model
+        parts = [model.decode(z, model.told(k)).cpu() for z, k in in_parts(codes, y, _BATCH)]
+        found = {"x": torch.cat(parts).flatten(1).numpy()}
+        if y is not None:
+            found["y"] = y.cpu().numpy()
+        np.savez_compressed(opened.folder / "samples.npz", allow_pickle=False, **found)
+
+
+def _names(opened: Opened) -> list[str]:
+    """Of the classes that a conditional model is told, their numbers where they have none."""
+    names = opened.found.record.class_names
+    return list(names or map(str, range(opened.ae.model.classes or 0)))
+
+
+def _labels(classes: Classes, names: Sequence[str]) -> list[int]:
+    """The label of each class, a name or else a number; UserError where there is no such class."""
+    found = []
+    for one in _listed(classes):
+        if str(one) in names:
+            found.append(names.index(str(one)))
+        elif isinstance(one, int) and one < len(names):
+            found.append(one)
+        else:
+            known = f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
+            raise UserError(
+                f"sample.label={_said(classes)}: no class {one!r}{nearest(str(one), names)}\n"
+                f"  known: {known}"
+            )
+    return found
+
+
+def _listed(classes: Classes) -> list[Class]:
+    return list(classes) if isinstance(classes, list) else [classes]
+
+
+def _said(classes: Classes) -> str:
+    listed = ",".join(map(str, _listed(classes)))
+    return f"[{listed}]" if isinstance(classes, list) else listed

@@ -1,0 +1,189 @@
+"""`task=score`: how strange images are, and which are too strange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from aecore import results
+from aecore.data import Split
+from aecore.data.module import ImageData
+from aecore.errors import UserError
+from aecore.experiment import build_data
+from aecore.figures import save
+from aecore.figures.strangest import strangest
+from aecore.metrics.base import labelled_batches
+from aecore.metrics.evaluate import NOISE_STREAM
+from aecore.metrics.ood import auroc
+from aecore.metrics.strangeness import By, Scorer, scorer
+from aecore.tasks.files import class_names, numbers, write_rows
+from aecore.tasks.use import Opened, Use
+from aecore.words import PositiveInt, Probability, word
+
+Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels (n,)
+
+
+class Score(Use):
+    """Writes scores.csv, strangest first, strangest.png, and metrics.json with the threshold.
+
+    A score is the mean squared error per pixel of the reconstruction, or minus the ELBO in nats
+    (its code drawn once). Strange is what lies above the threshold: a quantile of the scores of
+    known-good images, the run's validation images, or its training images where it has none.
+    A noise spoils the images that are scored, not the known-good ones.
+
+    Where some images are of classes that were trained on and others are not, their AUROC is told:
+    the probability that one of the others has the larger score; 0.5 is chance. Of a run that was
+    trained on some classes alone (`dataset.classes`) the test images of all are scored by default.
+
+    by: which score. quantile: of the known-good ones. threshold: a score, in its place.
+    columns, rows: of the picture.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        by: By,
+        quantile: Probability,
+        threshold: float | None,
+        columns: PositiveInt,
+        rows: PositiveInt,
+    ) -> None:
+        self.by = by
+        self.quantile = quantile
+        self.threshold = threshold
+        self.columns = columns
+        self.rows = rows
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """The run's test images by default."""
+        self._scorer(opened)  # refuses before anything is read
+        own = opened.own
+        opened = _of_all_classes(opened)
+        split = opened.images()
+        threshold, reason = self._threshold(opened, own)
+        scores = self._scores(opened, _seen(opened, split))
+        strange = scores > threshold
+        count, share = int(strange.sum()), float(strange.double().mean())
+        found = {"images": float(len(split)), "threshold": threshold, "strange": float(count)}
+        lines = [
+            f"{opened.told(split)}, scored by {self.by}",
+            f"threshold  {threshold:.5g}, {reason}",
+            f"strange    {count:,} of {len(split):,} lie above it ({100 * share:.3g} %)",
+        ]
+        known = self.threshold is None or not opened.is_strange  # then the run's data are there
+        others = _of_other_classes(split, own) if known else None
+        if others is not None:
+            found["auroc"] = auroc(scores[~others], scores[others])
+            of = f"{int(others.sum()):,} images of classes not trained on"
+            lines.append(f"AUROC      {found['auroc']:.4f}, {of} against {int((~others).sum()):,}")
+        order = scores.argsort(descending=True, stable=True)
+        self._write(opened, split, scores, order, threshold)
+        results.write_metrics(opened.folder, found)
+        print("\n".join(lines))
+        print(f"scores     {opened.folder / 'scores.csv'}")
+        print(f"strangest  {opened.folder / 'strangest.png'}")
+        return found
+
+    def _scorer(self, opened: Opened) -> Scorer:
+        draws = Generator(device=opened.ae.device).manual_seed(0)
+        try:
+            return scorer(opened.ae.model, self.by, draws)
+        except UserError as error:
+            raise UserError(f"score.{error}") from error
+
+    def _scores(self, opened: Opened, images: Batches) -> Tensor:
+        """(N,) float64 on the CPU; one that is no number counts as the largest."""
+        score = self._scorer(opened)
+        found = torch.cat([score(x, y).cpu() for x, y in images]).double()
+        largest = torch.finfo(found.dtype).max
+        return found.nan_to_num(nan=largest, posinf=largest)
+
+    def _threshold(self, opened: Opened, own: ImageData) -> tuple[float, str]:
+        """The threshold and where it comes from."""
+        if self.threshold is not None:
+            return self.threshold, "as given"
+        try:
+            val = own.val
+            good, kind = (own.train, "training") if val is None else (val, "validation")
+        except UserError as error:
+            first = str(error).splitlines()[0]
+            mend = "these images say what is known good; score.threshold=NUMBER does without"
+            raise UserError(f"{first}\n  {mend}") from error
+        batches = labelled_batches(good, own.eval_batch_size, opened.ae.device)
+        value = float(np.quantile(self._scores(opened, batches).numpy(), self.quantile))
+        few = ", too few to be sure of it" if len(good) * (1 - self.quantile) < 5 else ""
+        where = f"the run's {len(good):,} {kind} images{few}"
+        return value, f"the {self.quantile:g} quantile of {where}"
+
+    def _write(
+        self, opened: Opened, split: Split, scores: Tensor, order: Tensor, threshold: float
+    ) -> None:
+        """scores.csv and strangest.png."""
+        names, labels = opened.named(split), class_names(split)
+        columns = {
+            "name": [names[i] for i in order.tolist()],
+            "score": numbers(scores[order]),
+            "strange": [str(score > threshold).lower() for score in scores[order].tolist()],
+        }
+        if labels is not None:
+            columns["label"] = [labels[i] for i in order.tolist()]
+        write_rows(opened.folder / "scores.csv", columns)
+        top = order[: self.columns * self.rows]
+        x = _picked(_seen(opened, split), top)
+        y = None if split.labels is None else split.labels[top].to(opened.ae.device)
+        output = opened.ae.model.reconstruct(x.to(opened.ae.device), y).cpu()
+        shown = columns["name"][: len(top)]
+        title = f"The strangest of {opened.told(split)}; strange is a score above {threshold:.4g}"
+        figure = strangest(x, output, scores[top], shown, self.columns, title)
+        save(figure, opened.folder, "strangest")
+
+
+def _of_all_classes(opened: Opened) -> Opened:
+    """With the images of every class, where the model knows some alone and none were asked for."""
+    settings, own = opened.parts.settings, opened.own
+    asked = opened.is_strange or settings.split is not None
+    own_alone = opened.parts.data.classes == own.classes and own.classes is not None
+    if asked or not own_alone or opened.ae.model.classes is not None:
+        return opened
+    every = settings.model_copy(update={"dataset": settings.dataset | {"classes": None}})
+    return replace(opened, parts=replace(opened.parts, data=build_data(every)))
+
+
+def _seen(opened: Opened, split: Split) -> Batches:
+    """All images in order, as the model is to see them."""
+    model, noise = opened.ae.model, opened.noise
+    draws = Generator(device=opened.ae.device).manual_seed(opened.seed + NOISE_STREAM)
+    for x, y in opened.batches(split):
+        yield x if noise is None else model.corrupt(x, draws, noise), y
+
+
+def _picked(images: Batches, places: Tensor) -> Tensor:
+    """The images at `places` (M,) int64, in that order, (M, C, H, W) on the CPU."""
+    found: dict[int, Tensor] = {}
+    first = 0
+    for x, _ in images:
+        found |= {i: x[i - first].cpu() for i in places.tolist() if first <= i < first + len(x)}
+        first += len(x)
+    return torch.stack([found[i] for i in places.tolist()])
+
+
+def _of_other_classes(split: Split, own: ImageData) -> Tensor | None:
+    """(N,) bool: which images are of classes that were not trained on.
+
+    None where that is not known, and where all of them are of one kind.
+    """
+    if split.labels is None or own.train.labels is None:
+        return None
+    known, theirs, ours = torch.unique(own.train.labels), split.class_names, own.train.class_names
+    if theirs != ours:
+        if theirs is None or ours is None:
+            return None
+        names = {ours[k] for k in known.tolist()}
+        known = torch.tensor([k for k, name in enumerate(theirs) if name in names])
+    others = ~torch.isin(split.labels, known)
+    return others if 0 < int(others.sum()) < len(others) else None

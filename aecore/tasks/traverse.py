@@ -1,0 +1,91 @@
+"""`task=traverse`: what each dimension of the code does to an image."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from aecore.errors import UserError
+from aecore.figures import save
+from aecore.figures.animation import there_and_back
+from aecore.figures.dimensions import dimensions_of
+from aecore.figures.traversals import traversal, traversal_grid
+from aecore.metrics.base import images_at
+from aecore.tasks.pictured import need_pictures, places
+from aecore.tasks.use import Opened, Use
+from aecore.words import NonNegativeInt, PositiveFloat, PositiveInt, word
+
+_SIDE, _DURATION = 84, 120  # dots of an image that moves; milliseconds a frame
+_MEAN = "mean"
+
+
+class Traverse(Use):
+    """Writes traversals.png, a row for each dimension, and traversals.gif, where all move at once.
+
+    One dimension of the code moves, the others stay; those that say most come first: by their mean
+    KL to the prior over the images where each has one, else by their variance. Where that leaves
+    what codes there are (a sphere), the nearest is decoded.
+
+    span: how far to either side, in standard deviations: of the prior N(0, 1) where dimensions
+    have a KL to it, else of the images' codes around their mean. steps: from end to end.
+    dims: dimensions shown, at most. image: whose code the other dimensions stay at, by number or
+    file name in the split; 'mean' for the mean of all codes. A conditional model is told the class
+    of that image; with the mean that of the first image.
+    """
+
+    @word
+    def __init__(
+        self,
+        *,
+        span: PositiveFloat,
+        steps: Annotated[int, Field(ge=2)],
+        dims: PositiveInt,
+        image: NonNegativeInt | str,
+    ) -> None:
+        self.span = span
+        self.steps = steps
+        self.dims = dims
+        self.image = image
+
+    def use(self, opened: Opened) -> dict[str, float]:
+        """Around a test image by default."""
+        need_pictures(opened, "traverse")
+        model = opened.ae.model
+        if model.latent.codes is not None:
+            raise UserError(
+                "task=traverse: this model's codes are made of words, so no number of one can "
+                "move alone\n  task=interpolate goes from one image to another"
+            )
+        split = opened.images()
+        around_mean = self.image == _MEAN
+        (place,) = places([0 if around_mean else self.image], opened, split, "traverse.image")
+        found = dimensions_of(model, opened.batches(split), opened.generator())
+        if not found.has_kl and len(split) < 2:
+            raise UserError(
+                "task=traverse: one image has no variance to say how far to go\n"
+                "  take more of them, such as the run's own"
+            )
+        code = found.codes.mean(0) if around_mean else found.codes[place]
+        image, label = images_at(split, torch.tensor([place]), opened.ae.device)
+        context = model.encode(image, y=label).context
+        shares = torch.linspace(-self.span, self.span, self.steps)
+        rows = traversal(model, found, code, context, shares, self.dims)
+        name = opened.named(split)[place]
+        where = "the mean code" if around_mean else f"image {name}"
+        if model.classes is not None:
+            where += f", told the class of image {name}" if around_mean else ", told its class"
+        save(traversal_grid(rows, found, shares, f" around {where}"), opened.folder, "traversals")
+        pages = torch.stack(rows, 1)
+        columns = math.ceil(math.sqrt(len(rows)))
+        moving = there_and_back(pages, columns=columns, side=_SIDE, duration=_DURATION)
+        save(moving, opened.folder, "traversals")
+        print(
+            f"{len(rows)} of {len(code)} dimensions around {where}, by their {found.kind} over "
+            f"{opened.told(split)}"
+        )
+        print(f"picture  {opened.folder / 'traversals.png'}, a row for each")
+        print(f"moving   {opened.folder / 'traversals.gif'}, in the same order row by row")
+        return {}
