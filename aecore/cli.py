@@ -14,12 +14,14 @@ import os
 import sys
 from pathlib import Path
 
-from aecore.compose import Arguments, Job, compose, parse
+from aecore.arguments import Arguments, own_folders, parse
+from aecore.compose import Job, compose
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
 from aecore.help import help_text
 from aecore.ranks import check_alone, is_leader
 from aecore.resume import recorded_run, recorded_sweep, resumed_folder
-from aecore.roots import CONF
+from aecore.roots import CONF, resuming, set_own_folders
+from aecore.using import asked_run, use_of_run
 
 # what a disk, a path or a permission can do to a run: the user's to mend, not ours
 _DISK = {
@@ -30,11 +32,9 @@ _GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _SEARCH = "hydra_plugins.aecore_optuna.OptunaSweeper"
 
 
-def main(argv: list[str]) -> int:
-    """Run the command; returns the exit status."""
-    if any(a in ("--help", "-h") for a in argv):
-        print(help_text())
-        return 0
+def main(argv: list[str] | None = None) -> int:
+    """Run the command, that of this process where none is given; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
     if "--version" in argv:
         from aecore import __version__
 
@@ -43,18 +43,24 @@ def main(argv: list[str]) -> int:
     _warn_on_stderr()
     folder: list[Path] = []
     try:
+        set_own_folders(own_folders(argv))
+        if any(a in ("--help", "-h") for a in argv):
+            print(help_text())
+            return 0
         return _dispatch(argv, folder)
     except (UserError, NonFiniteLoss) as error:
         return _fail(error, f"error: {error}", error.exit_status)
     except (Interrupted, KeyboardInterrupt) as error:
-        mend = f"; continue with: python run.py resume={folder[0]}" if folder else ""
+        mend = f"; continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"interrupted{mend}", Interrupted.exit_status)
     except OSError as error:
         if error.errno not in _DISK:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        mend = f"\n  continue with: python run.py resume={folder[0]}" if folder else ""
+        mend = f"\n  continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"error: {where}{error.strerror}{mend}", UserError.exit_status)
+    finally:
+        set_own_folders(())
 
 
 def _warn_on_stderr() -> None:
@@ -80,6 +86,8 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
             folder.append(interrupted)
             return recorded(arguments.overrides)
         request = recorded_run(interrupted, arguments.overrides)
+    elif (used := asked_run(arguments.overrides)) is not None:
+        request = use_of_run(used, arguments)
     else:
         job = compose(arguments)
         if job.multirun:

@@ -1,8 +1,7 @@
-"""Hydra's side of the door: arguments -> one resolved configuration, or one line of error."""
+"""Hydra's side of the door: from arguments to one resolved configuration, or one line of error."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,59 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from hydra import initialize_config_dir
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
-from aecore.choices import OTHER_DATA, check_choices, split_override
+from aecore.arguments import WORDS, Arguments
+from aecore.choices import check_choices, split_override
 from aecore.errors import UserError
 from aecore.explain import explain
 from aecore.results import is_run, reserve
-from aecore.roots import CONF, ROOT
+from aecore.roots import CONF, ours, resuming, theirs
+from aecore.roots import groups as group_names
 
 if TYPE_CHECKING:
     from aecore.tasks.base import Request
 
-# their values are paths, which Hydra's grammar would choke on
-_PATHS = (
-    "hydra.run.dir", "hydra.sweep.dir", "init_from", "dataset.root", "dataset.path", "runs", "out",
-)  # fmt: skip
-_SPECIAL = set("=[]{}(),:' \"\\*?")
-_WORDS = {"evaluate.noise": "noise@evaluate.noise", "evaluate.metrics": "metrics@evaluate.metrics"}
 _PRESETS = ("experiment", "sweeps", "model")  # they set values and have none of their own
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """A command line: Hydra's flags and the overrides, in Hydra's grammar."""
-
-    flags: list[str]
-    overrides: list[str]
-    multirun: bool
-    informational: bool  # --cfg, --info and the like: Hydra answers them
-    typed: list[str] = field(default_factory=list)
-
-    @property
-    def argv(self) -> list[str]:
-        """As a command line again."""
-        return [*self.flags, *(["--multirun"] if self.multirun else []), *self.overrides]
-
-    @property
-    def config_name(self) -> str:
-        """The primary configuration, `config` unless `--config-name` says another."""
-        flags = self.flags
-        return flags[flags.index("--config-name") + 1] if "--config-name" in flags else "config"
-
-    @property
-    def roots(self) -> list[Path]:
-        """Where groups are looked for: conf/, and what `--config-dir` adds."""
-        flags = self.flags
-        own = [Path(flags[flags.index("--config-dir") + 1])] if "--config-dir" in flags else []
-        return [CONF, *own]
 
 
 @dataclass(frozen=True)
@@ -98,77 +65,24 @@ class Job:
         if is_run(folder):
             raise UserError(
                 f"hydra.run.dir={folder}: holds a run already\n"
-                f"  continue it with resume={folder}, or give another folder"
+                f"  {resuming(folder)} continues it; or give another folder"
             )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
 
-def parse(argv: list[str]) -> Arguments:
-    """Split flags from overrides and put the overrides into Hydra's grammar; raises UserError."""
-    parser = get_args_parser()
-    parser.exit_on_error = False
-    args, strangers = parser.parse_known_intermixed_args(argv)
-    if strangers:
-        raise UserError(f"{strangers[0]}: unknown flag\n  `python run.py --help` lists the flags")
-    flags = []
-    if args.config_dir is not None:
-        flags += ["--config-dir", str(Path(args.config_dir).absolute())]
-    if args.config_name is not None:
-        flags += ["--config-name", args.config_name]
-    informational = bool(args.cfg or args.info or args.hydra_help or args.shell_completion)
-    if informational:
-        flags = [a for a in argv if a not in args.overrides]
-    places = [str(Path(args.config_dir).absolute())] if args.config_dir is not None else []
-    search = ",".join(quoted(f"file://{place}") for place in (*places, ROOT))
-    overrides = [f"hydra.searchpath=[{search}]", *(r for o in args.overrides for r in _ready(o))]
-    return Arguments(flags, overrides, args.multirun, informational, args.overrides)
-
-
-def _ready(override: str) -> list[str]:
-    """Words of `evaluate` as the groups they are; quotes around paths that need them."""
-    if "=" not in override and not override.startswith("~"):
-        raise UserError(
-            f"{override}: neither a flag nor key=value\n"
-            "  write for example model=vae; `python run.py --help` lists the words"
-        )
-    key, value = split_override(override)
-    if key == "metrics":
-        raise UserError(f"{override}: no such key\n  write evaluate.metrics={value}")
-    if key in _WORDS:
-        return [f"{_WORDS[key]}={value}"]
-    if key == "evaluate.ood":
-        return _other_data(override, value)
-    place, _, name = key.rpartition(".")
-    path = key in _PATHS or place == "paths"
-    path |= place.startswith("evaluate.ood.") and f"dataset.{name}" in _PATHS
-    if path and _SPECIAL & set(value) and value[:1] not in ("'", '"'):
-        return [f"{key}={quoted(value)}"]
-    return [override]
-
-
-def _other_data(override: str, value: str) -> list[str]:
-    """`evaluate.ood=[A,B]` as one more data set each."""
-    names = dict.fromkeys(re.findall(r"[^\s\[\],'\"]+", value))
-    if not names or ("," in value and not value.startswith("[")):
-        listed = ",".join(names or ["kmnist"])
-        raise UserError(f"{override}: must be data sets\n  write evaluate.ood=[{listed}]")
-    return [f"{OTHER_DATA}{name}={name}" for name in names]
-
-
-def quoted(text: str) -> str:
-    """A text in quotes, as Hydra's grammar wants them."""
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    return f"'{escaped}'"
-
-
 @contextmanager
 def opened(arguments: Arguments) -> Iterator[Hydra]:
-    """Hydra with our configuration folder."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        yield hydra
+    """Hydra with our configuration folder; that of a program around this one is put back."""
+    other = get_gh_backup()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            yield hydra
+    finally:
+        restore_gh_from_backup(other)
 
 
 def compose(arguments: Arguments) -> Job:
@@ -201,6 +115,10 @@ def compose(arguments: Arguments) -> Job:
         )
     except (HydraException, OmegaConfBaseException) as error:
         raise refusal(error, arguments, plain) from None
+    except MarkedYAMLError as error:  # in a file of the user's own
+        mark = error.problem_mark or error.context_mark
+        where = f"{mark.name}, line {mark.line + 1}" if mark else "--config-dir"
+        raise UserError(f"{where}: no YAML ({error.problem})") from error
 
 
 def refusal(error: Exception, arguments: Arguments, overrides: list[str]) -> UserError:
@@ -219,7 +137,7 @@ def choices(hydra: DictConfig, config: dict[Any, Any]) -> dict[str, Any]:
     found = {str(k): v for k, v in hydra.runtime.choices.items() if "hydra/" not in str(k)}
     for group in ("penalty", "figures"):
         found.setdefault(group, list(config[group]))
-    found.setdefault(_WORDS["evaluate.metrics"], list(config["evaluate"]["metrics"]))
+    found.setdefault(WORDS["evaluate.metrics"], list(config["evaluate"]["metrics"]))
     return found
 
 
@@ -239,12 +157,17 @@ def _is_sweep(override: str) -> bool:
 
 
 def groups(arguments: Arguments) -> dict[str, set[str]]:
-    """Every group with its choices, from the folders of conf/, sweeps/ and `--config-dir`."""
-    found: dict[str, set[str]] = {"sweeps": set(), "experiment": set()}
-    for root in arguments.roots:
-        for file in root.rglob("*.yaml"):
-            group = file.parent.relative_to(root).as_posix()
-            if group != ".":
-                found.setdefault(group, set()).add(file.stem)
-    found["sweeps"] |= {file.stem for file in (ROOT / "sweeps").glob("*.yaml")}
+    """Every group with its choices: ours, and those of `--config-dir`.
+
+    Raises UserError for a file of the user's own that would never be read.
+    """
+    found = {}
+    for group in group_names():
+        known, own = ours(group), theirs(group, arguments.own)
+        for name in known.keys() & own.keys():
+            raise UserError(
+                f"{own[name]}: there is a {group}={name} already, in {known[name]}\n"
+                "  give it another name"
+            )
+        found[group] = {*known, *own}
     return found

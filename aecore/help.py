@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aecore.roots import CONF, ROOT
+from aecore.roots import command, groups, known
 
 _ORDER = (
     "model", "dataset", "network", "latent", "noise", "penalty", "reconstruction", "prior",
-    "objective", "sampler", "optimizer", "scheduler", "trainer", "trainer/accelerator", "logger",
-    "figures", "metrics", "task", "experiment", "sweeps",
+    "objective", "sampler", "init", "optimizer", "scheduler", "trainer", "trainer/accelerator",
+    "logger", "figures", "metrics", "task", "experiment", "sweeps",
 )  # fmt: skip
 
 _HEAD = """\
 aecore: a laboratory for autoencoders
 
-  python run.py [WORD=CHOICE ...] [KEY=VALUE ...]
+  {command} [WORD=CHOICE ...] [KEY=VALUE ...]
 
 A model is a sentence: network x latent x noise x penalty x reconstruction. A preset (model=NAME)
 chooses all five; any of them can be replaced, and any value be set.
 
 To try:
-  python run.py                                              a VAE on small digits, no download
-  python run.py model=vae dataset=mnist                      the same on MNIST
-  python run.py model=ae noise=gaussian noise.std=0.5        a denoising autoencoder
-  python run.py model=ae 'penalty=[l1,contractive]' penalty.l1.weight=1e-3
-  python run.py -m model=pca,ae,vae latent.dim=2,8,32        nine runs, one after another
+  {command}                                              a VAE on small digits, no download
+  {command} model=vae dataset=mnist                      the same on MNIST
+  {command} model=ae noise=gaussian noise.std=0.5        a denoising autoencoder
+  {command} model=ae 'penalty=[l1,contractive]' penalty.l1.weight=1e-3
+  {command} -m model=pca,ae,vae latent.dim=2,8,32        nine runs, one after another
 
 Words:"""
 
@@ -37,33 +37,23 @@ optimizer.lr=1e-4 dataset.batch_size=256 trainer.max_epochs=20 trainer.threads=2
   --cfg job                  shows the composed configuration and stops
   resume=RUN_FOLDER          continues a run; init_from=RUN_FOLDER starts from its weights
   -m, --multirun             runs every combination of values given with commas
-  --config-dir DIR           adds a folder of your own words
+  --config-dir DIR           adds a folder of your own words, YAML files and Python modules
   AECORE_DEBUG=1             shows the traceback behind an error"""
 
 
 def help_text() -> str:
-    """The whole help."""
-    lines = [_HEAD]
-    for group in [*_ORDER, *sorted(set(_groups()) - set(_ORDER))]:
-        choices = _groups().get(group)
-        if not choices:
-            continue
+    """The whole help, with the user's own words."""
+    lines = [_HEAD.format(command=command())]
+    found = groups()
+    for group in [*(g for g in _ORDER if g in found), *(g for g in found if g not in _ORDER)]:
+        choices = {name: sentence(file) for name, file in known(group).items()}
         lines.append(f"\n{group}")
         width = max(len(name) for name in choices)
         lines += [f"  {name:<{width}}  {choices[name]}" for name in sorted(choices)]
     return "\n".join([*lines, _TAIL])
 
 
-def _groups() -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for root, pattern in ((CONF, "*/**/*.yaml"), (ROOT, "sweeps/*.yaml")):
-        for file in root.glob(pattern):
-            group = file.parent.relative_to(root).as_posix()
-            found.setdefault(group, {})[file.stem] = _sentence(file)
-    return found
-
-
-def _sentence(file: Path) -> str:
+def sentence(file: Path) -> str:
     """The first comment of a YAML file, Hydra's own `# @package` aside."""
     with file.open() as lines:
         for line in lines:

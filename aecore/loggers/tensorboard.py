@@ -1,66 +1,27 @@
-"""Where a run's numbers and pictures go while it trains: TensorBoard, or a CSV file."""
+"""TensorBoard's event files."""
 
 from __future__ import annotations
 
-import csv
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
-from pytorch_lightning.loggers.logger import Logger
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from aecore.figures.grid import displayable
 from aecore.figures.latent import principal
+from aecore.loggers.base import BINS, FLUSH_SECONDS, RunLogger
+from aecore.results import numbered
 from aecore.words import NonNegativeInt, word
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-_FLUSH_SECONDS = 20  # what a killed run may lose
-_POINTS, _DIMS, _SPRITE = 1000, 128, 32  # the projector's points, their dimensions, dots a side
-_BINS = 64  # of a histogram
+_POINTS, _DIMS, _SPRITE = 2000, 128, 32  # the projector's points, their dimensions, dots a side
 _SPLITS = ("train", "val")
-
-
-class RunLogger(Logger):
-    """A logger that writes into a run folder.
-
-    folder: the run folder.
-    purge_step: the first step that a resumed run writes again: what an earlier try wrote from
-        there on no longer counts. None for a new run.
-    """
-
-    def __init__(self, folder: Path, purge_step: int | None) -> None:
-        super().__init__()
-        self.folder = folder
-        self._purge_step = purge_step
-
-    @property
-    def name(self) -> str:
-        """Empty: the run folder has the name."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """Empty: a run folder holds one run."""
-        return ""
-
-    @property
-    def save_dir(self) -> str:
-        """The run folder."""
-        return str(self.folder)
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing of Lightning's: see `hparams`."""
-
-    def hparams(self, parameters: Mapping[str, object]) -> None:
-        """Take note of the hyperparameters, once, before training."""
-
-    def results(self, metrics: Mapping[str, float]) -> None:
-        """Take note of the metrics of the finished run, such as `test/mse`."""
 
 
 class TensorBoard(RunLogger):
@@ -71,10 +32,20 @@ class TensorBoard(RunLogger):
     sub-folder `test`: its scalars, and no others, are the columns of the HParams table.
     """
 
+    takes_pictures = True
+
     @word
     def __init__(self, *, folder: Path, purge_step: NonNegativeInt | None) -> None:
         super().__init__(folder, purge_step)
         self._writers: dict[str, SummaryWriter] = {}
+
+    def looks(self, output_dir: str) -> list[tuple[str, str]]:
+        """TensorBoard, of all runs where this is one of them."""
+        if not (self.folder / "tensorboard").is_dir():
+            return []
+        inside = self.folder.absolute().is_relative_to(Path(output_dir).absolute())
+        shown = output_dir if inside else str(self.folder)
+        return [("TensorBoard", f"tensorboard --logdir {shlex.quote(shown)}")]
 
     def _writer(self, part: str = "") -> SummaryWriter:
         from torch.utils.tensorboard import SummaryWriter  # here: its import takes a second
@@ -84,10 +55,10 @@ class TensorBoard(RunLogger):
             step, self._purge_step = self._purge_step, None
             for name in ("", *_SPLITS, "test"):
                 self._writers[name] = SummaryWriter(
-                    str(root / name), purge_step=step, flush_secs=_FLUSH_SECONDS
+                    str(root / name), purge_step=step, flush_secs=FLUSH_SECONDS
                 )
         if part not in self._writers:
-            self._writers[part] = SummaryWriter(str(root / part), flush_secs=_FLUSH_SECONDS)
+            self._writers[part] = SummaryWriter(str(root / part), flush_secs=FLUSH_SECONDS)
         return self._writers[part]
 
     @rank_zero_only
@@ -113,13 +84,13 @@ class TensorBoard(RunLogger):
         finite = values.detach().float().cpu().flatten()
         finite = finite[finite.isfinite()]
         if len(finite):
-            self._writer().add_histogram(tag, finite.numpy(), step, bins=_BINS)
+            self._writer().add_histogram(tag, finite.numpy(), step, bins=BINS)
 
     @rank_zero_only
     def embedding(
         self, codes: Tensor, labels: list[str] | None, images: Tensor | None, step: int
     ) -> None:
-        """Write codes for the projector, at most 1000; the last call counts.
+        """Write codes for the projector, at most 2000; the last call counts.
 
         codes: (N, D); of more than 128 dimensions the principal components are kept.
         labels: N class names. images: (N, C, H, W) pixels, shown as the points; None for dots.
@@ -153,11 +124,15 @@ class TensorBoard(RunLogger):
 
     @rank_zero_only
     def results(self, metrics: Mapping[str, float]) -> None:
-        """Write the test metrics into the HParams table and mark the run as finished there."""
+        """Write the test metrics into the HParams table and mark the run as finished there.
+
+        Without what is one of a series, which would be a column each.
+        """
         from torch.utils.tensorboard.summary import hparams
 
         for key, value in metrics.items():
-            self._writer("test").add_scalar(key, value, 0, new_style=True)
+            if not numbered(key):
+                self._writer("test").add_scalar(key, value, 0, new_style=True)
         _, _, end = hparams({}, {})  # type: ignore[no-untyped-call]
         self._write("test", end)
 
@@ -195,43 +170,3 @@ def _sprites(images: Tensor) -> Tensor:
                           extra_h - extra_h // 2))  # fmt: skip
     side = images.shape[-1]
     return interpolate(images, (_SPRITE, _SPRITE), mode="area") if side > _SPRITE else images
-
-
-class StepCSV(RunLogger):
-    """Lines `step,metric,value` in `folder/steps.csv`, written by the main process only.
-
-    One line a value: a metric that comes later needs no new column, and a resumed run appends.
-    """
-
-    header = ("step", "metric", "value")
-
-    @word
-    def __init__(self, *, folder: Path, purge_step: NonNegativeInt | None) -> None:
-        super().__init__(folder, purge_step)
-        self.path = folder / "steps.csv"
-        self._started = False
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append the values; Lightning's `epoch` is left out."""
-        if not self._started:
-            self._start()
-        with self.path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            for key, value in metrics.items():
-                if key != "epoch":
-                    writer.writerow((step or 0, key, float(value)))
-
-    def _start(self) -> None:
-        """Keep a resumed run's lines before the purge step, but no line cut short by a kill."""
-        kept: list[list[str]] = []
-        if self._purge_step is not None and self.path.exists():
-            text = self.path.read_text()
-            lines = text[: text.rfind("\n") + 1].splitlines()
-            kept = [row for row in csv.reader(lines[1:]) if int(row[0]) < self._purge_step]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".csv.part")
-        with part.open("w", newline="") as file:
-            csv.writer(file).writerows([self.header, *kept])
-        part.replace(self.path)
-        self._started = True
