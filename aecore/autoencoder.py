@@ -15,11 +15,14 @@ from aecore.critics import Adversary
 from aecore.errors import UserError
 from aecore.latents import Latent
 from aecore.networks import Network
-from aecore.noise import Noise
-from aecore.objectives import Elbo, Objective, Terms
-from aecore.penalties import Penalty, Weight
+from aecore.new_codes import classes_in_turn, draw_codes
+from aecore.noise import Noise, NoNoise
+from aecore.objectives import Elbo, Objective, Terms, check_names
+from aecore.penalties import Penalty, Weight, Weighted, by_name
+from aecore.penalties.weight import weigh
 from aecore.priors import Prior, PriorWord, Standard
-from aecore.reconstruction import Reconstruction
+from aecore.reconstruction import MSE, Reconstruction
+from aecore.slots import check_shape, check_words, nodes_of
 from aecore.types import Code, ImageShape, Pass, Seen
 
 if TYPE_CHECKING:
@@ -33,7 +36,10 @@ class Autoencoder(nn.Module):
     (pixels - shift) / scale, the model's own range, with shift and scale part of the weights.
 
     image_shape: (C, H, W); a table of D columns is (1, 1, D).
-    penalties, weights: the same names in both.
+    noise, reconstruction, prior, objective: where they are not said: none, the squared error, the
+        latent's own prior, the ELBO (with a deterministic code: the plain loss).
+    penalties: each under a name of its own. weights: by these names, numbers or `Weight`s; what is
+        not named counts 1, or as its word says (`Weighted`).
     shift, scale: (C, 1, 1) or (1, 1, D) statistics of standardised data; None keeps [0, 1].
     classes: how many there are, where encoder and decoder are told the class of an image; else
         None. Then labels `y`, (N,) int64, must be given wherever an argument is called so; a
@@ -52,10 +58,10 @@ class Autoencoder(nn.Module):
         image_shape: ImageShape,
         network: Network,
         latent: Latent,
-        noise: Noise,
-        reconstruction: Reconstruction,
-        penalties: Mapping[str, Penalty],
-        weights: Mapping[str, Weight],
+        noise: Noise | None = None,
+        reconstruction: Reconstruction | None = None,
+        penalties: Mapping[str, Penalty | Weighted] | None = None,
+        weights: Mapping[str, Weight | float] | None = None,
         prior: PriorWord | None = None,
         objective: Objective | None = None,
         shift: Tensor | None = None,
@@ -63,13 +69,23 @@ class Autoencoder(nn.Module):
         classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.image_shape = image_shape
+        words: dict[str, Any] = {
+            "network": network,
+            "latent": latent,
+            "noise": NoNoise() if noise is None else noise,
+            "reconstruction": MSE() if reconstruction is None else reconstruction,
+            "prior": Standard() if prior is None else prior,
+            "objective": Elbo() if objective is None else objective,
+        }
+        weighted = weigh(penalties or {}, weights or {})
+        check_words(words, weighted)
+        self.nodes = nodes_of(words, weighted)  # how all of it is said again
+        self.image_shape = image_shape = check_shape(image_shape)
         self.output_activation = network.output_activation
         self.needs_context = network.needs_context
         self.standardised = shift is not None
-        one = torch.ones(1, 1, 1)
-        self.register_buffer("shift", 0 * one if shift is None else shift)
-        self.register_buffer("scale", one if scale is None else scale)
+        self.register_buffer("shift", torch.zeros(1, 1, 1) if shift is None else shift)
+        self.register_buffer("scale", torch.ones(1, 1, 1) if scale is None else scale)
         self.condition = None if classes is None else Conditioning(classes, image_shape)
         self.encoder = network.encoder(self.encoder_shape)
         # copies: a word may be said again in another sentence, with weights of its own
@@ -78,17 +94,18 @@ class Autoencoder(nn.Module):
         condition = self.condition
         told = self.code_shape if condition is None else condition.code_shape(self.code_shape)
         self.decoder = network.decoder(told, image_shape)
-        self.noise = noise
-        self.reconstruction = deepcopy(reconstruction)
-        self.penalties = nn.ModuleDict(deepcopy(dict(penalties)))
-        self.weights = dict(weights)
-        word = Standard() if prior is None else deepcopy(prior)
-        self.prior_word = word.attach(self.latent, self.code_shape, image_shape)
+        self.noise: Noise = words["noise"]
+        self.reconstruction: Reconstruction = deepcopy(words["reconstruction"])
+        self.penalties = by_name({n: deepcopy(term.penalty) for n, term in weighted.items()})
+        self.weights = {name: term.weight for name, term in weighted.items()}
+        rule = deepcopy(words["prior"])
+        self.prior_word: PriorWord = rule.attach(self.latent, self.code_shape, image_shape)
         self.sampler: Fitted | None = None
-        self.objective = Elbo() if objective is None else objective
+        self.objective: Objective = words["objective"]
         for rival in self.adversaries.values():
             rival.oppose(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
+        check_names(self)
         self.reconstruction.check(self)
         self.objective.check(self)
         self.prior_word.check(self)
@@ -231,28 +248,21 @@ class Autoencoder(nn.Module):
         noise = self.noise if noise is None else noise
         return self.denormalise(noise(self.normalise(x), generator, self._span()))
 
-    def sample(self, n: int, generator: Generator | None, y: Tensor | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        generator: Generator | None,
+        y: Tensor | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
         """n new images as pixels, (n, C, H, W), from the sampler if there is one, else the prior.
 
         y: their classes (n,); a conditional model that is given none takes one after the other.
-        Raises UserError for codes with neither.
+        temperature: scales the standard deviations of what codes are drawn from.
+        Raises UserError for codes with neither, and for a temperature where there is none.
         """
-        if not self.can_sample:
-            why = (
-                "this network's unpooling needs an image\n  use network=conv"
-                if self.needs_context
-                else "this latent has no prior\n  use latent=gaussian, penalty=mmd, or sampler=gmm"
-            )
-            raise UserError(f"nothing to sample from: {why}")
-        if y is None and self.classes is not None:
-            y = torch.arange(n, device=self.shift.device) % self.classes
-        return self.decode(self._drawn(n, generator), self.told(y))
-
-    def _drawn(self, n: int, generator: Generator | None) -> Tensor:
-        if self.sampler is None:
-            return self.prior.sample(n, self.code_shape, self.shift, generator)
-        z = self.sampler.draw(n, self.shift, generator).view(n, *self.code_shape)
-        return self.latent.nearest(z)
+        y = classes_in_turn(self, n) if y is None else y
+        return self.decode(draw_codes(self, n, generator, y, temperature), self.told(y))
 
     def normalise(self, x: Tensor) -> Tensor:
         """Pixels -> the model's range."""

@@ -10,14 +10,17 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from aecore.errors import UserError, nearest
+from aecore.roots import make_importable, own_folders
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+_OWN = "\n  the folder of a module of your own must be given: --config-dir FOLDER"
 
 
 def build(node: Mapping[str, Any], path: str, base: type[T], **extra: Any) -> T:
@@ -34,6 +37,12 @@ def build(node: Mapping[str, Any], path: str, base: type[T], **extra: Any) -> T:
         return target(**arguments, **extra)
     except ValidationError as error:
         raise UserError(explain(error, path, known_keys(target) - extra.keys(), node)) from None
+    except TypeError as error:  # a class of the user's own may come without @word
+        try:
+            inspect.signature(target).bind(**arguments, **extra)
+        except TypeError as mismatch:
+            raise UserError(f"{path}: {mismatch}, says {target.__name__}") from error
+        raise
 
 
 def resolve(node: Mapping[str, Any], path: str, base: type[T]) -> type[T]:
@@ -42,16 +51,28 @@ def resolve(node: Mapping[str, Any], path: str, base: type[T]) -> type[T]:
     if not isinstance(name, str):
         raise UserError(f"{path}: no word was chosen here (its `_target_` is missing)")
     module, _, attribute = name.rpartition(".")
-    try:
-        target = vars(importlib.import_module(module)).get(attribute) if module else None
-    except (ImportError, TypeError, ValueError) as error:  # '..x' and '\0' are no ImportErrors
-        raise UserError(f"{path}._target_={name}: {error}") from error
+    target = vars(_imported(module, f"{path}._target_={name}")).get(attribute) if module else None
     if not (inspect.isclass(target) and issubclass(target, base)) or inspect.isabstract(target):
         raise UserError(
             f"{path}._target_={name}: no {base.__name__} of that name\n"
             f"  it must name a class derived from {base.__module__}.{base.__name__}"
         )
     return target
+
+
+def _imported(module: str, where: str) -> ModuleType:
+    """A module of ours, or of the user's own; UserError where it cannot be imported."""
+    make_importable()
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        top, mend = module.partition(".")[0], ""
+        if isinstance(error, ModuleNotFoundError) and error.name == top:
+            places = [str(folder / f"{top}.py") for folder in own_folders()]
+            mend = f"\n  it would be {' or '.join(places)}" if places else _OWN
+        raise UserError(f"{where}: {error}{mend}") from error
+    except Exception as error:  # whatever a module does; '..x' and '\0' are no ImportErrors
+        raise UserError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def known_keys(target: type) -> set[str]:
@@ -116,6 +137,8 @@ _PHRASES = (
     ("a valid boolean", "true or false"),
     ("a valid string", "text"),
     ("a valid list", "a list"),
+    ("String should have at least 1 character", "a word"),
+    ("a valid dictionary", "keys and values below a name"),
     ("List should have at least 1 item after validation, not 0", "a list of at least 1 item"),
     ("greater than or equal to", "at least"),
     ("less than or equal to", "at most"),

@@ -7,7 +7,7 @@ import re
 import yaml
 
 from aecore.errors import UserError, nearest
-from aecore.roots import CONF
+from aecore.roots import command, ours
 
 _PLAIN = re.compile(r"^[\w\[\],\s'\"-]*$")  # one word, a list, or a sweep over words
 
@@ -32,7 +32,7 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
                 raise UserError(f"{override}: '+' is never needed here\n  write {name}={value}")
             raise UserError(
                 f"{override}: unknown key{nearest(name, groups)}\n"
-                "  keys cannot be added; `python run.py --help` lists the words"
+                f"  keys cannot be added; `{command()} --help` lists the words"
             )
         group, _, place = key.lstrip("~+").partition("@")
         if group not in groups or not _PLAIN.match(value):
@@ -52,8 +52,8 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
 
 def _check_list(group: str, names: list[str], override: str) -> None:
     """A list is for groups whose files each hold one named term; others would merge into one."""
-    files = [CONF / group / f"{name}.yaml" for name in names]
-    nodes = [yaml.safe_load(f.read_text()) for f in files if f.is_file()]
+    files = ours(group)
+    nodes = [yaml.safe_load(files[name].read_text()) for name in names if name in files]
     if any(
         isinstance(node, dict)
         and (

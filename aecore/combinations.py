@@ -17,10 +17,11 @@ from typing import Any
 import torch
 import yaml
 
-from aecore.compose import compose, parse
+from aecore.arguments import parse
+from aecore.compose import compose
 from aecore.errors import UserError
 from aecore.experiment import Words, words
-from aecore.roots import CONF
+from aecore.roots import flags, known
 from aecore.types import ImageShape
 
 SLOTS = ("network", "latent", "noise", "penalty", "reconstruction", "prior", "objective")
@@ -44,15 +45,14 @@ class Sentence:
         """The same with other words; one that it says already keeps the preset's options."""
         new = [word for word in changed if self.chosen[word[0]] != word[1]]
         parts = {field: part for word in new for field, part in built(*word).items()}
-        return replace(
-            self, words=replace(self.words, **parts), chosen={**self.chosen, **dict(new)}
-        )
+        said = replace(self.words, sentence=replace(self.words.sentence, **parts))
+        return replace(self, words=said, chosen={**self.chosen, **dict(new)})
 
     def fits(self, shape: ImageShape) -> UserError | None:
         """None where the words make a model for such images, else what they are refused with."""
         try:
             with torch.device("meta"):  # shapes without numbers
-                self.words.autoencoder(shape, None, None)
+                self.words.sentence.autoencoder(shape, None, None)
         except UserError as error:
             return error
         return None
@@ -71,19 +71,19 @@ class Combinations:
 
 def names_of(slot: str) -> list[str]:
     """Every choice of a slot."""
-    return sorted(file.stem for file in (CONF / slot).glob("*.yaml"))
+    return sorted(known(slot))
 
 
 @cache
 def built(slot: str, name: str) -> dict[str, Any]:
-    """A choice of a slot as fields of `Words`."""
+    """A choice of a slot as fields of the sentence."""
     config = dict(_plain_config())
-    text = (CONF / slot / f"{name}.yaml").read_text()
+    text = known(slot)[name].read_text()
     if "${" in text or "defaults:" in text:  # Hydra's to read, which takes its time
-        config[slot] = compose(parse([f"{slot}={name}"])).config[slot]
+        config[slot] = compose(parse([*flags(), f"{slot}={name}"])).config[slot]
     else:
         config[slot] = yaml.safe_load(text)
-    found = words(deepcopy(config))
+    found = words(deepcopy(config)).sentence
     fields = ("penalties", "weights") if slot == "penalty" else (slot,)
     return {field: getattr(found, field) for field in fields}
 
@@ -97,7 +97,7 @@ def presets() -> list[Sentence]:
     """The sentence of each preset."""
     found = []
     for name in names_of("model"):
-        job = compose(parse([f"model={name}", "figures=none"]))
+        job = compose(parse([*flags(), f"model={name}", "figures=none"]))
         said = {slot: job.words.get(slot) for slot in SLOTS}
         chosen = {slot: w if isinstance(w, str) else None for slot, w in said.items()}
         found.append(Sentence(name, words(job.config), chosen))

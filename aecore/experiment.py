@@ -9,31 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from torch import Tensor
 
-from aecore.autoencoder import Autoencoder
 from aecore.build import build, known_keys, validate
-from aecore.data import ImageData, Source, Split
-from aecore.errors import UserError, nearest
+from aecore.data import Source, Split
+from aecore.data.module import ImageData
+from aecore.errors import UserError
 from aecore.figures import Picture
-from aecore.latents import Latent
+from aecore.init import Init
 from aecore.loggers import RunLogger
 from aecore.metrics import Metric
-from aecore.networks import Network
-from aecore.noise import Chain, Noise
-from aecore.objectives import Objective
+from aecore.noise import Noise
 from aecore.optimizers import Optimizer, Schedule
-from aecore.penalties import Penalty, Weight
-from aecore.priors import PriorWord
-from aecore.reconstruction import Reconstruction
-from aecore.roots import CONF
-from aecore.samplers import Sampler
 from aecore.schema import Root
-from aecore.types import ImageShape
+from aecore.sentence import Sentence, build_noise, sentence
 
-_RESERVED = ("loss", "reconstruction")
-_WEIGHT_KEYS = ("weight", "schedule", "warmup")
 _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
 
 
@@ -45,15 +34,8 @@ class Words:
     """
 
     settings: Root
-    network: Network
-    latent: Latent
-    noise: Noise
-    penalties: dict[str, Penalty]
-    weights: dict[str, Weight]
-    reconstruction: Reconstruction
-    prior: PriorWord
-    objective: Objective
-    sampler: Sampler | None
+    sentence: Sentence
+    init: Init | None
     optimizer: Optimizer
     scheduler: Schedule
     figures: dict[str, Picture]
@@ -68,63 +50,14 @@ class Words:
         others = self.data.others
         return found if others is None else {"other_classes": others, **found}
 
-    def autoencoder(
-        self,
-        image_shape: ImageShape,
-        shift: Tensor | None,
-        scale: Tensor | None,
-        classes: int | None = None,
-    ) -> Autoencoder:
-        """The model of these words for images of a shape; UserError where they do not fit.
-
-        classes: how many the model is told, None for one that is not conditional.
-        """
-        return Autoencoder(
-            image_shape=image_shape,
-            network=self.network,
-            latent=self.latent,
-            noise=self.noise,
-            reconstruction=self.reconstruction,
-            penalties=self.penalties,
-            weights=self.weights,
-            prior=self.prior,
-            objective=self.objective,
-            shift=shift,
-            scale=scale,
-            classes=classes,
-        )
-
 
 def words(config: Mapping[str, Any]) -> Words:
     """Build and check every word of a resolved configuration; raises UserError."""
     settings = validate(Root, config)
-    torch.manual_seed(settings.seed)
-    penalties, weights = {}, {}
-    for name, node in settings.penalty.items():
-        path = f"penalty.{name}"
-        if name in _RESERVED:
-            raise UserError(f"{path}: this name is taken by a term of every loss\n  choose another")
-        weights[name] = build(
-            {
-                "_target_": "aecore.penalties.Weight",
-                **{k: node[k] for k in _WEIGHT_KEYS if k in node},
-            },
-            path,
-            Weight,
-        )
-        own = {k: v for k, v in node.items() if k not in _WEIGHT_KEYS}
-        penalties[name] = build(own, path, Penalty)
     return Words(
         settings=settings,
-        network=build(settings.network, "network", Network),
-        latent=build(settings.latent, "latent", Latent),
-        noise=build_noise(settings.noise, "noise"),
-        penalties=penalties,
-        weights=weights,
-        reconstruction=build(settings.reconstruction, "reconstruction", Reconstruction),
-        prior=build(settings.prior, "prior", PriorWord),
-        objective=build(settings.objective, "objective", Objective),
-        sampler=build(settings.sampler, "sampler", Sampler) if settings.sampler else None,
+        sentence=sentence(settings),
+        init=build(settings.init, "init", Init) if settings.init else None,
         optimizer=build(settings.optimizer, "optimizer", Optimizer),
         scheduler=build(settings.scheduler, "scheduler", Schedule),
         figures={
@@ -138,28 +71,6 @@ def words(config: Mapping[str, Any]) -> Words:
         data=build_data(settings),
         ood=build_ood(settings),
     )
-
-
-def build_noise(node: Mapping[str, Any], path: str) -> Noise:
-    """A noise; the steps of a chain are names of files in conf/noise, or {name: {key: value}}."""
-    if node.get("_target_") != f"{Chain.__module__.rpartition('.')[0]}.Chain":
-        return build(node, path, Noise)
-    steps = []
-    for step in node.get("steps") or []:
-        name, changes = next(iter(step.items())) if isinstance(step, dict) else (step, {})
-        steps.append(build_noise(_noise_file(name, path) | dict(changes or {}), f"{path}.steps"))
-    return build({**node, "steps": steps}, path, Noise)
-
-
-def _noise_file(name: Any, path: str) -> dict[str, Any]:
-    known = {p.stem for p in (CONF / "noise").glob("*.yaml")} - {"chain"}
-    if name not in known:
-        raise UserError(
-            f"{path}.steps: no noise {name!r}{nearest(str(name), known)}\n"
-            f"  known: {', '.join(sorted(known))}"
-        )
-    node: dict[str, Any] = yaml.safe_load((CONF / "noise" / f"{name}.yaml").read_text())
-    return node
 
 
 def build_data(settings: Root) -> ImageData:
@@ -189,7 +100,7 @@ def _images(
     settings: Root, common: Mapping[str, Any], source: Mapping[str, Any], path: str
 ) -> ImageData:
     return build(
-        {"_target_": "aecore.data.ImageData", **common},
+        {"_target_": "aecore.data.module.ImageData", **common},
         path,
         ImageData,
         source=build(source, path, Source),
@@ -205,6 +116,11 @@ def build_logger(settings: Root, folder: Path, purge_step: int | None) -> list[R
     if not settings.logger:
         return []
     return [build(settings.logger, "logger", RunLogger, folder=folder, purge_step=purge_step)]
+
+
+def check_logger(settings: Root) -> None:
+    """Raise UserError for a logger that cannot be used, before there is a folder for it."""
+    build_logger(settings, Path(os.devnull), None)
 
 
 def set_threads(threads: int | str, processes: int = 1) -> int:

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aecore.choices import split_override
 from aecore.errors import UserError, nearest
+from aecore.roots import installing
 
 Compose = Callable[[list[str]], DictConfig]
 _EXTRAS = {
@@ -57,7 +58,7 @@ def explain(error: Exception, overrides: list[str], compose: Compose, words: set
 def _launcher(kind: str, name: str, text: str) -> UserError:
     if name in _EXTRAS:
         return UserError(
-            f"hydra/{kind}={name}: not installed\n  pip install -e '.[{_EXTRAS[name]}]' brings it"
+            f"hydra/{kind}={name}: not installed\n  {installing(_EXTRAS[name])} brings it"
         )
     known = sorted(set(re.findall(r"^\t(\w+)$", text, re.MULTILINE)))
     return UserError(

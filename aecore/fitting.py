@@ -20,21 +20,22 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import LAST, AtomicIO, Checkpoints
+from aecore.callbacks.checkpoint import AtomicIO, Checkpoints
 from aecore.callbacks.history import History
 from aecore.callbacks.pictures import Pictures
 from aecore.callbacks.progress import Progress
 from aecore.callbacks.pruning import pruning
 from aecore.errors import Interrupted, UserError
 from aecore.experiment import Words
-from aecore.loggers import RunLogger, TensorBoard
+from aecore.loggers import RunLogger
 from aecore.module import PART, Training
 from aecore.optimizers import ClosedForm, Gradient
 from aecore.ranks import cluster_environment
+from aecore.record import make_record
 from aecore.results import HISTORY
+from aecore.roots import resuming
 from aecore.schema import Root
-
-PREFIX = "autoencoder."  # of the model's weights among the module's
+from aecore.weights import LAST, PREFIX
 
 
 class _Stop(Exception):
@@ -55,19 +56,21 @@ def fit(
     found: tuple[Path, dict[str, Any]] | None,
     loggers: list[RunLogger],
     brief: bool = False,
+    silent: bool = False,
 ) -> None:
     """Train the model into `folder/checkpoints`, from a checkpoint where one was found.
 
-    brief: whether to print nothing where there is no terminal.
+    brief: whether to print nothing where there is no terminal. silent: nothing anywhere.
 
     Raises NonFiniteLoss and Interrupted.
     """
     settings = words.settings
     checkpoints = folder / "checkpoints"
+    keeper = AtomicIO(make_record(settings, model, words.data.train.class_names))
     if isinstance(words.optimizer, ClosedForm):
         words.optimizer.solve(model, words.data.train.pixels(), settings.seed)
         state = {PREFIX + k: v for k, v in model.state_dict().items()}
-        AtomicIO().save_checkpoint({"state_dict": state, "step": 0, "epoch": 0}, checkpoints / LAST)
+        keeper.save_checkpoint({"state_dict": state, "step": 0, "epoch": 0}, checkpoints / LAST)
         return
     assert isinstance(words.optimizer, Gradient)
     module = Training(
@@ -82,16 +85,16 @@ def fit(
     callbacks: list[Callback] = [
         History(folder / HISTORY),
         Checkpoints(checkpoints, settings.trainer.checkpoint_minutes),
-        Progress(brief),
+        *([] if silent else [Progress(brief)]),
     ]
-    if any(isinstance(logger, TensorBoard) for logger in loggers):
+    if any(logger.takes_pictures for logger in loggers):
         callbacks.append(Pictures(images=8, dims=16, points=1000, seed=settings.seed))
     callbacks += pruning(folder)
     if settings.trainer.early_stopping.patience is not None:
         callbacks.append(early_stopping(settings))
     with quiet(), interruptible():
         validation = 0 if words.data.val is None else len(words.data.val)
-        trainer = make_trainer(settings, callbacks, loggers, validation)
+        trainer = make_trainer(settings, callbacks, loggers, validation, keeper)
         try:
             trainer.fit(
                 module, datamodule=words.data, ckpt_path=None if found is None else found[0]
@@ -100,7 +103,7 @@ def fit(
             lost = _lost(trainer)
             if lost is None:
                 raise
-            raise UserError(f"{lost}\n  python run.py resume={folder} goes on") from error
+            raise UserError(f"{lost}\n  {resuming(folder)} goes on") from error
         part_from_others()
     model.cpu()
 
@@ -127,7 +130,11 @@ def _lost(trainer: Trainer) -> str | None:
 
 
 def make_trainer(
-    settings: Root, callbacks: list[Callback], loggers: list[RunLogger], validation: int
+    settings: Root,
+    callbacks: list[Callback],
+    loggers: list[RunLogger],
+    validation: int,
+    keeper: AtomicIO,
 ) -> Trainer:
     """A Trainer that does nothing each step but train."""
     options = settings.trainer
@@ -140,7 +147,7 @@ def make_trainer(
         max_epochs=options.max_epochs,
         callbacks=callbacks,
         logger=loggers or False,
-        plugins=[AtomicIO(), cluster_environment(options.devices)],
+        plugins=[keeper, cluster_environment(options.devices)],
         enable_checkpointing=True,  # by our own callback: Lightning adds none where one is
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -174,21 +181,6 @@ def is_complete(settings: Root, checkpoint: dict[str, Any]) -> bool:
     # Lightning counts the epochs from 0
     done = checkpoint["epoch"] if PART in checkpoint else checkpoint["epoch"] + 1
     return solved or stopped or done >= settings.trainer.max_epochs
-
-
-def load_weights(model: Autoencoder, checkpoint: dict[str, Any], path: Path) -> None:
-    """Put a checkpoint's weights into the model; UserError where they are another model's."""
-    state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items()}
-    own = model.state_dict()
-    for name in sorted(own.keys() | state.keys()):
-        here, there = own.get(name), state.get(name)
-        if here is None or there is None or here.shape != there.shape:
-            shapes = [None if t is None else tuple(t.shape) for t in (there, here)]
-            raise UserError(
-                f"{path}: weights of another model ({name}: {shapes[0]} there, {shapes[1]} here)\n"
-                "  give the same network, latent and data shape as that run"
-            )
-    model.load_state_dict(state)
 
 
 @contextmanager

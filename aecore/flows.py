@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 from zuko.lazy import LazyComposedTransform
 from zuko.transforms import MonotonicRQSTransform
+
+from aecore.limits import need_room
 
 Kind = Literal["affine", "spline"]
 _BINS = 8
@@ -37,6 +40,8 @@ class Warp(nn.Module):
         if kind == "spline":
             how["univariate"] = MonotonicRQSTransform
             how["shapes"] = [(_BINS,), (_BINS,), (_BINS - 1,)]
+        widths = [dim + context, *hidden, dim * (2 if kind == "affine" else 3 * _BINS - 1)]
+        need_room(transforms * sum(a * b for a, b in pairwise(widths)))
         ahead = torch.arange(dim, device="cpu")
         with _numbers():
             self.steps = LazyComposedTransform(

@@ -16,6 +16,7 @@ from aecore.autoencoder import Autoencoder
 from aecore.draws import Draws
 from aecore.errors import NonFiniteLoss
 from aecore.objectives import Terms
+from aecore.objectives.base import weighted_term
 from aecore.optimizers import Gradient, Schedule
 from aecore.types import Batch
 
@@ -242,7 +243,7 @@ class Training(LightningModule):
 
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
     """The terms, and `name_weighted` beside each that has a weight."""
-    return entry | {f"{n}_weighted": w * entry[n] for n, w in weights.items() if n in entry}
+    return entry | {weighted_term(n): w * entry[n] for n, w in weights.items() if n in entry}
 
 
 def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,10 @@ import yaml
 from aecore.choices import check_choices, split_override
 from aecore.errors import UserError
 from aecore.results import read_config, read_run
-from aecore.roots import CONF
+from aecore.roots import command, flags, known
 
 if TYPE_CHECKING:
+    from aecore.sweep import Sweep
     from aecore.tasks.base import Request
 
 _FREE = (
@@ -52,17 +55,19 @@ def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
     """What continues the sweep of a folder, None where it holds none; raises UserError.
 
     The grid is the recorded one; only Hydra's own overrides (another launcher, for a search also
-    other numbers of trials) may be given.
+    other numbers of trials) may be given, and the folder of the user's own words must be given
+    again: no code is read from where a record points to.
     """
     if not (folder / "sweep.json").is_file():
         return None
     from aecore.sweep import launch, read
 
-    sweep = read(folder)
-    assert sweep is not None
+    recorded = read(folder)
+    assert recorded is not None
 
     def go_on(overrides: list[str]) -> int:
         more = [o for o in overrides if split_override(o)[0] not in ("resume", "hydra.searchpath")]
+        sweep = _from_here(recorded, overrides)
         free = ["hydra/launcher=", "hydra.launcher."]
         if sweep.search is not None:
             free += ["hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs="]
@@ -77,12 +82,28 @@ def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
     return go_on
 
 
+def _from_here(sweep: Sweep, overrides: list[str]) -> Sweep:
+    """A recorded sweep with the folders of words that this command line names, not its own."""
+    before = sweep.flags
+    if "--config-dir" in before:
+        at = before.index("--config-dir")
+        if not flags():
+            raise UserError(
+                f"{sweep.folder}: started with words of your own, which must be named again\n"
+                f"  {command()} {shlex.join([*before[at : at + 2], f'resume={sweep.folder}'])}"
+            )
+        before = [*before[:at], *before[at + 2 :]]
+    place = [o for o in overrides if split_override(o)[0] == "hydra.searchpath"]
+    kept = [o for o in sweep.overrides if split_override(o)[0] != "hydra.searchpath"]
+    return replace(sweep, flags=[*flags(), *before], overrides=[*place, *kept])
+
+
 def _change(config: dict[str, Any], key: str, text: str) -> None:
     """Apply one override to a recorded configuration, if it may change."""
     if key == "trainer/accelerator":
-        choices = {f.stem for f in (CONF / key).glob("*.yaml")}
-        check_choices([f"{key}={text}"], {key: choices})
-        config["trainer"]["accelerator"] = yaml.safe_load((CONF / key / f"{text}.yaml").read_text())
+        files = known(key)
+        check_choices([f"{key}={text}"], {key: set(files)})
+        config["trainer"]["accelerator"] = yaml.safe_load(files[text].read_text())
         return
     value = text.strip("'\"") if key.startswith("paths.") else yaml.safe_load(text)
     group, _, name = key.partition(".")

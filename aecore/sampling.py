@@ -1,24 +1,25 @@
-"""The sampler of a run: fitted to the trained model, kept beside its checkpoints, read again."""
+"""The sampler of a run: fitted to the trained model, and kept beside its checkpoints."""
 
 from __future__ import annotations
 
-import io
+import logging
 from pathlib import Path
 
 import torch
 
 from aecore.autoencoder import Autoencoder
-from aecore.errors import UserError
+from aecore.conditioning import need_labels
+from aecore.data.module import ImageData
 from aecore.experiment import Words
 from aecore.fitting import device_of
 from aecore.metrics import Subject
 from aecore.metrics.codes import mean_codes, part_of
-from aecore.networks.base import flat
-from aecore.results import write_atomically
 from aecore.samplers import Fitted, Sampler
+from aecore.samplers.classes import fit_by_class
+from aecore.samplers.kept import FILE, save
+from aecore.schema import Root
 
-FILE = "checkpoints/sampler.ckpt"
-_KEY = "sampler"
+log = logging.getLogger("aecore")
 
 
 def add_sampler(parts: Words, model: Autoencoder, folder: Path) -> None:
@@ -26,44 +27,34 @@ def add_sampler(parts: Words, model: Autoencoder, folder: Path) -> None:
 
     Leaves the model on its device and in evaluation mode.
     """
-    if parts.sampler is None:
-        return
-    data, seed = parts.data, parts.settings.seed
+    if parts.sentence.sampler is not None:
+        model.sampler = fit_sampler(parts.sentence.sampler, parts.data, parts.settings, model)
+        save(model.sampler, folder / FILE)
+
+
+def fit_sampler(sampler: Sampler, data: ImageData, settings: Root, model: Autoencoder) -> Fitted:
+    """Fit it to the codes of training images; to those of each class, of a conditional model.
+
+    Leaves the model on its device and in evaluation mode.
+    """
+    seed = settings.seed
     subject = Subject(
-        model=model.to(device_of(parts.settings)).eval(),
+        model=model.to(device_of(settings)).eval(),
         test=data.test,
-        training=part_of(data.train, parts.sampler.images, seed),
+        training=part_of(data.train, sampler.images, seed),
         batch_size=data.eval_batch_size,
     )
     with torch.no_grad():
         codes = mean_codes(subject, subject.training).float()
-    model.sampler = parts.sampler.fit(codes, seed)
-    save(model.sampler, folder / FILE)
-
-
-def save(fitted: Fitted, path: Path) -> None:
-    """Write its tensors, atomically."""
-    buffer = io.BytesIO()
-    torch.save({_KEY: fitted.tensors()}, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
-
-
-def read(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
-    """What was saved there, for that model's codes.
-
-    Raises UserError where the file is gone, truncated, or another sampler's or model's.
-    """
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such file, so this run was not finished\n"
-            f"  python run.py resume={path.parents[1]} fits the sampler"
-        )
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)[_KEY]
-        return sampler.restore(tensors, flat(model.code_shape))
-    except Exception as error:  # torch raises many kinds on damaged files
-        raise UserError(
-            f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})\n"
-            "  it was not used; delete the run's metrics.json and resume it, which fits another"
-        ) from error
+    if model.classes is None:
+        return sampler.fit(codes, seed)
+    labels = need_labels(subject.training.labels)
+    fitted = fit_by_class(sampler, codes, labels, model.classes, seed)
+    few = [str(k) for k in torch.unique(labels).tolist() if k not in fitted.own]
+    if few:
+        log.warning(
+            "sampler=%s: too few codes of class %s for a distribution of its own, so it has "
+            "that of all classes",
+            sampler.name, ", ".join(few),
+        )  # fmt: skip
+    return fitted

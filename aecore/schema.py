@@ -75,6 +75,9 @@ class Root(Node):
     init_from: str | None
     runs: str | list[str] | None = None
     out: str | None = None
+    run: str | None = None
+    split: Literal["train", "val", "test", "all"] | None = None
+    resize: bool = False
     optimized_metric: str | None = None
     paths: Paths
     trainer: Trainer
@@ -89,6 +92,7 @@ class Root(Node):
     prior: dict[str, Any]
     objective: dict[str, Any]
     sampler: dict[str, Any] = {}
+    init: dict[str, Any] = {}  # runs of older versions began as PyTorch draws
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
     logger: dict[str, Any] = {}

@@ -23,11 +23,13 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 
+from aecore.arguments import Arguments, quoted
 from aecore.choices import split_override
-from aecore.compose import Arguments, Job, compose, opened, quoted, refusal
+from aecore.compose import Job, compose, opened, refusal
 from aecore.errors import UserError
 from aecore.loading import Composed, Loader
 from aecore.results import METRICS, reserve, write_atomically
+from aecore.roots import resuming
 
 RECORD = "sweep.json"
 KEPT = 200  # configurations, of a quarter of a megabyte each
@@ -192,7 +194,7 @@ def launch(sweep: Sweep, more: list[str]) -> int:
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
     if failed:
         print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "
-              f"python run.py resume={sweep.folder}", flush=True)  # fmt: skip
+              f"{resuming(sweep.folder)}", flush=True)  # fmt: skip
     return 1 if failed else 0
 
 

@@ -39,7 +39,8 @@ def run(images: int, threads: int, data: str, rounds: int) -> dict[str, list[flo
     """Milliseconds a step, method by method in turn, after a round that is not counted."""
     import torch
 
-    from aecore.compose import compose, parse
+    from aecore.arguments import parse
+    from aecore.compose import compose
     from aecore.experiment import set_threads, words
     from aecore.optimizers import Gradient
     from aecore.tasks.train import prepare

@@ -20,7 +20,8 @@ def measure(options: Options) -> list[Row]:
 
 def run(network: str, images: int, threads: int, data: str, repeats: int) -> list[float]:
     """Seconds of each evaluation of an untrained model, after one that is not counted."""
-    from aecore.compose import compose, parse
+    from aecore.arguments import parse
+    from aecore.compose import compose
     from aecore.experiment import set_threads, words
     from aecore.metrics import evaluate
     from aecore.tasks.train import prepare

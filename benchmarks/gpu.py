@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from aecore.arguments import parse
 from aecore.autoencoder import Autoencoder
-from aecore.compose import compose, parse
+from aecore.compose import compose
 from aecore.experiment import words
 from contenders.models import Model
 from options import NETWORKS
@@ -74,7 +75,7 @@ def build(case: str, ours: bool) -> nn.Module:
     """A fresh model on the GPU that turns images into a loss."""
     overrides, shape = CASES[case]
     if ours:
-        model = words(compose(parse(overrides)).config).autoencoder(shape, None, None)
+        model = words(compose(parse(overrides)).config).sentence.autoencoder(shape, None, None)
         return Ours(model).cuda()
     return (Convolutional() if shape[0] == 3 else Model("shallow")).cuda()
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from aecore.compose import compose, parse
+from aecore.arguments import parse
+from aecore.compose import compose
 from aecore.experiment import set_threads, words
 from aecore.fitting import fit
 from aecore.loggers import RunLogger

@@ -13,11 +13,12 @@ from stepping import X
 from torch import Tensor
 
 from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import LAST, Checkpoints, load
+from aecore.callbacks.checkpoint import Checkpoints
 from aecore.callbacks.history import History
-from aecore.data import ImageData
+from aecore.data.module import ImageData
 from aecore.module import Training
 from aecore.optimizers import Schedule
+from aecore.weights import LAST, load
 
 
 def checkpointed(

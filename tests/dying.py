@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import final
@@ -70,6 +71,7 @@ class Failing(Penalty):
 def write_yaml(folder: Path, rank: int, step: int = 1) -> None:
     """A `--config-dir` in which `penalty=dying` is known; it kills while `folder/file` is there."""
     (folder / "penalty").mkdir(parents=True)
+    shutil.copy(__file__, folder)  # as a user's own module lies there
     text = YAML.format(file=folder / "file", rank=f"'{rank}'", step=step)
     (folder / "penalty" / "dying.yaml").write_text(text)
     (folder / "file").touch()

@@ -11,7 +11,9 @@ from torch import Generator, Tensor
 
 from aecore import schema
 from aecore.autoencoder import Autoencoder
-from aecore.data import ImageData, Source, Split
+from aecore.callbacks.checkpoint import AtomicIO
+from aecore.data import Source, Split
+from aecore.data.module import ImageData
 from aecore.data.split import Which
 from aecore.fitting import make_trainer, quiet
 from aecore.latents import Deterministic
@@ -180,6 +182,8 @@ def fit(
     )
     validation = 0 if module.val is None else len(module.val)
     with quiet():
-        trainer = make_trainer(trainer_options(epochs, **options), callbacks or [], [], validation)
+        trainer = make_trainer(
+            trainer_options(epochs, **options), callbacks or [], [], validation, AtomicIO()
+        )
         trainer.fit(training, datamodule=module, ckpt_path=ckpt_path)
     return training

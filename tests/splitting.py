@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from making import data_of
 
-from aecore.data import Batches, ImageData, Source, Split
+from aecore.data import Batches, Source, Split
+from aecore.data.module import ImageData
 from aecore.data.split import Which
 from aecore.types import Batch
 

@@ -15,10 +15,11 @@ from subjects import subject
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
+from aecore.arguments import parse
 from aecore.cli import main
 from aecore.compare.metrics import data_of
 from aecore.compare.runs import gather
-from aecore.compose import compose, parse
+from aecore.compose import compose
 from aecore.data import Split
 from aecore.errors import NotApplicable, UserError
 from aecore.experiment import words

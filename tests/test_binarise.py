@@ -13,8 +13,9 @@ from making import fit as fit_model
 from making import images, mlp, model
 from splitting import Memory, data, flat, split_of
 
-from aecore.data import Batches, ImageData, ImageFolder, Split
+from aecore.data import Batches, ImageFolder, Split
 from aecore.data.binarise import ONCE, split_mix, stream, throw, throw_once, uniform
+from aecore.data.module import ImageData
 from aecore.errors import UserError
 from aecore.reconstruction import Bernoulli
 

@@ -66,7 +66,7 @@ def check_training(found: Combinations) -> None:
     said = set()
     for sentence in sentences:
         try:
-            train(sentence.words.autoencoder(SHAPE, None, None))
+            train(sentence.words.sentence.autoencoder(SHAPE, None, None))
         except Exception as error:
             error.add_note(f"{sentence.preset}: {sentence.chosen}")
             raise

@@ -69,7 +69,7 @@ class TestContractiveDense:
         same(contractive()(passed(whole)), matrix.square().sum().expand(4))
 
     def test_one_sigmoid_layer(self) -> None:
-        """Rifai et al. 2011, eq. 7: sum_j (h_j (1 - h_j))^2 sum_i W_ji^2."""
+        """Rifai et al. 2011: sum_j (h_j (1 - h_j))^2 sum_i W_ji^2."""
         whole = model(network=linear(), latent=plain(5, activation="sigmoid")).double()
         p = passed(whole)
         h, matrix = p.code.mean, whole.latent.project[1].weight

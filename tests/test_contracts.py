@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from aecore.arguments import parse
 from aecore.build import build
-from aecore.compose import compose, groups, parse
+from aecore.compose import compose, groups
 from aecore.errors import UserError
 from aecore.experiment import Words, words
 from aecore.help import help_text
+from aecore.objectives.base import own_terms
 from aecore.optimizers import ClosedForm, Gradient
 from aecore.roots import CONF, ROOT
 from aecore.sweep import points
@@ -68,6 +70,7 @@ def stepped(parts: Words) -> None:
     generator = torch.Generator().manual_seed(0)
     terms = model.terms(x, generator, epoch=1.0, noisy=True, y=y)
     assert torch.isfinite(terms.loss)
+    assert {*terms.told} == {*own_terms(model), *model.penalties}
     sum(terms.critics.values(), terms.loss).backward()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from splitting import Memory, data, flat, split_of
 from torch import Tensor
 
-from aecore.data import Arrays, Batches, Digits, ImageData, Source, Split
+from aecore.data import Arrays, Batches, Digits, Source, Split
+from aecore.data.module import ImageData
 from aecore.errors import UserError
 from aecore.types import Batch
 

@@ -64,9 +64,9 @@ def need_slurm() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The shell of a user who said nothing about threads; tests' own words can be imported."""
+    """The shell of a user who said nothing about threads."""
     kept = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
+    return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 def called(*command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -127,7 +127,8 @@ def test_a_killed_job_costs_only_itself(launcher: str, tmp_path: Path) -> None:
     assert (tmp_path / "sweep/0/error.txt").read_text().startswith("its process was lost: ")
     assert [row["state"] for row in table(Path("sweep"))] == ["failed", "finished"]
     (tmp_path / "words" / "file").unlink()
-    assert main(["resume=sweep", "hydra/launcher=basic"]) == 0
+    assert main(["resume=sweep", "hydra/launcher=basic"]) == 2  # whose words are they?
+    assert main(["--config-dir", "words", "resume=sweep", "hydra/launcher=basic"]) == 0
     assert [row["state"] for row in table(Path("sweep"))] == ["finished", "finished"]
 
 
@@ -197,7 +198,7 @@ def test_a_job_of_two_processes_that_loses_one(tmp_path: Path) -> None:
     assert mend.endswith("sweep/0 goes on")
     assert (tmp_path / "sweep/1/metrics.json").exists()
     (tmp_path / "words" / "file").unlink()
-    called(*PYTHON, "resume=sweep")
+    called(*PYTHON, "--config-dir", "words", "resume=sweep")
     assert not Path("sweep/0/error.txt").exists()
     assert metrics(Path("sweep/0")) == pytest.approx(metrics(Path("sweep/1")), rel=1e-5)
 

@@ -12,8 +12,9 @@ import yaml
 from PIL import Image
 from writing import small_mnist
 
+from aecore.arguments import parse
 from aecore.cli import main
-from aecore.compose import Job, compose, parse
+from aecore.compose import Job, compose
 from aecore.reproduce.__main__ import main as reproduce
 from aecore.reproduce.rows import documents
 from aecore.roots import CONF, ROOT

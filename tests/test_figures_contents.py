@@ -138,7 +138,7 @@ class TestLatent:
 
     def test_one_dimension_is_a_histogram(self) -> None:
         values, kinds = torch.tensor([0.0, 0.0, 1.0, 2.0]), torch.tensor([0, 0, 1, 1])
-        (axes,) = histogram(values, kinds, ["a", "b"]).axes
+        (axes,) = histogram(values, kinds, ["a", "b"], "codes").axes
         counts = [patch.get_data().values.sum() for patch in axes.patches]
         assert counts == [2, 2, 2, 2]  # an area and an outline each
         assert Latent(points=10)(view_of(latent=making.plain(1))).axes[0].get_xlabel() == "code"

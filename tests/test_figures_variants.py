@@ -18,8 +18,9 @@ from picturing import (
 from pydantic import ValidationError
 from torch import nn
 
+from aecore.arguments import parse
 from aecore.build import build
-from aecore.compose import compose, parse
+from aecore.compose import compose
 from aecore.experiment import words
 from aecore.figures import (
     CodeNoise,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from making import gen
 
+from aecore.arguments import parse
 from aecore.autoencoder import Autoencoder
-from aecore.compose import compose, parse
+from aecore.compose import compose
 from aecore.experiment import words
 from aecore.tasks.train import prepare
 

@@ -133,7 +133,7 @@ class TestTensorBoard:
             (10, 2, (1, 8, 8), 3, 8),
             (10, 5, (3, 40, 20), 5, 32),
             (10, 200, (4, 5, 9), 128, 9),
-            (1005, 3, (2, 4, 4), 3, 4),
+            (2005, 3, (2, 4, 4), 3, 4),
         ],
     )
     def test_embedding(
@@ -152,7 +152,7 @@ class TestTensorBoard:
         root = tmp_path / "tensorboard"
         config = text_format.Parse((root / "projector_config.pbtxt").read_text(), ProjectorConfig())
         (found,) = config.embeddings
-        shown = min(n, 1000)
+        shown = min(n, 2000)
         rows = [
             [float(x) for x in line.split("\t")]
             for line in (root / found.tensor_path).read_text().splitlines()

@@ -13,7 +13,8 @@ from event_files import read
 from torch import Tensor, nn
 
 from aecore.callbacks.pictures import Pictures, evaluating
-from aecore.data import ImageData, Split
+from aecore.data import Split
+from aecore.data.module import ImageData
 from aecore.loggers import TensorBoard
 from aecore.module import Training
 from aecore.noise import Gaussian

@@ -12,8 +12,8 @@ from checkpointing import same_checkpoint
 from dying import write_yaml
 from starting import called, started
 
-from aecore.callbacks.checkpoint import BEST, LAST, load
 from aecore.roots import ROOT
+from aecore.weights import BEST, LAST, load
 
 MORTAL = [
     "--config-dir", "words", "penalty=dying", "model=ae", "noise=gaussian", "network.dropout=0.2",
@@ -31,13 +31,13 @@ def test_sigkill_in_the_second_epoch(
     monkeypatch.chdir(tmp_path)
     write_yaml(tmp_path / "words", rank=devices - 1, step=50)
     command = [*MORTAL, *(["trainer=ddp", f"trainer.devices={devices}"] * (devices > 1))]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with started(*command, "hydra.run.dir=parts", environment=environment) as first:
         assert first.wait().status != 0 and not Path("parts/metrics.json").exists()
     steps = load(Path("parts/checkpoints") / LAST)["step"]
     assert 37 < steps < 50 and steps % 37 % 3 == 0
     (tmp_path / "words" / "file").unlink()
-    went_on = called("resume=parts", environment=environment)
+    went_on = called("--config-dir", "words", "resume=parts", environment=environment)
     assert f"checkpoints/last.ckpt (step {steps}, within epoch 2)" in went_on.out
     called(*command, "hydra.run.dir=whole", environment=environment)
     whole, parts = (Path(name) for name in ("whole", "parts"))

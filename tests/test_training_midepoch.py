@@ -13,14 +13,15 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from stepping import equal, noisy_vae
 
 from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import BEST, LAST, PREVIOUS, AtomicIO, latest_good, load
-from aecore.data import ImageData
+from aecore.callbacks.checkpoint import AtomicIO, latest_good
+from aecore.data.module import ImageData
 from aecore.errors import NonFiniteLoss
 from aecore.fitting import Stopping, is_complete
 from aecore.module import PART
 from aecore.noise import Gaussian as GaussianNoise
 from aecore.optimizers import Constant, Cosine, Plateau, Schedule
 from aecore.penalties import KL
+from aecore.weights import BEST, LAST, PREVIOUS, load
 
 EPOCHS = 3
 

@@ -9,9 +9,10 @@ from checkpointing import Break, Broken, checkpointed, read, same_checkpoint
 from making import adam
 from stepping import equal, noisy_vae
 
-from aecore.callbacks.checkpoint import BEST, LAST, AtomicIO, load
+from aecore.callbacks.checkpoint import AtomicIO
 from aecore.fitting import Stopping
 from aecore.optimizers import SGD, Constant, Cosine, Plateau, Schedule, Step
+from aecore.weights import BEST, LAST, load
 
 
 class TestResume:

@@ -14,7 +14,7 @@ from stepping import X, equal, noisy_vae, single_steps
 
 from aecore.autoencoder import Autoencoder
 from aecore.callbacks.history import History, timing, to_csv
-from aecore.data import ImageData
+from aecore.data.module import ImageData
 from aecore.module import Mean, Training, epoch_seed, with_weighted
 from aecore.noise import Dropout
 from aecore.optimizers import SGD, Cosine, Step

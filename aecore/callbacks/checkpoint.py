@@ -16,20 +16,26 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from aecore.errors import UserError
 from aecore.module import Training, check_weights
+from aecore.record import Record
 from aecore.results import write_atomically
-
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+from aecore.weights import BEST, LAST, PREVIOUS, RECORD, load
 
 
 class AtomicIO(CheckpointIO):
-    """Write to a temporary file in the same folder, sync, rename; never unpickle on reading."""
+    """Write to a temporary file in the same folder, sync, rename; never unpickle on reading.
+
+    record: what each checkpoint says of its model; None keeps what it says already.
+    """
+
+    def __init__(self, record: Record | None = None) -> None:
+        self.record = {} if record is None else {RECORD: record.plain()}
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         path = Path(path)
         buffer = io.BytesIO()  # so that a full disk is an OSError of ours, not one inside torch
-        torch.save(checkpoint, buffer)
+        torch.save({**checkpoint, **self.record}, buffer)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.name == LAST:
             keep_previous(path)
@@ -59,22 +65,6 @@ def twin(path: Path, other: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copyfile(path, spare)
     os.replace(spare, other)
-
-
-def load(path: Path) -> dict[str, Any]:
-    """A checkpoint, on the CPU; UserError for a missing, truncated or foreign file."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint")
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"state_dict", "step", "epoch"} <= checkpoint.keys():
-            raise ValueError("no checkpoint of this project")
-    except Exception as error:  # torch raises many kinds on damaged files
-        raise UserError(
-            f"{path}: truncated, damaged or foreign checkpoint ({type(error).__name__})\n"
-            "  it was not used; give another run or train again"
-        ) from error
-    return checkpoint
 
 
 def latest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:

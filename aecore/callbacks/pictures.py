@@ -1,4 +1,4 @@
-"""Pictures of a training autoencoder, for TensorBoard."""
+"""Pictures of a training autoencoder, for loggers that take them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor, nn
 
-from aecore.data import ImageData, Split
+from aecore.data import Split
+from aecore.data.module import ImageData
 from aecore.figures.grid import tile
 from aecore.figures.view import spread
-from aecore.loggers import TensorBoard
+from aecore.loggers import RunLogger
 from aecore.module import Training
 from aecore.words import NonNegativeInt, PositiveInt, word
 
@@ -23,7 +24,7 @@ class Pictures(Callback):
 
     After the epochs 1, 2, 4, 8, ... and at the end: reconstructions (with the noisy input where
     there is noise), samples from the same draws of the prior, and a histogram of each dimension
-    of the code. At the end: the codes for the projector. Only where a TensorBoard logger is.
+    of the code. At the end: the codes for the projector. Only where a logger takes pictures.
 
     The random state of the training and the train or eval mode of each part stay as they were.
 
@@ -53,7 +54,8 @@ class Pictures(Callback):
 
     @torch.no_grad()
     def _show(self, trainer: Trainer, pl_module: LightningModule, last: bool) -> None:
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+        boards = [logger for logger in loggers if logger.takes_pictures]
         if not boards or not trainer.is_global_zero:
             return
         module = cast(Training, pl_module)

@@ -13,6 +13,7 @@ import yaml
 from aecore.compare.runs import ERROR
 from aecore.errors import UserError
 from aecore.results import RUN, is_run
+from aecore.roots import command
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -33,7 +34,7 @@ def select(runs: str | list[str]) -> list[Path]:
         if not folders:
             raise UserError(
                 f"runs={text}: no run there (looked in {_searched(text)})\n"
-                "  `python run.py task=list` shows the runs"
+                f"  `{command()} task=list` shows the runs"
             )
         found.update(dict.fromkeys(folders))
     return list(found)

@@ -11,6 +11,7 @@ from aecore.compare.metrics import direction, scope_of
 from aecore.compare.runs import Run
 from aecore.compare.values import frozen, is_number
 from aecore.compare.vary import identity, varied
+from aecore.results import numbered
 
 # the yardsticks of every model first; losses and their terms last, which are of one objective
 _FIRST = ("test/mse", "test/psnr", "test/ssim", "test/elbo", "test_noisy/mse")
@@ -49,7 +50,7 @@ class Group:
 class Table:
     """The comparison in numbers.
 
-    keys: the varied ones. metrics: all that a finished run has, in order of interest.
+    keys: the varied ones. metrics: those of a finished run, in order of interest.
     """
 
     keys: tuple[str, ...]
@@ -92,7 +93,7 @@ def summarise(runs: Sequence[Run]) -> Table:
 
 
 def _metrics(runs: Sequence[Run]) -> tuple[str, ...]:
-    """In order of interest, then of appearance."""
+    """In order of interest, then of appearance; without what is one of a series."""
 
     def rank(name: str) -> int:
         if name in _FIRST:
@@ -102,7 +103,8 @@ def _metrics(runs: Sequence[Run]) -> tuple[str, ...]:
         tail = name.rpartition("/")[2]
         return len(_FIRST) + (_LAST.index(tail) + 1 if tail in _LAST else 0)
 
-    names = dict.fromkeys(name for run in runs for name in run.metrics or ())
+    told = (name for run in runs for name in run.metrics or ())
+    names = dict.fromkeys(name for name in told if not numbered(name))
     return tuple(sorted(names, key=rank))
 
 

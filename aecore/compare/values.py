@@ -13,8 +13,8 @@ import yaml
 # the words that make a run what it is, the most telling first
 WORDS = (
     "experiment", "model", "dataset", "network", "latent", "noise", "penalty", "reconstruction",
-    "prior", "objective", "sampler", "optimizer", "scheduler", "trainer", "trainer/accelerator",
-    "evaluate.noise",
+    "prior", "objective", "sampler", "init", "optimizer", "scheduler", "trainer",
+    "trainer/accelerator", "evaluate.noise",
 )  # fmt: skip
 
 

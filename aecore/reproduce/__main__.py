@@ -18,7 +18,7 @@ from aecore.errors import UserError, nearest
 from aecore.reproduce.page import page
 from aecore.reproduce.rows import Row, documents, is_finished
 from aecore.results import is_run, write_atomically
-from aecore.roots import ROOT
+from aecore.roots import HOME, ROOT, command
 from aecore.sweep import RECORD
 
 _MINUTES = "minutes.json"
@@ -79,8 +79,9 @@ def run(row: Row, folder: Path, more: Sequence[str]) -> None:
         words = [f"resume={folder}"]
     else:
         words.append(f"hydra.{'sweep' if row.is_sweep else 'run'}.dir={folder}")
-    print(f"\n$ python run.py {' '.join(words)}", flush=True)
-    subprocess.run([sys.executable, str(ROOT / "run.py"), *words], cwd=ROOT, check=False)
+    print(f"\n$ {command()} {' '.join(words)}", flush=True)
+    place = ROOT if HOME == ROOT else None  # a clone has its data in it
+    subprocess.run([sys.executable, "-m", "aecore", *words], cwd=place, check=False)
 
 
 def machine() -> str:

@@ -10,12 +10,13 @@ Importing this package raises UserError where Optuna is not installed.
 from __future__ import annotations
 
 from aecore.errors import UserError
+from aecore.roots import installing
 
 try:
     import optuna
 except ImportError as error:
     raise UserError(
-        "hydra/sweeper=optuna: Optuna is not installed\n  pip install -e '.[optuna]' brings it"
+        f"hydra/sweeper=optuna: Optuna is not installed\n  {installing('optuna')} brings it"
     ) from error
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

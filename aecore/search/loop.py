@@ -15,6 +15,7 @@ from optuna import Trial
 from optuna.trial import TrialState
 
 from aecore import compose
+from aecore.arguments import Arguments, quoted
 from aecore.callbacks.pruning import PRUNED
 from aecore.choices import split_override
 from aecore.engines import run_jobs
@@ -34,14 +35,12 @@ def search(sweep: Sweep, more: list[str]) -> int:
     from aecore.tasks.run import run_job
 
     plan = plan_of(sweep)
-    arguments = compose.Arguments(
-        sweep.flags, sweep.overrides + more, multirun=True, informational=False
-    )
+    arguments = Arguments(sweep.flags, sweep.overrides + more, multirun=True, informational=False)
     changed = {split_override(o)[0].rpartition(".")[2] for o in more if "hydra.sweeper." in o}
     if changed:
         settings = settings_of(arguments, arguments.overrides)
         plan = plan.model_copy(update=settings.model_dump(include=changed))
-    here = [f"hydra.sweep.dir={compose.quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
+    here = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
     try:
         with FileLock(sweep.folder / ".lock", blocking=False), compose.opened(arguments) as hydra:
             latest = read(sweep.folder)  # another process may have held the lock until now

@@ -12,9 +12,10 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
+from aecore.arguments import Arguments
 from aecore.choices import split_override
 from aecore.compare import direction
-from aecore.compose import Arguments, Job, compose, opened, refusal
+from aecore.compose import Job, compose, opened, refusal
 from aecore.errors import UserError, nearest
 from aecore.experiment import words
 from aecore.optimizers import ClosedForm

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from aecore.choices import split_override
 from aecore.compare import compare
+from aecore.roots import command
 from aecore.search.settings import Plan, plan_of
 from aecore.search.space import overrides_of
 from aecore.search.study import Shared, opened
@@ -70,7 +71,7 @@ def told(shared: Shared, sweep: Sweep) -> str:
             "",
             table(["trial", plan.metric, *keys], rows),
             "",
-            f"run the best: python run.py {shlex.join([*sweep.flags, *overrides])}",
+            f"run the best: {command()} {shlex.join([*sweep.flags, *overrides])}",
         ]
     )
 

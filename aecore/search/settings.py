@@ -11,8 +11,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, json_to_distribution
 
+from aecore.arguments import Arguments
 from aecore.build import validate
-from aecore.compose import Arguments, opened, refusal
+from aecore.compose import opened, refusal
 from aecore.schema import Node
 from aecore.search.space import overrides_of
 from aecore.sweep import RECORD, Sweep

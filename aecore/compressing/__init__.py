@@ -1,0 +1,1 @@
+"""What images cost to store: by their codes, and by formats that know no model."""

@@ -1,0 +1,28 @@
+"""Samplers that are fitted in no time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aecore.samplers import GMM, KNN, Flow, Gaussian
+
+
+def gmm(components: int = 2, covariance: Any = "full") -> GMM:
+    return GMM(components=components, covariance=covariance, images=100)
+
+
+def flow(epochs: int = 1) -> Flow:
+    return Flow(
+        kind="spline", transforms=2, hidden=[32], epochs=epochs, batch_size=128, lr=1e-2, images=100
+    )
+
+
+EVERY = [
+    pytest.param(Gaussian(images=100), id="gaussian"),
+    pytest.param(gmm(), id="gmm"),
+    pytest.param(gmm(covariance="diag"), id="gmm-diag"),
+    pytest.param(flow(), id="flow"),
+    pytest.param(KNN(k=3, images=100), id="knn"),
+]
