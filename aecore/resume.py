@@ -67,6 +67,7 @@ def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
 
     def go_on(overrides: list[str]) -> int:
         more = [o for o in overrides if split_override(o)[0] not in ("resume", "hydra.searchpath")]
+        _check_recorded(recorded)
         sweep = _from_here(recorded, overrides)
         free = ["hydra/launcher=", "hydra.launcher."]
         if sweep.search is not None:
@@ -96,6 +97,16 @@ def _from_here(sweep: Sweep, overrides: list[str]) -> Sweep:
     place = [o for o in overrides if split_override(o)[0] == "hydra.searchpath"]
     kept = [o for o in sweep.overrides if split_override(o)[0] != "hydra.searchpath"]
     return replace(sweep, flags=[*flags(), *before], overrides=[*place, *kept])
+
+
+def _check_recorded(sweep: Sweep) -> None:
+    """Raise UserError where a record names classes by itself, or would read the environment."""
+    for override in (*sweep.overrides, *(o for job in sweep.jobs for o in job)):
+        if "_target_" in split_override(override)[0] or "${" in override:
+            raise UserError(
+                f"{sweep.folder / 'sweep.json'}: {override}: not taken from a record\n"
+                "  start the sweep anew with it"
+            )
 
 
 def _change(config: dict[str, Any], key: str, text: str) -> None:

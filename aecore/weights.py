@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore.errors import UserError
+from aecore.roots import installing
 from aecore.trust import printable
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -41,7 +42,7 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     exported = path.suffix == Path(EXPORTED).suffix
     if exported and find_spec("safetensors") is None:
-        raise UserError(f"{path}: reading it needs safetensors\n  pip install -e '.[export]'")
+        raise UserError(f"{path}: reading it needs safetensors\n  {installing('export')}")
     try:
         checkpoint: dict[str, Any] = read_exported(path) if exported else read_tensors(path)
         if not all(isinstance(checkpoint.get(k), kind) for k, kind in _PARTS.items()):

@@ -34,9 +34,8 @@ def said() -> list[list[str]]:
     found = [b for page in PAGES for b in blocks(page) if b.language == "sh" and not b.runs]
     # the reader's own folder is not here, nor are runs to resume
     commands = [argv for block in (*found, *drawn) for argv in block.commands]
-    parsed = [
-        parse(own_keys(argv)) for argv in commands if not {"--help", "--config-dir"} & {*argv}
-    ]
+    others = {"--help", "--config-dir"}
+    parsed = [parse(own_keys(argv)) for argv in commands if not others & {*argv}]
     return [
         [last(override) for override in arguments.overrides]
         for arguments in parsed
@@ -60,15 +59,19 @@ def last(override: str) -> str:
     return f"{key}={[*parsed.sweep_string_iterator()][-1] if parsed.is_choice_sweep() else 1}"
 
 
+def sentence(keys: dict[str, str]) -> dict[str, str]:
+    """The words of the model, and whatever is Hydra's."""
+    return {k: v for k, v in keys.items() if k in SENTENCE or k.startswith("hydra")}
+
+
 def together(commands: list[list[str]]) -> list[dict[str, str]]:
     """Commands of one sentence in one, as far as no word says otherwise: composing takes long."""
     known, made = {*groups()}, []
     for command in commands:
         keys = dict(split_override(override) for override in command)
-        words = {k: v for k, v in keys.items() if re.split("@", k.lstrip("+"))[0] in known}
-        sentence = {k: v for k, v in words.items() if k in SENTENCE}
+        words = {k: v for k, v in keys.items() if k.lstrip("+").partition("@")[0] in known}
         for other in made:
-            same = {k: v for k, v in other.items() if k in SENTENCE} == sentence
+            same = sentence(other) == sentence(keys)
             if same and all(other.get(key, value) == value for key, value in words.items()):
                 other |= keys
                 break

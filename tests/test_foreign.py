@@ -31,7 +31,7 @@ import aecore
 from aecore.errors import UserError
 
 Tamper = Callable[[Path], None]
-HUGE, WIDE = 10**12, 10**6
+HUGE, WIDE = 10**12, 20_000
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def refused(place: Path) -> str:
 TARGETS = [
     "os.system", "subprocess.Popen", "builtins.eval", "torch.load", "aecore.results.shutil.copy",
     "aecore.data.image_folder.chain", "aecore.data.files.os.system", "aecore.networks.base.Network",
-    "aecore.networks..MLP", "aecore.networks.mlp.__loader__", "", "\x1b[31m\n\n\nx.y", ["os.system"],
+    "aecore.networks..MLP", "aecore.networks.mlp.__loader__", "", "\x1b[31m\n\n\nx.y",
+    ["os.system"],
 ]  # fmt: skip
 
 
@@ -81,7 +82,7 @@ NUMBERS: dict[str, Tamper] = {
     "text that would be replaced": valued("latent", "dim", "${oc.env:HOME}"),
     "a code": valued("latent", "dim", HUGE),
     "more than a machine's number": valued("latent", "dim", 10**30),
-    "a layer": valued("network", "hidden", [10**9]),
+    "a layer": valued("network", "hidden", [10**7]),
     "a layer whose numbers cannot be counted": valued("network", "hidden", [2**62, 2**62]),
     "layers": valued("network", "hidden", [1] * 1000),
     "blocks": saying(
@@ -102,12 +103,14 @@ NUMBERS: dict[str, Tamper] = {
     "a flow's steps": saying(
         "latent", "aecore.latents.Flow", dim=2, transforms=HUGE, hidden=[2], context=2
     ),
-    "a flow's numbers": saying("prior", "aecore.priors.Flow", kind="spline", transforms=1, hidden=[2**40]),
+    "a flow's numbers": saying(
+        "prior", "aecore.priors.Flow", kind="spline", transforms=1, hidden=[2**40]
+    ),
     "the most active": saying(
-        "latent", "aecore.latents.TopK", dim=10**10, k=2, alpha=1.0, revive=0.0, patience=1
+        "latent", "aecore.latents.TopK", dim=10**8, k=2, alpha=1.0, revive=0.0, patience=1
     ),
     "a codebook": saying(
-        "latent", "aecore.latents.VQ", codes=10**10, dim=16, words=1, commitment=0.25,
+        "latent", "aecore.latents.VQ", codes=10**7, dim=16, words=1, commitment=0.25,
         update="ema", decay=0.9, revive=0.0,
     ),
     "levels": saying("latent", "aecore.latents.FSQ", levels=[9] * 1000, words=1),
@@ -142,9 +145,9 @@ def laughs(how: str) -> str:
 FILES: dict[str, Tamper] = {
     "aliases": written("config.yaml", laughs("[_]")),
     "merged aliases": written("config.yaml", laughs("{<<: [_]}")),
-    "depth": written("config.yaml", "a: " + "[" * 1500),
+    "depth": written("config.yaml", "a: " + "[" * 1000),
     "balanced depth": written("config.yaml", "a: " + "[" * 60 + "]" * 60),
-    "length": written("config.yaml", "a: 1\n" + "# \n" * WIDE),
+    "length": written("config.yaml", "a: 1\n" + "# \n" * 10**6),
     "a long number": written("config.yaml", f"a: {'9' * 5000}"),
     "a date that is none": written("config.yaml", "a: 2020-13-45"),
     "a date": written("config.yaml", "a: 2020-12-24"),
@@ -191,7 +194,7 @@ def many_views(checkpoint: dict[str, Any]) -> None:
 
 
 def meta(checkpoint: dict[str, Any]) -> None:
-    weights = torch.zeros(WIDE, WIDE, device="meta")
+    weights = torch.zeros(HUGE, 2, device="meta")
     checkpoint["state_dict"]["autoencoder.encoder.1.weight"] = weights
 
 
@@ -246,7 +249,7 @@ RECORDS: dict[str, Tamper] = {
         lambda c: c["aecore"]["config"].update(network={"_target_": "os.system"})
     ),
     "other images": saved(lambda c: c["aecore"].update(image_shape=[1, 4, 5])),
-    "large images": saved(lambda c: c["aecore"].update(image_shape=[WIDE, WIDE, WIDE])),
+    "large images": saved(lambda c: c["aecore"].update(image_shape=[1, WIDE, WIDE])),
     "no images": saved(lambda c: c["aecore"].update(image_shape=[1, 0, 4])),
     "flat images": saved(lambda c: c["aecore"].update(image_shape=[16])),
     "another version": saved(lambda c: c["aecore"].update(version="9.0.0")),

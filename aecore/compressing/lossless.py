@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 PNG_FRAME = 57  # bytes of a PNG file beside its pixels: signature, header, two frames
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
+_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
 
 def png_bytes(pixels: Tensor, black_and_white: bool = False) -> float | None:
@@ -21,13 +21,13 @@ def png_bytes(pixels: Tensor, black_and_white: bool = False) -> float | None:
     None for channels that PNG does not have. black_and_white: pixels are 0 and 255 alone, and take
     a bit each.
     """
-    mode = _MODES.get(pixels.shape[1])
-    if mode is None:
+    grey = pixels.shape[1] == 1
+    if pixels.shape[1] not in _CHANNELS:
         return None
     total = 0
     for image in _channels_last(pixels):
-        picture = Image.fromarray(image[..., 0] if mode == "L" else image, mode)
-        if black_and_white and mode == "L":
+        picture = Image.fromarray(image[..., 0] if grey else image)
+        if black_and_white and grey:
             picture = picture.convert("1", dither=Image.Dither.NONE)
         file = io.BytesIO()
         picture.save(file, "PNG", optimize=True)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from aecore.errors import UserError
+from aecore.roots import installing
 
 Format = Literal["safetensors", "onnx", "torch"]
 _PACKAGES: dict[Format, tuple[str, ...]] = {
@@ -21,5 +22,5 @@ def need_packages(formats: list[Format]) -> None:
         missing = [package for package in _PACKAGES[name] if find_spec(package) is None]
         if missing:
             raise UserError(
-                f"export.formats: {name} needs {', '.join(missing)}\n  pip install -e '.[export]'"
+                f"export.formats: {name} needs {', '.join(missing)}\n  {installing('export')}"
             )

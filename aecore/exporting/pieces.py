@@ -76,6 +76,7 @@ def pieces(model: Autoencoder, images: Tensor, labels: Tensor | None) -> list[Pi
     given = () if model.classes is None or labels is None else (labels,)
     told = ("labels",) * len(given)
     codes, made = model.encode(images, y=labels).mean, model.reconstruct(images, labels)
+    decoded = made if model.needs_context else model.decode(codes, model.told(labels))
     between = undecided(model, images, labels)
     model.to(memory_format=torch.contiguous_format)
     seen, kept = (images, *given), (codes, *given)
@@ -87,7 +88,7 @@ def pieces(model: Autoencoder, images: Tensor, labels: Tensor | None) -> list[Pi
     plain = torch.zeros_like(between)
     return [
         Piece("encoder", Encoder(model), ("images", *told), "codes", seen, codes, between),
-        Piece("decoder", Decoder(model), ("codes", *told), "images", kept, made, plain),
+        Piece("decoder", Decoder(model), ("codes", *told), "images", kept, decoded, plain),
         whole,
     ]
 

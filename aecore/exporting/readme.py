@@ -60,8 +60,8 @@ def _arrays(model: Autoencoder, classes: Sequence[str] | None) -> str:
         f"| codes | {_shape(model.code_shape)} | float32 |",
     ]
     if model.classes is not None:
-        names = [f"{n} {name}" for n, name in enumerate(classes or ())][:_NAMES]
-        listed = ", ".join(names) or f"from 0 to {model.classes - 1}"
+        names = [f"{n} {name}" for n, name in enumerate(classes or ()) if name != str(n)]
+        listed = ", ".join(names[:_NAMES]) or f"from 0 to {model.classes - 1}"
         rows.append(f"| labels | (N,) | int64, the class of each image: {listed} |")
     return "\n".join(rows)
 

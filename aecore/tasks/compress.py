@@ -129,7 +129,7 @@ def _uncounted(opened: Opened, training: int) -> str:
     return (
         f"Not counted: the model ({weights:,} weights, {megabytes:.2g} MB), and how often each "
         f"number was seen in {training:,} training images;\nboth ends must have these. "
-        f"Of a PNG file {8 * PNG_FRAME} bits are not pixels."
+        f"Of a PNG file at least {8 * PNG_FRAME} bits are not pixels."
     )
 
 
