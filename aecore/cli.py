@@ -28,6 +28,7 @@ _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
+_NO_READER = 141  # as shells tell of SIGPIPE: the status of a command whose reader has gone
 _GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _SEARCH = "hydra_plugins.aecore_optuna.OptunaSweeper"
 
@@ -45,14 +46,19 @@ def main(argv: list[str] | None = None) -> int:
     try:
         set_own_folders(own_folders(argv))
         if any(a in ("--help", "-h") for a in argv):
-            print(help_text())
+            print(help_text(), flush=True)
             return 0
-        return _dispatch(argv, folder)
+        status = _dispatch(argv, folder)
+        sys.stdout.flush()  # while a reader that has gone, as `| head` has, can still be told of
+        return status
     except (UserError, NonFiniteLoss) as error:
         return _fail(error, f"error: {error}", error.exit_status)
     except (Interrupted, KeyboardInterrupt) as error:
         mend = f"; continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"interrupted{mend}", Interrupted.exit_status)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written
+        return _NO_READER
     except OSError as error:
         if error.errno not in _DISK:
             raise
@@ -130,5 +136,6 @@ def _hydra(arguments: Arguments) -> int:
 def _fail(error: BaseException, message: str, status: int) -> int:
     if os.environ.get("AECORE_DEBUG") == "1":
         raise error
-    print("\n".join(message.splitlines()[:3]), file=sys.stderr)
+    lines = ["".join(c if c.isprintable() else " " for c in s) for s in message.splitlines()[:3]]
+    print("\n".join(lines), file=sys.stderr)  # a foreign file's text cannot move the cursor
     return status

@@ -26,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from aecore import __version__
 from aecore.errors import UserError
 from aecore.roots import command
 from aecore.trust import check_plain, check_targets, printable, read_plain
@@ -183,7 +184,8 @@ def optimized(folder: Path) -> float | None:
 
 @cache  # of what was imported, whatever is on the disk by now
 def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in ("aecore", *_PACKAGES)}
+    # our own of the code itself: a clone that was updated is still installed as it was
+    return {"aecore": __version__, **{name: metadata.version(name) for name in _PACKAGES}}
 
 
 @cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -110,6 +112,14 @@ class AutoencoderTransformer(
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`, for a search over parameters; `y` is not used."""
         return float(self.score_samples(X).mean())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As a pickle holds it: the model on the CPU, for machines without this one's device."""
+        state = dict(super().__getstate__())
+        if "trained_" in state:
+            model = deepcopy(self.trained_.model).cpu()
+            state["trained_"] = replace(self.trained_, model=model)
+        return state
 
     def _fitted(self) -> Trained:
         check_is_fitted(self)

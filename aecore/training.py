@@ -25,7 +25,7 @@ from aecore.compose import Job, compose
 from aecore.data.given import Given, given_split
 from aecore.data.module import ImageData
 from aecore.data.split import Split
-from aecore.errors import UserError
+from aecore.errors import NonFiniteLoss, UserError
 from aecore.experiment import Words
 from aecore.experiment import words as words_of
 from aecore.finding import find
@@ -55,6 +55,7 @@ _SPOKEN = {
     "trainer.max_epochs": "epochs", "dataset.batch_size": "batch_size",
     "dataset.val_size": "validation", "optimizer.lr": "lr", "trainer/accelerator": "device",
     "add -m to run every combination of them": "give one",
+    "; the last good checkpoint stays": "",
 }  # fmt: skip
 _ACCELERATORS = {"cuda": "gpu"}  # what a device is called there
 _BATCH = 128
@@ -159,11 +160,11 @@ def _in_python() -> Iterator[None]:
     """Errors in the words of `fit`, not in those of the command line."""
     try:
         yield
-    except UserError as error:
+    except (UserError, NonFiniteLoss) as error:
         text = str(error)
         for key, name in _SPOKEN.items():
             text = text.replace(key, name)
-        raise UserError(text) from error
+        raise type(error)(text) from error
 
 
 @dataclass(frozen=True)

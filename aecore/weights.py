@@ -133,7 +133,8 @@ def check_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
         if here is None or there is None or here.shape != there.shape:
             shapes = [None if t is None else tuple(t.shape) for t in (there, here)]
             raise UserError(
-                f"{path}: weights of another model ({printable(name)}: {shapes[0]} there, {shapes[1]} here)\n"
+                f"{path}: weights of another model "
+                f"({printable(name)}: {shapes[0]} there, {shapes[1]} here)\n"
                 "  give the same network, latent and data shape as that run"
             )
 

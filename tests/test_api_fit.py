@@ -15,6 +15,7 @@ from making import images
 import aecore
 from aecore.autoencoder import Autoencoder
 from aecore.cli import main
+from aecore.errors import NonFiniteLoss
 from aecore.latents import Gaussian
 from aecore.networks import MLP
 from aecore.noise import Chain, Dropout, NoNoise
@@ -122,6 +123,14 @@ class TestJoining:
         assert again.metrics == made.metrics
         assert main(["task=list", f"paths.output_dir={tmp_path}"]) == 0
 
+    def test_what_a_base_was_told_is_not_said(self) -> None:
+        class Half(Dropout):
+            def __init__(self) -> None:
+                super().__init__(p=0.5)
+
+        node = joined(noise=Half()).nodes["noise"]
+        assert [*node] == ["_target_"] and node["_target_"].endswith("Half")
+
     def test_of_ones_own_classes(self, tmp_path: Path) -> None:
         class Still(NoNoise):
             """No file says where it is."""
@@ -186,6 +195,10 @@ class TestTraining:
         with hydra.initialize(version_base="1.3", config_path=None):
             fitted("ae latent.dim=2")
             assert hydra.compose(overrides=["+a=1"]).a == 1
+
+    def test_losses_that_become_infinite(self) -> None:
+        with pytest.raises(NonFiniteLoss, match=r"at step \d+\. Try a smaller lr,"):
+            fitted("ae latent.dim=2 optimizer=sgd", lr=1e20, epochs=5)
 
     def test_goes_on_where_a_model_was_loaded(self) -> None:
         x = images(40, *SHAPE)

@@ -98,7 +98,7 @@ NUMBERS: dict[str, Tamper] = {
         activation=None, output_activation=None, bias=True, norm=None, dropout=0.0, ceil_mode=True,
     ),
     "a flow's masks": saying(
-        "latent", "aecore.latents.Flow", dim=2, transforms=1, hidden=[WIDE, WIDE], context=2
+        "latent", "aecore.latents.Flow", dim=2, transforms=1, hidden=[5000, 100_000], context=2
     ),
     "a flow's steps": saying(
         "latent", "aecore.latents.Flow", dim=2, transforms=HUGE, hidden=[2], context=2
@@ -188,9 +188,25 @@ def expanded(checkpoint: dict[str, Any]) -> None:
     checkpoint["state_dict"]["autoencoder.encoder.1.weight"] = torch.zeros(1).expand(10**5, 10**5)
 
 
-def many_views(checkpoint: dict[str, Any]) -> None:
-    numbers = torch.zeros(10**5)
-    checkpoint["state_dict"] |= {f"autoencoder.{n}": numbers.view(10, -1) for n in range(1000)}
+def one_for_all(run: Path) -> None:
+    """A model of many large layers, all of whose weights are the same numbers in the file."""
+    hidden = 30 * [1000]
+    valued("network", "hidden", hidden)(run)
+    with torch.device("meta"):
+        large = aecore.Autoencoder(
+            image_shape=(1, 4, 4),
+            network=aecore.word("network=mlp", hidden=hidden),
+            latent=aecore.word("latent=gaussian", dim=2),
+        )
+    numbers = torch.zeros(WIDE * 50)
+    views = {n: numbers[: w.numel()].view(w.shape) for n, w in large.state_dict().items()}
+    state = {f"autoencoder.{name}": view for name, view in views.items()}
+    saved(lambda c: c.update(state_dict=state))(run)
+
+
+def compressed(run: Path) -> None:
+    saved(lambda c: c.update(more=torch.zeros(15 * 10**7, dtype=torch.uint8)))(run)
+    repacked(lambda _, data: data, zipfile.ZIP_DEFLATED)(run)
 
 
 def meta(checkpoint: dict[str, Any]) -> None:
@@ -211,15 +227,13 @@ CHECKPOINTS: dict[str, Tamper] = {
     "nothing": written(LAST, ""),
     "text": written(LAST, "weights"),
     **{f"cut at {share}": cut(share) for share in (0.1, 0.5, 0.99)},
-    "compressed": repacked(
-        lambda name, data: data if name.endswith("pkl") else bytes(10**6), zipfile.ZIP_DEFLATED
-    ),
+    "compressed": compressed,
     "a function": calling(b"os\nsystem", b"X\x0a\x00\x00\x00touch evil"),
     "bytes of any length": calling(b"builtins\nbytearray", BILLION),
     "a tensor of any length": calling(b"torch\nFloatTensor", BILLION),
     "an object": saved(lambda c: c.update(more={1, 2})),
     "expanded weights": saved(expanded),
-    "many views of one": saved(many_views),
+    "weights that are all the same": one_for_all,
     "weights without numbers": saved(meta),
     "no weights": saved(lambda c: c.update(state_dict={})),
     "numbers for weights": saved(lambda c: c["state_dict"].update(a=1)),
@@ -272,7 +286,7 @@ SAMPLERS: dict[str, Tamper] = {
         lambda c: c["sampler"].update(factor=torch.zeros(1, 2).expand(10**9, 2)), SAMPLER
     ),
     "a flow": saying(
-        "sampler", "aecore.samplers.Flow", kind="affine", transforms=1, hidden=[WIDE, WIDE],
+        "sampler", "aecore.samplers.Flow", kind="affine", transforms=1, hidden=[5000, 100_000],
         epochs=1, batch_size=1, lr=1.0, images=2,
     ),
 }  # fmt: skip

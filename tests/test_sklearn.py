@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from aecore.errors import UserError
 from aecore.sklearn import AutoencoderTransformer
@@ -33,9 +33,17 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return rows, labels
 
 
-@parametrize_with_checks([small()])
-def test_scikit_learns_own_checks(estimator: AutoencoderTransformer, check: Any) -> None:
-    check(estimator)
+# the one left out takes an environment variable that stands before SciPy is loaded
+CHECKS = {
+    repr(check): (one, check)
+    for one, check in estimator_checks_generator(small())
+    if "check_array_api_input" not in repr(check)
+}
+
+
+@pytest.mark.parametrize(("one", "check"), CHECKS.values(), ids=map(str, range(len(CHECKS))))
+def test_scikit_learns_own_checks(one: AutoencoderTransformer, check: Any) -> None:
+    check(one)
 
 
 def test_an_exact_linear_one_is_pca(digits: tuple[np.ndarray, np.ndarray]) -> None:

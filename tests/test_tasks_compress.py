@@ -225,12 +225,30 @@ def test_bad_input(
     assert not (folder / "run" / "compress").exists()
 
 
-def test_what_passes_by_the_code_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["model=ae", "network=conv_unpool", "network.channels=[2]", "trainer.max_epochs=1",
+             "dataset.train_size=64"],
+            "the places of the maxima pass by this code",
+        ),
+        (
+            ["model=pca", "dataset=arrays", "dataset.path=table.npy", "dataset.range=standardised"],
+            "the rows of a table have no PNG",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused(
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    network = ["network=conv_unpool", "network.channels=[2]", "trainer.max_epochs=1"]
-    assert main(["model=ae", *network, *TINY[1:], "dataset.train_size=64"]) == 0
+    np.save("table.npy", images(200, 6).numpy())
+    assert main([*words, *TINY[1:]]) == 0
     assert main(["run=run", "task=compress"]) == 2
-    assert "the places of the maxima pass by this code" in capsys.readouterr().err
+    assert f"error: task=compress: {told}" in capsys.readouterr().err
     assert not Path("run/compress").exists()

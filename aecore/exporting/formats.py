@@ -68,7 +68,7 @@ class Onnx(Program):
         return run
 
 
-class Exported(Program):
+class TorchProgram(Program):
     """PyTorch's exported programs."""
 
     suffix = ".pt2"
@@ -86,7 +86,7 @@ class Exported(Program):
         return run
 
 
-PROGRAMS: dict[Format, Program] = {"onnx": Onnx(), "torch": Exported()}
+PROGRAMS: dict[Format, Program] = {"onnx": Onnx(), "torch": TorchProgram()}
 
 
 def trace(piece: Piece) -> ExportedProgram:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Annotated
 
-import torch
 from matplotlib.figure import Figure
 from pydantic import Field
 
@@ -30,8 +29,9 @@ _HEADER = ["", "fixed length", "entropy coded", "bits/pixel", "mse", "PSNR"]
 class Compress(Use):
     """Writes compress.csv, a row for each way to store images, and rate_distortion.png.
 
-    Bits are those of an image, in the mean. Beside the codes stand PNG and zlib of the raw pixels,
-    which lose nothing. Not counted are the model itself and the tables of the entropy coder.
+    Bits are those of an image, in the mean; those of a pixel are of all its channels. Beside the
+    codes stand PNG and zlib of the raw pixels, which lose nothing of 256 levels. Not counted are
+    the model itself and the tables of the entropy coder.
 
     steps: codes of numbers are rounded to multiples of these, in standard deviations of the codes
     of training images. images: that are stored, at most. training: whose codes tell how often each
@@ -52,18 +52,12 @@ class Compress(Use):
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
-        model = opened.ae.model
-        if model.needs_context:
-            raise UserError(
-                "task=compress: the places of the maxima pass by this code, so it is not all that "
-                "an image is made of\n  use a model with another network, such as network=conv"
-            )
-        need_no_noise(opened, "compress")
+        _check(opened)
         whole = opened.images()
         split = part_of(whole, self.images, opened.seed)
         training = part_of(opened.own.train, self.training, opened.seed)
         shown, known = partial(opened.batches, split), partial(opened.batches, training)
-        codes = code_rows(model, shown, known, self.steps, opened.generator())
+        codes = code_rows(opened.ae.model, shown, known, self.steps, opened.generator())
         files = _lossless(split)
         rows = [*codes, *files]
         told = f"{len(split):,} of " * (len(split) < len(whole)) + opened.told(whole)
@@ -82,6 +76,21 @@ def _pixels(opened: Opened) -> int:
     return opened.ae.image_shape[1] * opened.ae.image_shape[2]
 
 
+def _check(opened: Opened) -> None:
+    """Raise UserError for what has no rate or no distortion."""
+    need_no_noise(opened, "compress")
+    if opened.ae.model.needs_context:
+        raise UserError(
+            "task=compress: the places of the maxima pass by this code, so it is not all that an "
+            "image is made of\n  use a model with another network, such as network=conv"
+        )
+    if opened.ae.image_shape[:2] == (1, 1):
+        raise UserError(
+            "task=compress: the rows of a table have no PNG and no PSNR to compare with\n"
+            "  task=evaluate evaluate.metrics=[compression] tells the bits of their codes"
+        )
+
+
 def _write(opened: Opened, rows: list[Row]) -> None:
     pixels = _pixels(opened)
     columns: dict[str, Iterable[object]] = {
@@ -97,11 +106,8 @@ def _write(opened: Opened, rows: list[Row]) -> None:
 
 
 def _lossless(split: Split) -> list[Row]:
-    """The rows of PNG, where these are images that it knows, and of zlib."""
-    index = torch.arange(len(split))
-    pixels = split.pixels(index)
-    if split.image_shape[:2] == (1, 1):
-        return [Row("zlib of the numbers", None, 8 * zlib_bytes(pixels), 0.0)]
+    """The rows of PNG, where it knows such channels, and of zlib."""
+    pixels = split.pixels()
     stored, white = as_stored(pixels), pixel_bits(split) == 1
     lost = float(squared_error(stored / 255, pixels).double().mean())
     lost = lost if lost > 1e-12 else 0.0  # else there were other levels than a file's 256

@@ -62,7 +62,8 @@ class Train(Task):
             raise UserError("runs=...: training reads no other runs\n  add task=compare")
         options = parts.settings.trainer
         check_processes(options.devices, options.num_nodes)
-        config["trainer"]["threads"] = set_threads(options.threads, options.devices)
+        options.threads = set_threads(options.threads, options.devices)
+        config["trainer"]["threads"] = options.threads
         model = prepare(parts)
         init_from = parts.settings.init_from
         if init_from is not None:
