@@ -11,8 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # they wait for processes, so one worker begins with them while the other takes from the rest
 LONG = (
     "test_engines.py", "test_training_killed.py", "test_cli_runs.py", "test_search.py",
-    "test_lean.py", "test_experiments.py", "test_combinations.py", "test_docs.py",
-    "test_loggers_more.py", "test_packaging.py", "test_tasks_export.py", "test_api.py",
+    "test_lean.py", "test_experiments.py",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from making import gaussian, gen, images, model, plain
 from torch import nn
@@ -31,6 +31,8 @@ def resnet(*channels: int, **changes: Any) -> ResNet:
 
 
 @settings(max_examples=40, deadline=None)
+@example(shape=(1, 8, 8), channels=[1] * 3, kernel=3, blocks=1, groups=1, vector=False)
+@example(shape=(1, 8, 8), channels=[2] * 3, kernel=3, blocks=1, groups=3, vector=True)
 @given(
     shape=st.tuples(st.sampled_from([1, 3]), st.integers(8, 97), st.integers(8, 97)),
     channels=st.lists(st.integers(1, 4), min_size=1, max_size=3),

@@ -24,8 +24,8 @@ class ResNet(Halving):
     The residual connections stay within the encoder and within the decoder. None leads around the
     code, by design: an autoencoder with such a bridge has no need of its code.
 
-    groups: of the group norm (Wu & He 2018), the largest number up to it that divides the channels;
-        null for no norm.
+    groups: of the group norm (Wu & He 2018), the largest number up to it that divides the channels
+        and leaves each group two values or more, which a norm needs; null for no norm.
     """
 
     norm = None  # a group norm is each image's own, unlike those that `norm` speaks of
@@ -53,9 +53,11 @@ class ResNet(Halving):
 
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
-        for before, after in zip([image_shape[0], *self.channels], self.channels, strict=False):
-            layers += [self._convolution(before, after, stride=2), *self._stage(after)]
-        return nn.Sequential(*layers, *self._before(self.channels[-1]))
+        places = [height * width for height, width in self.sizes(image_shape)[1:]]
+        widths = [image_shape[0], *self.channels]
+        for before, after, area in zip(widths, self.channels, places, strict=False):
+            layers += [self._convolution(before, after, stride=2), *self._stage(after, area)]
+        return nn.Sequential(*layers, *self._before(self.channels[-1], places[-1]))
 
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         features = self.feature_shape(image_shape)
@@ -67,25 +69,28 @@ class ResNet(Halving):
         for level in range(len(self.channels) - 1, -1, -1):
             width = self.channels[level]
             after = self.channels[level - 1] if level else image_shape[0]
-            layers += self._stage(width)
+            area = sizes[level + 1][0] * sizes[level + 1][1]
+            layers += self._stage(width, area)
             if not level:
-                layers += self._before(width)
+                layers += self._before(width, area)
             layers += [Enlarge(sizes[level]), self._convolution(width, after)]
         return nn.Sequential(*layers, *activation_layer(self.output_activation))
 
-    def _stage(self, width: int) -> list[nn.Module]:
+    def _stage(self, width: int, area: int) -> list[nn.Module]:
         blocks: list[nn.Module] = []
         for _ in range(self.blocks):
-            half = [*self._before(width), self._convolution(width, width)]
-            other = [*self._before(width), self._convolution(width, width)]
+            half = [*self._before(width, area), self._convolution(width, width)]
+            other = [*self._before(width, area), self._convolution(width, width)]
             blocks.append(Residual(*half, *other))
         return blocks
 
-    def _before(self, width: int) -> list[nn.Module]:
+    def _before(self, width: int, area: int) -> list[nn.Module]:
+        """Norm and activation of maps of so many channels and places."""
         layers = activation_layer(self.activation)
-        if self.groups is None:
+        if self.groups is None or width * area == 1:
             return layers
-        fitting = max(n for n in range(1, min(self.groups, width) + 1) if width % n == 0)
+        most = min(self.groups, width, width * area // 2)
+        fitting = max(n for n in range(1, most + 1) if width % n == 0)
         return [nn.GroupNorm(fitting, width), *layers]
 
     def _convolution(self, before: int, after: int, stride: int = 1) -> nn.Conv2d:
