@@ -115,7 +115,7 @@ def test_slurm_tells_the_threads() -> None:
         assert config["trainer"]["threads"] == 2
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm"])
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_slurm"])
 def test_a_killed_job_costs_only_itself(launcher: str, tmp_path: Path) -> None:
     need(launcher)
     write_yaml(tmp_path / "words", rank=0)
