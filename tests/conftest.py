@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from aecore.cli import main
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -13,6 +17,20 @@ LONG = (
     "test_engines.py", "test_training_killed.py", "test_cli_runs.py", "test_search.py",
     "test_lean.py", "test_experiments.py",
 )  # fmt: skip
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """Asserts that a task is refused in three lines that tell this, and leaves no folder."""
+
+    def check(told: str, *argv: str) -> None:
+        out = tmp_path / "refused"
+        assert main([*argv, f"out={out}"]) == 2
+        lines = capsys.readouterr().err
+        assert told in lines and len(lines.splitlines()) <= 3
+        assert not out.exists()
+
+    return check
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +185,6 @@ def test_is_refused(
     run: str,
     override: str,
     told: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., None],
 ) -> None:
-    out = tmp_path / "new"
-    assert main([f"run={runs[run]}", "task=encode", override, f"out={out}"]) == 2
-    assert told in capsys.readouterr().err
-    assert not out.exists()
+    refused(told, f"run={runs[run]}", "task=encode", override)

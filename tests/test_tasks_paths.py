@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -208,14 +209,10 @@ def test_is_refused(
     run: str,
     overrides: str,
     told: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., None],
 ) -> None:
-    out, task = tmp_path / "new", overrides.partition(".")[0]
-    assert main([f"run={runs[run]}", f"task={task}", *overrides.split(), f"out={out}"]) == 2
-    lines = capsys.readouterr().err
-    assert told in lines and len(lines.splitlines()) <= 3
-    assert not out.exists()
+    task = overrides.partition(".")[0]
+    refused(told, f"run={runs[run]}", f"task={task}", *overrides.split())
 
 
 def test_words_between_words_are_words(runs: dict[str, Path], tmp_path: Path) -> None:

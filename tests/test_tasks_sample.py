@@ -246,10 +246,6 @@ class TestRuns:
         run: str,
         override: str,
         told: str,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
+        refused: Callable[..., None],
     ) -> None:
-        out = tmp_path / "new"
-        assert main([f"run={runs[run]}", "task=sample", override, f"out={out}"]) == 2
-        assert told in capsys.readouterr().err
-        assert not out.exists()
+        refused(told, f"run={runs[run]}", "task=sample", override)
