@@ -1,8 +1,6 @@
 """`python run.py model=vae dataset=mnist`: compose words into one experiment and run it."""
 
-import sys
-
-from aecore.cli import main
+from aecore.cli import script
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    script()

@@ -1,8 +1,6 @@
 """`python -m aecore`: the same as run.py."""
 
-import sys
-
-from aecore.cli import main
+from aecore.cli import script
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    script()

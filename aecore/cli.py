@@ -8,13 +8,16 @@ finite; 130 interrupted.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from aecore.arguments import Arguments, own_folders, parse
+from aecore.collecting import set_modules_aside
 from aecore.compose import Job, compose
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
 from aecore.help import help_text
@@ -31,6 +34,25 @@ _DISK = {
 _NO_READER = 141  # as shells tell of SIGPIPE: the status of a command whose reader has gone
 _GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _SEARCH = "hydra_plugins.aecore_optuna.OptunaSweeper"
+
+
+def script() -> None:
+    """This process is a command: do it, and leave with its exit status.
+
+    What is registered for the exit is done, but the half million objects of torch and Lightning are
+    not taken apart one by one, which takes longer than many a task.
+    """
+    status = 1  # of an error that nobody expects, whose traceback Python prints
+
+    def leave() -> None:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+    atexit.register(leave)  # first of all, so it is called last
+    status = main()
+    sys.exit(status)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,6 +124,7 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
         request = job.request()
     from aecore.tasks.run import run  # torch comes in here
 
+    set_modules_aside()
     run(request, folder)
     return 0
 

@@ -35,6 +35,7 @@ _GROUPS = {  # what may replace a node of the run, by where that node stands
     "sampler": ("sampler",),
     _OOD: ("evaluate", "ood"),
 }
+BESIDE = ("dataset", "split", "resize", "noise", "evaluate", "figures", "sampler")
 _PLACES = ("dataset.root", "dataset.path")  # where data lie: elsewhere, they are others
 _KEPT = ("eval_batch_size", "range", "binarise")  # how a model's images are treated
 
@@ -81,7 +82,30 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     if "dataset" in replaced and "dataset.batch_size" not in typed:
         config["dataset"]["batch_size"] = 1  # nothing is trained: there may be very few images
     chosen = job.words if "dataset" in groups else {**job.words, "dataset": _data_of(found)}
-    return Request(config, chosen, job.overrides, folder, found=found, replaced=replaced)
+    return Request(
+        config, chosen, job.overrides, folder, found=found, replaced=replaced, beside=_beside(given)
+    )
+
+
+def _beside(given: list[str]) -> dict[str, str]:
+    """What a task may have no use for, `split` or `noise` say, with the override that says it.
+
+    Where data lie is none of these, nor how they are read: whichever task reads them needs it.
+    """
+    found = {}
+    for override in given:
+        key, value = split_override(override)
+        root = re.split(r"[.@]", key.lstrip("+"))[0]
+        if key == TEST_NOISE or key.startswith("evaluate.noise."):
+            root, override = "noise", f"{key.removeprefix('evaluate.').partition('@')[0]}={value}"
+        elif key.startswith((OTHER_DATA, "metrics@")):
+            root = "evaluate"
+            override = "evaluate.ood" if key.startswith(OTHER_DATA) else f"evaluate.metrics={value}"
+        elif root == "dataset" and key not in ("dataset", *_PLACES):
+            continue
+        if root in BESIDE and override != "noise=none":
+            found[root] = override
+    return found
 
 
 def _replaced(direct: list[str]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import multiprocessing.util
 import os
 import runpy
 import sys
@@ -107,6 +108,7 @@ def _run(
     try:
         runpy.run_path(RUN, run_name="__main__")
     finally:
-        # as an interpreter ends; multiprocessing leaves that out, and joblib counts on it
+        # as an interpreter ends; in a process of multiprocessing that is done later or not at all
         threading._shutdown()
+        multiprocessing.util._exit_function()
         atexit._run_exitfuncs()

@@ -19,11 +19,24 @@ import pytest
 import yaml
 from dying import write_yaml
 from hydra.core.config_store import ConfigStore
+from starting import RUN, Done, called, started
 
 from aecore.cli import main
 from aecore.roots import ROOT
 
-PYTHON = [sys.executable, str(ROOT / "run.py")]
+STARTERS = {
+    "torchrun": [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
+    ],
+    "srun": ["srun", "--ntasks=2", sys.executable],
+}  # fmt: skip
+STARTED = {
+    "run.py": ["hydra.run.dir=outputs/mine/two"],
+    "submitit_slurm": [
+        "-m", "hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2",
+        "hydra.sweep.subdir=0",
+    ],
+}  # fmt: skip
 TINY = ["trainer=debug", "figures=none", "logger=none"]
 # an odd batch size and a ragged last batch: the shares of two processes differ
 SHARED = [
@@ -69,11 +82,9 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-def called(*command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """A command that ends with that status; returns what it said."""
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done
+def launched(*argv: str, status: int = 0) -> Done:
+    """A command that starts processes, which are not told how many threads to use."""
+    return called(*argv, status=status, environment=environment())
 
 
 def metrics(folder: Path) -> dict[str, Any]:
@@ -93,7 +104,7 @@ def table(sweep: Path) -> list[dict[str, str]]:
 def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
     need(launcher)
     argv = ["-m", "model=ae,pca", *TINY]
-    done = called(*PYTHON, *argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=there")
+    done = launched(*argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=there")
     assert main([*argv, "hydra.sweep.dir=here"]) == 0
     assert table(Path("there")) == table(Path("here"))
     assert sorted(p.name for p in Path("there").iterdir() if p.name != ".submitit") == [
@@ -102,17 +113,16 @@ def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
     for folder in Path("there").glob("[01]"):
         config = yaml.safe_load((folder / "config.yaml").read_text())
         assert config["trainer"]["threads"] == 1
-    assert "Warning" not in done.stderr
-    assert "requeue" not in done.stdout + done.stderr
+    assert "Warning" not in done.err
+    assert "requeue" not in done.out + done.err
 
 
 def test_slurm_tells_the_threads() -> None:
     need("submitit_slurm")
-    argv = ["-m", "model=pca", "seed=0,1", *TINY, "hydra/launcher=submitit_slurm"]
-    called(*PYTHON, *argv, "hydra.launcher.cpus_per_task=2", "hydra.sweep.dir=sweep")
-    for folder in Path("sweep").glob("[01]"):
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        assert config["trainer"]["threads"] == 2
+    argv = ["-m", "model=pca", *TINY, "hydra/launcher=submitit_slurm"]
+    launched(*argv, "hydra.launcher.cpus_per_task=2", "hydra.sweep.dir=sweep")
+    config = yaml.safe_load(Path("sweep/0/config.yaml").read_text())
+    assert config["trainer"]["threads"] == 2
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_slurm"])
@@ -120,10 +130,8 @@ def test_a_killed_job_costs_only_itself(launcher: str, tmp_path: Path) -> None:
     need(launcher)
     write_yaml(tmp_path / "words", rank=0)
     argv = ["--config-dir", "words", "-m", "model=ae", "penalty=dying,none", *TINY]
-    done = called(
-        *PYTHON, *argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep", status=1
-    )  # fmt: skip
-    assert "resume=sweep" in done.stdout
+    done = launched(*argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep", status=1)
+    assert "resume=sweep" in done.out
     assert (tmp_path / "sweep/0/error.txt").read_text().startswith("its process was lost: ")
     assert [row["state"] for row in table(Path("sweep"))] == ["failed", "finished"]
     (tmp_path / "words" / "file").unlink()
@@ -136,15 +144,12 @@ def test_a_killed_sweep_is_finished_by_another_launcher() -> None:
     need("joblib")
     argv = ["-m", "model=ae", "seed=0,1,2,3,4,5", "trainer.max_epochs=4", *TINY[1:]]
     argv.append("network.hidden=[16]")
-    command = [*PYTHON, *argv, "hydra/launcher=joblib", "hydra.sweep.dir=part"]
-    child = subprocess.Popen(
-        command, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 60
-    while not list(Path("part").glob("*/metrics.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    part = [*argv, "hydra/launcher=joblib", "hydra.sweep.dir=part"]
+    with started(*part, environment=environment()) as child:
+        deadline = time.monotonic() + 60
+        while not list(Path("part").glob("*/metrics.json")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(child.pid, signal.SIGKILL)
     finished = {p: p.stat().st_mtime_ns for p in Path("part").glob("*/metrics.json")}
     assert 0 < len(finished) < 6
     assert main(["resume=part", "hydra/launcher=basic"]) == 0
@@ -155,25 +160,18 @@ def test_a_killed_sweep_is_finished_by_another_launcher() -> None:
 
 @pytest.mark.parametrize("starter", ["run.py", "torchrun", "srun", "submitit_slurm"])
 def test_two_processes_train_as_one(starter: str) -> None:
-    command = {
-        "run.py": PYTHON,
-        "torchrun": [
-            sys.executable, "-m", "torch.distributed.run",
-            "--standalone", "--nproc_per_node=2", str(ROOT / "run.py"),
-        ],
-        "srun": ["srun", "--ntasks=2", *PYTHON],
-        "submitit_slurm": [
-            *PYTHON, "-m", "hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2",
-            "hydra.sweep.subdir=0",
-        ],
-    }[starter]  # fmt: skip
     if starter == "srun":
         need_slurm()
     if starter == "submitit_slurm":
         need(starter)
-    if starter == "run.py":
-        command = [*command, "hydra.run.dir=outputs/mine/two"]
-    done = called(*command, *SHARED, *DDP)
+    argv = [*SHARED, *DDP, *STARTED.get(starter, [])]
+    if starter in STARTERS:
+        command = [*STARTERS[starter], RUN, *argv]
+        told = subprocess.run(command, env=environment(), capture_output=True, text=True)
+        assert told.returncode == 0, told.stdout + told.stderr
+        errors = told.stderr
+    else:
+        errors = launched(*argv).err
     assert main([*SHARED, "hydra.run.dir=one"]) == 0
     (two,) = Path("outputs").glob("*/*" if starter != "submitit_slurm" else "sweeps/*/*/0")
     assert starter != "run.py" or two == Path("outputs/mine/two")
@@ -182,14 +180,14 @@ def test_two_processes_train_as_one(starter: str) -> None:
     for row, other in zip(*rows, strict=True):
         assert float(row["train/loss"]) == pytest.approx(float(other["train/loss"]), rel=1e-5)
         assert (row["step"], row["images"]) == (other["step"], other["images"])
-    assert "Warning" not in done.stderr
+    assert "Warning" not in errors
 
 
 def test_a_job_of_two_processes_that_loses_one(tmp_path: Path) -> None:
     """Only the job with a process of rank 1 meets its death there; resumed, both are equal."""
     write_yaml(tmp_path / "words", rank=1)
     argv = ["--config-dir", "words", "-m", "trainer.devices=2,1", "penalty=dying", *SHARED]
-    called(*PYTHON, *argv, "trainer=ddp", "hydra.sweep.dir=sweep", status=1)
+    launched(*argv, "trainer=ddp", "hydra.sweep.dir=sweep", status=1)
     assert not Path("outputs").exists()
     assert sorted(p.name for p in Path("sweep").iterdir() if p.is_dir()) == ["0", "1"]
     first, mend = (tmp_path / "sweep/0/error.txt").read_text().splitlines()[:2]
@@ -198,7 +196,7 @@ def test_a_job_of_two_processes_that_loses_one(tmp_path: Path) -> None:
     assert mend.endswith("sweep/0 goes on")
     assert (tmp_path / "sweep/1/metrics.json").exists()
     (tmp_path / "words" / "file").unlink()
-    called(*PYTHON, "--config-dir", "words", "resume=sweep")
+    launched("--config-dir", "words", "resume=sweep")
     assert not Path("sweep/0/error.txt").exists()
     assert metrics(Path("sweep/0")) == pytest.approx(metrics(Path("sweep/1")), rel=1e-5)
 

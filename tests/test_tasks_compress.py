@@ -209,7 +209,7 @@ def test_from_the_command_line(
     [
         (["compress.steps=[1,0]"], "compress.steps=[1,0]: each must be greater than 0"),
         (["compress.steps=[]"], "compress.steps=[]: must be a list of at least 1 item"),
-        (["noise=dropout"], "noise: task=compress takes images as they are"),
+        (["noise=dropout"], "noise=dropout: task=compress has no use for noise"),
     ],
 )
 def test_bad_input(

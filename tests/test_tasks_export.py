@@ -173,7 +173,7 @@ def test_damaged_weights_are_refused(harm: str, folder: Path, tmp_path: Path) ->
     [
         (["export.formats=[keras]"], "export.formats=[keras]: must be 'safetensors', 'onnx' or"),
         (["export.formats=[]"], "export.formats=[]: must be"),
-        (["noise=gaussian"], "noise: task=export takes images as they are"),
+        (["noise=gaussian"], "noise=gaussian: task=export has no use for noise"),
         ([], f"export.formats: onnx needs onnxscript\n  {installing('export')}\n"),
     ],
 )

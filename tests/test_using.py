@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,30 @@ class TestWhatIsUsed:
 def test_is_refused(run: Path, overrides: list[str], told: str) -> None:
     with pytest.raises(UserError, match=told):
         asked(run, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("task", "override", "root"),
+    [
+        ("sample", "split=val", "split"),
+        ("sample", "dataset=faces", "dataset"),
+        ("encode", "sampler=gmm", "sampler"),
+        ("score", "evaluate.metrics=[probe]", "evaluate"),
+        ("reconstruct", "figures=none", "figures"),
+        ("traverse", "noise=gaussian", "noise"),
+        ("interpolate", "sampler=gmm", "sampler"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    task: str, override: str, root: str, run: Path, refused: Callable[..., None]
+) -> None:
+    told = f"error: {override}: task={task} has no use for {root}\n  leave it out; it takes "
+    refused(told, f"run={run}", f"task={task}", override)
+
+
+def test_what_changes_nothing_is_not_refused(run: Path) -> None:
+    given = ["noise=none", "dataset.eval_batch_size=7", "trainer.threads=1"]
+    assert asked(run, "task=sample", *given).beside == {}
 
 
 def test_images_of_another_shape(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ class Request:
     brief: whether one line at the start and one at the end are enough (a job among others).
     found: the trained model that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
+    beside: of what may stand beside `run=`, see `aecore.using.BESIDE`, what was typed.
     """
 
     config: dict[str, Any]
@@ -34,6 +35,7 @@ class Request:
     brief: bool = False
     found: Found | None = None
     replaced: frozenset[str] = frozenset()
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 class Task(ABC):

@@ -20,7 +20,7 @@ from aecore.metrics.compression import pixel_bits
 from aecore.metrics.images import squared_error
 from aecore.tasks.files import write_rows
 from aecore.tasks.table import table
-from aecore.tasks.use import Opened, Use, need_no_noise
+from aecore.tasks.use import Opened, Use
 from aecore.words import PositiveFloat, PositiveInt, word
 
 _HEADER = ["", "fixed length", "entropy coded", "bits/pixel", "mse", "PSNR"]
@@ -37,6 +37,8 @@ class Compress(Use):
     of training images. images: that are stored, at most. training: whose codes tell how often each
     number is seen, at most.
     """
+
+    takes = ("dataset", "split", "resize")
 
     @word
     def __init__(
@@ -78,7 +80,6 @@ def _pixels(opened: Opened) -> int:
 
 def _check(opened: Opened) -> None:
     """Raise UserError for what has no rate or no distortion."""
-    need_no_noise(opened, "compress")
     if opened.ae.model.needs_context:
         raise UserError(
             "task=compress: the places of the maxima pass by this code, so it is not all that an "

@@ -32,6 +32,8 @@ class Encode(Use):
     points: of the scatter, and of the projector, which takes 2000 at most.
     """
 
+    takes = ("dataset", "split", "resize", "noise")
+
     @word
     def __init__(self, *, sample: bool, points: PositiveInt) -> None:
         self.sample = sample

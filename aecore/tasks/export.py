@@ -19,7 +19,7 @@ from aecore.metrics.codes import part_of
 from aecore.networks.base import flat
 from aecore.record import Record
 from aecore.results import write_atomically
-from aecore.tasks.use import Opened, Use, need_no_noise
+from aecore.tasks.use import Opened, Use
 from aecore.words import PositiveInt, word
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Export(Use):
     images: how many the files are checked with, at most.
     """
 
+    takes = ("dataset", "split", "resize", "sampler")
+
     @word
     def __init__(
         self,
@@ -53,7 +55,6 @@ class Export(Use):
     def use(self, opened: Opened) -> dict[str, float]:
         """Checked with the run's test images by default."""
         need_packages(self.formats)
-        need_no_noise(opened, "export")
         from aecore.exporting.export import export  # torch.export is slow to load
         from aecore.exporting.readme import readme
 

@@ -42,6 +42,8 @@ class Interpolate(Use):
     choice of random pairs.
     """
 
+    takes = ("dataset", "split", "resize")
+
     @word
     def __init__(
         self,

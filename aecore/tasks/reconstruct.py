@@ -51,6 +51,8 @@ class Reconstruct(Use):
     images: whether reconstructions are written. columns, rows: of the picture.
     """
 
+    takes = ("dataset", "split", "resize", "noise")
+
     @word
     def __init__(self, *, images: bool, columns: PositiveInt, rows: PositiveInt) -> None:
         self.images = images

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import math
 import signal
@@ -20,6 +19,7 @@ from omegaconf import OmegaConf
 from aecore import results
 from aecore.arguments import searched
 from aecore.build import build
+from aecore.collecting import set_modules_aside
 from aecore.compose import choices, without_presets
 from aecore.errors import NonFiniteLoss, UserError
 from aecore.fitting import quiet
@@ -68,9 +68,7 @@ def run_job(config: Any) -> float | None:
     words = choices(OmegaConf.create({"runtime": hydra.runtime}), plain)
     request = Request(without_presets(plain), words, overrides, lambda: folder, brief=True)
     failed = True
-    if gc.get_freeze_count() == 0:
-        gc.freeze()  # the modules: else each collection goes through them, half a million objects
-        atexit.register(gc.unfreeze)  # libraries count what is left at the end
+    set_modules_aside()
     try:
         _job(request, folder)
         failed = False

@@ -39,6 +39,8 @@ class Sample(Use):
     are drawn from. seed: of the draws.
     """
 
+    takes = ("sampler",)
+
     @word
     def __init__(
         self, *, n: PositiveInt, label: Classes | None, temperature: NonNegativeFloat, seed: Seed

@@ -43,6 +43,8 @@ class Score(Use):
     columns, rows: of the picture.
     """
 
+    takes = ("dataset", "split", "resize", "noise")
+
     @word
     def __init__(
         self,

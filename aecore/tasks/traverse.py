@@ -36,6 +36,8 @@ class Traverse(Use):
     of that image; with the mean that of the first image.
     """
 
+    takes = ("dataset", "split", "resize")
+
     @word
     def __init__(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -25,7 +26,7 @@ from aecore.record import restore
 from aecore.sampling import fit_sampler
 from aecore.tasks.base import Request, Task
 from aecore.trained import Trained
-from aecore.using import TEST_NOISE
+from aecore.using import BESIDE, TEST_NOISE
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,13 @@ class Opened:
 
 
 class Use(Task):
-    """Something that is done with a trained run (`run=...`)."""
+    """Something that is done with a trained run (`run=...`).
+
+    takes: what may stand beside `run=`, of `BESIDE`; anything else is refused, so that nobody
+        believes that it had an effect.
+    """
+
+    takes: ClassVar[Collection[str]] = BESIDE
 
     @abstractmethod
     def use(self, opened: Opened) -> dict[str, float]:
@@ -173,6 +180,7 @@ class Use(Task):
                 f"task={request.words['task']}: with which trained run?\n"
                 "  add run=outputs/..., or run=last for the newest"
             )
+        self._check_beside(request)
         parts, found = words(request.config), request.found
         check_device(parts.settings)
         set_threads(parts.settings.trainer.threads)
@@ -189,11 +197,15 @@ class Use(Task):
         with torch.no_grad():
             return self.use(opened)
 
-
-def need_no_noise(opened: Opened, task: str) -> None:
-    """Raise UserError where a noise was given to a task that takes images as they are."""
-    if opened.noise is not None:
-        raise UserError(f"noise: task={task} takes images as they are\n  leave it out")
+    def _check_beside(self, request: Request) -> None:
+        """Raise UserError for a word that the task has no use for."""
+        for root, override in request.beside.items():
+            if root not in self.takes:
+                known = ", ".join(key for key in BESIDE if key in self.takes)
+                raise UserError(
+                    f"{override}: task={request.words['task']} has no use for {root}\n"
+                    f"  leave it out; it takes {known}"
+                )
 
 
 def _expected(ae: Trained) -> str:
