@@ -121,6 +121,7 @@ def view_of(parts: Words, model: Autoencoder, material: Material, run: Path | No
         seed=parts.settings.seed,
         noise=next((noise for noise in noises if noise.active), None),
         ood={name: _first(x).pixels().to(device) for name, x in material.ood.items()},
+        name=material.name,
     )
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from aecore import results
 from aecore.errors import UserError
 from aecore.slots import named
+from aecore.types import is_table
 
 if TYPE_CHECKING:
     from aecore.trained import Made, Trained
@@ -109,11 +110,10 @@ def _drawn(trained: Trained, made: Made) -> bytes:
     """A PNG of a few images in one row and their reconstructions in another; none of tables."""
     from PIL import Image
 
-    channels, height, _ = trained.image_shape
-    if height == 1 or trained.model.standardised:
+    if is_table(trained.image_shape):
         return b""
     both = torch.stack([made.images, trained.reconstruct(made.images, made.labels)])
-    colours = both if channels == 3 else both[:, :, :1].expand(-1, -1, 3, -1, -1)
+    colours = both if trained.image_shape[0] == 3 else both[:, :, :1].expand(-1, -1, 3, -1, -1)
     rows = colours.clamp(0, 1).mul(255).round().to(torch.uint8)  # (2, n, 3, H, W)
     rows = F.pad(rows, (0, 1, 0, 1), value=255)
     pixels: Tensor = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)

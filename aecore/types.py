@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 ImageShape = tuple[int, int, int]  # (C, H, W); a table of D columns is (1, 1, D)
+
+
+def is_table(shape: Sequence[int]) -> bool:
+    """Whether images of that shape, (C, H, W), are the rows of a table, (1, 1, D)."""
+    return tuple(shape[:2]) == (1, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from aecore.figures.grid import tile
 from aecore.figures.view import spread
 from aecore.loggers import RunLogger
 from aecore.module import Training
+from aecore.types import is_table
 from aecore.words import NonNegativeInt, PositiveInt, word
 
 
@@ -72,14 +73,14 @@ class Pictures(Callback):
                 for dim in range(min(self.dims, codes.shape[1])):
                     board.histogram(f"code/{dim:02d}", codes[:, dim], step)
             if last:
-                is_table = split.image_shape[:2] == (1, 1)
-                images = None if is_table else split.pixels(chosen)
+                table = is_table(split.image_shape)
+                images = None if table else split.pixels(chosen)
                 board.embedding(codes, _names(split, chosen), images, step)
         self._last_step = step
 
     def _pictures(self, module: Training, split: Split) -> dict[str, Tensor]:
         model = module.autoencoder
-        if split.image_shape[:2] == (1, 1):
+        if is_table(split.image_shape):
             return {}  # the rows of a table
         generator = Generator(device=module.device).manual_seed(self.seed)
         x, y = _at(module, split, self._choose(split, self.images))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from aecore import __version__
 from aecore.autoencoder import Autoencoder
+from aecore.types import is_table
 from aecore.weights import EXPORTED
 
 _BATCH = 16
@@ -51,7 +52,7 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _arrays(model: Autoencoder, classes: Sequence[str] | None) -> str:
-    table = model.image_shape[:2] == (1, 1)
+    table = is_table(model.image_shape)
     values = "numbers as those of the table that was learned" if table else "pixels in [0, 1]"
     rows = [
         "| | shape | |",

@@ -67,7 +67,7 @@ class ErrorDistribution(Picture):
         strange |= {name: x[: self.images].to(known) for name, x in view.ood.items()}
         return {
             name: squared_error(view.reconstructions(x), x).double().clamp_min(_LEAST).cpu()
-            for name, x in {"test images": known, **strange}.items()
+            for name, x in {f"{view.name} images": known, **strange}.items()
         }
 
 

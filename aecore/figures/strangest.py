@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aecore.figures.grid import image_grid
 from aecore.figures.reconstructions import line_grid
+from aecore.types import is_table
 
 _LETTERS = 13  # under a square image
 
@@ -21,7 +22,7 @@ def strangest(
     In the given order, block by block; what does not fill a last block is left out. The rows of a
     table are drawn as lines, without their names.
     """
-    if x.shape[1:3] == (1, 1):
+    if is_table(x.shape[1:]):
         return line_grid(x.flatten(1), output.flatten(1), scores, columns, title)
     height, width = x.shape[2:]
     letters = max(round(_LETTERS * min(1.0, width / height)), 4)

@@ -16,6 +16,7 @@ from aecore.data import Split
 from aecore.errors import NotApplicable
 from aecore.figures.animation import Animation
 from aecore.noise import Noise
+from aecore.types import is_table
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
@@ -36,6 +37,7 @@ class View:
     training: what the model was trained on, as it is stored, or None.
     noise: what images are tried with: the evaluation's noise, else the training's; None for none.
     ood: images (K, C, H, W) unlike those it was trained on, of other data sets or classes, by name.
+    name: of the images: their split, or their data set where that is another.
     """
 
     model: Autoencoder
@@ -47,6 +49,7 @@ class View:
     training: Split | None = None
     noise: Noise | None = None
     ood: Mapping[str, Tensor] = field(default_factory=dict)
+    name: str = "test"
 
     def generator(self) -> Generator:
         """A fresh generator on the device of the images: every figure draws the same numbers."""
@@ -55,7 +58,7 @@ class View:
     @property
     def is_table(self) -> bool:
         """Whether an "image" is one row of a table, (1, 1, D)."""
-        return tuple(self.images.shape[1:3]) == (1, 1)
+        return is_table(self.images.shape[1:])
 
     def at(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """The images at `index` (M,) int64, and their labels where they have some."""

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from aecore.autoencoder import Autoencoder
 from aecore.data import Split
 from aecore.data.split import permutation
+from aecore.types import is_table
 
 
 def pixel_batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Tensor]:
@@ -59,7 +60,7 @@ class Subject:
     @property
     def is_table(self) -> bool:
         """Whether an "image" is one row of a table, (1, 1, D)."""
-        return self.model.image_shape[:2] == (1, 1)
+        return is_table(self.model.image_shape)
 
     def batches(self, split: Split) -> Iterator[Tensor]:
         """All images of a split in order, as pixels (n, C, H, W) on the model's device."""

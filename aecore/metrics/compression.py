@@ -15,6 +15,7 @@ from aecore.errors import NotApplicable
 from aecore.metrics.base import Metric, Subject
 from aecore.metrics.images import squared_error
 from aecore.networks.base import flat
+from aecore.types import is_table
 from aecore.words import word
 
 _FLOAT = 32  # bits of a number of a code as it is
@@ -67,7 +68,7 @@ def pixel_bits(split: Split) -> int:
     white = 1 if split.images.is_floating_point() else 255
     if all(bool(((part == 0) | (part == white)).all()) for part in split.parts(PART)):
         return 1
-    table = split.image_shape[:2] == (1, 1)
+    table = is_table(split.image_shape)
     return _FLOAT if table and split.images.is_floating_point() else _GREY
 
 

@@ -10,6 +10,7 @@ from aecore.data import Split
 from aecore.metrics.base import labelled_batches
 from aecore.metrics.images import psnr, squared_error, ssim, ssim_applies
 from aecore.noise import Noise
+from aecore.types import is_table
 
 ELBO_STREAM, _TERMS_STREAM, NOISE_STREAM = 1, 2, 3
 
@@ -33,11 +34,11 @@ def evaluate(
 ) -> dict[str, float]:
     """All yardsticks on the clean images of a split, and the terms of the objective.
 
-    mse (mean squared error per pixel on [0, 1], from the mean code), psnr (dB, of that mse), ssim
-    (images only); of variational models elbo and kl (nats per image: z drawn once from a generator
-    of its own, the KL counted once whatever its weight; no elbo of a reconstruction that is no
-    likelihood); loss and its terms with final weights. Of a conditional model all of it is given
-    the class.
+    mse (mean squared error per pixel on [0, 1], of a table in its own units; from the mean code),
+    of images psnr (dB, of that mse) and ssim; of variational models elbo and kl (nats per image: z
+    drawn once from a generator of its own, the KL counted once whatever its weight; no elbo of a
+    reconstruction that is no likelihood); loss and its terms with final weights. Of a conditional
+    model all of it is given the class.
     Two calls are equal bit for bit.
     """
     device = model.shift.device
@@ -56,8 +57,7 @@ def evaluate(
         for name, value in terms.told.items():
             if name not in ("kl", "elbo") or not model.latent.variational:
                 sums.add(name, value * len(x))
-    metrics = sums.means(prefix, len(split))
-    return {**metrics, f"{prefix}/psnr": psnr(metrics[f"{prefix}/mse"])}
+    return _with_psnr(sums.means(prefix, len(split)), split, prefix)
 
 
 def elbo_parts(
@@ -87,11 +87,17 @@ def evaluate_noisy(
         noisy = model.corrupt(x, draws, noise)
         _compare(sums, x, model.reconstruct(noisy, y))
         sums.add("input_mse", squared_error(noisy, x))
-    metrics = sums.means(prefix, len(split))
-    return {**metrics, f"{prefix}/psnr": psnr(metrics[f"{prefix}/mse"])}
+    return _with_psnr(sums.means(prefix, len(split)), split, prefix)
 
 
 def _compare(sums: _Sums, x: Tensor, x_hat: Tensor) -> None:
     sums.add("mse", squared_error(x_hat, x))
     if ssim_applies((x.shape[1], x.shape[2], x.shape[3])):
         sums.add("ssim", ssim(x_hat, x))
+
+
+def _with_psnr(metrics: dict[str, float], split: Split, prefix: str) -> dict[str, float]:
+    """Of images: the numbers of a table have no peak."""
+    if is_table(split.image_shape):
+        return metrics
+    return {**metrics, f"{prefix}/psnr": psnr(metrics[f"{prefix}/mse"])}

@@ -21,6 +21,7 @@ from aecore.metrics.images import squared_error
 from aecore.tasks.files import write_rows
 from aecore.tasks.table import table
 from aecore.tasks.use import Opened, Use
+from aecore.types import is_table
 from aecore.words import PositiveFloat, PositiveInt, word
 
 _HEADER = ["", "fixed length", "entropy coded", "bits/pixel", "mse", "PSNR"]
@@ -85,7 +86,7 @@ def _check(opened: Opened) -> None:
             "task=compress: the places of the maxima pass by this code, so it is not all that an "
             "image is made of\n  use a model with another network, such as network=conv"
         )
-    if opened.ae.image_shape[:2] == (1, 1):
+    if is_table(opened.ae.image_shape):
         raise UserError(
             "task=compress: the rows of a table have no PNG and no PSNR to compare with\n"
             "  task=evaluate evaluate.metrics=[compression] tells the bits of their codes"

@@ -17,6 +17,7 @@ from aecore.figures.latent import codes_figure
 from aecore.figures.view import spread
 from aecore.loggers import TensorBoard
 from aecore.tasks.use import Opened, Use
+from aecore.types import is_table
 from aecore.words import PositiveInt, word
 
 
@@ -103,10 +104,10 @@ class Encode(Use):
         texts = [ids[n] for n in chosen.tolist()]
         if labels is not None:
             texts = [name(label) for label in labels.tolist()]
-        is_table = opened.ae.image_shape[:2] == (1, 1)
+        table = is_table(opened.ae.image_shape)
         for logger in build_logger(opened.parts.settings, opened.folder, None):
             if isinstance(logger, TensorBoard):
-                images = None if is_table else split.pixels(chosen)
+                images = None if table else split.pixels(chosen)
                 logger.embedding(codes[chosen], texts, images, 0)
                 logger.finalize("success")
         return len(chosen)

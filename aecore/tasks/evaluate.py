@@ -40,7 +40,7 @@ class Evaluate(Use):
             draw_figures(parts, model, material, run, folder)
         results.write_metrics(folder, metrics)
         noise = ", as they are and with noise" if parts.test_noise.active else ""
-        print(f"{opened.told(images)}{noise}\n\n{metrics_table(metrics)}\n")
+        print(f"{opened.told(images)}{noise}\n\n{metrics_table(metrics, images.image_shape)}\n")
         print(f"metrics  {folder / results.METRICS}")
         if parts.figures:
             print(f"figures  {folder / 'figures'}")

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from aecore.data import Split
 from aecore.errors import UserError, nearest
 from aecore.tasks.use import Opened
+from aecore.types import is_table
 
 Which = int | str  # an image of a split: its number from 0, or its file name
 
@@ -19,7 +20,7 @@ def need_pictures(opened: Opened, task: str) -> None:
             f"task={task}: this network decodes only the codes of images: its unpooling needs the "
             "places of their maxima\n  use a model with another network, such as network=conv"
         )
-    if opened.ae.image_shape[:2] == (1, 1):
+    if is_table(opened.ae.image_shape):
         raise UserError(
             f"task={task}: the rows of a table have no picture\n"
             "  in Python ae.encode and ae.decode do it: ae = aecore.load(...)"

@@ -20,6 +20,7 @@ from aecore.figures.view import spread
 from aecore.metrics.evaluate import NOISE_STREAM
 from aecore.tasks.files import class_names, numbers, png_names, write_rows
 from aecore.tasks.use import Opened, Use
+from aecore.types import is_table
 from aecore.words import PositiveInt, word
 
 
@@ -62,14 +63,14 @@ class Reconstruct(Use):
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
         split, noisy = opened.images(), opened.noise is not None
-        is_table = split.image_shape[:2] == (1, 1)
-        files = png_names(opened.named(split)) if self.images and not is_table else []
+        table = is_table(split.image_shape)
+        files = png_names(opened.named(split)) if self.images and not table else []
         chosen = spread(split.labels, len(split), self.columns * self.rows, opened.generator())
         errors, shown, values = [], [], []
         for trip in _trips(opened, split):
             errors.append([pixel_error(x, trip.clean) for x in (trip.output, trip.seen)])
             shown.append(trip.those(chosen.sort().values))
-            if is_table:
+            if table:
                 values.append(trip.output.flatten(1))
             elif self.images:
                 _write_images(trip.output, opened.folder / "images", files[trip.first :])
@@ -136,7 +137,7 @@ def _write_table(values: Tensor, split: Split, path: Path) -> None:
 def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:
     """Some images: clean, as the model saw them, reconstructed, (3, m, C, H, W)."""
     clean, seen, output = shown
-    if clean.shape[1:3] == (1, 1):
+    if is_table(clean.shape[1:]):
         error = pixel_error(output, clean)
         return line_grid(seen.flatten(1), output.flatten(1), error, columns)
     if noisy:

@@ -16,6 +16,7 @@ from aecore.optimizers import ClosedForm
 from aecore.results import numbered
 from aecore.tasks.base import Request
 from aecore.tasks.table import table
+from aecore.types import ImageShape, is_table
 
 _SENTENCE = ("network", "latent", "noise", "penalty", "reconstruction")
 _UNITS = {
@@ -29,6 +30,7 @@ _UNITS = {
     "images_per_second": "after the first epoch",
     "input_mse": "of the noisy input itself",
 }
+_TABLE = {"mse": "per number, in the units of the table"}
 
 
 def announce(
@@ -53,11 +55,12 @@ def announce(
         within = f", within epoch {found[1]['epoch'] + 1}" if PART in found[1] else ""
         plan += f", going on from {found[0]} (step {found[1]['step']}{within})"
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
+    what = "rows" if is_table(model.image_shape) else "images"
     device, seed = device_of(parts.settings), parts.settings.seed
     name = _word(words.get("experiment") or words["model"])
     lines = [
         f"{name} on {_word(words['dataset'])}: {sentence}",
-        f"  data     {splits} images of {shape}",
+        f"  data     {splits} {what} of {shape}",
         f"  model    code of {code}{told}, {weights:,} parameters",
         f"  run      {device}, {_threads(request)}, seed {seed}, {plan}",
         f"  folder   {folder}",
@@ -73,12 +76,16 @@ def _threads(request: Request) -> str:
 
 def summary(
     metrics: Mapping[str, float | None],
+    shape: ImageShape,
     folder: Path,
     output_dir: str,
     loggers: Sequence[RunLogger],
 ) -> str:
-    """The table of metrics, where the run lies and how to look at it."""
-    lines = ["", metrics_table(metrics), "", f"run folder   {folder}"]
+    """The table of metrics, where the run lies and how to look at it.
+
+    shape: of the images, (C, H, W).
+    """
+    lines = ["", metrics_table(metrics, shape), "", f"run folder   {folder}"]
     if any((folder / "figures").glob("*.*")):
         lines.append(f"figures      {folder / 'figures'}")
     for logger in loggers:
@@ -86,9 +93,12 @@ def summary(
     return "\n".join(lines)
 
 
-def metrics_table(metrics: Mapping[str, float | None]) -> str:
-    """A line for each metric, with its unit; series of numbers are only counted."""
-    rows = []
+def metrics_table(metrics: Mapping[str, float | None], shape: ImageShape) -> str:
+    """A line for each metric, with its unit; series of numbers are only counted.
+
+    shape: of the images, (C, H, W).
+    """
+    units, rows = _UNITS | (_TABLE if is_table(shape) else {}), []
     series = Counter(name.rpartition("/")[0] for name in metrics if numbered(name))
     for name, value in metrics.items():
         if numbered(name):
@@ -100,7 +110,7 @@ def metrics_table(metrics: Mapping[str, float | None]) -> str:
             if abs(value) < 1e5
             else f"{value:,.0f}"
         )
-        rows.append([name, shown, _UNITS.get(name.rpartition("/")[2], "")])
+        rows.append([name, shown, units.get(name.rpartition("/")[2], "")])
     rows += [[f"{name}/...", "", f"{n} numbers, in metrics.json"] for name, n in series.items()]
     return table(["metric", "value", ""], rows)
 

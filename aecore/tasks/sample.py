@@ -21,6 +21,7 @@ from aecore.new_codes import draw_codes
 from aecore.roots import command
 from aecore.tasks.files import png_names
 from aecore.tasks.use import Opened, Use
+from aecore.types import is_table
 from aecore.words import NonNegativeFloat, PositiveInt, Seed, word
 
 _BATCH = 512  # images decoded at once
@@ -66,7 +67,7 @@ class Sample(Use):
         source = "the prior"
         if ae.model.sampler is not None and opened.parts.sentence.sampler is not None:
             source = f"sampler={opened.parts.sentence.sampler.name}"
-        if ae.image_shape[:2] == (1, 1):
+        if is_table(ae.image_shape):
             self._write_rows(opened, codes, y)
             print(f"{self.n:,} new rows from {source}\nrows     {opened.folder / 'samples.npz'}")
         else:

@@ -78,7 +78,7 @@ class Train(Task):
         found = latest_good(folder / "checkpoints") if request.resumed else None
         done = results.read_metrics(folder) if request.resumed else None
         if done is not None and found is not None and is_complete(parts.settings, found[1]):
-            print(self._told(request, parts.settings, done, folder))
+            print(self._told(request, parts.settings, model.image_shape, done, folder))
             return done
         for name in (results.METRICS, SAMPLER):  # of weights that will be others
             (folder / name).unlink(missing_ok=True)
@@ -90,16 +90,21 @@ class Train(Task):
         else:
             print(announce(request, parts, model, folder, found), flush=True)
         metrics = self._run(parts, model, folder, found, request)
-        print(self._told(request, parts.settings, metrics, folder), flush=True)
+        print(self._told(request, parts.settings, model.image_shape, metrics, folder), flush=True)
         return metrics
 
     def _told(
-        self, request: Request, settings: Root, metrics: dict[str, float], folder: Path
+        self,
+        request: Request,
+        settings: Root,
+        shape: ImageShape,
+        metrics: dict[str, float],
+        folder: Path,
     ) -> str:
         if request.brief:
             return one_line(metrics)
         output_dir = request.config["paths"]["output_dir"]
-        return summary(metrics, folder, output_dir, build_logger(settings, folder, None))
+        return summary(metrics, shape, folder, output_dir, build_logger(settings, folder, None))
 
     def _run(
         self,

@@ -26,6 +26,7 @@ from aecore.record import restore
 from aecore.sampling import fit_sampler
 from aecore.tasks.base import Request, Task
 from aecore.trained import Trained
+from aecore.types import is_table
 from aecore.using import BESIDE, TEST_NOISE
 
 
@@ -112,7 +113,7 @@ class Opened:
         if found.image_shape == shape:
             return found
         size = "x".join(map(str, found.image_shape))
-        if (1, 1) in (shape[:2], found.image_shape[:2]):
+        if is_table(shape) or is_table(found.image_shape):
             own = "x".join(map(str, shape))
             raise UserError(f"dataset: its images are {size}, this model takes {own}\n"
                             "  the rows of a table cannot be converted")  # fmt: skip
@@ -148,7 +149,7 @@ class Opened:
         """`10,000 test images of mnist`: which images these are, for the terminal."""
         which, name = self.which(default), self.request.words["dataset"]
         kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}
-        what = "rows" if self.ae.image_shape[:2] == (1, 1) else "images"
+        what = "rows" if is_table(self.ae.image_shape) else "images"
         what = what if len(split) > 1 else what[:-1]
         return f"{len(split):,} {kinds[which]}{what}{f' of {name}' if name else ''}"
 
