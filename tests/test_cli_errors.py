@@ -27,6 +27,7 @@ BAD = [
     (["latent.dim=two"], "whole number"),
     (["latent.dim="], "latent.dim="),
     (["latent.dim=[1"], "quotes"),
+    (["latent.dim=1000000000000"], "not enough memory"),
     (["model=ae", "noise=gaussian", "noise.std=-1"], "noise.std=-1: must be at least 0"),
     (["model=ae", "noise=dropout", "noise.p=1.5"], "noise.p=1.5: must be at most 1"),
     (["optimizer.lr=abc"], "must be a number"),

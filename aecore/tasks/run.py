@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import signal
 import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
@@ -48,8 +52,25 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
             f"task={request.words['task']}: does nothing with a trained run\n"
             f"  leave out run=, or choose a task that does: `{command()} --help` lists them"
         )
-    with quiet():
+    with quiet(), _memory():
         return task(replace(request, folder=folder))
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """UserError where the memory of the machine or of its GPU does not suffice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        on_cpu = "can't allocate memory" in str(error)  # for which torch has no class of its own
+        if not (on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)):
+            raise
+        tried = re.search(r"allocate (\d[\d.]* \w+)", str(error))
+        told = f" ({tried[1]} more were asked for)" if tried else ""
+        raise UserError(
+            f"there is not enough memory for this{told}\n"
+            "  take a smaller batch (dataset.batch_size) or model (latent.dim, network.hidden, ...)"
+        ) from error
 
 
 def run_job(config: Any) -> float | None:
