@@ -48,7 +48,8 @@ def script() -> None:
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(status)
+        if sys.gettrace() is None:  # a debugger, or who measures coverage, has an end of its own
+            os._exit(status)
 
     atexit.register(leave)  # first of all, so it is called last
     status = main()

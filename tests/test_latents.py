@@ -100,6 +100,18 @@ class TestGaussian:
         assert torch.equal(whole.encode(x, gen()).z, whole.encode(x, gen()).z)
         assert not torch.equal(whole.encode(x, gen(1)).z, whole.encode(x, gen()).z)
 
+    def test_half_precision_ends_before_the_posterior(self) -> None:
+        whole = model(latent=gaussian(8))
+        with torch.no_grad():
+            for parameter in whole.latent.parameters():
+                parameter.mul_(0.01)  # nearly the prior: a KL of small differences
+        x = images(50, 1, 4, 4)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            code = whole.latent(whole.encoder(x), gen(), True)
+            kl = code.posterior.kl_standard()
+        assert code.z.dtype == kl.dtype == torch.float32
+        assert float(kl.min()) > -1e-6
+
     @pytest.mark.parametrize("huge", [1e4, -1e4])
     def test_the_variance_is_bounded(self, huge: float) -> None:
         latent = gaussian(2)

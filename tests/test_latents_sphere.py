@@ -152,3 +152,16 @@ class TestHypersphere:
         log_likelihood, kl = elbo_parts(whole.eval(), x, gen())
         assert kl.shape == (6,) and kl.min() > 0
         assert (kl - log_likelihood).mean().item() == pytest.approx(terms.loss.item(), rel=1e-5)
+
+
+def test_features_of_zeros_have_a_direction() -> None:
+    whole = model(latent=Hypersphere(dim=4))
+    h = torch.zeros(3, 6, requires_grad=True)
+    with torch.no_grad():
+        for parameter in whole.latent.parameters():
+            if parameter.dim() == 1:
+                parameter.zero_()
+    code = whole.latent(h, None, False)
+    torch.testing.assert_close(code.z.norm(dim=1), torch.full((3,), 2.0))
+    code.z.sum().backward()
+    assert h.grad is not None and bool((h.grad.abs() < 100).all())

@@ -132,3 +132,12 @@ class TestRevival:
 
     def test_can_be_left_out(self) -> None:
         assert not attached(topk())(features(), None, True).costs
+
+    def test_a_code_of_zeros(self) -> None:
+        """Of a black image, whose features are zero."""
+        latent = self.never(patience=1)
+        with torch.no_grad():
+            latent.project[1].bias.zero_()
+        h = torch.cat([features(4), torch.zeros(1, 8, dtype=torch.float64)])
+        cost = latent(h, None, True).costs["revival"]
+        assert bool(cost.isfinite().all()) and float(cost[-1]) == 0

@@ -109,6 +109,12 @@ class TestRank:
         assert found == pytest.approx(expected, rel=1e-4)
         assert found["participation_ratio"] < found["effective_rank"] < 3
 
+    def test_rounding_far_from_zero_is_no_dimension(self) -> None:
+        flat = 0.01 * torch.randn(200, 2, generator=gen()) @ torch.randn(2, 4, generator=gen(1))
+        for far in (0.0, 3.0, 300.0):
+            on = subject(perfect(), test=Split((flat + far).view(200, 1, 2, 2)))
+            assert CodeRank()(on)["code_rank"] == 2
+
     def test_one_code_for_all_and_codes_too_large(self) -> None:
         on = subject(perfect(), test=Split(torch.full((5, 1, 2, 2), 0.3)))
         assert set(CodeRank()(on).values()) == {0.0}

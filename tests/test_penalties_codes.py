@@ -15,7 +15,7 @@ from torch.distributions import Bernoulli, kl_divergence
 
 from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
-from aecore.latents import DiagonalGaussian, Spatial
+from aecore.latents import DiagonalGaussian, Hypersphere, Latent, Spatial
 from aecore.penalties import DIP, MMD, CodeL2, KLSparsity, Penalty, SlicedWasserstein
 from aecore.penalties.dip import covariance
 from aecore.penalties.distances import Kernel, mmd, sliced_wasserstein
@@ -168,9 +168,10 @@ class TestDIP:
         found = DIP(kind="ii", diagonal=1.0)(with_codes(mean, log_var=log_var))
         assert float(found[0]) == pytest.approx(float(drawn[0]), rel=0.05)
 
-    def test_the_second_kind_needs_a_posterior(self) -> None:
+    @pytest.mark.parametrize("latent", [plain(3), Hypersphere(dim=3)], ids=type)
+    def test_the_second_kind_needs_independent_dimensions(self, latent: Latent) -> None:
         with pytest.raises(UserError, match=r"kind=ii.*\n.*kind=i, or latent=gaussian"):
-            model(penalties={"dip": DIP(kind="ii", diagonal=1.0)})
+            model(latent=latent, penalties={"dip": DIP(kind="ii", diagonal=1.0)})
         assert model(penalties={"dip": DIP(kind="i", diagonal=1.0)}).penalties
 
 
@@ -246,3 +247,13 @@ def test_mixed_precision_keeps_the_statistics_precise(penalty: Penalty) -> None:
         found = penalty(with_codes(z, log_var=torch.zeros(40, 6)))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_unit_that_is_hardly_ever_on_is_lifted_in_mixed_precision() -> None:
+    penalty, found = KLSparsity(rho=0.05), []
+    for kind in (torch.float32, torch.bfloat16):
+        z = torch.full((20, 2), 1e-3, dtype=kind, requires_grad=True)
+        (gradient,) = torch.autograd.grad(penalty(with_codes(z))[0], z)
+        found.append(gradient.float())
+    assert bool((found[0] < 0).all())
+    torch.testing.assert_close(found[1], found[0], rtol=0.02, atol=0)

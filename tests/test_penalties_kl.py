@@ -15,11 +15,12 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from aecore.arguments import parse
 from aecore.autoencoder import Autoencoder
+from aecore.build import build
 from aecore.compose import compose
 from aecore.data import Digits
 from aecore.errors import UserError
 from aecore.experiment import words
-from aecore.latents import DiagonalGaussian
+from aecore.latents import DiagonalGaussian, Latent
 from aecore.penalties import KL, Capacity, FreeBits, Penalty, TotalCorrelation
 from aecore.penalties.total_correlation import densities, split_kl
 from aecore.priors import Standard
@@ -153,6 +154,14 @@ class TestTotalCorrelation:
         argv = ["model=beta_tcvae", "dataset.train_size=321", "dataset.batch_size=64"]
         whole = prepare(words(compose(parse(argv)).config))
         assert whole.penalties["total_correlation"].images == 321
+
+    def test_draws_that_only_stand_for_codes(self) -> None:
+        latent = compose(parse(["model=gumbel_vae"])).config["latent"]
+        with pytest.raises(UserError, match=r"only stands for draws(.|\n)*penalty=kl"):
+            model(
+                latent=build(latent, "latent", Latent),
+                penalties={"tc": total_correlation(1.0, 6.0, 1.0)},
+            )
 
     def test_beside_kl(self) -> None:
         both: dict[str, Any] = {"kl": KL(), "tc": total_correlation(1.0, 6.0, 1.0)}

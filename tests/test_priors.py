@@ -17,7 +17,7 @@ from aecore.latents import Categorical, DiagonalGaussian, Hypersphere
 from aecore.latents import Flow as FlowLatent
 from aecore.penalties import KL, FreeBits, TotalCorrelation
 from aecore.priors import Flow, Mixture, PriorWord, Standard, Vamp
-from aecore.reconstruction import Bernoulli
+from aecore.reconstruction import MSE, Bernoulli
 from aecore.types import Code
 
 
@@ -48,8 +48,8 @@ def vae(prior: PriorWord, off: float = 0.3, **words: Any) -> Autoencoder:
     return made
 
 
-def bernoulli() -> Bernoulli:
-    return Bernoulli(targets="soft", threshold=0.5)
+def bernoulli(targets: Any = "soft") -> Bernoulli:
+    return Bernoulli(targets=targets, threshold=0.5)
 
 
 def codes(n: int, dim: int = 3) -> Tensor:
@@ -75,7 +75,7 @@ def test_vamp_of_one_pseudo_input_is_its_posterior() -> None:
     whole = vae(vamp(1))
     word = whole.prior_word
     assert isinstance(word, Vamp)
-    posterior = whole.encode(word.images).posterior
+    posterior = whole.encode(word.images(whole)).posterior
     assert posterior is not None
     z = codes(9)
     torch.testing.assert_close(whole.prior.log_prob(z), posterior.log_prob(z).sum(1, keepdim=True))
@@ -89,7 +89,7 @@ def test_vamp_on_a_sphere_is_the_mean_of_densities() -> None:
     word = whole.prior_word
     assert isinstance(word, Vamp)
     z = whole.latent.nearest(codes(7))
-    one = [whole.encode(image[None]).posterior for image in word.images]
+    one = [whole.encode(image[None]).posterior for image in word.images(whole)]
     each = torch.cat([q.log_prob(z).exp() for q in one if q is not None], 1)
     torch.testing.assert_close(whole.prior.log_prob(z).exp(), each.mean(1, keepdim=True))
 
@@ -220,7 +220,7 @@ def test_pseudo_inputs_have_the_shape_of_colour_images() -> None:
         penalties={"kl": KL()}, prior=vamp(4), reconstruction=bernoulli(),
     )  # fmt: skip
     word = whole.prior_word
-    assert isinstance(word, Vamp) and word.images.shape == (4, 3, 6, 5)
+    assert isinstance(word, Vamp) and word.images(whole).shape == (4, 3, 6, 5)
     assert whole.sample(2, gen()).shape == (2, 3, 6, 5)
 
 
@@ -238,8 +238,40 @@ def test_pseudo_inputs_may_start_from_training_images() -> None:
     whole = vae(vamp(5, "data"))
     word = whole.prior_word
     assert isinstance(word, Vamp)
-    word.begin(Split(few), seed=0)
-    found = word.images.detach().flatten(1)
+    word.begin(whole, Split(few), seed=0)
+    found = word.images(whole).detach().flatten(1)
     distances = torch.cdist(found, few.clamp(0.05, 0.95).flatten(1))
     assert float(distances.min(1).values.max()) < 1e-5
     assert sorted(distances.argmin(1).bincount().tolist()) == [1, 2, 2]
+
+
+@pytest.mark.parametrize("targets", ["soft", "threshold", "stochastic"])
+def test_pseudo_inputs_are_learned_whatever_becomes_of_images(targets: str) -> None:
+    whole = vae(vamp(4), reconstruction=bernoulli(targets))
+    whole.terms(images(8, 1, 4, 4), gen(), epoch=0.0, noisy=True).loss.backward()
+    learned = whole.prior_word.logits
+    assert isinstance(learned, Tensor) and learned.grad is not None and bool(learned.grad.all())
+
+
+def test_pseudo_inputs_may_be_any_rows_of_a_standardised_table() -> None:
+    rows = 5 + 3 * torch.randn(4, 1, 1, 6, generator=gen())
+    shift, scale = torch.full((1, 1, 6), 5.0), torch.full((1, 1, 6), 3.0)
+    table: dict[str, Any] = {"image_shape": (1, 1, 6), "shift": shift, "scale": scale}
+    whole = vae(vamp(4, "data"), reconstruction=MSE(), **table)
+    word = whole.prior_word
+    assert isinstance(word, Vamp)
+    word.begin(whole, Split(rows), seed=0)
+    found = whole.denormalise(word.images(whole)).detach()
+    torch.testing.assert_close(found.sort(0).values, rows.sort(0).values)
+
+
+def test_pseudo_inputs_start_from_images_of_their_own_class() -> None:
+    few, labels = images(6, 1, 4, 4), torch.tensor([1, 1, 1, 0, 1, 0])
+    whole = vae(vamp(5, "data"), classes=3)
+    word = whole.prior_word
+    assert isinstance(word, Vamp)
+    word.begin(whole, Split(few, labels), seed=0)
+    found = word.images(whole).detach().flatten(1)
+    nearest = torch.cdist(found, few.clamp(0.05, 0.95).flatten(1)).argmin(1)
+    assert labels[nearest[[0, 1, 3, 4]]].tolist() == [0, 1, 0, 1]
+    assert len(set(nearest[[0, 1, 3, 4]].tolist())) == 4, "each another one"

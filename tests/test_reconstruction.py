@@ -150,7 +150,7 @@ class TestTargets:
         torch.testing.assert_close(value, -log_prob.sum() / 4)
 
     def test_noise_comes_after_binarising(self) -> None:
-        whole = model(reconstruction=bernoulli("threshold"), noise=GaussianNoise(std=0.1))
+        whole = model(reconstruction=bernoulli("stochastic"), noise=GaussianNoise(std=0.1))
         p = whole.run(images(4, 1, 4, 4), gen(), noisy=True, sample=True)
         assert torch.equal(p.x, p.x.round()) and not torch.equal(p.x_in, p.x_in.round())
         assert float((p.x_in - p.x).abs().max()) < 1
@@ -184,6 +184,10 @@ class TestRefusals:
         with pytest.raises(UserError, match=f"network.output_activation={activation}") as raised:
             model(reconstruction=bernoulli(), network=mlp(4, output_activation=activation))
         assert "network.output_activation=null" in str(raised.value)
+
+    def test_noise_that_only_training_would_see(self) -> None:
+        with pytest.raises(UserError, match=r"use dataset\.binarise=threshold"):
+            model(reconstruction=bernoulli("threshold"), noise=GaussianNoise(std=0.1))
 
     @pytest.mark.parametrize("cost", [MSE(), L1(), Gaussian(scale=1.0)], ids=type)
     def test_others_take_both(self, cost: Reconstruction) -> None:

@@ -69,7 +69,7 @@ class Gaussian(Latent):
         return (self.dim,)
 
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        mean, raw = self.project(h).chunk(2, dim=1)
+        mean, raw = self.precise(self.project(h)).chunk(2, dim=1)
         posterior = DiagonalGaussian(mean, LOG_VAR_BOUND * torch.tanh(raw / LOG_VAR_BOUND))
         z = posterior.sample(generator) if sample else mean
         return Code(z, mean, posterior)

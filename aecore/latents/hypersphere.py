@@ -135,7 +135,9 @@ class Hypersphere(Latent):
 
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         raw = self.precise(self.project(h))
-        direction = F.normalize(raw[:, :-1], dim=1)
+        towards = raw[:, :-1]
+        nowhere = (towards == 0).all(1, keepdim=True)  # features of zeros, say: any will do
+        direction = F.normalize(torch.where(nowhere, 1.0, towards), dim=1)
         posterior = PowerSpherical(direction, 1 + self.dim * F.softplus(raw[:, -1:]))
         mode = radius(self.dim) * direction
         return Code(posterior.sample(generator) if sample else mode, mode, posterior)

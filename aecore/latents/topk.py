@@ -58,15 +58,14 @@ class TopK(Latent):
 
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         a = self.project(h)
-        z = self.keep(a)
+        z, least = self.keep.parted(a)
         stays = z.detach() != 0
         if self.training and sample:
             self._look(stays)
         if not self.revive:
             return Code(z, z)
         dead = (self.unseen >= self.patience).to(a)
-        least = torch.where(stays, z.detach(), torch.inf).amin(1, keepdim=True)
-        missing = ((least - a).clamp_min(0) * dead).sum(1) / dead.sum().clamp_min(1)
+        missing = ((least.detach() - a).clamp_min(0) * dead).sum(1) / dead.sum().clamp_min(1)
         return Code(z, z, costs={"revival": self.revive * missing})
 
     @torch.no_grad()
@@ -88,5 +87,9 @@ class Largest(nn.Module):
 
     def forward(self, a: Tensor) -> Tensor:
         """(N, dim) -> the same with zeros in all other places."""
+        return self.parted(a)[0]
+
+    def parted(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, dim) -> the same with zeros in all other places, and the least that stays, (N, 1)."""
         values, places = a.topk(self.k if self.training else self.k_test, dim=1)
-        return torch.zeros_like(a).scatter(1, places, values)
+        return torch.zeros_like(a).scatter(1, places, values), values[:, -1:]

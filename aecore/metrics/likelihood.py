@@ -63,12 +63,10 @@ class Likelihood(Metric):
                 )
             found.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
         log_p, elbo = (torch.cat(parts) for parts in zip(*found, strict=True))
-        spread = log_p.var(correction=min(1, len(log_p) - 1))
-        return {
-            "nll": -float(log_p.mean()),
-            "nll_standard_error": math.sqrt(float(spread) / len(log_p)),
-            "elbo_gap": float((log_p - elbo).mean()),
-        }
+        told = {"nll": -float(log_p.mean())}
+        if len(log_p) > 1:
+            told["nll_standard_error"] = math.sqrt(float(log_p.var()) / len(log_p))
+        return {**told, "elbo_gap": float((log_p - elbo).mean())}
 
 
 def check(model: Autoencoder) -> None:

@@ -58,7 +58,7 @@ class PosteriorUse(Metric):
         found = {
             "active_units": float((spread > self.threshold).sum()),
             "kl_min": float(kl.min()),
-            "kl_median": float(kl.median()),
+            "kl_median": float(kl.quantile(0.5)),
             "kl_max": float(kl.max()),
         }
         if 1 < len(kl) <= _TOLD:

@@ -30,11 +30,15 @@ class CodeRank(Metric):
         if size > LARGEST:
             raise NotApplicable(f"codes of {size} numbers: their covariance would be too large")
         found = principal(model.encode(x, y=y).mean for x, y in subject.labelled(subject.test))
-        if not found.rank:
+        # what rounding makes of numbers as large as these
+        largest = float((found.mean.abs() + found.variances[0].sqrt()).max())
+        floor = (largest * torch.finfo(torch.float32).eps) ** 2
+        rank = min(found.rank, int((found.variances > floor).sum()))
+        if not rank:
             return {"code_rank": 0.0, "effective_rank": 0.0, "participation_ratio": 0.0}
         shares = found.variances / found.variances.sum()
         return {
-            "code_rank": float(found.rank),
+            "code_rank": float(rank),
             "effective_rank": float(torch.special.entr(shares).sum().exp()),
             "participation_ratio": float(1 / shares.square().sum()),
         }

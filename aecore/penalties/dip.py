@@ -22,7 +22,7 @@ class DIP(Penalty):
     lambda_d / lambda_od.
 
     kind: 'i': C = Cov(mean(z)), of any latent; 'ii': C = Cov(E[z | x]) + E[diag Var(z | x)], the
-    covariance of the drawn codes, of latents with a posterior.
+    covariance of the drawn codes, of latents whose posteriors' dimensions are independent.
     """
 
     @word
@@ -43,10 +43,10 @@ class DIP(Penalty):
         return shared(between + self.diagonal * (own - 1).square().sum(), p)
 
     def check(self, model: Autoencoder) -> None:
-        if self.kind == "ii" and not model.latent.variational:
+        if self.kind == "ii" and not model.latent.gaussian:
             raise UserError(
-                "penalty.dip.kind=ii: this latent has no posterior, whose variance it needs\n"
-                "  use penalty.dip.kind=i, or latent=gaussian"
+                "penalty.dip.kind=ii: this latent has no posterior of independent dimensions, "
+                "whose variances it needs\n  use penalty.dip.kind=i, or latent=gaussian"
             )
 
 

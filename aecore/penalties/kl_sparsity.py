@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aecore.errors import UserError
-from aecore.penalties.base import Penalty, shared
+from aecore.penalties.base import Penalty, precise, shared
 from aecore.types import Pass
 from aecore.words import word
 
@@ -30,7 +30,7 @@ class KLSparsity(Penalty):
         self.rho = rho
 
     def forward(self, p: Pass) -> Tensor:
-        z = p.code.z.flatten(1)
+        z = precise(p.code.z).flatten(1)
         smallest = torch.finfo(z.dtype).eps  # a unit that is never on must not cost infinitely much
         active = z.mean(0).clamp(smallest, 1 - smallest)
         target = torch.full_like(active, self.rho)

@@ -59,6 +59,12 @@ class TotalCorrelation(Penalty):
 
     def check(self, model: Autoencoder) -> None:
         need_posterior(model, "total_correlation")
+        if model.latent.relaxed:
+            raise UserError(
+                "penalty=total_correlation: what this latent draws in training only stands for "
+                "draws of its\n  posterior, whose densities it needs; use latent=gaussian, or "
+                "penalty=kl"
+            )
         if model.latent.sequential:
             raise UserError(
                 "penalty=total_correlation: this latent's posteriors have no dimensions of their "

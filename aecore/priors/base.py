@@ -77,8 +77,11 @@ class PriorWord(nn.Module, ABC):
         """Raise UserError where this prior and the other words cannot go together."""
         return None
 
-    def begin(self, training: Split, seed: int) -> None:
-        """Told before training which images there are; may start from some, drawn by the seed."""
+    def begin(self, model: Autoencoder, training: Split, seed: int) -> None:
+        """Told before training which images there are; may start from some, drawn by the seed.
+
+        model: that it is a part of.
+        """
         return None
 
     @abstractmethod

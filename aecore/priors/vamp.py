@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from aecore.errors import UserError
 from aecore.priors.base import Prior, PriorWord
 from aecore.priors.checks import need_posterior, need_teacher
-from aecore.types import ImageShape, Posterior, Shape
+from aecore.types import ImageShape, Posterior, Shape, is_table
 from aecore.words import PositiveInt, word
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ _EDGE = 0.05  # nearer to black and white a sigmoid would hardly move
 class Vamp(PriorWord):
     """p(z) = 1/K sum_k q(z | u_k), the posteriors of K learned pseudo-inputs u_k.
 
-    Tomczak & Welling 2018. Their pixels are the sigmoids of what is learned. A conditional
-    model is told that they are of one class after the other.
+    Tomczak & Welling 2018. Their pixels are the sigmoids of what is learned, but the numbers of a
+    standardised table are learned as they are. A conditional model is told that they are of one
+    class after the other.
 
-    components: K. start: 'noise', the sigmoids of N(0, 1), or 'data', training images.
+    components: K. start: 'noise', of N(0, 1) what is said above, or 'data', training images, each
+        of its class.
     """
 
     @word
@@ -52,26 +54,26 @@ class Vamp(PriorWord):
         need_teacher(model, "vamp")
 
     @torch.no_grad()
-    def begin(self, training: Split, seed: int) -> None:
+    def begin(self, model: Autoencoder, training: Split, seed: int) -> None:
         if self.start == "data":
-            order = torch.randperm(len(training), generator=Generator().manual_seed(seed))
-            pixels = training.pixels(order[torch.arange(self.components) % len(order)])
-            self.logits.copy_(torch.logit(pixels.clamp(_EDGE, 1 - _EDGE)))
+            pixels = training.pixels(_some(training, self.components, model.classes, seed))
+            free = model.normalise(pixels.to(model.shift))
+            edged = torch.logit(pixels.clamp(_EDGE, 1 - _EDGE))
+            self.logits.copy_(free if _unbounded(model) else edged)
 
-    @property
-    def images(self) -> Tensor:
-        """The pseudo-inputs as pixels, (K, C, H, W)."""
-        return self.logits.sigmoid()
+    def images(self, model: Autoencoder) -> Tensor:
+        """The pseudo-inputs in the model's range, (K, C, H, W)."""
+        return self.logits if _unbounded(model) else model.normalise(self.logits.sigmoid())
 
     def given(self, model: Autoencoder) -> Prior:
-        return VampPrior(model, self.images)
+        return VampPrior(model, self.images(model))
 
 
 class VampPrior(Prior):
     """The mixture of the posteriors of some images, which are encoded once."""
 
     def __init__(self, model: Autoencoder, images: Tensor) -> None:
-        """images: pixels (K, C, H, W)."""
+        """images: in the model's range, (K, C, H, W)."""
         self.model, self.images = model, images
         if model.latent.gaussian:
             self.no_temperature = None
@@ -80,7 +82,9 @@ class VampPrior(Prior):
 
     def _posterior(self, chosen: Tensor) -> Posterior:
         y = None if self.model.classes is None else chosen % self.model.classes
-        posterior = self.model.encode(self.images[chosen], y=y).posterior
+        # not `encode`: images that are made black and white would have no gradient
+        h, _ = self.model.features(self.images[chosen], y)
+        posterior: Posterior | None = self.model.latent(h, None, False).posterior
         assert posterior is not None, "only variational latents have posteriors"
         return posterior
 
@@ -104,6 +108,23 @@ class VampPrior(Prior):
         if temperature != 1:
             drawn = torch.lerp(posterior.mean, drawn, temperature)
         return drawn.to(like).view(n, *shape)
+
+
+def _unbounded(model: Autoencoder) -> bool:
+    """Whether numbers are no pixels in [0, 1]."""
+    return model.standardised and is_table(model.image_shape)
+
+
+def _some(training: Split, count: int, classes: int | None, seed: int) -> Tensor:
+    """Which images to start from, (count,) int64: of a conditional model of each class in turn."""
+    order = torch.randperm(len(training), generator=Generator().manual_seed(seed))
+    if classes is None or training.labels is None:
+        return order[torch.arange(count) % len(order)]
+    labels = training.labels.cpu()[order]
+    known = [order[labels == k] for k in range(classes)]
+    known = [own if len(own) else order for own in known]  # of a class that no image has, any
+    turns = [(k // classes, known[k % classes]) for k in range(count)]
+    return torch.stack([own[turn % len(own)] for turn, own in turns])
 
 
 @contextmanager

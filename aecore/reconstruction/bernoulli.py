@@ -57,6 +57,12 @@ class Bernoulli(Reconstruction):
 
     def check(self, model: Autoencoder) -> None:
         need_logits(model, "bernoulli")
+        if self.targets == "threshold" and model.noise.active:
+            raise UserError(
+                "reconstruction.targets=threshold with a noise: it would fall on black and white "
+                "in training,\n  and on grey pixels ever after; use dataset.binarise=threshold in "
+                "its place"
+            )
 
 
 def need_logits(model: Autoencoder, name: str) -> None:

@@ -163,7 +163,7 @@ def prepare(parts: Words, model: Autoencoder | None = None) -> Autoencoder:
         model = parts.sentence.autoencoder(shape, shift, scale, classes)
     for penalty in model.penalties.values():
         penalty.attach(len(data.train))  # type: ignore[operator]
-    model.prior_word.begin(data.train, parts.settings.seed)
+    model.prior_word.begin(model, data.train, parts.settings.seed)
     check_fits(parts, model, len(data.train))
     if parts.init is not None:
         parts.init.begin(model, data.train)
