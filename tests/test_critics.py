@@ -19,7 +19,7 @@ from aecore.autoencoder import Autoencoder
 from aecore.critics import ImageCritic, code_critic, frozen
 from aecore.data import Digits
 from aecore.errors import UserError
-from aecore.latents import Categorical, DiagonalGaussian, Latent, Spatial
+from aecore.latents import Categorical, DiagonalGaussian, Hypersphere, Latent, Spatial
 from aecore.module import epoch_seed
 from aecore.objectives import Terms
 from aecore.penalties import KL, Adversarial, Factor
@@ -153,14 +153,12 @@ class TestFactor:
         assert float(costs.mean()) == pytest.approx(-0.5 * math.log(1 - rho**2), abs=0.05)
 
     def test_a_code_of_one_part_has_none(self) -> None:
-        """A one-hot is no more than itself: no critic of it does better than a coin."""
         latent = Categorical(
             variables=1, codes=3, temperature=0.5, temperature_end=0.5, epochs=1, hard=False
         )
-        whole = model(latent=latent, penalties={"kl": KL(), "factor": factor(critic_lr=0.1)})
-        training = fit(whole, data(images(48, 1, 4, 4)), epochs=4)
-        told = training.train_mean.result("train")
-        assert math.log(2) - 1e-6 <= told["train/factor_critic"] < 0.75
+        for one in (latent, Hypersphere(dim=3)):
+            with pytest.raises(UserError, match="no parts that could be independent"):
+                model(latent=one, penalties={"kl": KL(), "factor": factor()})
 
     def test_permuted_parts_keep_their_values_and_lose_their_company(self) -> None:
         z = normal(50, 6)

@@ -20,8 +20,9 @@ class EquivalentVariance(Metric):
 
     `linear_active_units`: how many dimensions of the code a linear VAE of that variance would use,
     those of the training images' principal components whose variance is above it (Lucas et al.
-    2019); few mean a collapse to come. Left out for codes that are not Gaussian, and for images of
-    more than 4096 pixels.
+    2019); few mean a collapse to come. A conditional model may use fewer: it is told what classes
+    have in common. Left out for codes that are not Gaussian, and for images of more than 4096
+    pixels.
     """
 
     @word

@@ -13,7 +13,8 @@ class PcaError(Metric):
     code has numbers, fitted on the training images.
 
     On their training images no linear autoencoder of that size has a smaller error (Baldi and
-    Hornik 1989). It measures data and size of the code, not the model.
+    Hornik 1989). It measures data and size of the code, not the model; one that is told the class
+    besides may have a smaller error.
     """
 
     @word

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from aecore.errors import UserError
+from aecore.networks.base import flat
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
@@ -19,6 +21,21 @@ def need_posterior(model: Autoencoder, name: str) -> None:
         raise UserError(
             f"penalty={name}: this latent has no posterior to compare with the prior\n"
             "  use latent=gaussian, or another penalty (penalty=mmd, penalty=l1)"
+        )
+
+
+def parts_of(model: Autoencoder) -> int:
+    """How many parts of a code are independent where codes are as simple as can be."""
+    code = torch.zeros(1, flat(model.code_shape))
+    return model.latent.standard_prior().log_prob(code).shape[1]
+
+
+def need_parts(model: Autoencoder, name: str) -> None:
+    """Raise UserError where a code of several numbers is one part, as a point on a sphere is."""
+    if parts_of(model) < min(flat(model.code_shape), 2):
+        raise UserError(
+            f"penalty={name}: this latent's codes have no parts that could be independent\n"
+            "  use latent=gaussian, or penalty=kl"
         )
 
 

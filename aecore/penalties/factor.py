@@ -8,9 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.critics import false, frozen, true
-from aecore.networks.base import flat
 from aecore.penalties.base import precise
-from aecore.penalties.checks import need_posterior
+from aecore.penalties.checks import need_parts, need_posterior, parts_of
 from aecore.penalties.critical import CodeAdversary
 from aecore.types import Pass
 
@@ -32,9 +31,7 @@ class Factor(CodeAdversary):
 
     def oppose(self, model: Autoencoder) -> None:
         super().oppose(model)
-        width = flat(model.code_shape)
-        # what is independent where codes are as simple as can be
-        self.parts = model.latent.standard_prior().log_prob(torch.zeros(1, width)).shape[1]
+        self.parts = parts_of(model)
 
     def forward(self, p: Pass) -> Tensor:
         return precise(frozen(self.critic, p.code.z))
@@ -47,6 +44,7 @@ class Factor(CodeAdversary):
 
     def check(self, model: Autoencoder) -> None:
         need_posterior(model, "factor")
+        need_parts(model, "factor")
 
 
 def permuted(z: Tensor, parts: int, generator: Generator | None) -> Tensor:

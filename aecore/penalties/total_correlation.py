@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aecore.errors import UserError
 from aecore.penalties.base import Penalty, precise
-from aecore.penalties.checks import need_posterior
+from aecore.penalties.checks import need_parts, need_posterior
 from aecore.penalties.kl import stand_for_kl
 from aecore.priors import Prior
 from aecore.types import Code, Pass, Posterior
@@ -65,6 +65,7 @@ class TotalCorrelation(Penalty):
                 "draws of its\n  posterior, whose densities it needs; use latent=gaussian, or "
                 "penalty=kl"
             )
+        need_parts(model, "total_correlation")
         if model.latent.sequential:
             raise UserError(
                 "penalty=total_correlation: this latent's posteriors have no dimensions of their "
