@@ -23,6 +23,7 @@ from aecore.penalties.contractive import (
     dense_norm,
     dense_steps,
     estimated_norm,
+    exact_products,
     jacobian_norm,
 )
 from aecore.types import Code, Shape
@@ -46,9 +47,33 @@ class TestContractiveDense:
         same(dense_norm(dense_steps(dense, p), len(p.x_in)), expected)
         same(jacobian_norm(p), expected)
 
+    @pytest.mark.parametrize(
+        ("hidden", "last", "products"),
+        [
+            ([7], None, 49),  # a quadratic form in the slopes
+            ([7], "sigmoid", 3 * 3 * 7 + 3 * 7 * 7),
+            ([], "sigmoid", 9),
+            ([], None, 0),
+            ([20, 6], None, 3 * 6 * 20 + 3 * 20 * 16),
+            ([7, 6], None, 3 * 6 * 7 + 3 * 7 * 7),
+        ],
+    )
+    def test_how_many_products_it_takes(self, hidden: list[int], last: Any, products: int) -> None:
+        whole = model(network=mlp(*hidden), latent=plain(3, activation=last)).double()
+        dense = _dense_layers(whole)
+        assert dense is not None
+        assert exact_products(dense_steps(dense, passed(whole))) == products
+
+    def test_is_estimated_where_it_is_dear(self) -> None:
+        few = model(network=mlp(20)).double()
+        many = model(network=mlp(20, 20, 20), latent=plain(12)).double()
+        for whole, exact in ((few, True), (many, False)):
+            first, second = (contractive()(passed(whole, 3, gen(seed))) for seed in (1, 2))
+            assert torch.equal(first, second) == exact
+
     @settings(max_examples=25, deadline=None)
     @given(
-        hidden=st.lists(st.integers(1, 8), max_size=3),
+        hidden=st.lists(st.integers(1, 24), max_size=3),
         dim=st.integers(1, 20),
         bias=st.booleans(),
         activations=st.tuples(*[st.sampled_from(ACTIVATIONS)] * 2),
@@ -61,7 +86,7 @@ class TestContractiveDense:
             latent=plain(dim, activation=activations[1], bias=bias),
         ).double()
         p = passed(whole, 2)
-        same(contractive("auto")(p), slow_norm(whole, p.x_in))
+        same(contractive("exact")(p), slow_norm(whole, p.x_in))
 
     def test_linear_network(self) -> None:
         whole = model(network=linear(), latent=plain(3)).double()

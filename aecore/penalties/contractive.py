@@ -32,6 +32,8 @@ _ELEMENTWISE = (
 )
 
 
+_DEAR = 8  # times the products of the encoder
+
 # slopes of activations as functions of what they gave
 _SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.ReLU: lambda y: (y > 0).to(y.dtype),
@@ -46,8 +48,9 @@ class Contractive(Penalty):
     Most encoders are run once more for it.
 
     method: 'exact'; 'estimate' (unbiased, `samples` random projections: E ||J^T v||^2 = ||J||_F^2
-    for independent signs v, Hutchinson 1990); 'auto' is exact for fully connected encoders, whose
-    norm costs no backward pass, and the estimate for others.
+    for independent signs v, Hutchinson 1990); 'auto' is exact for fully connected encoders of one
+    hidden layer, say, where it takes a few times as many products as the encoder itself (8 at
+    most), and the estimate for others.
     """
 
     @word
@@ -63,7 +66,9 @@ class Contractive(Penalty):
             layers = _dense_layers(p.model)
             if layers is not None:
                 steps = dense_steps(layers, p)
-                if self.method == "estimate":
+                encoder = sum(step.factor.numel() for step in steps if step.linear)
+                dear = exact_products(steps) > _DEAR * encoder
+                if self.method == "estimate" or (self.method == "auto" and dear):
                     return estimated_dense_norm(steps, len(p.x_in), self.samples, p.generator)
                 return dense_norm(steps, len(p.x_in))
             if self.method == "exact":
@@ -163,10 +168,9 @@ def dense_norm(steps: list[Step], images: int) -> Tensor:
     """Exact squared Frobenius norm of the Jacobian of a chain of dense layers, (N,).
 
     The Jacobian W_L D_{L-1} ... D_1 W_1 is multiplied from the code's side (D: the activations'
-    slopes), and never meets the input's width: ||B W_1||^2 = tr(B (W_1 W_1^T) B^T).
+    slopes), and need not meet a wide input: ||B W_1||^2 = tr(B (W_1 W_1^T) B^T).
     """
     first = steps[0].factor
-    gram = product(first, first)
     back: Tensor | None = None  # B, (K, width) while the images share it, else (N, K, width)
     for i in range(len(steps) - 1, 0, -1):
         step = steps[i].factor
@@ -174,6 +178,7 @@ def dense_norm(steps: list[Step], images: int) -> Tensor:
             back = step if back is None else back @ step
         elif i == 1 and (back is None or back.dim() == 2):
             # the last slopes and a shared B: a quadratic form in the slopes, d (B^T B * gram) d
+            gram = product(first, first)
             form = gram if back is None else (back.T @ back) * gram
             if back is None:
                 return (step.square() * gram.diagonal()).sum(1)
@@ -181,9 +186,28 @@ def dense_norm(steps: list[Step], images: int) -> Tensor:
         else:
             back = torch.diag_embed(step) if back is None else back * step.unsqueeze(-2)
     if back is None:
-        return gram.diagonal().sum().expand(images)
-    norm = ((back @ gram) * back).flatten(-2).sum(-1)
+        return first.square().sum().expand(images)
+    if first.shape[1] < first.shape[0]:
+        norm = (back @ first).square().flatten(-2).sum(-1)
+    else:
+        norm = ((back @ product(first, first)) * back).flatten(-2).sum(-1)
     return norm.expand(images) if norm.dim() == 0 else norm
+
+
+def exact_products(steps: list[Step]) -> int:
+    """How many multiplications an image takes in `dense_norm`, but for those of all images."""
+    first = steps[0].factor
+    codes, total, shared = 0, 0, True  # B is (codes, width), for each image where not `shared`
+    for i in range(len(steps) - 1, 0, -1):
+        step = steps[i].factor
+        codes = codes or step.shape[0 if steps[i].linear else 1]
+        if steps[i].linear:
+            total += 0 if shared else codes * step.numel()
+        elif i == 1 and shared:
+            return len(first) ** 2
+        else:
+            shared = False
+    return total if shared else total + codes * len(first) * min(first.shape)
 
 
 def _mean_code(p: Pass) -> tuple[Tensor, Tensor]:
