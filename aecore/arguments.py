@@ -19,6 +19,7 @@ _PATHS = (
     "hydra.run.dir", "hydra.sweep.dir", "init_from", "dataset.root", "dataset.path", "runs", "run",
     "out",
 )  # fmt: skip
+_NAMES = ("interpolate.images", "traverse.image")  # of files, as people call them
 _SPECIAL = set("=[]{}(),:' \"\\*?")
 WORDS = {"evaluate.noise": "noise@evaluate.noise", "evaluate.metrics": "metrics@evaluate.metrics"}
 SEARCH = "hydra.searchpath"  # where Hydra looks for words beside conf/
@@ -120,12 +121,24 @@ def _ready(override: str) -> list[str]:
         return [f"{WORDS[key]}={value}"]
     if key == "evaluate.ood":
         return _other_data(override, value)
+    if key in _NAMES:
+        return [f"{key}={_named(value)}"]
     place, _, name = key.rpartition(".")
     path = key in _PATHS or place == "paths"
     path |= place.startswith("evaluate.ood.") and f"dataset.{name}" in _PATHS
     if path and _SPECIAL & set(value) and value[:1] not in ("'", '"'):
         return [f"{key}={quoted(value)}"]
     return [override]
+
+
+def _named(value: str) -> str:
+    """File names with quotes around each, unless somebody has put them there."""
+    if re.search(r"(^|[\[,])\s*['\"]", value):
+        return value
+    listed = value.startswith("[") and value.endswith("]")
+    names = [name.strip() for name in value[1:-1].split(",")] if listed else [value]
+    names = [quoted(name) if _SPECIAL & set(name) or not name.isascii() else name for name in names]
+    return f"[{','.join(names)}]" if listed else names[0]
 
 
 def _other_data(override: str, value: str) -> list[str]:

@@ -9,7 +9,9 @@ import yaml
 from aecore.errors import UserError, nearest
 from aecore.roots import command, ours
 
-_PLAIN = re.compile(r"^[\w\[\],\s'\"-]*$")  # one word, a list, or a sweep over words
+_PLAIN = re.compile(r"^[\w\[\],\s'\".-]*$")  # one word, a list, or a sweep over words
+_HYDRAS = re.compile(r"^['\"]?[A-Za-z]\w*['\"]?$")  # a choice of a group of Hydra's own
+_NO_WORDS = {"null", "true", "false"}
 
 
 OTHER_DATA = "+dataset@evaluate.ood."  # a data set under its name, beside the run's own
@@ -35,17 +37,17 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
                 f"  keys cannot be added; `{command()} --help` lists the words"
             )
         group, _, place = key.lstrip("~+").partition("@")
+        if key.startswith("hydra/") and (not _HYDRAS.match(value) or value in _NO_WORDS):
+            raise UserError(f"{override}: must be one word\n  `{command()} --help` lists the words")
         if group not in groups or not _PLAIN.match(value):
             continue
-        names = re.findall(r"[\w-]+", value) or [""]
+        names = re.findall(r"[\w.-]+", value) or [""]
         for name in names:
-            if name not in groups[group] and name != "null":
+            if name not in groups[group]:
+                near = nearest("none" if name == "null" else name, groups[group])
                 listed = ", ".join(sorted(groups[group])) or "none yet"
                 where = "evaluate.ood" if other else place or group
-                raise UserError(
-                    f"{where}={name}: no such {group}{nearest(name, groups[group])}\n"
-                    f"  known: {listed}"
-                )
+                raise UserError(f"{where}={name}: no such {group}{near}\n  known: {listed}")
         if value.lstrip().startswith("[") and len(names) > 1:
             _check_list(group, names, override)
 

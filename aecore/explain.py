@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aecore.choices import split_override
 from aecore.errors import UserError, nearest
-from aecore.roots import installing
+from aecore.roots import command, installing
 
 Compose = Callable[[list[str]], DictConfig]
 _EXTRAS = {
@@ -50,7 +50,19 @@ def explain(error: Exception, overrides: list[str], compose: Compose, words: set
         )
     if "Ambiguous value" in text:
         typed = next((o for o in overrides if f"'{o}'" in text), "")
+        if any(o.startswith("run=") for o in overrides):
+            key, value = split_override(typed)
+            return UserError(f"{typed}: several values\n  write them as a list: {key}=[{value}]")
         return UserError(f"{typed}: several values\n  add -m to run every combination of them")
+    strange = re.search(r"Could not find '([\w/]+?)/+([^']*)'", text)
+    if strange:
+        group, name = strange.groups()
+        typed = next((o for o in overrides if split_override(o)[0] == group), f"{group}={name}")
+        mend = f"`{command()} --help` lists the words"
+        if group == "dataset":
+            root = split_override(typed)[1]
+            mend = f"for a folder of images: dataset=image_folder dataset.root={root}"
+        return UserError(f"{typed}: no such {group}\n  {mend}")
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(first[:300])
 

@@ -103,6 +103,11 @@ def newest(below: Path) -> Path:
 
 def _files(place: Path) -> tuple[Path | None, Path]:
     """The run folder, where there is one, and the checkpoint."""
+    if place.suffix in (".onnx", ".pt2"):
+        raise UserError(
+            f"{place}: made for other programs\n"
+            f"  {EXPORTED} beside it, or its folder, can be opened here"
+        )
     if place.is_file():
         parent = place.absolute().parent
         inside = parent.name == "checkpoints" and results.is_run(parent.parent)

@@ -17,7 +17,7 @@ from aecore.arguments import Arguments
 from aecore.choices import OTHER_DATA, split_override
 from aecore.compose import compose
 from aecore.errors import UserError, nearest
-from aecore.results import is_run, read_run, reserve
+from aecore.results import read_run, reserve
 from aecore.roots import command, known
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
         told = str(error)
         if told.startswith("task."):  # which was typed as score.quantile
             told = f"{typed['task']}{told.removeprefix('task')}"
+        if not any(o.startswith("evaluate.noise") for o in arguments.typed):
+            told = told.replace("evaluate.noise", "noise")
         raise UserError(told) from error
     from aecore.finding import NEWEST, find  # torch comes in here
     from aecore.tasks.base import Request
@@ -216,6 +218,9 @@ def _set(config: dict[str, Any], key: str, text: str) -> None:
         there = f"known there: {', '.join(known) or 'none'}"
         if key.startswith("evaluate.noise."):
             there = f"say which noise it is of: noise=gaussian noise.{name}={text}"
+        if key in _PLACES:
+            word = "image_folder" if name == "root" else "arrays"
+            there = f"for other images: dataset={word} {key}={text}"
         raise UserError(f"{key}={text}: the run has no such key{nearest(name, known)}\n  {there}")
     try:
         node[name] = yaml.safe_load(text)
@@ -226,14 +231,16 @@ def _set(config: dict[str, Any], key: str, text: str) -> None:
 def _folder(found: Found, config: dict[str, Any], task: str) -> Any:
     """What makes the folder of the results when it is first needed."""
     out = None if config["out"] is None else Path(str(config["out"])).expanduser()
-    if out is not None and is_run(out):
-        raise UserError(
-            f"out={out}: holds a run, which would be written over\n  give another folder"
-        )
+    if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+        what = "is a file" if out.is_file() else "holds something, which would be mixed with this"
+        raise UserError(f"out={out}: {what}\n  give a new folder")
 
     def make() -> Path:
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"out={out}: {error.strerror}\n  give another folder") from error
             return out
         root = found.folder or Path(config["paths"]["output_dir"])
         return reserve(root / task / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")

@@ -158,7 +158,7 @@ def test_classes_by_their_names() -> None:
         (["evaluate.ood=[uniform]"], "evaluate.ood.uniform: its images are"),
         (["evaluate.weights=best"], "run=RUN/checkpoints/best.ckpt"),
         (["noise.p=0.1"], "say which noise it is of: noise=gaussian noise.p=0.1"),
-        (["out=RUN"], "holds a run, which would be written over"),
+        (["out=RUN"], "holds something, which would be mixed with this"),
         (["dataset=image_folder", "dataset.root=EMPTY"], "no images under"),
     ],
 )

@@ -89,7 +89,8 @@ class TestTemperature:
         assert bool((drawn[:, None] == fitted.means).all(2).any(1).all())
         assert bool((of_prior()(0.0) == 0).all())
         made = vae(Vamp(components=4, start="noise"))
-        posterior = made.encode(made.prior_word.images).posterior  # type: ignore[arg-type]
+        assert isinstance(made.prior_word, Vamp)
+        posterior = made.encode(made.prior_word.images(made)).posterior
         assert posterior is not None
         drawn = made.prior.sample(50, (3,), LIKE, gen(2), 0.0)
         apart = (drawn[:, None] - posterior.mean).abs().amax(2)

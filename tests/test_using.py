@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,6 +117,31 @@ def test_what_would_have_no_effect_is_refused(
 ) -> None:
     told = f"error: {override}: task={task} has no use for {root}\n  leave it out; it takes "
     refused(told, f"run={run}", f"task={task}", override)
+
+
+def test_a_noise_is_called_what_it_was_typed_as(run: Path, refused: Callable[..., None]) -> None:
+    given = f"run={run}", "task=reconstruct", "noise=gaussian"
+    refused("error: noise.std=-1: must be at least 0", *given, "noise.std=-1")
+    refused("error: noise.sd: noise has no key 'sd' (did you mean 'std'?)", *given, "noise.sd=1")
+
+
+def test_results_are_mixed_with_nothing(run: Path, tmp_path: Path, capsys: Any) -> None:
+    given, out = [f"run={run}", "task=sample", "sampler=gaussian"], tmp_path / "out"
+    out.mkdir()
+    assert main([*given, f"out={out}"]) == 0, "an empty folder is as good as a new one"
+    before = sorted(out.rglob("*"))
+    for place, told in ((out, "holds something"), (out / "samples.png", "is a file")):
+        assert main([*given, f"out={place}"]) == 2
+        assert told in capsys.readouterr().err
+    assert main([*given, "out=/proc/x"]) == 2
+    assert "error: out=/proc/x: " in capsys.readouterr().err
+    assert sorted(out.rglob("*")) == before
+
+
+@pytest.mark.parametrize("typed", ["[a b/ö 漢.png, 7]", "['a b/ö 漢.png',7]"])
+def test_files_are_named_as_they_are_called(run: Path, typed: str) -> None:
+    task = asked(run, "task=interpolate", f"interpolate.images={typed}").config["task"]
+    assert task["images"] == ["a b/ö 漢.png", 7]
 
 
 def test_what_changes_nothing_is_not_refused(run: Path) -> None:

@@ -75,6 +75,11 @@ class Arrays(Source):
         if self.path is None:
             raise UserError("dataset.path=null: say which file to use, dataset.path=/a/file.npz")
         path = Path(self.path).expanduser().absolute()
+        if path.is_dir():
+            raise UserError(
+                f"dataset.path={path}: is a folder\n"
+                "  give a file in it, or dataset=image_folder dataset.root=FOLDER"
+            )
         if not path.is_file():
             raise UserError(f"dataset.path={path}: there is no such file")
         if path.suffix.lower() not in {".npz", ".npy"}:

@@ -73,7 +73,8 @@ def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
         raise damaged(label_file, f"it has {len(labels)} labels for {len(images)} images")
     if int(labels.max()) >= len(kind.classes):
         raise damaged(label_file, f"it has the label {int(labels.max())}")
-    return Split(images.unsqueeze(1), labels, class_names=tuple(kind.classes))
+    names = tuple(name.partition(" - ")[0] for name in kind.classes)  # of "3 - three" the first
+    return Split(images.unsqueeze(1), labels, class_names=names)
 
 
 def _load_cifar10(split: Which, data_dir: Path) -> Split:

@@ -71,8 +71,6 @@ class Export(Use):
                 raise UserError(f"task=export: nothing could be exported\n  {name}: {reason}")
             for name in made.files:
                 _copy(Path(folder, name), opened.folder / name)
-        for name in made.left_out:
-            (opened.folder / name).unlink(missing_ok=True)  # of an earlier export
         for reason in dict.fromkeys(made.left_out.values()):
             names = [name for name, why in made.left_out.items() if why == reason]
             log.warning("left out %s: %s", ", ".join(names), reason)

@@ -58,8 +58,7 @@ class Train(Task):
         parts = words(config)
         check_device(parts.settings)
         check_logger(parts.settings)
-        if parts.settings.runs is not None:
-            raise UserError("runs=...: training reads no other runs\n  add task=compare")
+        check_unused(parts.settings)
         options = parts.settings.trainer
         check_processes(options.devices, options.num_nodes)
         options.threads = set_threads(options.threads, options.devices)
@@ -175,6 +174,15 @@ def prepare(parts: Words, model: Autoencoder | None = None) -> Autoencoder:
     return model
 
 
+def check_unused(settings: Root) -> None:
+    """Raise UserError for a key that only other tasks read."""
+    given = {"runs": settings.runs, "out": settings.out, "split": settings.split}
+    for key, value in {**given, "resize": "true" if settings.resize else None}.items():
+        if value is not None:
+            where = "task=compare" if key == "runs" else "a trained run, run=... task=..."
+            raise UserError(f"{key}={value}: training has no use for it\n  it goes with {where}")
+
+
 def check_fits(parts: Words, model: Autoencoder, images: int) -> None:
     """Raise UserError where a word beside the model does not fit it, or so many images."""
     parts.optimizer.check(model, images)
@@ -248,6 +256,7 @@ class Shapes:
     def check(self, config: dict[str, Any]) -> None:
         """Raise UserError where `prepare` would."""
         parts = words(config)
+        check_unused(parts.settings)
         check_device(parts.settings)
         check_logger(parts.settings)
         conditional = parts.settings.conditional

@@ -29,6 +29,8 @@ from aecore.trained import Trained
 from aecore.types import is_table
 from aecore.using import BESIDE, TEST_NOISE
 
+_LISTED = 150  # letters of a list of classes
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -138,10 +140,14 @@ class Opened:
                 "  use images with labels, or a model without conditional=true"
             )
         if numbered is None or not 0 <= split.labels.min() <= split.labels.max() < count:
-            listed = ", ".join(names or map(str, range(count)))
+            theirs = split.class_names or sorted(set(split.labels.tolist()))
+            known, strange = (
+                text if len(text) <= _LISTED else f"{text[:_LISTED]}..."
+                for text in (", ".join(map(str, some)) for some in (names or range(count), theirs))
+            )
             raise UserError(
                 "dataset: this model is told the class of each image, and these are of others\n"
-                f"  known: {listed[:150]}{'...' * (len(listed) > 150)}"
+                f"  known: {known}\n  here: {strange}"
             )
         return numbered
 
@@ -182,7 +188,12 @@ class Use(Task):
                 "  add run=outputs/..., or run=last for the newest"
             )
         self._check_beside(request)
-        parts, found = words(request.config), request.found
+        try:
+            parts, found = words(request.config), request.found
+        except UserError as error:
+            if "noise" not in request.beside:
+                raise
+            raise UserError(str(error).replace("evaluate.noise", "noise")) from error
         check_device(parts.settings)
         set_threads(parts.settings.trainer.threads)
         model = restore(found.settings, found.checkpoint, found.image_shape, found.path)
