@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
 from aecore.optimizers.base import Optimizer
-from aecore.words import NonNegativeFloat, PositiveFloat, word
+from aecore.words import LearningRate, NonNegativeFloat, PositiveFloat, word
 
 Parameters = Iterable[Parameter] | list[dict[str, Any]]
 Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
@@ -37,7 +37,7 @@ class _Adaptive(Gradient):
 
     @word
     def __init__(
-        self, *, lr: PositiveFloat, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
+        self, *, lr: LearningRate, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
     ) -> None:
         self.lr, self.betas, self.eps = lr, (betas[0], betas[1]), eps
         self.weight_decay = weight_decay
@@ -65,7 +65,7 @@ class SGD(Gradient):
     def __init__(
         self,
         *,
-        lr: PositiveFloat,
+        lr: LearningRate,
         momentum: NonNegativeFloat,
         nesterov: bool,
         weight_decay: NonNegativeFloat,

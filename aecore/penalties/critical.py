@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aecore.critics import Adversary, code_critic
 from aecore.networks.base import flat
 from aecore.penalties.base import Penalty
-from aecore.words import PositiveFloat, PositiveInt, word
+from aecore.words import LearningRate, PositiveInt, word
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
@@ -20,9 +20,7 @@ class CodeAdversary(Adversary, Penalty):
     """
 
     @word
-    def __init__(
-        self, *, units: PositiveInt, layers: PositiveInt, critic_lr: PositiveFloat
-    ) -> None:
+    def __init__(self, *, units: PositiveInt, layers: PositiveInt, critic_lr: LearningRate) -> None:
         super().__init__()
         self.units, self.layers = units, layers
         self.critic_lr = critic_lr

@@ -55,8 +55,15 @@ def weigh(
 ) -> dict[str, Weighted]:
     """Each penalty with its weight: the one given for its name, else its own, else 1.
 
-    A number is a weight that stays. Raises UserError for a weight of no penalty.
+    A number is a weight that stays. Raises UserError for a weight of no penalty, and for what is
+    no mapping of names.
     """
+    for said, given, one in (
+        ("penalties", penalties, 'aecore.word("penalty=l1")'),
+        ("weights", weights, "0.5"),
+    ):
+        if not isinstance(given, Mapping):
+            raise UserError(f'{said}: must be a mapping of names\n  such as {said}={{"l1": {one}}}')
     for name in weights:
         if name not in penalties:
             raise UserError(f"weights: there is no penalty {name!r}{nearest(name, penalties)}")

@@ -13,7 +13,7 @@ from aecore.critics import Adversary, ImageCritic, false, frozen, true
 from aecore.errors import UserError
 from aecore.reconstruction.base import Reconstruction
 from aecore.types import Pass
-from aecore.words import NonNegativeFloat, PositiveFloat, PositiveInt, word
+from aecore.words import LearningRate, NonNegativeFloat, PositiveInt, word
 
 if TYPE_CHECKING:
     from aecore.autoencoder import Autoencoder
@@ -46,7 +46,7 @@ class Adversarial(Adversary, Reconstruction):
         channels: Annotated[list[PositiveInt], Field(min_length=1)],
         units: PositiveInt,
         layer: PositiveInt,
-        critic_lr: PositiveFloat,
+        critic_lr: LearningRate,
     ) -> None:
         """Raises UserError for a layer that is not there."""
         super().__init__()

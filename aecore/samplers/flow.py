@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from aecore.flows import Kind, Warp
 from aecore.limits import at_most
 from aecore.samplers.base import Fitted, Sampler, shaped
-from aecore.words import PositiveFloat, PositiveInt, word
+from aecore.words import LearningRate, PositiveInt, word
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Flow(Sampler):
         hidden: Annotated[list[PositiveInt], Field(min_length=1)],
         epochs: PositiveInt,
         batch_size: PositiveInt,
-        lr: PositiveFloat,
+        lr: LearningRate,
         images: PositiveInt,
     ) -> None:
         self.kind: Kind = kind
