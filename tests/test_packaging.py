@@ -152,7 +152,7 @@ def test_a_study_of_ones_own_preset(own: Path, capsys: pytest.CaptureFixture[str
         ("rm my/*.py", "it would be .*/my/mine_"),
         ("echo 'def x(:' > my/$MODULE.py", r"SyntaxError.*line 1"),
         ("echo 'class Mine: pass' > my/$MODULE.py", "no Penalty of that name"),
-        ("sed -i /power/d my/penalty/mine.yaml", "missing a required argument: 'power'"),
+        ("sed -i /power/d my/penalty/mine.yaml", r"missing a required .*argument: 'power'"),
         ("echo 'a: [' > my/penalty/mine.yaml", "mine.yaml, line 2: no YAML"),
         ("sed -i /mine:/d my/penalty/mine.yaml", "keys and values below a name"),
         ("cp my/penalty/mine.yaml my/penalty/kl.yaml", "there is a penalty=kl already"),
