@@ -83,6 +83,15 @@ def test_what_no_chosen_key_explains_is_varied_though_nobody_asked(tmp_path: Pat
     assert varied(gather([one, one])) == []
 
 
+def test_where_and_on_what_a_task_works_is_not_varied(tmp_path: Path) -> None:
+    plain = {"out": None, "split": None, "resize": False, "run": None, "paths.data_dir": "data"}
+    other = {"out": "there", "split": "val", "resize": True, "run": "last", "paths.data_dir": "b"}
+    asked = [f"{key}={value}" for key, value in other.items()]
+    one = make(tmp_path / "a", config=plain, metrics={"test/mse": 1.0})
+    two = make(tmp_path / "b", config=other, asked=asked, metrics={"test/mse": 1.0})
+    assert [len(group.runs) for group in summarise(gather([one, two])).groups] == [2]
+
+
 def test_a_grid_decides_what_was_varied(tmp_path: Path) -> None:
     folders = sweep(tmp_path)
     grid = [

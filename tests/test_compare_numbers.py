@@ -12,7 +12,7 @@ from comparing import make, sweep
 from aecore.compare import compare, direction, gather, notes_on, summarise
 from aecore.compare.drawing import is_logarithmic
 from aecore.compare.plan import plan
-from aecore.compare.text import number
+from aecore.compare.text import number, to_text
 
 # --- groups and numbers ---
 
@@ -100,6 +100,8 @@ def test_losses_of_different_objectives_are_not_set_against_each_other(tmp_path:
     assert [g.stats["test/loss"].best for g in table.groups] == [False, True, False, True]
     assert [g.stats["test/mse"].best for g in table.groups] == [False, True, False, False]
     assert any(note.startswith("test/loss:") for note in notes_on(table))
+    told = to_text(table, "t", bold=False)
+    assert "test/mse" in told and "test/loss" not in told, "no note of what is not shown"
 
 
 def test_repeats_of_a_seed_are_told(tmp_path: Path) -> None:

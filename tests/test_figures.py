@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from viewing import view_of
 
 from aecore.build import build
-from aecore.figures import Latent, Picture, Samples, View, draw
+from aecore.figures import Latent, Picture, Samples, View, draw, save
 from aecore.figures.grid import displayable, image_grid, strip, tile
 from aecore.figures.view import spread
 
@@ -58,6 +58,13 @@ class TestGrid:
         assert box.width / width == pytest.approx(round(box.width / width), abs=1e-6)
         assert box.width / width == pytest.approx(box.height / height)
         assert 48 <= box.height <= 96 or size == (12, 30)
+
+    def test_captions_may_be_any_file_name(self, tmp_path: Path) -> None:
+        names = ["a\nb\t.png", "$x_$y$", "\u65e5\u672c", "\udcff"]
+        figure = image_grid([making.images(4, 1, 8, 8)], title="t", captions=[names])
+        shown = [text.get_text() for text in figure.axes[0].texts]
+        assert shown == ["a b .png", "$x_$y$", "\u65e5\u672c", " "]
+        assert save(figure, tmp_path, "picture").stat().st_size > 500
 
     def test_tile_stacks_rows(self) -> None:
         rows = [0.5 * making.images(3, 4, 5, 5, seed=n) for n in (1, 2)]

@@ -8,6 +8,7 @@ import making
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from picturing import (
     ROBUST,
     row,
@@ -55,6 +56,14 @@ class TestErrors:
         edges = figure.axes[0].patches[-1].get_data().edges
         expected, _ = np.histogram(errors.numpy(), edges)
         np.testing.assert_allclose(counts[-1], expected / expected.max())
+
+    def test_of_a_table_is_told_in_its_words(self) -> None:
+        view = view_of(shape=(1, 1, 5))
+        noise = Robustness(**ROBUST | {"kind": "dropout"})  # type: ignore[arg-type]
+        figures = [ErrorDistribution(images=20, bins=10)(view), noise(view)]
+        told = [text.get_text() for figure in figures for text in figure.findobj(Text)]
+        assert "squared error per number" in told and "share of the numbers made black" in told
+        assert not [text for text in told if "pixel" in text or "image" in text]
 
     def test_trained_errors_tell_noise_from_images(self) -> None:
         x = making.images(50, 1, 4, 4) @ torch.diag(torch.tensor([1.0, 0, 0, 0]))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import making
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -165,6 +166,26 @@ class TestTensorBoard:
         assert list(found.sprite.single_image_dim) == [side, side]
         grid = -(-(shown**0.5) // 1)
         assert Image.open(root / found.sprite.image_path).size == (grid * side, grid * side)
+
+    def test_the_last_embedding_counts(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        x, root = making.images(4, 3), tmp_path / "tensorboard"
+        for step, again in ((0, False), (0, False), (1, False), (0, True)):
+            if step == 0 and not again:
+                board = TensorBoard(folder=tmp_path, purge_step=None)
+            names = None if again else ["a\nb", "c\td", "", "e"]
+            board.embedding(x + step, names, None if again else making.images(4, 1, 8, 8), step)
+            board.log_metrics({"loss": 1.0}, step)
+            text = (root / "projector_config.pbtxt").read_text()
+            (found,) = text_format.Parse(text, ProjectorConfig()).embeddings
+            assert np.loadtxt(root / found.tensor_path) == pytest.approx((x + step).numpy())
+            if not again:
+                told = (root / found.metadata_path).read_text()
+                assert told.split("\n") == ["a b", "c d", "", "e", ""]
+        board.finalize("success")
+        assert {path.name for path in (root / "00000" / "code").iterdir()} == {"tensors.tsv"}
+        assert capsys.readouterr() == ("", "")
 
     def test_embedding_of_a_table_without_labels(self, board: TensorBoard, tmp_path: Path) -> None:
         board.embedding(making.images(4, 3), None, None, 1)

@@ -174,22 +174,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def written() -> list[dict[str, str]]:
-    return [*csv.DictReader(Path("out/compress.csv").read_text().splitlines())]
+def written(out: str) -> list[dict[str, str]]:
+    return [*csv.DictReader(Path(out, "compress.csv").read_text().splitlines())]
 
 
 def test_from_the_command_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    argv = ["run=run", "task=compress", "compress.steps=[1,0.01]", "out=out"]
-    assert main([*argv, "compress.images=100"]) == 0
+    argv = ["run=run", "task=compress", "compress.steps=[1,0.01]"]
+    assert main([*argv, "compress.images=100", "out=out"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
     assert said.out.startswith("100 of 360 test images of digits, bits an image:\n")
     assert "Not counted: the model (580 weights, 0.0023 MB)" in said.out
     assert Image.open("out/rate_distortion.png").size[0] > 600
-    rows = written()
+    rows = written("out")
     names = [row["name"] for row in rows]
     assert names == ["rounded, step 1", "rounded, step 0.01", "as it is, float32", "PNG",
                      "zlib of the pixels"]  # fmt: skip
@@ -198,8 +198,8 @@ def test_from_the_command_line(
     assert float(rows[0]["psnr"]) == pytest.approx(psnr(mse[0]))
     assert float(rows[2]["bits_per_pixel"]) == 4 * 32 / 64
     # of all test images the code as it is has the run's own error
-    assert main([*argv, "compress.images=360"]) == 0
-    rows = written()
+    assert main([*argv, "compress.images=360", "out=whole"]) == 0
+    rows = written("whole")
     own = aecore.load("run", device="cpu").metrics["test/mse"]
     assert float(rows[2]["mse"]) == pytest.approx(own, rel=1e-6)
 

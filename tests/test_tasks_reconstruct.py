@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -136,7 +137,8 @@ class TestOtherImages:
         assert main([*words, *TINY, f"hydra.run.dir={run}"]) == 0
         small = ["reconstruct.columns=2", "reconstruct.rows=1"]
         rows = reconstructed(run, out, "split=all", *small)
-        assert "40 rows of arrays reconstructed" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "40 rows of arrays reconstructed" in told and " per number\n" in told
         with np.load(tmp_path / "own.npz") as own, np.load(out / "reconstructions.npz") as found:
             assert found["y"].tolist() == own["y"].tolist()
             error = np.square(found["x"] - own["x"]).mean(1)
@@ -144,6 +146,8 @@ class TestOtherImages:
         assert {path.name for path in out.iterdir()} == {
             "comparison.png", "errors.csv", "reconstructions.npz"
         }  # fmt: skip
+        assert main([f"run={run}", "task=score", f"out={tmp_path}/scored"]) == 0
+        assert re.search(r"the run's \d+ \w+ rows", capsys.readouterr().out)
         assert main([f"run={run}", "task=reconstruct", "dataset=digits"]) == 2
         assert "1x8x8, this model takes 1x1x5" in capsys.readouterr().err
 

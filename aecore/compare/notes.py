@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aecore.compare.metrics import SAME_TERMS, data_of, scope_of
 from aecore.compare.table import Group, Table
 from aecore.compare.values import frozen
 
 
-def notes_on(table: Table) -> list[str]:
-    """One sentence each; empty where all can be compared with all."""
-    runs, groups, metrics = table.runs, table.groups, table.metrics
+def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
+    """One sentence each; empty where all can be compared with all.
+
+    metrics: those that the reader is shown; None for all.
+    """
+    runs, groups = table.runs, table.groups
     finished = [run for run in runs if run.state == "finished"]
     notes = []
     sets = dict.fromkeys(data_of(run) for run in finished)
@@ -21,7 +26,7 @@ def notes_on(table: Table) -> list[str]:
         )
     apart = [
         metric
-        for metric in metrics
+        for metric in (table.metrics if metrics is None else metrics)
         if metric.rpartition("/")[2] in SAME_TERMS
         and len({scope_of(run, metric) for run in finished if metric in (run.metrics or {})})
         > len(sets)

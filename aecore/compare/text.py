@@ -59,7 +59,7 @@ def to_text(table: Table, title: str, *, bold: bool) -> str:
         lines.append("* best of its column")
     if table.averaged:
         lines.append("± sample standard deviation over seeds")
-    lines += [f"note: {note}" for note in notes_on(table)]
+    lines += [f"note: {note}" for note in notes_on(table, metrics)]
     for state in ("failed", "unfinished"):
         runs = [run for run in table.runs if run.state == state]
         if runs:

@@ -8,7 +8,10 @@ from aecore.compare.runs import Run
 from aecore.compare.values import WORDS, frozen
 
 # where a run lies, what it is asked to do, how it is shown: none of it changes a number
-_APART = ("seed", "task", "sweeps", "logger", "figures", "resume", "runs", "out")
+_APART = (
+    "seed", "task", "sweeps", "logger", "figures", "resume", "runs", "run", "out", "split",
+    "resize", "paths", "optimized_metric",
+)  # fmt: skip
 _APART_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
 # what a machine decides: told only where somebody asked for it
 _MACHINE = (

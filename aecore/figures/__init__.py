@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from warnings import catch_warnings, filterwarnings
 
 from matplotlib.figure import Figure
 
@@ -91,7 +92,9 @@ def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
         if isinstance(drawn, Animation):
             drawn.save(part)
             return part.replace(folder / f"{name}.gif")
-        drawn.savefig(part, format="png", dpi="figure", metadata={"Software": None})
+        with catch_warnings():  # a letter that the font lacks is drawn as a box, which tells it
+            filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+            drawn.savefig(part, format="png", dpi="figure", metadata={"Software": None})
         return part.replace(folder / f"{name}.png")
     finally:
         part.unlink(missing_ok=True)

@@ -20,8 +20,13 @@ def beside_legend(names: Collection[str]) -> tuple[Figure, Axes]:
 
 
 def logarithmic(axis: Axis) -> None:
-    """Numbers as one writes them, at 1, 2 and 5 of each power of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Numbers as one writes them, at 1, 2 and 5 of each power of ten.
+
+    Of what spans more than three powers of ten, at the powers alone: others would touch.
+    To be called when all is drawn.
+    """
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high <= 1e3 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -25,6 +25,7 @@ _LEAST = 1e-10  # the smallest error that a logarithmic axis shows
 class ErrorDistribution(Picture):
     """Histograms of the squared error per pixel: of test images and of unknown ones.
 
+    Of a table per number, in its own units.
     Unknown are images of the view's other data sets and, unless `uniform` is among them, of
     uniform random pixels in [0, 1]. The legend says the area under the ROC curve of the error as
     a detector of them: the probability that an unknown image has a larger error than a test image.
@@ -40,7 +41,7 @@ class ErrorDistribution(Picture):
     @torch.no_grad()
     def __call__(self, view: View) -> Figure:
         """Draw, tables too; raises NotApplicable for a model that is told classes."""
-        return _histograms({"": self._errors(view, view)}, self.bins)
+        return _histograms({"": self._errors(view, view)}, self.bins, view)
 
     @torch.no_grad()
     def together(self, views: Mapping[str, View]) -> Figure:
@@ -53,7 +54,7 @@ class ErrorDistribution(Picture):
         if any(view.ood.keys() != first.ood.keys() for view in views.values()):
             raise NotApplicable("the runs were measured on different unknown images")
         errors = {name: self._errors(view, first) for name, view in views.items()}
-        return _histograms(errors, self.bins)
+        return _histograms(errors, self.bins, first)
 
     def _errors(self, view: View, chooser: View) -> dict[str, Tensor]:
         """The error (N,) of each image by kind, known ones first, chosen as another view does."""
@@ -67,12 +68,12 @@ class ErrorDistribution(Picture):
         strange |= {name: x[: self.images].to(known) for name, x in view.ood.items()}
         return {
             name: squared_error(view.reconstructions(x), x).double().clamp_min(_LEAST).cpu()
-            for name, x in {f"{view.name} images": known, **strange}.items()
+            for name, x in {f"{view.name} {view.things}": known, **strange}.items()
         }
 
 
-def _histograms(runs: dict[str, dict[str, Tensor]], bins: int) -> Figure:
-    """Errors by run and kind, an Axes a run, the bins of all the same."""
+def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, view: View) -> Figure:
+    """Errors by run and kind, an Axes a run, the bins of all the same; of such images."""
     height = 3.9 if len(runs) == 1 else 0.4 + 2.3 * len(runs)
     figure = new_figure(6.6, height, constrained=True)
     grid = figure.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
@@ -80,9 +81,9 @@ def _histograms(runs: dict[str, dict[str, Tensor]], bins: int) -> Figure:
     edges = 10 ** np.linspace(float(values.min()) - 0.02, float(values.max()) + 0.02, bins + 1)
     for axes, (run, errors) in zip(grid, runs.items(), strict=True):
         _draw(axes, errors, edges)
-        finish(axes, title=run or "Errors of known and unknown images", x="",
-               y="images, fullest bin = 1")  # fmt: skip
-    grid[-1].set_xlabel("squared error per pixel", size=9, color=QUIET)
+        finish(axes, title=run or f"Errors of known and unknown {view.things}", x="",
+               y=f"{view.things}, fullest bin = 1")  # fmt: skip
+    grid[-1].set_xlabel(f"squared error per {view.per}", size=9, color=QUIET)
     return figure
 
 

@@ -66,7 +66,8 @@ def image_grid(
     rows: R tensors (N, C, H, W) with pixels in [0, 1], all of one shape.
     labels: R texts at the left of the rows.
     heads: N texts above the columns.
-    captions: R times N texts under the images, or an empty sequence for a row without.
+    captions: R times N texts under the images, or an empty sequence for a row without; names of
+        files among them may hold anything, and are shown in one line, as they are.
     framed: the columns to mark.
     gaps: the rows after which a new block begins.
     """
@@ -107,11 +108,17 @@ def _draw_row(
     axes.set_axis_off()
     for n, text in enumerate(captions):
         x = n * (width + gap) + width / 2 - 0.5
-        axes.annotate(text, (x, height - 0.5), (0, -2), textcoords="offset points", size=7,
-                      color=QUIET, ha="center", va="top", annotation_clip=False)  # fmt: skip
+        axes.annotate(one_line(text), (x, height - 0.5), (0, -2), textcoords="offset points",
+                      size=7, color=QUIET, ha="center", va="top", annotation_clip=False,
+                      parse_math=False)  # fmt: skip
     for n in framed:
         corner = (n * (width + gap) - 0.5, -0.5)
         axes.add_patch(Rectangle(corner, width, height, fill=False, ec=ACCENT, lw=2, clip_on=False))
+
+
+def one_line(text: str) -> str:
+    """A text with a space for each character that no line can show, such as a line break."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def tile(rows: Sequence[Tensor]) -> Tensor:

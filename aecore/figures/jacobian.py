@@ -48,7 +48,7 @@ class Jacobian(Picture):
         mean = float(norms.mean())
         axes.axvline(mean, color=ACCENT, linewidth=1.4, label=f"mean {mean:.3g}")
         about = "" if self.method == "exact" else ", estimated"
-        finish(axes, title=f"Jacobian of the code at {len(norms)} images{about}",
-               x=r"$\|\partial z\,/\,\partial x\|_F$", y="images")  # fmt: skip
+        finish(axes, title=f"Jacobian of the code at {len(norms)} {view.things}{about}",
+               x=r"$\|\partial z\,/\,\partial x\|_F$", y=view.things)  # fmt: skip
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
         return figure

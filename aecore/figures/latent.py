@@ -37,7 +37,7 @@ class Latent(Picture):
         chosen = spread(view.labels, len(view.images), self.points, view.generator())
         codes = view.codes(*view.at(chosen))
         labels = None if view.labels is None else view.labels.cpu()[chosen]
-        return codes_figure(codes, labels, view.class_name, f"{len(codes)} images")
+        return codes_figure(codes, labels, view.class_name, f"{len(codes)} {view.things}")
 
 
 def codes_figure(
@@ -122,7 +122,7 @@ def histogram(values: Tensor, kinds: Tensor, names: Sequence[str], title: str) -
         axes.stairs(counts, edges, fill=True, alpha=0.15, color=colour)
         axes.stairs(counts, edges, color=colour, linewidth=1.4)
     axes.set_xlabel("code", size=9, color=INK)
-    axes.set_ylabel("images", size=9, color=INK)
+    axes.set_ylabel("count", size=9, color=INK)
     _finish(axes, names, title)
     return figure
 

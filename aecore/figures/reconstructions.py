@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
@@ -13,14 +13,15 @@ from aecore.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
 from aecore.figures.view import Picture, View, need_images, same_images, spread
 from aecore.words import PositiveInt, word
 
-_LINES = "Reconstructions, with the squared error per value"
+_LINES = "Reconstructions, with the squared error per number"
 
 
 class Reconstructions(Picture):
     """Rows of inputs and of their reconstructions, without noise.
 
     columns: images side by side. rows: how many such blocks below each other.
-    The classes are covered evenly. Under each reconstruction stands its squared error per pixel.
+    The classes are covered evenly. Under each reconstruction stands its squared error per pixel,
+    above each row of a table that per number, in the units of the table.
     """
 
     @word
@@ -34,8 +35,8 @@ class Reconstructions(Picture):
         x, y = chosen(view, self.columns * self.rows)
         output = view.model.reconstruct(x, y)
         if view.is_table:
-            error = pixel_error(output, x)
-            return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), error, self.columns)
+            heads = error_heads(output, x)
+            return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), heads, self.columns)
         title = "Reconstructions, with the squared error per pixel"
         return blocks({"input": x, "reconstruction": output}, self.columns, title)
 
@@ -85,8 +86,13 @@ def labelled(outputs: Mapping[str, Tensor], x: Tensor) -> list[str]:
 
 
 def pixel_error(output: Tensor, x: Tensor) -> Tensor:
-    """The squared error per pixel of each image (N, C, H, W): (N,) on the CPU."""
+    """The squared error per pixel, or number of a table, of each image: (N,) on the CPU."""
     return (output - x).square().flatten(1).mean(1).cpu()
+
+
+def error_heads(output: Tensor, x: Tensor) -> list[str]:
+    """The error of each row of a table (N, 1, 1, D), as it stands above its lines."""
+    return [f"{error:.2g}" for error in pixel_error(output, x).tolist()]
 
 
 def chosen(view: View, count: int) -> tuple[Tensor, Tensor | None]:
@@ -98,11 +104,11 @@ def chosen(view: View, count: int) -> tuple[Tensor, Tensor | None]:
 
 
 def line_grid(
-    x: Tensor, output: Tensor, error: Tensor, columns: int, title: str = _LINES
+    x: Tensor, output: Tensor, heads: Sequence[str], columns: int, title: str = _LINES
 ) -> Figure:
     """Rows of a table against their reconstructions, one small Axes each.
 
-    x, output: (N, D). error: (N,), what stands above each: the squared error per value.
+    x, output: (N, D). heads: N texts, what stands above each.
     """
     columns = min(columns, len(x), 5)
     rows = -(-len(x) // columns)
@@ -115,7 +121,7 @@ def line_grid(
         style = {"marker": marker, "markersize": 2.5, "linewidth": 1.2}
         axes.plot(x[n].numpy(), color=INK, label="input", **style)
         axes.plot(output[n].numpy(), color=ACCENT, label="reconstruction", alpha=0.85, **style)
-        axes.set_title(f"{error[n].item():.2g}", size=8, color=QUIET)
+        axes.set_title(heads[n], size=8, color=QUIET)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=7, colors=QUIET)
         axes.spines[["top", "right"]].set_visible(False)

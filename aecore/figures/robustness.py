@@ -20,10 +20,10 @@ from aecore.words import PositiveFloat, PositiveInt, word
 Kind = Literal["gaussian", "dropout", "salt_and_pepper"]
 _KINDS: dict[str, tuple[Callable[[float], Noise], str]] = {
     "gaussian": (lambda level: Gaussian(std=level), "standard deviation of the noise"),
-    "dropout": (lambda level: Dropout(p=min(1.0, level)), "share of the pixels made black"),
+    "dropout": (lambda level: Dropout(p=min(1.0, level)), "share of the {}s made black"),
     "salt_and_pepper": (
         lambda level: SaltAndPepper(p=min(1.0, level), salt=0.5),
-        "share of the pixels made black or white",
+        "share of the {}s made black or white",
     ),
 }
 
@@ -31,6 +31,7 @@ _KINDS: dict[str, tuple[Callable[[float], Noise], str]] = {
 class Robustness(Picture):
     """The squared error per pixel against the clean image, over the level of the input's noise.
 
+    Of a table per number, in its own units.
     The dashed line is the noisy input's own error: below it, the model removes noise.
 
     kind: noise added in pixels, not clamped; every level uses the same random numbers.
@@ -70,14 +71,19 @@ class Robustness(Picture):
             input_errors.append(_error(noisy, x))
             for name, view in views.items():
                 curves[name].append(_error(view.reconstructions(noisy, y), x))
-        title = f"Error against the clean image, {len(x)} images"
-        return _plot(levels, input_errors, curves, title, unit)
+        title = f"Error against the clean {chooser.things}, {len(x)} of them"
+        names = (unit.format(chooser.per), f"squared error per {chooser.per}")
+        return _plot(levels, input_errors, curves, title, names)
 
 
 def _plot(
-    levels: list[float], noisy: list[float], curves: dict[str, list[float]], title: str, unit: str
+    levels: list[float],
+    noisy: list[float],
+    curves: dict[str, list[float]],
+    title: str,
+    names: tuple[str, str],
 ) -> Figure:
-    """A curve a name; several have their legend beside the plot."""
+    """A curve a name; several have their legend beside the plot. names: of the two axes."""
     alone = len(curves) == 1
     if alone:
         figure = new_figure(5.6, 3.9, constrained=True)
@@ -89,7 +95,7 @@ def _plot(
     for (name, errors), colour in zip(curves.items(), colours, strict=True):
         axes.plot(levels, errors, color=colour, marker="o", markersize=3.5, linewidth=1.6,
                   label=name)  # fmt: skip
-    finish(axes, title=title, x=unit, y="squared error per pixel")
+    finish(axes, title=title, x=names[0], y=names[1])
     axes.set_xlim(0, levels[-1] * 1.02)
     # the models' curves are what it is about: the noise itself may leave the page
     highest = max(max(errors) for errors in curves.values())
@@ -108,5 +114,5 @@ def _noisy(view: View, x: Tensor, noise: Noise) -> Tensor:
 
 
 def _error(images: Tensor, x: Tensor) -> float:
-    """The mean squared error per pixel."""
+    """The mean squared error per pixel, or per number of a table."""
     return float(squared_error(images, x).mean())

@@ -20,10 +20,12 @@ def strangest(
     """Images (N, C, H, W) with their names, above their reconstructions with their scores (N,).
 
     In the given order, block by block; what does not fill a last block is left out. The rows of a
-    table are drawn as lines, without their names.
+    table are drawn as lines, each below its name and score.
     """
     if is_table(x.shape[1:]):
-        return line_grid(x.flatten(1), output.flatten(1), scores, columns, title)
+        told = zip(names, scores.tolist(), strict=True)
+        heads = [f"row {_short(name, _LETTERS)}: {score:#.4g}" for name, score in told]
+        return line_grid(x.flatten(1), output.flatten(1), heads, columns, title)
     height, width = x.shape[2:]
     letters = max(round(_LETTERS * min(1.0, width / height)), 4)
     rows, captions = [], []

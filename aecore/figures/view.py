@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ class View:
     """A trained model with the images to try it on.
 
     model: in evaluation mode, on the device of `images`.
-    images: (N, C, H, W) float32 pixels in [0, 1]; tables are (N, 1, 1, D).
+    images: (N, C, H, W) float32 pixels in [0, 1]; tables are (N, 1, 1, D), in their own units.
     labels: (N,) int64 on the device of `images`, or None.
     class_names: the name of label 0, 1, ...; None where classes have none.
     history: one row an epoch: `epoch`, `train/loss`, `val/loss`, `train/TERM`, ...
@@ -59,6 +59,16 @@ class View:
     def is_table(self) -> bool:
         """Whether an "image" is one row of a table, (1, 1, D)."""
         return is_table(self.images.shape[1:])
+
+    @property
+    def things(self) -> str:
+        """What the images are called, `images` or `rows`."""
+        return things(self.images.shape[1:])
+
+    @property
+    def per(self) -> str:
+        """What errors are told for: a `pixel`, or a `number` of a table."""
+        return per(self.images.shape[1:])
 
     def at(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """The images at `index` (M,) int64, and their labels where they have some."""
@@ -102,6 +112,16 @@ class Picture(ABC):
         Raises NotApplicable where these runs cannot be drawn jointly.
         """
         return None
+
+
+def things(shape: Sequence[int]) -> str:
+    """What images of a shape (C, H, W) are called: those of a table are its `rows`."""
+    return "rows" if is_table(shape) else "images"
+
+
+def per(shape: Sequence[int]) -> str:
+    """What an error of images of a shape (C, H, W) is told for: a table has no `pixel`."""
+    return "number" if is_table(shape) else "pixel"
 
 
 def need_images(view: View) -> None:

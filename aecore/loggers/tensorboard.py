@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from aecore.figures.grid import displayable
+from aecore.figures.grid import displayable, one_line
 from aecore.figures.latent import principal
 from aecore.loggers.base import BINS, FLUSH_SECONDS, RunLogger
 from aecore.results import numbered
@@ -100,13 +101,16 @@ class TensorBoard(RunLogger):
             codes, _ = principal(codes, _DIMS)
         if codes.shape[1] < 3:  # the projector draws three dimensions
             codes = pad(codes, (0, 3 - codes.shape[1]))
+        # a folder that is there already would be told to the user, and what it held might stay
+        rmtree(self.folder / "tensorboard" / f"{step:05d}" / "code", ignore_errors=True)
         self._writer().add_embedding(
             codes,
-            None if labels is None else labels[:_POINTS],
+            None if labels is None else [one_line(label) for label in labels[:_POINTS]],
             None if images is None else _sprites(images[:_POINTS]),
             global_step=step,
             tag="code",
         )
+        self._writers.pop("").close()  # one that is open would list this again beside the next
 
     @rank_zero_only
     def hparams(self, parameters: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Encode(Use):
         print(f"codes      {opened.folder / 'codes.npz'}: numpy.load gives {', '.join(arrays)}")
         print(f"picture    {opened.folder / 'codes.png'}, of {points:,}")
         if (opened.folder / "tensorboard").is_dir():
-            print(f"projector  tensorboard --logdir {opened.folder}")
+            print(f"projector  tensorboard --logdir {shlex.quote(str(opened.folder))}")
         return {}
 
     def _arrays(self, opened: Opened, split: Split) -> dict[str, NDArray[Any]]:

@@ -15,8 +15,8 @@ from torch import Generator, Tensor
 from aecore.data import Split
 from aecore.figures import save
 from aecore.figures.files import save_image
-from aecore.figures.reconstructions import blocks, line_grid, pixel_error
-from aecore.figures.view import spread
+from aecore.figures.reconstructions import blocks, error_heads, line_grid, pixel_error
+from aecore.figures.view import per, spread
 from aecore.metrics.evaluate import NOISE_STREAM
 from aecore.tasks.files import class_names, numbers, png_names, write_rows
 from aecore.tasks.use import Opened, Use
@@ -47,7 +47,8 @@ class Reconstruct(Use):
 
     Each reconstruction is a PNG in images/, under the image's own name; the rows of a table go to
     reconstructions.npz, as `x` (N, D), their classes as `y`. Errors are mean squared errors per
-    pixel on [0, 1]; with a noise against the clean image, and `input_mse` is that of the noisy one.
+    pixel on [0, 1], of a table per number in its own units; with a noise against the clean image,
+    and `input_mse` is that of the noisy one.
 
     images: whether reconstructions are written. columns, rows: of the picture.
     """
@@ -82,8 +83,9 @@ class Reconstruct(Use):
             _write_table(torch.cat(values), split, folder / "reconstructions.npz")
         save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
         done = "denoised" if noisy else "reconstructed"
+        unit = f"per {per(split.image_shape)}"
         beside = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
-        print(f"{opened.told(split)} {done}, mse {mse.mean():.4g} per pixel{beside}")
+        print(f"{opened.told(split)} {done}, mse {mse.mean():.4g} {unit}{beside}")
         if files:
             print(f"images   {folder / 'images'} ({len(files):,} PNG)")
         elif self.images:
@@ -137,11 +139,12 @@ def _write_table(values: Tensor, split: Split, path: Path) -> None:
 def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:
     """Some images: clean, as the model saw them, reconstructed, (3, m, C, H, W)."""
     clean, seen, output = shown
+    done = "Denoised" if noisy else "Reconstructions"
+    title = f"{done}, with the squared error per {per(clean.shape[1:])}"
     if is_table(clean.shape[1:]):
-        error = pixel_error(output, clean)
-        return line_grid(seen.flatten(1), output.flatten(1), error, columns)
+        heads = error_heads(output, clean)
+        return line_grid(seen.flatten(1), output.flatten(1), heads, columns, title)
     if noisy:
         kinds = {"clean": clean, "noisy": seen, "reconstruction": output}
-        return blocks(kinds, columns, "Denoised, with the squared error per pixel")
-    title = "Reconstructions, with the squared error per pixel"
+        return blocks(kinds, columns, title)
     return blocks({"input": clean, "reconstruction": output}, columns, title)

@@ -16,6 +16,7 @@ from aecore.errors import UserError
 from aecore.experiment import build_data
 from aecore.figures import save
 from aecore.figures.strangest import strangest
+from aecore.figures.view import things
 from aecore.metrics.base import labelled_batches
 from aecore.metrics.evaluate import NOISE_STREAM
 from aecore.metrics.ood import auroc
@@ -30,9 +31,10 @@ Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels 
 class Score(Use):
     """Writes scores.csv, strangest first, strangest.png, and metrics.json with the threshold.
 
-    A score is the mean squared error per pixel of the reconstruction, or minus the ELBO in nats
-    (its code drawn once). Strange is what lies above the threshold: a quantile of the scores of
-    known-good images, the run's validation images, or its training images where it has none.
+    A score is the mean squared error per pixel of the reconstruction on [0, 1], of a table per
+    number in its own units, or minus the ELBO in nats (its code drawn once). Strange is what lies
+    above the threshold: a quantile of the scores of known-good images, the run's validation images,
+    or its training images where it has none.
     A noise spoils the images that are scored, not the known-good ones.
 
     Where some images are of classes that were trained on and others are not, their AUROC is told:
@@ -81,7 +83,7 @@ class Score(Use):
         others = _of_other_classes(split, own) if known else None
         if others is not None:
             found["auroc"] = auroc(scores[~others], scores[others])
-            of = f"{int(others.sum()):,} images of classes not trained on"
+            of = f"{int(others.sum()):,} {things(split.image_shape)} of classes not trained on"
             lines.append(f"AUROC      {found['auroc']:.4f}, {of} against {int((~others).sum()):,}")
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
@@ -119,7 +121,7 @@ class Score(Use):
         batches = labelled_batches(good, own.eval_batch_size, opened.ae.device)
         value = float(np.quantile(self._scores(opened, batches).numpy(), self.quantile))
         few = ", too few to be sure of it" if len(good) * (1 - self.quantile) < 5 else ""
-        where = f"the run's {len(good):,} {kind} images{few}"
+        where = f"the run's {len(good):,} {kind} {things(good.image_shape)}{few}"
         return value, f"the {self.quantile:g} quantile of {where}"
 
     def _write(
