@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,9 +31,10 @@ def draw_codes(
     """
     if not model.can_sample:
         why = (
-            "this network's unpooling needs an image\n  use network=conv"
+            "this network's unpooling needs an image\n  train with network=conv"
             if model.needs_context
-            else "this latent has no prior\n  use latent=gaussian, penalty=mmd, or sampler=gmm"
+            else "this latent has no prior\n"
+            "  train with latent=gaussian, penalty=mmd, or sampler=gmm"
         )
         raise UserError(f"nothing to sample from: {why}")
     shape, like = model.code_shape, model.shift
@@ -56,7 +58,8 @@ def classes_in_turn(model: Autoencoder, n: int) -> Tensor | None:
 
 
 def _check(temperature: float, reason: str | None) -> None:
-    if not (math.isfinite(temperature) and temperature >= 0):
+    number = isinstance(temperature, Real) and math.isfinite(temperature)
+    if not number or temperature < 0:
         raise UserError(f"temperature={temperature}: must be 0 or more; 1 draws as it was learned")
     if temperature != 1 and reason is not None:
         raise UserError(f"temperature={temperature}: {reason}\n  use temperature=1")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Self
@@ -13,10 +15,20 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aecore.errors import UserError
+from aecore.pixels import range_mend
+from aecore.slots import check_shape
 from aecore.trained import Trained
-from aecore.training import fit
+from aecore.training import fit, latent_of, listed, value_of
+from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)
+_RANGES = {True: "standardised", False: "unit"}  # of `standardise`
+# what `fit` says otherwise
+_SPOKEN = {
+    **{f"dataset.range={said}": f"standardise={value}" for value, said in _RANGES.items()},
+    ", or an aecore.Autoencoder": "",
+    "argument: seed=": "argument: random_state=",
+}
 
 
 class AutoencoderTransformer(
@@ -27,8 +39,10 @@ class AutoencoderTransformer(
     """Rows (n_samples, n_features) to codes (n_samples, n_components), and back.
 
     model: a preset, or the words of a sentence: `"denoising"`, `"model=ae penalty=l1"`.
-    n_components: numbers of a code (`latent.dim`); None leaves that to the model's own words.
-    words: more of the sentence, such as `["network.hidden=[256,128]", "optimizer=adamw"]`.
+    n_components: numbers of a code (`latent.dim`), for models that have so many or are refused.
+        None leaves it to the model's own words: `"ae"` has 32, `"ae latent.dim=3"` 3; maps,
+        categories and code words come flat.
+    words: more of the sentence, a text or a list: `["network.hidden=[256,128]", "init=glorot"]`.
     epochs, batch_size, lr: of the training; None for 128 (or all rows) and the optimizer's own.
     image_shape: (C, H, W) where each row is a flat image, for convolutions; None for tables.
     standardise: whether the model sees every column with mean 0 and deviation 1 (of images every
@@ -42,9 +56,9 @@ class AutoencoderTransformer(
     def __init__(
         self,
         model: str = "ae",
-        n_components: int | None = 16,
+        n_components: int | None = None,
         *,
-        words: Sequence[str] = (),
+        words: str | Sequence[str] = (),
         epochs: int = 10,
         batch_size: int | None = None,
         lr: float | None = None,
@@ -67,28 +81,62 @@ class AutoencoderTransformer(
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows; `y` is not used. Raises UserError for words that cannot go together."""
         X = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
-        shape = (1, 1, X.shape[1]) if self.image_shape is None else tuple(self.image_shape)
-        if int(np.prod(shape)) != X.shape[1]:
-            raise UserError(
-                f"image_shape={self.image_shape}: {np.prod(shape)} numbers, a row has {X.shape[1]}"
+        given = self.image_shape
+        shape = check_shape((1, 1, X.shape[1]) if given is None else given)
+        if math.prod(shape) != X.shape[1]:
+            raise UserError(f"image_shape={given}: {math.prod(shape)} numbers, "
+                            f"a row has {X.shape[1]}")  # fmt: skip
+        with _in_own_words({} if given is not None else {"larger images": "an image_shape"}):
+            said = [*listed(self.model), *listed(self.words)]
+            said += [*self._range(said), *self._dim(said, shape)]
+            if value_of("dataset.range", said) != _RANGES[True]:
+                _check_range(X)
+            self.trained_ = fit(
+                said,
+                X.reshape(-1, *shape),
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                validation=0,
+                seed=int(check_random_state(self.random_state).randint(2**31)),
+                device=self.device,
             )
-        standardise = self.image_shape is None if self.standardise is None else self.standardise
-        own = [] if self.n_components is None else [f"latent.dim={self.n_components}"]
-        own += ["dataset.range=standardised"] if standardise else []
-        self.trained_ = fit(
-            self.model,
-            X.reshape(-1, *shape),
-            words=[*own, *self.words],
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            validation=0,
-            seed=int(check_random_state(self.random_state).randint(2**31)),
-            device=self.device,
-        )
-        if self.trained_.model.classes is not None:
-            raise UserError("conditional=true: a transformer is told no classes")
         return self
+
+    def _range(self, said: Sequence[str]) -> list[str]:
+        """The word for `standardise`, none where the sentence says it; UserError for another."""
+        own = None if self.standardise is None else _RANGES[bool(self.standardise)]
+        there = value_of("dataset.range", said)
+        if there is None:
+            return [f"dataset.range={own or _RANGES[self.image_shape is None]}"]
+        if own not in (None, there):
+            raise UserError(
+                f"standardise={self.standardise}: the words give dataset.range another value\n"
+                "  say one of them"
+            )
+        return []
+
+    def _dim(self, said: Sequence[str], shape: ImageShape) -> list[str]:
+        """The word for `n_components`; UserError where the codes cannot have so many numbers."""
+        n, there = self.n_components, value_of("latent.dim", said)
+        if n is None:
+            return []
+        if there not in (None, str(n)):
+            raise UserError(
+                f"n_components={n} and latent.dim={there} are not the same\n  say one of them"
+            )
+        try:
+            keys, code = latent_of(said, shape, dim=n)
+        except UserError as error:
+            raise UserError(str(error).replace("latent.dim=", "n_components=")) from error
+        if math.prod(code) != n:
+            own = code if "dim" not in keys else latent_of(said, shape)[1]
+            columns = " x ".join(map(str, own)) + (f" = {math.prod(own)}" if own[1:] else "")
+            raise UserError(
+                f"n_components={n}: this model's codes are not made of so many numbers\n"
+                f"  use n_components=None, which takes them as they are: {columns} columns"
+            )
+        return [f"latent.dim={n}"] if "dim" in keys else []
 
     def transform(self, X: Any) -> np.ndarray:
         """The mean codes of rows, (n_samples, n_components)."""
@@ -128,6 +176,8 @@ class AutoencoderTransformer(
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         rows: np.ndarray = validate_data(self, X, dtype=_FLOATS, reset=False)
+        if not self.trained_.model.standardised:
+            _check_range(rows)
         return rows
 
     @property
@@ -138,3 +188,28 @@ class AutoencoderTransformer(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@contextmanager
+def _in_own_words(more: Mapping[str, str]) -> Iterator[None]:
+    """Errors in the words of the transformer, not in those of `fit`; `more` of such words."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        if text.startswith("conditional=true"):
+            text = "conditional=true: a transformer is told no classes\n  use conditional=false"
+        for key, name in {**_SPOKEN, **more}.items():
+            text = text.replace(key, name)
+        raise UserError(text) from error
+
+
+def _check_range(rows: np.ndarray) -> None:
+    low, high = rows.min(), rows.max()
+    if low < 0 or high > 1:
+        mend = range_mend(low, high, "rows")
+        raise UserError(
+            f"rows lie in [{low:.4g}, {high:.4g}]: with standardise=False they must lie in [0, 1]\n"
+            f"  {mend};\n"
+            "  or put MinMaxScaler(clip=True) before, or use standardise=True"
+        )

@@ -5,11 +5,14 @@ Needs neither Hydra nor Lightning.
 
 from __future__ import annotations
 
+import operator
+import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -20,8 +23,9 @@ from aecore.conditioning import in_parts
 from aecore.errors import UserError
 from aecore.finding import Found, find
 from aecore.new_codes import classes_in_turn, draw_codes
-from aecore.pixels import Array, as_codes, as_labels, as_pixels
+from aecore.pixels import Array, as_codes, as_labels, as_pixels, like_given
 from aecore.record import restore
+from aecore.roots import command
 from aecore.trust import trusting
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ def load(
     device: "auto", "cpu", "cuda", "cuda:1", "mps".
     Raises UserError where there is no such run, or it is damaged, foreign or of another version.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f'{path!r}: no run\n  give its folder, a checkpoint, or "last"')
     with trusting(config_dir):
         found = find(path)
         model = restore(found.settings, found.checkpoint, found.image_shape, found.path)
@@ -52,7 +58,7 @@ class Made:
     """What is known of a model that was trained in this process.
 
     metrics: of its training and its validation images. images: a few of those, (n, C, H, W), with
-    their labels (n,) where they have some.
+    their labels (n,) where the model is told them.
     """
 
     metrics: dict[str, float]
@@ -67,7 +73,8 @@ class Trained:
     Images are (N, C, H, W), uint8 0..255 or floats in [0, 1]; (N, H, W) where there is one
     channel, and rows (N, D) of a table. They are handled in batches, without gradients. NumPy
     arrays give NumPy arrays; tensors give tensors on their own device. Labels (N,) are for
-    conditional models, which need them. All raise UserError for what does not fit.
+    conditional models, which need them; others take none. All raise UserError for what does not
+    fit.
 
     model: the autoencoder, in evaluation mode. found: where it was found, None for one that no
     file keeps. made: how it was trained, None for one that was not trained here.
@@ -101,7 +108,7 @@ class Trained:
         parts = in_parts(z, y, _BATCH)
         with torch.no_grad():
             images = [self.model.decode(part, self.model.told(given)) for part, given in parts]
-        return _like(codes, _joined(images, (0, *self.image_shape), z))
+        return like_given(codes, _joined(images, (0, *self.image_shape), z))
 
     def reconstruct(self, images: Array, labels: Array | None = None) -> Any:
         """What the model makes of images, (N, C, H, W): without noise, from the mean codes."""
@@ -113,8 +120,10 @@ class Trained:
         by: "error" is the mean squared error per pixel of the reconstruction; "elbo" is minus the
         ELBO in nats (its code drawn once, by the seed 0), of variational models with a likelihood.
         """
-        from aecore.metrics.strangeness import scorer  # brings the packages of all yardsticks
+        from aecore.metrics.strangeness import By, scorer  # brings the packages of all yardsticks
 
+        if by not in get_args(By):
+            raise UserError(f"by={by!r}: must be one of {', '.join(get_args(By))}")
         function = scorer(self.model, by, self._generator(0))
         return self._mapped(function, images, labels)
 
@@ -132,7 +141,10 @@ class Trained:
         temperature: scales the standard deviations of what codes are drawn from; below 1 images
         are more alike, and likelier.
         """
-        model = self.model
+        model, n = self.model, _whole(n, "n")
+        if n < 0:
+            raise UserError(f"n={n}: must be 0 or more")
+        self._check_drawn()
         y = classes_in_turn(model, n) if labels is None else self._labels(labels, n)
         with torch.no_grad():
             z = draw_codes(model, n, self._generator(seed), y, temperature)
@@ -184,31 +196,56 @@ class Trained:
             if not len(x):  # the shape of nothing
                 first = torch.zeros(1, *self.image_shape, device=self.device)
                 one = function(first, None if y is None else y.new_zeros(1))
-                return _like(images, one[:0])
-            return _like(images, torch.cat([function(*part) for part in self._parts(x, y)]))
+                return like_given(images, one[:0])
+            return like_given(images, torch.cat([function(*part) for part in self._parts(x, y)]))
 
     def _parts(self, x: Tensor, y: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
         for part, given in in_parts(x, y, _BATCH):
             yield part.to(self.device), given
 
     def _labels(self, labels: Array | None, n: int) -> Tensor | None:
-        """Labels for a conditional model, on its device; None for another."""
+        """Labels for a conditional model, on its device; None for another, which takes none."""
         classes = self.model.classes
         if classes is None:
+            if labels is not None:
+                raise UserError(
+                    "labels: this model is not told classes\n"
+                    "  leave them out, or train one that is told: conditional=true"
+                )
             return None
         return as_labels(labels, n, classes).to(self.device)
 
+    def _check_drawn(self) -> None:
+        """Raise UserError where nothing says how the codes are distributed."""
+        if self.model.can_sample or self.model.needs_context:
+            return
+        mend = 'train with words="sampler=gmm", which fits that to them'
+        if self.found is not None:
+            run = shlex.quote(f"run={self.found.folder or self.found.path}")
+            mend = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
+        raise UserError(
+            f"nothing to sample from: this model does not say how its codes are spread\n  {mend}"
+        )
+
     def _generator(self, seed: int) -> Generator:
-        return Generator(device=self.device).manual_seed(seed)
+        try:
+            return Generator(device=self.device).manual_seed(_whole(seed, "seed"))
+        except (RuntimeError, ValueError, OverflowError) as error:  # of more than 64 bits
+            raise UserError(f"seed={seed}: must be below 2**64") from error
+
+
+def _whole(value: object, name: str) -> int:
+    """A whole number, whatever holds it; UserError for others."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise UserError(f"{name}={value!r}: must be a whole number")
 
 
 def _joined(parts: list[Tensor], empty: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.cat(parts) if parts else like.new_empty(empty)
-
-
-def _like(given: Array, result: Tensor) -> Any:
-    """A tensor on the device of the one given, else a NumPy array."""
-    return result.to(given.device) if isinstance(given, Tensor) else result.cpu().numpy()
 
 
 def device_named(name: str) -> torch.device:

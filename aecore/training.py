@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,20 +26,22 @@ from aecore.compose import Job, compose
 from aecore.data.given import Given, given_split
 from aecore.data.module import ImageData
 from aecore.data.split import Split
-from aecore.errors import NonFiniteLoss, UserError
+from aecore.errors import NonFiniteLoss, UserError, nearest
 from aecore.experiment import Words
 from aecore.experiment import words as words_of
 from aecore.finding import find
 from aecore.fitting import fit as descend
 from aecore.measuring import Material, measure
-from aecore.pixels import Array
+from aecore.pixels import Array, as_images, short
 from aecore.roots import own_folders
 from aecore.sampling import add_sampler
 from aecore.schema import Root
+from aecore.sentence import sentence
 from aecore.slots import named
 from aecore.tasks.train import prepare
 from aecore.trained import Made, Trained, device_named
 from aecore.trust import check_targets, trusting
+from aecore.types import ImageShape, Shape
 from aecore.weights import BEST, LAST, load, load_weights
 
 _MODEL = (
@@ -50,11 +53,18 @@ _TRAINING = (
     "trainer.precision", "trainer.gradient_clip", "trainer.compile", "trainer.early_stopping",
 )  # fmt: skip
 _ALWAYS = ("figures=none", "logger=none", "model=ae")
-# what the command line says otherwise
-_SPOKEN = {
+# words of the command line that are arguments here
+_OPTIONS = {
     "trainer.max_epochs": "epochs", "dataset.batch_size": "batch_size",
-    "dataset.val_size": "validation", "optimizer.lr": "lr", "trainer/accelerator": "device",
-    "add -m to run every combination of them": "give one",
+    "dataset.val_size": "validation", "trainer/accelerator": "device",
+}  # fmt: skip
+_ARGUMENTS = {
+    **_OPTIONS, "trainer.accelerator": "device", "hydra.run.dir": "folder",
+    **{name: name for name in ("epochs", "batch_size", "lr", "validation", "seed", "device")},
+}  # fmt: skip
+# what else it says otherwise
+_SPOKEN = {
+    **_OPTIONS, "optimizer.lr": "lr", "add -m to run every combination of them": "give one",
     "; the last good checkpoint stays": "",
 }  # fmt: skip
 _ACCELERATORS = {"cuda": "gpu"}  # what a device is called there
@@ -97,12 +107,16 @@ def fit(
     Raises UserError before any training, NonFiniteLoss and Interrupted.
     """
     joined = model if isinstance(model, Autoencoder) else None
-    said = _listed(words) if isinstance(model, Autoencoder) else [*_listed(model), *_listed(words)]
+    said = listed(words) if isinstance(model, Autoencoder) else [*listed(model), *listed(words)]
     _check_said(said, _TRAINING if joined else (*_MODEL, *_TRAINING))
+    if lr is not None and value_of("optimizer.lr", said) is not None:
+        raise UserError("lr and optimizer.lr are the same\n  give one of them")
     if joined is None:
-        split = given_split(images, labels, any_range="dataset.range=standardised" in said)
+        any_range = value_of("dataset.range", said) == "standardised"
+        split = given_split(images, labels, any_range=any_range)
     else:
         shape, classes = joined.image_shape, joined.classes
+        images = as_images(images, shape)
         split = given_split(images, labels, shape, classes, joined.standardised)
         said = [*said, f"dataset.range={'standardised' if joined.standardised else 'unit'}"]
     place = device_named(device)
@@ -118,35 +132,63 @@ def fit(
     }
     argv = [*_ALWAYS, *said, *(f"{key}={value}" for key, value in options.items())]
     own = [] if config_dir is None else ["--config-dir", str(config_dir)]
-    keep = None if folder is None else Path(folder).expanduser()
+    keep = None if folder is None else _place(folder)
     drawing = range(torch.cuda.device_count()) if place.type == "cuda" else ()
     with _in_python(), trusting(config_dir), torch.random.fork_rng(drawing):
         run = _prepared([*own, *argv], split, joined)
         return _trained(run, keep, place, progress)
 
 
-def _listed(words: str | Sequence[str]) -> list[str]:
+def listed(words: str | Sequence[str]) -> list[str]:
     """Overrides out of one text or several; a word alone is a preset."""
     if not isinstance(words, str | Sequence):
         raise UserError(
-            f"{words!r}: no model\n"
+            f"{short(words)}: no model\n"
             '  give the words of one, "model=vae latent.dim=8", or an aecore.Autoencoder'
         )
     try:
         found = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
     except ValueError as error:  # a quote that is not closed
-        raise UserError(f"{words}: {error}") from error
+        raise UserError(f"{words}: {error}\n  close it, or leave it out") from error
     return [word if "=" in word else f"model={word}" for word in found]
+
+
+def value_of(key: str, said: Sequence[str]) -> str | None:
+    """What a sentence says of a key last, None where it does not."""
+    return dict(split_override(word) for word in said).get(key)
+
+
+def latent_of(said: Sequence[str], shape: ImageShape, **changes: Any) -> tuple[set[str], Shape]:
+    """The keys of a sentence's latent, and its codes' shape where those of `changes` are changed.
+
+    Changes that are no keys of it are left out. Raises UserError as `fit` does.
+    """
+    _check_said(said, (*_MODEL, *_TRAINING))
+    with _in_python(), torch.random.fork_rng([]):
+        config = deepcopy(_job([*_ALWAYS, *said]).config)
+        node = config["latent"]
+        node |= {key: value for key, value in changes.items() if key in node}
+        words = sentence(validate(Root, config))
+        return {*node}, words.latent.attach(words.network.feature_shape(shape))
+
+
+def _place(folder: object) -> Path:
+    """A folder that can be made; UserError for what is none."""
+    if not isinstance(folder, str | os.PathLike):
+        raise UserError(f"folder={folder!r}: no folder\n  give its path")
+    return Path(folder).expanduser()
 
 
 def _check_said(said: Sequence[str], known: Sequence[str]) -> None:
     for word in said:
-        key, _ = split_override(word)
-        if not any(key == one or key.startswith(f"{one}.") for one in known):
-            raise UserError(
-                f"{word}: no word for fit()\n"
-                f"  known: {', '.join(known)}; all else are its arguments"
-            )
+        key, value = split_override(word)
+        if any(key == one or key.startswith(f"{one}.") for one in known):
+            continue
+        mend = f"known: {', '.join(known)}; all else are its arguments"
+        if key in _ARGUMENTS:
+            mend = f"it is an argument: {_ARGUMENTS[key]}={value or '...'}"
+        near = "" if key in _ARGUMENTS else nearest(key, known)
+        raise UserError(f"{word}: no word for fit(){near}\n  {mend}")
 
 
 def _batch(images: int, validation: Any) -> int:
@@ -184,9 +226,13 @@ def _composed(argv: tuple[str, ...]) -> Job:
     return compose(parse([*argv]))
 
 
+def _job(argv: list[str]) -> Job:
+    return compose(parse(argv)) if own_folders() else _composed(tuple(argv))
+
+
 def _prepared(argv: list[str], split: Split, joined: Autoencoder | None) -> _Run:
     """Everything checked, nothing written; UserError for what cannot be trained."""
-    job = compose(parse(argv)) if own_folders() else _composed(tuple(argv))
+    job = _job(argv)
     common = {*known_keys(ImageData), "epochs"}
     data = {key: value for key, value in job.config["dataset"].items() if key in common}
     config = {**deepcopy(job.config), "dataset": {"_target_": "aecore.data.given.Given", **data}}
@@ -205,7 +251,10 @@ def _trained(run: _Run, keep: Path | None, place: torch.device, progress: bool) 
     parts, model, data = run.parts, run.model, run.parts.data
     if keep is not None:
         _check_free(keep, run.config)
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"folder={keep}: {error.strerror}\n  give another") from error
         results.write_run(keep, run.choices, run.overrides)
         results.write_config(keep, run.config)
     with TemporaryDirectory() if keep is None else nullcontext(keep) as at:
@@ -221,7 +270,7 @@ def _trained(run: _Run, keep: Path | None, place: torch.device, progress: bool) 
             results.write_metrics(keep, metrics)
     some = data.train if data.val is None else data.val
     some = some.subset(torch.arange(min(_SHOWN, len(some))))
-    made = Made(metrics, some.pixels(), some.labels)
+    made = Made(metrics, some.pixels(), None if model.classes is None else some.labels)
     return Trained(model.to(place).eval(), None if keep is None else find(keep), made)
 
 

@@ -110,10 +110,29 @@ class TestWhatComesOut:
         assert torch.equal(torch.rand(1), expected)
 
 
+@pytest.fixture(scope="module")
+def plain() -> Trained:
+    """A model that has no prior."""
+    return aecore.fit("ae latent.dim=2 network.hidden=[6]", images(20, 4, 4), epochs=1)
+
+
 REFUSED = [
     (lambda ae: ae.encode(images(2, 3, 8, 8)), r"\(2, 3, 8, 8\): this model takes \(N, 1, 8, 8\)"),
     (lambda ae: ae.encode(images(2, 8, 8, 1)), "channels first"),
-    (lambda ae: ae.encode(images(*SHAPE)[0]), r"this model takes"),
+    (lambda ae: ae.encode(images(*SHAPE)[0]), r"images\[None\]"),
+    (lambda ae: ae.sample(-1), "^n=-1: must be 0 or more"),
+    (lambda ae: ae.sample(2.5), "^n=2.5: must be a whole number"),
+    (lambda ae: ae.sample("4"), "^n='4': must be a whole number"),
+    (lambda ae: ae.sample(2, seed="a"), "^seed='a': must be a whole number"),
+    (lambda ae: ae.sample(2, seed=2**70), r"must be below 2\*\*64"),
+    (lambda ae: ae.sample(2, temperature="hot"), "^temperature=hot: "),
+    (lambda ae: ae.score(images(2, *SHAPE), by="mse"), "^by='mse': must be one of error, elbo"),
+    (lambda ae: ae.encode(16 * images(2, *SHAPE)), "white: 16 in scikit-learn's digits"),
+    (lambda ae: ae.encode(1e4 * images(2, *SHAPE)), "65535 where pixels have 16 bits"),
+    (lambda ae: ae.encode(1.1 * images(9, *SHAPE)), r"images\.clip\(0, 1\)"),
+    (lambda ae: ae.encode(None), "^images=None: no numbers\n  give one array of numbers$"),
+    (lambda ae: ae.encode(Path("a.png")), "no numbers\n  give one array of numbers$"),
+    (lambda ae: ae.decode(np.zeros(3)), r"codes\[None\]"),
     (lambda ae: ae.encode(255 * images(2, *SHAPE)), r"divide by 255, or give uint8"),
     (lambda ae: ae.encode(images(2, *SHAPE) - 1), r"images lie in \[-"),
     (lambda ae: ae.encode(torch.full((1, *SHAPE), torch.nan)), "NaN"),
@@ -138,6 +157,34 @@ def test_labels_that_do_not_fit(told: Trained, labels: Any) -> None:
         told.encode(images(3, 4, 4), labels)
 
 
+def test_labels_are_for_models_that_are_told_them(ae: Trained) -> None:
+    x, y = images(3, *SHAPE), [0, 1, 2]
+    for call in (
+        lambda: ae.sample(3, y),
+        lambda: ae.encode(x, y),
+        lambda: ae.decode(np.zeros((3, 3)), y),
+        lambda: ae.reconstruct(x, y),
+        lambda: ae.score(x, y),
+    ):
+        with pytest.raises(aecore.UserError, match="not told classes\n  leave them out"):
+            call()
+
+
+def test_what_the_labels_of_a_plain_model_were_does_not_show() -> None:
+    made = aecore.fit("ae latent.dim=2", images(20, 4, 4), np.arange(20) % 2, epochs=1)
+    assert "data:image/png" in made._repr_html_()
+
+
+def test_nothing_to_sample_from(plain: Trained, ae: Trained) -> None:
+    """What helps lies in another place for a model made here and for one of a run."""
+    with pytest.raises(aecore.UserError, match='train with words="sampler=gmm"'):
+        plain.sample(3)
+    run = Trained(plain.model, ae.found)
+    with pytest.raises(aecore.UserError, match=r"run=.* task=sample sampler=gmm\n") as error:
+        run.sample(3)
+    assert len(str(error.value).splitlines()) == 3
+
+
 class TestWhereItLies:
     def test_a_checkpoint_in_its_run(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(run / "checkpoints")
@@ -159,6 +206,11 @@ class TestWhereItLies:
     def test_where_none_lies(self, run: Path, place: str, reason: str) -> None:
         with pytest.raises(aecore.UserError, match=reason):
             aecore.load(run.parent / place)
+
+    @pytest.mark.parametrize("place", [None, 3])
+    def test_what_is_no_place(self, place: Any) -> None:
+        with pytest.raises(aecore.UserError, match=f"^{place}: no run\n  give its folder"):
+            aecore.load(place)
 
     @pytest.mark.parametrize("device", ["gpu", "cuda:99", "", "meta1"])
     def test_devices_that_are_not_there(self, run: Path, device: str) -> None:

@@ -100,6 +100,8 @@ class TestJoining:
             ({"latent": word("network=mlp")}, "must be a Latent"),
             ({"penalties": {"kl": 3}}, "penalty=3: must be a Penalty"),
             ({"weights": {"lk": 1}}, "no penalty 'lk' .did you mean 'kl'"),
+            ({"weights": [1]}, "weights: must be a mapping of names"),
+            ({"penalties": [KL()]}, r'such as penalties={"l1": aecore.word\("penalty=l1"\)}'),
         ],
     )
     def test_what_does_not_fit(self, words: dict[str, Any], reason: str) -> None:
@@ -198,7 +200,7 @@ class TestTraining:
 
     def test_losses_that_become_infinite(self) -> None:
         with pytest.raises(NonFiniteLoss, match=r"at step \d+\. Try a smaller lr,"):
-            fitted("ae latent.dim=2 optimizer=sgd", lr=1e20, epochs=5)
+            fitted("ae latent.dim=2 optimizer=sgd", lr=1e6, epochs=5)
 
     def test_goes_on_where_a_model_was_loaded(self) -> None:
         x = images(40, *SHAPE)
@@ -212,8 +214,14 @@ REFUSED = [
     ("vae dataset=mnist", {}, "dataset=mnist: no word for fit"),
     ("vae trainer.devices=2", {}, "no word for fit"),
     ("vae latent.dim=2,3", {}, "several values\n  give one"),
-    ("vae 'a", {}, "No closing quotation"),
+    ("vae 'a", {}, "No closing quotation\n  close it"),
     (3, {}, "3: no model"),
+    ("vae trainer.max_epochs=3", {}, r"fit\(\)\n  it is an argument: epochs=3$"),
+    ("vae dataset.batch_size=4", {}, "argument: batch_size=4$"),
+    ("vae dataset.val_size=9", {}, "argument: validation=9$"),
+    ("vae", {"words": "seed=1"}, "argument: seed=1$"),
+    ("vae", {"words": ["latant.dim=3"]}, "did you mean 'latent'"),
+    ("vae optimizer.lr=1", {"lr": 1}, "lr and optimizer.lr are the same"),
     ("vae", {"epochs": 0}, "^epochs=0: must be at least 1"),
     ("vae", {"batch_size": 900}, "batch_size=900 is more than the 36 training images"),
     ("vae", {"validation": 1.5}, "^validation=1.5: "),
@@ -238,10 +246,19 @@ def test_is_refused(tmp_path: Path, model: Any, options: dict[str, Any], reason:
     assert not (tmp_path / "run").exists()
 
 
+def test_folders_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file.py").write_text("kept")
+    for folder in (tmp_path / "file.py", tmp_path / "file.py" / "run", 3):
+        with pytest.raises(aecore.UserError, match=f"^folder={folder}: "):
+            fitted("vae", folder=folder)
+    assert (tmp_path / "file.py").read_text() == "kept"
+
+
 def test_a_joined_model_takes_only_what_fits(tmp_path: Path) -> None:
     told = joined(classes=3, latent=word("latent=gaussian", dim=2))
     for x, labels, words, reason in [
         (images(40, 1, 4, 5), None, "", "this model takes"),
+        (images(40, 5, 5, 1).numpy(), None, "", r"images.transpose\(0, 3, 1, 2\)"),
         (images(40, *SHAPE), None, "", "give labels"),
         (images(40, *SHAPE), np.full(40, 3), "", "from 0 to 2"),
         (images(40, *SHAPE), np.zeros(40, int), "latent.dim=4", "no word for fit"),

@@ -19,6 +19,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from aecore.errors import UserError
 from aecore.sklearn import AutoencoderTransformer
 
+IMAGES = {"image_shape": (1, 8, 8), "n_components": 4}
+
 
 def small(**changes: Any) -> AutoencoderTransformer:
     """Of few numbers, trained for a moment."""
@@ -96,25 +98,68 @@ def test_rows_are_images(digits: tuple[np.ndarray, np.ndarray]) -> None:
     conv = small(model="conv_ae", words=[], **shape).fit(x / 16)
     assert conv.transform(x / 16).shape == (100, 16), "a map of features, flat"
     assert conv.inverse_transform(conv.transform(x / 16)).shape == (100, 64)
-    with pytest.raises(UserError, match="divide by 255"):
+    with pytest.raises(UserError, match=r"16 in scikit-learn's digits;\n.*MinMaxScaler.*=True"):
         small(**shape).fit(x)
+    with pytest.raises(UserError, match=r"rows lie in .* standardise=False"):
+        conv.transform(x)
     whole = small(**shape, standardise=True).fit(x)
     assert whole.trained_.model.scale.shape == (1, 1, 1), "one for each channel, not each pixel"
+
+
+def test_codes_are_of_as_many_numbers_as_were_said(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    x = digits[0][:40]
+    for model, changes, columns in [
+        ("ae latent.dim=3", {"n_components": None}, 3),
+        ("ae latent.dim=3", {"n_components": 3}, 3),
+        ("ae", {"words": "network.hidden=[4] latent.dim=5", "n_components": None}, 5),
+        ("ae", {"n_components": 6}, 6),
+        ("ae", {"n_components": None}, 32),
+        ("gumbel_vae latent.codes=2 latent.variables=3", {"n_components": 6}, 6),
+    ]:
+        one = small(model=model, standardise=False, **changes).fit(x / 16)
+        assert one.transform(x / 16).shape == (40, columns)
+        assert one.inverse_transform(one.transform(x / 16)).shape == (40, 64)
+    assert AutoencoderTransformer().n_components is None
+
+
+def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    words = "network.hidden=[4] optimizer=sgd"
+    x = digits[0][:40]
+    text, several = (small(words=said).fit(x) for said in (words, words.split()))
+    np.testing.assert_array_equal(text.transform(x), several.transform(x))
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"model": "vea"}, "did you mean 'vae'"),
-        ({"n_components": 0}, "latent.dim=0: must be at least 1"),
+        ({"model": 3}, '3: no model\n.*latent.dim=8"$'),
+        ({"n_components": 0}, "^n_components=0: must be at least 1"),
+        ({"n_components": "a"}, "^n_components=a: must be a whole number"),
+        ({"n_components": 3, "words": "latent.dim=4"}, "n_components=3 and latent.dim=4 are not"),
+        ({"n_components": 3, "model": "gumbel_vae"}, "use n_components=None.*: 200 columns"),
+        (
+            {**IMAGES, "model": "conv_ae", "words": ()},
+            "n_components=None.* 16 x 1 x 1 = 16 columns",
+        ),
+        ({**IMAGES, "model": "vq_vae", "words": ()}, "n_components=None.* 16 x 2 x 2 = 64 columns"),
+        ({"model": "conv_ae", "words": (), "n_components": None}, "an image_shape, or network=mlp"),
+        ({"model": "vae"}, "standardise=True: .*\n  use standardise=False"),
+        (
+            {"words": "dataset.range=unit", "standardise": True},
+            "dataset.range another value",
+        ),
+        ({"words": "seed=3"}, "argument: random_state=3"),
+        ({"image_shape": 8}, "image_shape=8: give .channels"),
         ({"image_shape": (1, 8, 9)}, "72 numbers, a row has 64"),
         ({"words": ["dataset=mnist"]}, "no word for fit"),
-        ({"model": "cvae"}, "conditional"),
+        ({"model": "cvae", "standardise": False}, "told no classes\n  use conditional=false"),
         ({"epochs": -1}, "epochs=-1"),
     ],
 )
 def test_is_refused(
     digits: tuple[np.ndarray, np.ndarray], changes: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(UserError, match=reason):
-        small(**changes).fit(digits[0][:50])
+    with pytest.raises(UserError, match=reason) as error:
+        small(**changes).fit(digits[0][:50] / 16)
+    assert len(str(error.value).splitlines()) <= 3

@@ -65,7 +65,8 @@ def given_split(
     Raises UserError for other shapes, kinds and ranges of numbers.
     """
     x = as_tensor(images, "images").cpu()
-    x = as_images(x, _shape_of(x) if shape is None else shape)
+    turning = "permute" if isinstance(images, Tensor) else "transpose"
+    x = as_images(x, _shape_of(x, turning) if shape is None else shape)
     if not len(x):
         raise UserError("images: there are none")
     x = x if x.dtype == torch.uint8 else as_floats(x, any_range)
@@ -73,8 +74,11 @@ def given_split(
     return Split(x, as_labels(labels, len(x), classes).cpu() if known else None)
 
 
-def _shape_of(x: Tensor) -> ImageShape:
-    """(C, H, W) of images that are yet without channels, of rows, or as they are."""
+def _shape_of(x: Tensor, turning: str) -> ImageShape:
+    """(C, H, W) of images that are yet without channels, of rows, or as they are.
+
+    turning: what puts axes in another order where the images come from.
+    """
     shape = tuple(x.shape)
     match shape:
         case (_, width):
@@ -85,7 +89,7 @@ def _shape_of(x: Tensor) -> ImageShape:
             if channels not in _CHANNELS and width in _CHANNELS:
                 raise UserError(
                     f"images of shape {shape}: the channels come first, (N, C, H, W)\n"
-                    "  images.transpose(0, 3, 1, 2) puts them there"
+                    f"  images.{turning}(0, 3, 1, 2) puts them there"
                 )
             return channels, height, width
         case _:

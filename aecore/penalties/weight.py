@@ -58,11 +58,11 @@ def weigh(
     A number is a weight that stays. Raises UserError for a weight of no penalty, and for what is
     no mapping of names.
     """
-    for said, given, one in (
+    for said, names, one in (
         ("penalties", penalties, 'aecore.word("penalty=l1")'),
         ("weights", weights, "0.5"),
     ):
-        if not isinstance(given, Mapping):
+        if not isinstance(names, Mapping):
             raise UserError(f'{said}: must be a mapping of names\n  such as {said}={{"l1": {one}}}')
     for name in weights:
         if name not in penalties:
