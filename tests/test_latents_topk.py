@@ -140,4 +140,4 @@ class TestRevival:
             latent.project[1].bias.zero_()
         h = torch.cat([features(4), torch.zeros(1, 8, dtype=torch.float64)])
         cost = latent(h, None, True).costs["revival"]
-        assert bool(cost.isfinite().all()) and float(cost[-1]) == 0
+        assert bool(cost.isfinite().all()) and float(cost[-1].detach()) == 0
