@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from aecore.exporting.export import Exported
 
 log = logging.getLogger("aecore")
+_PATHS = {"data_dir": "data", "output_dir": "outputs"}  # as a command has them by default
+_PLACES = {"root", "path", "cache_dir"}  # of a data set
 _VALUES = 2**22  # of all images that the files are checked with, at most
 
 
@@ -86,11 +89,17 @@ class Export(Use):
 
 
 def _record(opened: Opened) -> Record:
-    """What the model is: as it was trained, but with the sampler that it has now."""
-    found = opened.found.record
+    """What the model is: as it was trained, but with the sampler that it has now.
+
+    Without the paths of this machine, which are nobody else's to know.
+    """
+    config: dict[str, Any] = deepcopy(opened.found.record.config)
     fitted = opened.ae.model.sampler is not None  # a checkpoint alone comes without
-    sampler = {"sampler": opened.request.config["sampler"] if fitted else {}}
-    return replace(found, config=found.config | sampler, image_shape=opened.ae.image_shape)
+    config["sampler"] = opened.request.config["sampler"] if fitted else {}
+    config |= {"paths": _PATHS, "logger": {}, "init_from": None}
+    for node in (config["dataset"], *config["evaluate"].get("ood", {}).values()):
+        node |= dict.fromkeys(_PLACES & node.keys())
+    return replace(opened.found.record, config=config, image_shape=opened.ae.image_shape)
 
 
 def _copy(source: Path, target: Path) -> None:
