@@ -16,9 +16,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aecore.errors import UserError
 from aecore.pixels import range_mend
+from aecore.said import listed, value_of
 from aecore.slots import check_shape
 from aecore.trained import Trained
-from aecore.training import fit, latent_of, listed, value_of
+from aecore.training import fit, latent_of
 from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,20 +19,20 @@ from aecore.arguments import parse
 from aecore.autoencoder import Autoencoder
 from aecore.build import known_keys, validate
 from aecore.callbacks.history import timing
-from aecore.choices import split_override
 from aecore.collapse import foretell, warn_if_collapsed
 from aecore.compose import Job, compose
 from aecore.data.given import Given, given_split
 from aecore.data.module import ImageData
 from aecore.data.split import Split
-from aecore.errors import NonFiniteLoss, UserError, nearest
+from aecore.errors import UserError
 from aecore.experiment import Words
 from aecore.experiment import words as words_of
 from aecore.finding import find
 from aecore.fitting import fit as descend
 from aecore.measuring import Material, measure
-from aecore.pixels import Array, as_images, short
+from aecore.pixels import Array, as_images
 from aecore.roots import own_folders
+from aecore.said import MODEL, TRAINING, check_said, in_python, listed, value_of
 from aecore.sampling import add_sampler
 from aecore.schema import Root
 from aecore.sentence import sentence
@@ -44,29 +43,7 @@ from aecore.trust import check_targets, trusting
 from aecore.types import ImageShape, Shape
 from aecore.weights import BEST, LAST, load, load_weights
 
-_MODEL = (
-    "model", "network", "latent", "noise", "penalty", "reconstruction", "prior", "objective",
-    "conditional", "dataset.range", "dataset.binarise",
-)  # fmt: skip
-_TRAINING = (
-    "optimizer", "scheduler", "init", "sampler", "evaluate.weights", "evaluate.metrics",
-    "trainer.precision", "trainer.gradient_clip", "trainer.compile", "trainer.early_stopping",
-)  # fmt: skip
 _ALWAYS = ("figures=none", "logger=none", "model=ae")
-# words of the command line that are arguments here
-_OPTIONS = {
-    "trainer.max_epochs": "epochs", "dataset.batch_size": "batch_size",
-    "dataset.val_size": "validation", "trainer/accelerator": "device",
-}  # fmt: skip
-_ARGUMENTS = {
-    **_OPTIONS, "trainer.accelerator": "device", "hydra.run.dir": "folder",
-    **{name: name for name in ("epochs", "batch_size", "lr", "validation", "seed", "device")},
-}  # fmt: skip
-# what else it says otherwise
-_SPOKEN = {
-    **_OPTIONS, "optimizer.lr": "lr", "add -m to run every combination of them": "give one",
-    "; the last good checkpoint stays": "",
-}  # fmt: skip
 _ACCELERATORS = {"cuda": "gpu"}  # what a device is called there
 _BATCH = 128
 _SHOWN = 8  # images that a model keeps to show itself
@@ -108,7 +85,7 @@ def fit(
     """
     joined = model if isinstance(model, Autoencoder) else None
     said = listed(words) if isinstance(model, Autoencoder) else [*listed(model), *listed(words)]
-    _check_said(said, _TRAINING if joined else (*_MODEL, *_TRAINING))
+    check_said(said, TRAINING if joined else (*MODEL, *TRAINING))
     if lr is not None and value_of("optimizer.lr", said) is not None:
         raise UserError("lr and optimizer.lr are the same\n  give one of them")
     if joined is None:
@@ -134,28 +111,9 @@ def fit(
     own = [] if config_dir is None else ["--config-dir", str(config_dir)]
     keep = None if folder is None else _place(folder)
     drawing = range(torch.cuda.device_count()) if place.type == "cuda" else ()
-    with _in_python(), trusting(config_dir), torch.random.fork_rng(drawing):
+    with in_python(), trusting(config_dir), torch.random.fork_rng(drawing):
         run = _prepared([*own, *argv], split, joined)
         return _trained(run, keep, place, progress)
-
-
-def listed(words: str | Sequence[str]) -> list[str]:
-    """Overrides out of one text or several; a word alone is a preset."""
-    if not isinstance(words, str | Sequence):
-        raise UserError(
-            f"{short(words)}: no model\n"
-            '  give the words of one, "model=vae latent.dim=8", or an aecore.Autoencoder'
-        )
-    try:
-        found = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
-    except ValueError as error:  # a quote that is not closed
-        raise UserError(f"{words}: {error}\n  close it, or leave it out") from error
-    return [word if "=" in word else f"model={word}" for word in found]
-
-
-def value_of(key: str, said: Sequence[str]) -> str | None:
-    """What a sentence says of a key last, None where it does not."""
-    return dict(split_override(word) for word in said).get(key)
 
 
 def latent_of(said: Sequence[str], shape: ImageShape, **changes: Any) -> tuple[set[str], Shape]:
@@ -163,8 +121,8 @@ def latent_of(said: Sequence[str], shape: ImageShape, **changes: Any) -> tuple[s
 
     Changes that are no keys of it are left out. Raises UserError as `fit` does.
     """
-    _check_said(said, (*_MODEL, *_TRAINING))
-    with _in_python(), torch.random.fork_rng([]):
+    check_said(said, (*MODEL, *TRAINING))
+    with in_python(), torch.random.fork_rng([]):
         config = deepcopy(_job([*_ALWAYS, *said]).config)
         node = config["latent"]
         node |= {key: value for key, value in changes.items() if key in node}
@@ -179,34 +137,10 @@ def _place(folder: object) -> Path:
     return Path(folder).expanduser()
 
 
-def _check_said(said: Sequence[str], known: Sequence[str]) -> None:
-    for word in said:
-        key, value = split_override(word)
-        if any(key == one or key.startswith(f"{one}.") for one in known):
-            continue
-        mend = f"known: {', '.join(known)}; all else are its arguments"
-        if key in _ARGUMENTS:
-            mend = f"it is an argument: {_ARGUMENTS[key]}={value or '...'}"
-        near = "" if key in _ARGUMENTS else nearest(key, known)
-        raise UserError(f"{word}: no word for fit(){near}\n  {mend}")
-
-
 def _batch(images: int, validation: Any) -> int:
     number = validation if isinstance(validation, int | float) else 0
     held_out = number if number >= 1 else round(number * images)
     return max(1, min(_BATCH, images - int(held_out)))
-
-
-@contextmanager
-def _in_python() -> Iterator[None]:
-    """Errors in the words of `fit`, not in those of the command line."""
-    try:
-        yield
-    except (UserError, NonFiniteLoss) as error:
-        text = str(error)
-        for key, name in _SPOKEN.items():
-            text = text.replace(key, name)
-        raise type(error)(text) from error
 
 
 @dataclass(frozen=True)
