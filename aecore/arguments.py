@@ -137,7 +137,8 @@ def _named(value: str) -> str:
         return value
     listed = value.startswith("[") and value.endswith("]")
     names = [name.strip() for name in value[1:-1].split(",")] if listed else [value]
-    names = [quoted(name) if _SPECIAL & set(name) or not name.isascii() else name for name in names]
+    plain = re.compile(r"[\w.+/-]+", re.ASCII)
+    names = [name if plain.fullmatch(name) else quoted(name) for name in names]
     return f"[{','.join(names)}]" if listed else names[0]
 
 

@@ -10,8 +10,8 @@ from aecore.errors import UserError, nearest
 from aecore.roots import command, ours
 
 _PLAIN = re.compile(r"^[\w\[\],\s'\".-]*$")  # one word, a list, or a sweep over words
-_HYDRAS = re.compile(r"^['\"]?[A-Za-z]\w*['\"]?$")  # a choice of a group of Hydra's own
-_NO_WORDS = {"null", "true", "false"}
+# what no choice of a group of Hydra's own is called
+_NO_WORD = re.compile(r"^(\[\[.*|\{.*|\[?\s*(null|true|false|-?[\d.]+)?\s*\]?)$")
 
 
 OTHER_DATA = "+dataset@evaluate.ood."  # a data set under its name, beside the run's own
@@ -37,7 +37,7 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
                 f"  keys cannot be added; `{command()} --help` lists the words"
             )
         group, _, place = key.lstrip("~+").partition("@")
-        if key.startswith("hydra/") and (not _HYDRAS.match(value) or value in _NO_WORDS):
+        if key.startswith("hydra/") and value != "[]" and _NO_WORD.match(value):
             raise UserError(f"{override}: must be one word\n  `{command()} --help` lists the words")
         if group not in groups or not _PLAIN.match(value):
             continue

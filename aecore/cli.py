@@ -13,7 +13,6 @@ import errno
 import logging
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from aecore.arguments import Arguments, own_folders, parse
@@ -42,14 +41,16 @@ def script() -> None:
     What is registered for the exit is done, but the half million objects of torch and Lightning are
     not taken apart one by one, which takes longer than many a task.
     """
-    status = 1  # of an error that nobody expects, whose traceback Python prints
+    status: int | None = None  # as long as it is not known, Python ends as it does
 
     def leave() -> None:
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        if sys.gettrace() is None:  # a debugger, or who measures coverage, has an end of its own
-            os._exit(status)
+        if status is None or sys.gettrace() is not None:  # a debugger has an end of its own
+            return
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # closed by who started this
+                stream.flush()
+        os._exit(status)
 
     atexit.register(leave)  # first of all, so it is called last
     status = main()

@@ -51,20 +51,24 @@ def explain(error: Exception, overrides: list[str], compose: Compose, words: set
     if "Ambiguous value" in text:
         typed = next((o for o in overrides if f"'{o}'" in text), "")
         if any(o.startswith("run=") for o in overrides):
-            key, value = split_override(typed)
-            return UserError(f"{typed}: several values\n  write them as a list: {key}=[{value}]")
+            return UserError(f"{typed}: several values\n  give one")
         return UserError(f"{typed}: several values\n  add -m to run every combination of them")
-    strange = re.search(r"Could not find '([\w/]+?)/+([^']*)'", text)
-    if strange:
-        group, name = strange.groups()
-        typed = next((o for o in overrides if split_override(o)[0] == group), f"{group}={name}")
+    sought = re.search(r"Could not find '([^']+)'", text)
+    asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
+    if asked is not None:  # else a file of the user's own asks for it
+        group, name = split_override(asked)
         mend = f"`{command()} --help` lists the words"
         if group == "dataset":
-            root = split_override(typed)[1]
-            mend = f"for a folder of images: dataset=image_folder dataset.root={root}"
-        return UserError(f"{typed}: no such {group}\n  {mend}")
+            mend = f"for a folder of images: dataset=image_folder dataset.root={name}"
+        return UserError(f"{asked}: no such {group}\n  {mend}")
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(first[:300])
+
+
+def _asks_for(override: str, sought: str) -> bool:
+    """Whether an override chooses the file `group/name`."""
+    group, name = split_override(override)
+    return "=" in override and f"{group}/{name}".replace("//", "/") == sought.replace("//", "/")
 
 
 def _launcher(kind: str, name: str, text: str) -> UserError:

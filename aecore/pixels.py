@@ -122,10 +122,13 @@ def as_tensor(values: Array, what: str) -> Tensor:
         return values.detach()
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except RuntimeError as error:  # of a list of tensors
+        raise UserError(f"{what}: {error}\n  give one tensor") from error
+    except (TypeError, ValueError) as error:
         raise UserError(f"{what}: not all of one shape\n  give one array of numbers") from error
     if array.dtype.kind not in _NUMBERS:
         raise UserError(f"{what}={short(values)}: no numbers\n  give one array of numbers")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     try:
         with warnings.catch_warnings(action="ignore"):  # of read-only arrays, which stay so
             return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))

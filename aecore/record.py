@@ -86,8 +86,14 @@ def read_record(checkpoint: Mapping[str, Any], path: Path) -> Record | None:
         raise UserError(f"{path}: made for images of {told.image_shape}; it was not used")
     check_plain(told.config, path)
     check_targets(told.config, path)
-    names = None if told.class_names is None else tuple(told.class_names)
+    names = None if told.class_names is None else tuple(map(_digit, told.class_names))
     return Record(told.version, told.config, (channels, height, width), names)
+
+
+def _digit(name: str) -> str:
+    """MNIST's `3 - three`, as 0.2.0 called it first, as `3`."""
+    number, dash, _ = name.partition(" - ")
+    return number if dash and number.isdecimal() else name
 
 
 def _why(error: UserError) -> str:

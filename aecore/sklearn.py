@@ -87,7 +87,11 @@ class AutoencoderTransformer(
         if math.prod(shape) != X.shape[1]:
             raise UserError(f"image_shape={given}: {math.prod(shape)} numbers, "
                             f"a row has {X.shape[1]}")  # fmt: skip
-        with _in_own_words({} if given is not None else {"larger images": "an image_shape"}):
+        spoken = {} if given is not None else {"larger images": "an image_shape"}
+        if self.n_components is not None:
+            spoken[f"latent.dim={self.n_components}"] = f"n_components={self.n_components}"
+            spoken["use latent.dim="] = "use n_components="
+        with _in_own_words(spoken):
             said = [*listed(self.model), *listed(self.words)]
             said += [*self._range(said), *self._dim(said, shape)]
             if value_of("dataset.range", said) != _RANGES[True]:
@@ -122,9 +126,10 @@ class AutoencoderTransformer(
         n, there = self.n_components, value_of("latent.dim", said)
         if n is None:
             return []
+        n = int(n) if isinstance(n, np.integer) else n
         if there not in (None, str(n)):
             raise UserError(
-                f"n_components={n} and latent.dim={there} are not the same\n  say one of them"
+                f"n_components={n}: the words say {there} for latent.dim\n  say one of them"
             )
         try:
             keys, code = latent_of(said, shape, dim=n)

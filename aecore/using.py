@@ -6,6 +6,7 @@ All of it comes from the run but what was really given.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,7 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
 def _beside(given: list[str]) -> dict[str, str]:
     """What a task may have no use for, `split` or `noise` say, with the override that says it.
 
-    Where data lie is none of these, nor how they are read: whichever task reads them needs it.
+    How images are read is none of these, nor what says that there be nothing of a kind.
     """
     found = {}
     for override in given:
@@ -105,7 +106,7 @@ def _beside(given: list[str]) -> dict[str, str]:
             override = "evaluate.ood" if key.startswith(OTHER_DATA) else f"evaluate.metrics={value}"
         elif root == "dataset" and key not in ("dataset", *_PLACES):
             continue
-        if root in BESIDE and override != "noise=none":
+        if root in BESIDE and value not in ("none", "null", "false"):
             found[root] = override
     return found
 
@@ -228,10 +229,16 @@ def _set(config: dict[str, Any], key: str, text: str) -> None:
         raise UserError(f"{key}={text}: cannot be read as a value") from error
 
 
+def _visible(folder: Path) -> Iterator[Path]:
+    """What lies in a folder, but for what its system puts there, as .DS_Store."""
+    if folder.is_dir():
+        yield from (file for file in folder.iterdir() if not file.name.startswith("."))
+
+
 def _folder(found: Found, config: dict[str, Any], task: str) -> Any:
     """What makes the folder of the results when it is first needed."""
     out = None if config["out"] is None else Path(str(config["out"])).expanduser()
-    if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+    if out is not None and (out.is_file() or any(_visible(out))):
         what = "is a file" if out.is_file() else "holds something, which would be mixed with this"
         raise UserError(f"out={out}: {what}\n  give a new folder")
 

@@ -15,6 +15,7 @@ import runpy
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,6 +108,9 @@ def _run(
     sys.argv = [RUN, *argv]
     try:
         runpy.run_path(RUN, run_name="__main__")
+    except Exception:  # else it would leave before Python tells
+        traceback.print_exc()
+        raise
     finally:
         # as an interpreter ends; in a process of multiprocessing that is done later or not at all
         threading._shutdown()

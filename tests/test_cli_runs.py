@@ -223,3 +223,8 @@ def test_torch_is_not_imported_for_a_mistyped_word() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
     assert answer.returncode == 0
+
+
+def test_statuses_that_others_give() -> None:
+    assert "Hydra" in called("--hydra-help").out
+    called("--info", "defaults-treee", status=2)

@@ -238,3 +238,14 @@ class TestConf:
     def test_wrong_values_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ValidationError):
             TensorBoard(folder=tmp_path, purge_step=-1)
+
+
+def test_a_projector_leads_nowhere_else(board: TensorBoard, tmp_path: Path) -> None:
+    """In a folder from elsewhere, where a link stands in the place of ours."""
+    mine = tmp_path / "mine" / "code"
+    mine.mkdir(parents=True)
+    (mine / "thesis.tex").touch()
+    (board.folder / "tensorboard").mkdir(parents=True, exist_ok=True)
+    (board.folder / "tensorboard" / "00042").symlink_to(mine.parent)
+    board.embedding(torch.randn(5, 4), None, None, 42)
+    assert (mine / "thesis.tex").exists()

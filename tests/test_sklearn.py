@@ -136,7 +136,10 @@ def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
         ({"model": 3}, '3: no model\n.*latent.dim=8"$'),
         ({"n_components": 0}, "^n_components=0: must be at least 1"),
         ({"n_components": "a"}, "^n_components=a: must be a whole number"),
-        ({"n_components": 3, "words": "latent.dim=4"}, "n_components=3 and latent.dim=4 are not"),
+        (
+            {"n_components": 3, "words": "latent.dim=4"},
+            "n_components=3: the words say 4 for latent.dim",
+        ),
         ({"n_components": 3, "model": "gumbel_vae"}, "use n_components=None.*: 200 columns"),
         (
             {**IMAGES, "model": "conv_ae", "words": ()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 from aecore.arguments import parse
 from aecore.cli import main
 from aecore.errors import UserError
+from aecore.finding import find
 from aecore.tasks.base import Request
 from aecore.using import asked_run, use_of_run
 
@@ -107,7 +109,7 @@ def test_is_refused(run: Path, overrides: list[str], told: str) -> None:
         ("sample", "dataset=faces", "dataset"),
         ("encode", "sampler=gmm", "sampler"),
         ("score", "evaluate.metrics=[probe]", "evaluate"),
-        ("reconstruct", "figures=none", "figures"),
+        ("reconstruct", "figures=[latent]", "figures"),
         ("traverse", "noise=gaussian", "noise"),
         ("interpolate", "sampler=gmm", "sampler"),
     ],
@@ -145,7 +147,7 @@ def test_files_are_named_as_they_are_called(run: Path, typed: str) -> None:
 
 
 def test_what_changes_nothing_is_not_refused(run: Path) -> None:
-    given = ["noise=none", "dataset.eval_batch_size=7", "trainer.threads=1"]
+    given = ["noise=none", "figures=none", "dataset.eval_batch_size=7", "trainer.threads=1"]
     assert asked(run, "task=sample", *given).beside == {}
 
 
@@ -202,3 +204,17 @@ def test_a_run_of_a_version_that_kept_no_record(run: Path, tmp_path: Path) -> No
     del checkpoint["aecore"]
     torch.save(checkpoint, old / "checkpoints" / "last.ckpt")
     assert asked(old, "task=encode").found.image_shape == (1, 8, 8)
+
+
+def test_classes_as_they_were_called_once(run: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["aecore"]["class_names"] = ["0 - zero", "T-shirt - top", "2"]
+    torch.save(checkpoint, tmp_path / "alone.ckpt")
+    assert find(tmp_path / "alone.ckpt").record.class_names == ("0", "T-shirt - top", "2")
+
+
+def test_a_run_that_was_told_more_than_it_needs_goes_on(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "copy")
+    config = tmp_path / "copy" / "config.yaml"
+    config.write_text(config.read_text().replace("out: null", "out: there"))
+    assert main([f"resume={tmp_path / 'copy'}", "trainer.max_epochs=2"]) == 0

@@ -102,7 +102,9 @@ class TensorBoard(RunLogger):
         if codes.shape[1] < 3:  # the projector draws three dimensions
             codes = pad(codes, (0, 3 - codes.shape[1]))
         # a folder that is there already would be told to the user, and what it held might stay
-        rmtree(self.folder / "tensorboard" / f"{step:05d}" / "code", ignore_errors=True)
+        there = self.folder / "tensorboard" / f"{step:05d}" / "code"
+        if not any(place.is_symlink() for place in (there, there.parent)):  # they lead anywhere
+            rmtree(there, ignore_errors=True)
         self._writer().add_embedding(
             codes,
             None if labels is None else [one_line(label) for label in labels[:_POINTS]],

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aecore")
 _PATHS = {"data_dir": "data", "output_dir": "outputs"}  # as a command has them by default
+_ASKED = {"init_from", "resume", "run", "runs", "out"}  # of a run, by folders
 _PLACES = {"root", "path", "cache_dir"}  # of a data set
 _VALUES = 2**22  # of all images that the files are checked with, at most
 
@@ -96,10 +97,18 @@ def _record(opened: Opened) -> Record:
     config: dict[str, Any] = deepcopy(opened.found.record.config)
     fitted = opened.ae.model.sampler is not None  # a checkpoint alone comes without
     config["sampler"] = opened.request.config["sampler"] if fitted else {}
-    config |= {"paths": _PATHS, "logger": {}, "init_from": None}
-    for node in (config["dataset"], *config["evaluate"].get("ood", {}).values()):
-        node |= dict.fromkeys(_PLACES & node.keys())
+    config |= {"paths": _PATHS, "logger": {}}
+    config |= dict.fromkeys(_ASKED & config.keys())
+    evaluate = config["evaluate"]
+    sets = [config["dataset"], *evaluate.get("ood", {}).values()]
+    for node in (*sets, *evaluate.get("metrics", {}).values()):
+        node |= dict.fromkeys(key for key, value in node.items() if _is_place(key, value))
     return replace(opened.found.record, config=config, image_shape=opened.ae.image_shape)
+
+
+def _is_place(key: str, value: object) -> bool:
+    """Whether a key of a data set or a metric says where something lies."""
+    return key in _PLACES or (isinstance(value, str) and value.startswith(("/", "~", ".")))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -58,7 +58,8 @@ class Train(Task):
         parts = words(config)
         check_device(parts.settings)
         check_logger(parts.settings)
-        check_unused(parts.settings)
+        if not (request.resumed or request.brief):  # else it was asked when that began
+            check_unused(parts.settings)
         options = parts.settings.trainer
         check_processes(options.devices, options.num_nodes)
         options.threads = set_threads(options.threads, options.devices)

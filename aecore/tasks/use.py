@@ -204,7 +204,14 @@ class Use(Task):
             model.sampler = found.sampler(model)
         elif parts.sentence.sampler is not None:  # fitted to what the model was trained on
             sampler = parts.sentence.sampler
-            sampler.check(model, len(opened.own.train))
+            try:
+                images = len(opened.own.train)
+            except UserError as error:
+                raise UserError(
+                    f"{str(error).splitlines()[0]}\n"
+                    "  a sampler is fitted to the images of the training: run=FOLDER_OF_THE_RUN"
+                ) from error
+            sampler.check(model, images)
             model.sampler = fit_sampler(sampler, opened.own, parts.settings, model)
         with torch.no_grad():
             return self.use(opened)
