@@ -73,11 +73,11 @@ def warn_if_collapsed(model: Autoencoder, test: Split) -> None:
         return
     if bool((activity(model, test) > _ACTIVE).any()):
         return
-    kl = [f"penalty.{name}" for name, penalty in model.penalties.items() if penalty.is_kl]
-    mend = "".join(
-        f", lower {key}.weight or let it grow ({key}.schedule=linear {key}.warmup=EPOCHS)"
-        for key in kl[:1]
-    )
+    held = [name for name, p in model.penalties.items() if p.is_kl and model.weights[name].weight]
+    mend = "".join(f", lower penalty.{name}.weight" for name in held[:1])
+    if held and model.weights[held[0]].schedule == "constant":
+        key = f"penalty.{held[0]}"
+        mend += f" or let it grow ({key}.schedule=linear {key}.warmup=EPOCHS)"
     log.warning("the code has collapsed, no latent depends on the image; train longer%s", mend)
 
 

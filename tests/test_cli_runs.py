@@ -228,3 +228,32 @@ def test_torch_is_not_imported_for_a_mistyped_word() -> None:
 def test_statuses_that_others_give() -> None:
     assert "Hydra" in called("--hydra-help").out
     called("--info", "defaults-treee", status=2)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["penalty.kl.schedule=linear"], "penalty.kl.warmup=0 is constant"),
+        (["penalty.kl.warmup=5"], "penalty.kl.schedule=constant with"),
+        (
+            ["penalty.kl.schedule=linear", "penalty.kl.warmup=50"],
+            "still growing after the",
+        ),
+        (["penalty.kl.schedule=linear", "penalty.kl.warmup=1"], None),
+    ],
+)
+def test_a_weight_that_does_not_grow(
+    typed: list[str], told: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["model=vae", "trainer=debug", "figures=none", "logger=none", *typed]) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "penalty.kl.w" in line]
+    warnings = [line for line in warnings if "collapsed" not in line]
+    assert [told in line for line in warnings] == ([] if told is None else [True])
+
+
+def test_codes_of_words_cost_what_their_words_cost() -> None:
+    argv = ["model=vq_vae", "trainer=debug", "figures=none", "hydra.run.dir=run"]
+    assert main([*argv, "evaluate.metrics=[jacobian,compression,perplexity]"]) == 0
+    found = json.loads(Path("run/metrics.json").read_text())
+    assert found["test/bits_per_code"] == found["test/code_bits"]
+    assert "test/jacobian_norm" not in found and "test/quantised_mse" not in found

@@ -27,6 +27,12 @@ class TestImages:
         slow = [sum((u - v) ** 2 for u, v in zip(x, y, strict=True)) / 24 for x, y in pairs]
         assert squared_error(a, b).tolist() == pytest.approx(slow, rel=1e-5)
 
+    def test_ssim_of_what_lies_outside(self) -> None:
+        """-x is no better than black, though formulas would find it much like x."""
+        x = images(3, 1, 16, 16)
+        assert torch.equal(ssim(-x, x), ssim(torch.zeros_like(x), x))
+        assert float(ssim(-x, x).max()) < 0.1 and torch.equal(ssim(x + 2, x), ssim(x * 0 + 1, x))
+
     def test_psnr(self) -> None:
         assert (
             psnr(0.01) == pytest.approx(20) and psnr(1.0) == 0 and psnr(1e-4) == pytest.approx(40)

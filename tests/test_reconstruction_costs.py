@@ -141,15 +141,26 @@ def noisy(x: Tensor, share: float) -> Tensor:
     return (1 - share) * x + share * images(*x.shape, seed=9, dtype=x.dtype)
 
 
+def logits(x: Tensor) -> Tensor:
+    """What a decoder gives to show these pixels."""
+    return torch.logit(x.clamp(1e-9, 1 - 1e-9))
+
+
 @pytest.mark.parametrize("name", COSTS)
 class TestSimilarity:
+    def test_what_it_compares_are_pixels(self, name: str) -> None:
+        """The negative of an image, -x, would be as like as the image is."""
+        whole = model(image_shape=(1, 16, 16), reconstruction=COSTS[name])
+        z = torch.randn(5, 3, generator=gen())
+        assert torch.equal(whole.decode(z), whole.decoder(z).sigmoid())
+
     def test_equal_images_cost_nothing(self, name: str) -> None:
         x = images(3, 2, 16, 20, dtype=torch.float64)
-        assert COSTS[name](x, x).tolist() == pytest.approx([0, 0, 0], abs=1e-9)
+        assert COSTS[name](logits(x), x).tolist() == pytest.approx([0, 0, 0], abs=1e-9)
 
     def test_the_less_alike_the_more_it_costs(self, name: str) -> None:
         x = images(3, 2, 16, 20, dtype=torch.float64)
-        costs = [COSTS[name](noisy(x, share), x) for share in (0.1, 0.3, 0.6, 1.0)]
+        costs = [COSTS[name](logits(noisy(x, share)), x) for share in (0.1, 0.3, 0.6, 1.0)]
         for less, more in pairwise(costs):
             assert bool((less < more).all())
         assert bool((costs[0] > 0).all()) and bool((costs[-1] < 2 * x[0].numel()).all())
@@ -173,7 +184,7 @@ class TestSimilarity:
     def test_the_opposite_is_led_back(self, name: str) -> None:
         """Negative similarity must have a slope."""
         x = images(4, 1, 16, 16)
-        raw = (1 - x).requires_grad_()
+        raw = logits(1 - x).requires_grad_()
         COSTS[name](raw, x).sum().backward()
         assert raw.grad is not None
         downhill = raw.detach() - 0.01 * raw.grad / raw.grad.flatten(1).norm(dim=1).view(4, 1, 1, 1)
@@ -210,7 +221,7 @@ class TestWindows:
         """Of two constant images only the light differs: (2 a b + c) / (a^2 + b^2 + c)."""
         x, y = (torch.full((1, 3, 12, 12), v, dtype=torch.float64) for v in (0.2, 0.7))
         expected = (2 * 0.14 + 1e-4) / (0.04 + 0.49 + 1e-4)
-        cost = SSIM(window=11)(x, y)
+        cost = SSIM(window=11)(logits(x), y)
         assert cost.tolist() == pytest.approx([3 * 144 * (1 - expected)], rel=1e-9)
 
     @pytest.mark.parametrize(

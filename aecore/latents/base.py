@@ -42,6 +42,11 @@ class Latent(nn.Module, ABC):
     shared_codes: bool = True
     cost_names: tuple[str, ...] = ()
 
+    @property
+    def smooth(self) -> bool:
+        """Whether a small change of the image moves its mean code: words stay or jump."""
+        return self.codes is None or self.variational
+
     @abstractmethod
     def attach(self, feature_shape: Shape) -> Shape:
         """Create the projection for features of that shape (without N); returns the code's shape.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
@@ -97,7 +99,7 @@ class Categorical(Latent):
         self,
         *,
         variables: PositiveInt,
-        codes: PositiveInt,
+        codes: Annotated[int, Field(ge=2)],
         temperature: PositiveFloat,
         temperature_end: PositiveFloat,
         epochs: NonNegativeFloat,

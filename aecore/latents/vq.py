@@ -35,7 +35,7 @@ class VQ(Quantised):
     def __init__(
         self,
         *,
-        codes: PositiveInt,
+        codes: Annotated[int, Field(ge=2)],
         dim: PositiveInt,
         words: PositiveInt | None,
         commitment: NonNegativeFloat,

@@ -34,6 +34,8 @@ class Compression(Metric):
     of a spatial code count. A pixel value takes 8 bits, 1 where the test images hold only 0 and
     1, and 32 in a table of numbers; the class that a conditional model is told is part of the code
     and takes the log2 of their number. Nothing is entropy coded.
+
+    A code made of words takes the log2 of how many there are for each, and is not quantised.
     """
 
     @word
@@ -45,9 +47,16 @@ class Compression(Metric):
         model = subject.model
         if model.needs_context:
             raise NotApplicable("the places of the maxima pass by the code and cost bits too")
-        size = flat(model.code_shape)
         aside = 0.0 if model.classes is None else math.log2(model.classes)
         image = flat(model.image_shape) * pixel_bits(subject.test)
+        if model.latent.codes is not None:
+            x, y = subject.some(subject.test, 1)
+            indices = model.encode(x, y=y).indices
+            assert indices is not None, "codes made of words"
+            bits = indices[0].numel() * math.log2(model.latent.codes) + aside
+            told = {"compression": image / bits, "bits_per_image": float(image)}
+            return {**told, "bits_per_code": bits}
+        size = flat(model.code_shape)
         low, high = _range(subject)
         total = 0.0
         for x, y in subject.labelled(subject.test):

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from aecore.autoencoder import Autoencoder
 from aecore.conditioning import in_parts
+from aecore.errors import NotApplicable
 from aecore.metrics.base import Metric, Subject
 from aecore.penalties import Contractive
 from aecore.words import PositiveInt, word
@@ -52,7 +53,9 @@ class JacobianNorm(Metric):
         self.norm = Contractive(method=method, samples=samples)
 
     def __call__(self, subject: Subject) -> dict[str, float]:
-        """Applies to every model."""
+        """Raises NotApplicable for codes made of words, which do not move by little."""
+        if not subject.model.latent.smooth:
+            raise NotApplicable("the code is made of words, which no small change of x moves")
         x, y = subject.some(subject.test, self.images)
         norms = jacobian_norms(subject.model, x, self.norm, subject.generator(), y)
         return {"jacobian_norm": float(norms.double().mean())}

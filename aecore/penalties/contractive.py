@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.errors import UserError
 from aecore.networks.base import flat
 from aecore.networks.dense import product
 from aecore.penalties.base import Penalty
@@ -76,6 +77,11 @@ class Contractive(Penalty):
             return estimated_norm(p, self.samples)
 
     def check(self, model: Autoencoder) -> None:
+        if not model.latent.smooth:
+            raise UserError(
+                "penalty=contractive: this code is made of words, which no small change of the "
+                "image moves\n  use latent=deterministic, or another penalty"
+            )
         no_batch_norm([model.encoder, model.latent], "contractive", "code")
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aecore.errors import UserError
 from aecore.reconstruction.base import Reconstruction
+from aecore.reconstruction.bernoulli import need_logits
 from aecore.words import PositiveInt, word
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ Window = Literal[3, 5, 7, 9, 11, 13, 15]
 class _Similarity(Reconstruction):
     """1 - similarity, times the numbers an image has: of the order of other costs per image.
 
+    The decoder gives logits: outside [0, 1] an image and its negative are alike by these measures.
     No likelihood, so there is no ELBO.
     """
 
@@ -45,11 +47,14 @@ class _Similarity(Reconstruction):
             "reduction": "none",
         }
         with torch.autocast(x.device.type, enabled=False):  # differences of squares
-            likeness: Tensor = self.similarity(output.to(x.dtype), x, options)
+            likeness: Tensor = self.similarity(self.image(output.to(x.dtype)), x, options)
         return x[0].numel() * (1 - likeness)
 
     def log_constant(self, pixels: int) -> float:
         return 0.0
+
+    def image(self, output: Tensor) -> Tensor:
+        return output.sigmoid()
 
 
 class SSIM(_Similarity):
@@ -101,11 +106,7 @@ class MSSSIM(_Similarity):
 
 def _check(model: Autoencoder, name: str, window: int, scales: int) -> None:
     """Raise UserError where the images are standardised, or too small for window and scales."""
-    if model.standardised:
-        raise UserError(
-            f"reconstruction={name} with dataset.range=standardised: it needs pixels in [0, 1]\n"
-            "  use dataset.range=unit"
-        )
+    need_logits(model, name)
     height, width = model.image_shape[1:]
     # torchmetrics' own bounds, and a border at the smallest size that half the window mirrors
     needed = max(window * max(scales - 1, 1) ** 2, 2**scales, (window + 1) * 2**scales // 4)

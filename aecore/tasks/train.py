@@ -167,6 +167,7 @@ def prepare(parts: Words, model: Autoencoder | None = None) -> Autoencoder:
     check_fits(parts, model, len(data.train))
     if parts.init is not None:
         parts.init.begin(model, data.train)
+    warn_of_schedules(parts, model)
     held = model.penalties or model.objective.holds_prior
     if model.latent.variational and not held:
         log.warning(
@@ -192,6 +193,23 @@ def check_fits(parts: Words, model: Autoencoder, images: int) -> None:
     if parts.init is not None:
         parts.init.check(model)
     check_monitor(parts, model)
+
+
+def warn_of_schedules(parts: Words, model: Autoencoder) -> None:
+    """Warn of a weight that does not grow as was asked, or not to its end."""
+    epochs = parts.settings.trainer.max_epochs
+    for name, weight in model.weights.items():
+        key = f"penalty.{name}"
+        if (weight.schedule == "constant") != (weight.warmup == 0):
+            log.warning(
+                "%s.schedule=%s with %s.warmup=%g is constant; schedule=linear warmup=10 grows "
+                "over 10 epochs", key, weight.schedule, key, weight.warmup,
+            )  # fmt: skip
+        elif weight.warmup > epochs:
+            log.warning(
+                "%s.warmup=%g: the weight is still growing after the %d epochs of this training, "
+                "but test/loss counts all of it", key, weight.warmup, epochs,
+            )  # fmt: skip
 
 
 def check_monitor(parts: Words, model: Autoencoder) -> None:
