@@ -49,6 +49,9 @@ def check_choices(overrides: list[str], groups: dict[str, set[str]]) -> None:
                 where = "evaluate.ood" if other else place or group
                 raise UserError(f"{where}={name}: no such {group}{near}\n  known: {listed}")
         if value.lstrip().startswith("[") and len(names) > 1:
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise UserError(f"{override}: {twice} stands there twice\n  once is enough")
             _check_list(group, names, override)
 
 

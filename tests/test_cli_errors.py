@@ -70,6 +70,7 @@ BAD = [
     (["evaluate.noise=foo"], "no such noise"),
     (["noise=null"], "no such noise .did you mean 'none'"),
     (["penalty=1.5"], "no such penalty"),
+    (["model=vae", "penalty=[kl,kl]"], "kl stands there twice"),
     (["model=vq_vae", "latent.codes=1"], "latent.codes=1: must be at least 2"),
     (["model=gumbel_vae", "latent.codes=1"], "latent.codes=1: must be at least 2"),
     (["model=vq_vae", "penalty=contractive"], "made of words"),

@@ -61,7 +61,12 @@ class Sample(Use):
                 f"  fit that to them: {command()} {run} task=sample sampler=gmm"
             )
         generator = Generator(ae.device).manual_seed(self.seed)
-        codes = draw_codes(ae.model, self.n, generator, y, self.temperature)
+        try:
+            codes = draw_codes(ae.model, self.n, generator, y, self.temperature)
+        except UserError as error:
+            told = str(error).replace("use temperature", "use sample.temperature")
+            key = "sample." if told.startswith("temperature=") else ""
+            raise UserError(f"{key}{told}") from error
         names = _names(opened)
         classes = [] if y is None else [names[k] for k in y.tolist()]
         source = "the prior"
