@@ -11,25 +11,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aecore.autoencoder import Autoencoder
+    from aecore.api.create import create
+    from aecore.api.fit import fit
+    from aecore.api.trained import Trained, load
+    from aecore.data.pixels import resized
     from aecore.errors import UserError
-    from aecore.nodes import word
-    from aecore.pixels import resized
-    from aecore.trained import Trained, load
-    from aecore.training import fit
+    from aecore.model.autoencoder import Autoencoder
 
 __version__ = "0.2.0"
 
 _HOMES = {
-    "Autoencoder": "aecore.autoencoder",
-    "Trained": "aecore.trained",
+    "Autoencoder": "aecore.model.autoencoder",
+    "Trained": "aecore.api.trained",
     "UserError": "aecore.errors",
-    "fit": "aecore.training",
-    "load": "aecore.trained",
-    "resized": "aecore.pixels",
-    "word": "aecore.nodes",
+    "create": "aecore.api.create",
+    "fit": "aecore.api.fit",
+    "load": "aecore.api.trained",
+    "resized": "aecore.data.pixels",
 }
-__all__ = ["Autoencoder", "Trained", "UserError", "__version__", "fit", "load", "resized", "word"]
+__all__ = ["Autoencoder", "Trained", "UserError", "__version__", "create", "fit", "load", "resized"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,15 +15,16 @@ import os
 import sys
 from pathlib import Path
 
-from aecore.arguments import Arguments, own_folders, parse
-from aecore.collecting import set_modules_aside
-from aecore.compose import Job, compose
+from aecore.config.arguments import Arguments, own_folders, parse
+from aecore.config.compose import Job, compose
+from aecore.config.folders import CONF, resuming, set_own_folders
+from aecore.config.help import help_text
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
-from aecore.help import help_text
-from aecore.ranks import check_alone, is_leader
-from aecore.resume import recorded_run, recorded_sweep, resumed_folder
-from aecore.roots import CONF, resuming, set_own_folders
-from aecore.using import asked_run, use_of_run
+from aecore.sweeps.resume import recorded_sweep
+from aecore.tasks.resume import recorded_run, resumed_folder
+from aecore.tasks.reuse import asked_run, use_of_run
+from aecore.training.collecting import set_modules_aside
+from aecore.training.processes import check_alone, is_leader
 
 # what a disk, a path or a permission can do to a run: the user's to mend, not ours
 _DISK = {
@@ -132,12 +133,12 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
 
 
 def _multirun(arguments: Arguments, job: Job, folder: list[Path]) -> int:
-    from aecore.sweep import launch
+    from aecore.sweeps.launch import launch
 
     if job.sweeper == _SEARCH:
-        from aecore.search.plan import plan
+        from aecore.sweeps.search.plan import plan
     elif job.sweeper == _GRID:
-        from aecore.sweep import plan
+        from aecore.sweeps.plan import plan
     else:
         raise UserError(
             f"hydra.sweeper._target_={job.sweeper}: no sweeper of this project\n"

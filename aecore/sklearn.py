@@ -14,12 +14,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from aecore.api.arguments import listed, value_of
+from aecore.api.fit import fit, latent_of
+from aecore.api.trained import Trained
+from aecore.data.pixels import check_shape, range_mend
 from aecore.errors import UserError
-from aecore.pixels import range_mend
-from aecore.said import listed, value_of
-from aecore.slots import check_shape
-from aecore.trained import Trained
-from aecore.training import fit, latent_of
 from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)

@@ -39,18 +39,19 @@ def run(images: int, threads: int, data: str, rounds: int) -> dict[str, list[flo
     """Milliseconds a step, method by method in turn, after a round that is not counted."""
     import torch
 
-    from aecore.arguments import parse
-    from aecore.compose import compose
-    from aecore.experiment import set_threads, words
-    from aecore.optimizers import Gradient
-    from aecore.tasks.train import prepare
+    from aecore.config.arguments import parse
+    from aecore.config.compose import compose
+    from aecore.training.machine import set_threads
+    from aecore.training.optimizers.gradient import GradientDescent
+    from aecore.training.prepare import prepare
+    from aecore.training.setup import build_experiment
 
     set_threads(threads)
     steppers: dict[str, Any] = {}
     for method, more in _OVERRIDES.items():
         overrides = ["model=contractive", "latent.dim=32", *more, *common(images, threads, data)]
-        parts = words(compose(parse(overrides)).config)
-        assert isinstance(parts.optimizer, Gradient)
+        parts = build_experiment(compose(parse(overrides)).config)
+        assert isinstance(parts.optimizer, GradientDescent)
         model = prepare(parts)
         x = next(iter(next(iter(parts.data.train_dataloader())))).x
         steppers[method] = model, parts.optimizer(model.parameters()), x

@@ -20,14 +20,15 @@ def measure(options: Options) -> list[Row]:
 
 def run(network: str, images: int, threads: int, data: str, repeats: int) -> list[float]:
     """Seconds of each evaluation of an untrained model, after one that is not counted."""
-    from aecore.arguments import parse
-    from aecore.compose import compose
-    from aecore.experiment import set_threads, words
-    from aecore.metrics import evaluate
-    from aecore.tasks.train import prepare
+    from aecore.config.arguments import parse
+    from aecore.config.compose import compose
+    from aecore.evaluation.metrics.evaluate import evaluate
+    from aecore.training.machine import set_threads
+    from aecore.training.prepare import prepare
+    from aecore.training.setup import build_experiment
 
     overrides = [*NETWORKS[network].overrides, *common(images, threads, data)]
-    parts = words(compose(parse(overrides)).config)
+    parts = build_experiment(compose(parse(overrides)).config)
     set_threads(threads)
     model = prepare(parts).eval()
     batch_size = parts.data.eval_batch_size

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from aecore.arguments import parse
-from aecore.autoencoder import Autoencoder
-from aecore.compose import compose
-from aecore.experiment import words
+from aecore.config.arguments import parse
+from aecore.config.compose import compose
+from aecore.model.autoencoder import Autoencoder
+from aecore.training.setup import build_experiment
 from contenders.models import Model
 from options import NETWORKS
 
@@ -75,7 +75,9 @@ def build(case: str, ours: bool) -> nn.Module:
     """A fresh model on the GPU that turns images into a loss."""
     overrides, shape = CASES[case]
     if ours:
-        model = words(compose(parse(overrides)).config).sentence.autoencoder(shape, None, None)
+        model = build_experiment(compose(parse(overrides)).config).components.autoencoder(
+            shape, None, None
+        )
         return Ours(model).cuda()
     return (Convolutional() if shape[0] == 3 else Model("shallow")).cuda()
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from aecore.arguments import parse
-from aecore.compose import compose
-from aecore.experiment import set_threads, words
-from aecore.fitting import fit
-from aecore.loggers import RunLogger
-from aecore.tasks.train import prepare
+from aecore.config.arguments import parse
+from aecore.config.compose import compose
+from aecore.training.fit import fit
+from aecore.training.loggers.base import RunLogger
+from aecore.training.machine import set_threads
+from aecore.training.prepare import prepare
+from aecore.training.setup import build_experiment
 from contenders import plain
 from machine import cores, describe
 from options import BATCH, NETWORKS, common
@@ -97,7 +98,7 @@ def profile_ours(network: str, images: int, threads: int, data: str) -> Found:
     """The real fit, three epochs, without TensorBoard."""
     more = ["logger=none", "trainer.max_epochs=3", "trainer/accelerator=cpu"]
     overrides = [*NETWORKS[network].overrides, *common(images, threads, data), *more]
-    parts = words(compose(parse(overrides)).config)
+    parts = build_experiment(compose(parse(overrides)).config)
     set_threads(threads)
     found = Found(-(-images // BATCH))
     with tempfile.TemporaryDirectory() as folder:

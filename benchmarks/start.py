@@ -54,7 +54,7 @@ def _first_step(options: Options) -> float:
 def run(overrides: list[str]) -> None:
     """run.py, ended where the first training step begins; answers with the time of day."""
     from aecore.cli import main
-    from aecore.module import Training
+    from aecore.training.module import Training
 
     def stop(*arguments: object) -> None:
         reply(time.time())

@@ -12,13 +12,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from stepping import X
 from torch import Tensor
 
-from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import Checkpoints
-from aecore.callbacks.history import History
 from aecore.data.module import ImageData
-from aecore.module import Training
-from aecore.optimizers import Schedule
-from aecore.weights import LAST, load
+from aecore.model.autoencoder import Autoencoder
+from aecore.runs.checkpoint import LAST, load
+from aecore.training.callbacks.checkpoint import Checkpoints
+from aecore.training.callbacks.history import History
+from aecore.training.module import Training
+from aecore.training.optimizers.schedulers import Schedule
 
 
 def checkpointed(

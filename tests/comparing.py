@@ -14,8 +14,8 @@ WORDS = {"model": "ae", "dataset": "digits", "penalty": "none", "latent": "deter
 CONFIG: dict[str, Any] = {
     "seed": 0,
     "paths": {"output_dir": "outputs"},
-    "dataset": {"_target_": "aecore.data.Digits", "batch_size": 64},
-    "latent": {"_target_": "aecore.latents.Deterministic", "dim": 2},
+    "dataset": {"_target_": "aecore.data.sources.digits.Digits", "batch_size": 64},
+    "latent": {"_target_": "aecore.model.latents.deterministic.Deterministic", "dim": 2},
     "trainer": {"max_epochs": 3, "threads": 1},
 }
 

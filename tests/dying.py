@@ -11,9 +11,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from aecore.penalties import Penalty
-from aecore.types import Pass
-from aecore.words import PositiveInt, word
+from aecore.config.component import PositiveInt, component
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty
 
 YAML = """# Kills its process while a file is there
 dying:
@@ -43,7 +43,7 @@ class Dying(Penalty):
     step: in which of the process's own.
     """
 
-    @word
+    @component
     def __init__(self, *, file: str, rank: str, step: PositiveInt) -> None:
         super().__init__()
         self.file, self.rank, self.left = Path(file), rank, step
@@ -59,7 +59,7 @@ class Dying(Penalty):
 class Failing(Penalty):
     """Holds 20 MB and raises an error that nobody expects."""
 
-    @word
+    @component
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("ballast", torch.ones(5_000_000))

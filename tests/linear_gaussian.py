@@ -10,8 +10,8 @@ from making import gaussian, gen, linear, model
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from aecore.autoencoder import Autoencoder
-from aecore.reconstruction import Gaussian
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
 
 DIM, SCALE = 2, 0.5
 
@@ -29,7 +29,7 @@ def exact_gaussian(
         image_shape=(1, 1, 5),
         network=linear(),
         latent=gaussian(DIM),
-        reconstruction=Gaussian(scale=SCALE),
+        reconstruction=GaussianLikelihood(scale=SCALE),
         **words,
     ).double()
     layer = whole.decoder[1]

@@ -9,22 +9,24 @@ import torch
 from pytorch_lightning import Callback
 from torch import Generator, Tensor
 
-from aecore import schema
-from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import AtomicIO
-from aecore.data import Source, Split
+from aecore.config import schema
+from aecore.config.schema import Config
 from aecore.data.module import ImageData
-from aecore.data.split import Which
-from aecore.fitting import make_trainer, quiet
-from aecore.latents import Deterministic
-from aecore.latents import Gaussian as GaussianLatent
-from aecore.module import Training
-from aecore.networks import MLP, Conv, Linear
-from aecore.noise import NoNoise
-from aecore.optimizers import Adam, Constant, Gradient, Schedule
-from aecore.penalties import Contractive, Weight
-from aecore.reconstruction import MSE
-from aecore.schema import Root
+from aecore.data.split import Source, Split, Which
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.deterministic import Deterministic
+from aecore.model.latents.gaussian import GaussianLatent
+from aecore.model.networks.conv import Conv
+from aecore.model.networks.mlp import MLP, Linear
+from aecore.model.noise.noises import NoNoise
+from aecore.model.penalties.contractive import Contractive
+from aecore.model.penalties.weight import Weight
+from aecore.model.reconstruction.errors import MSE
+from aecore.training.callbacks.checkpoint import AtomicIO
+from aecore.training.fit import make_trainer, quiet
+from aecore.training.module import Training
+from aecore.training.optimizers.gradient import Adam, GradientDescent
+from aecore.training.optimizers.schedulers import Constant, Schedule
 
 
 def gen(seed: int = 0) -> Generator:
@@ -138,7 +140,7 @@ def data(train: Tensor, **changes: Any) -> ImageData:
     return data_of(Memory(Split(train)), **changes)
 
 
-def trainer_options(epochs: int, **changes: Any) -> Root:
+def trainer_options(epochs: int, **changes: Any) -> Config:
     """Settings with a `trainer` node alone, which is all that training looks at."""
     node: dict[str, Any] = {
         "max_epochs": epochs,
@@ -154,7 +156,7 @@ def trainer_options(epochs: int, **changes: Any) -> Root:
         "early_stopping": {"patience": None, "monitor": "val/loss", "min_delta": 0.0},
         "accelerator": {"name": "cpu"},
     }
-    return Root.model_construct(trainer=schema.Trainer(**(node | changes)))
+    return Config.model_construct(trainer=schema.Trainer(**(node | changes)))
 
 
 def fit(
@@ -162,7 +164,7 @@ def fit(
     module: ImageData,
     *,
     epochs: int,
-    optimizer: Gradient | None = None,
+    optimizer: GradientDescent | None = None,
     schedule: Schedule | None = None,
     seed: int = 0,
     log_every: int = 10,

@@ -6,9 +6,9 @@ from typing import Any
 
 from making import images
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
-from aecore.metrics import evaluate
+from aecore.data.split import Split
+from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.model.autoencoder import Autoencoder
 
 
 def split(n: int = 23, *shape: int) -> Split:

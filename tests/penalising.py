@@ -6,8 +6,8 @@ import torch
 from making import images
 from torch import Generator, Tensor
 
-from aecore.autoencoder import Autoencoder
-from aecore.types import Pass
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import Pass
 
 
 def slow_norm(whole: Autoencoder, x: Tensor, create_graph: bool = False) -> Tensor:

@@ -10,12 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.figures import (
-    View,
-)
-from aecore.latents import Spatial
-from aecore.networks import ConvUnpool
-from aecore.roots import CONF
+from aecore.config.folders import CONF
+from aecore.evaluation.figures.view import View
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.networks.conv_unpool import ConvUnpool
 
 WORDS = (
     "code_correlation", "code_noise", "codes", "error_distribution", "feature_maps",

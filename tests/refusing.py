@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aecore.data import Source
+from aecore.data.split import Source
 from aecore.errors import UserError
 
 

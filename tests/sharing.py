@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aecore.latents.vq import Book
+from aecore.model.latents.vq import Book
 
 
 def points(n: int, width: int, seed: int = 0) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from making import data_of
 
-from aecore.data import Batches, Source, Split
+from aecore.data.batches import Batches
 from aecore.data.module import ImageData
-from aecore.data.split import Which
+from aecore.data.split import Source, Split, Which
 from aecore.types import Batch
 
 

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from aecore.roots import ROOT
+from aecore.config.folders import ROOT
 
 RUN = str(ROOT / "run.py")
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["aecore.sweep", "aecore.tasks.run"])
+FORKED.set_forkserver_preload(["aecore.sweeps.plan", "aecore.tasks.run"])
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from making import adam, gaussian, gen, images, mlp, model, weight
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Batches, Split
-from aecore.module import epoch_seed
-from aecore.noise import Gaussian as GaussianNoise
-from aecore.optimizers import Gradient
-from aecore.penalties import KL
+from aecore.data.batches import Batches
+from aecore.data.split import Split
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.noise.noises import GaussianNoise
+from aecore.model.penalties.kl import KL
+from aecore.training.module import epoch_seed
+from aecore.training.optimizers.gradient import GradientDescent
 
 X = images(50, 1, 4, 4, seed=9)
 
@@ -30,7 +31,11 @@ def noisy_vae(seed: int = 0) -> Autoencoder:
 
 
 def single_steps(
-    whole: Autoencoder, epochs: int, *, clip: float | None = None, optimizer: Gradient | None = None
+    whole: Autoencoder,
+    epochs: int,
+    *,
+    clip: float | None = None,
+    optimizer: GradientDescent | None = None,
 ) -> list[dict[str, float]]:
     """The plain loop that training must equal: one batch at a time; returns each step's terms."""
     descent = (adam() if optimizer is None else optimizer)(whole.parameters())

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from making import images, linear, model, plain
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
-from aecore.metrics import Subject
-from aecore.optimizers import ClosedForm
+from aecore.data.split import Split
+from aecore.evaluation.metrics.base import Subject
+from aecore.model.autoencoder import Autoencoder
+from aecore.training.optimizers.closed_form import ClosedForm
 
 
 def subject(whole: Autoencoder | None = None, **changes: Any) -> Subject:

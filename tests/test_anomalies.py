@@ -15,17 +15,18 @@ from subjects import subject
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from aecore.arguments import parse
 from aecore.cli import main
 from aecore.compare.metrics import data_of
 from aecore.compare.runs import gather
-from aecore.compose import compose
-from aecore.data import Split
+from aecore.config.arguments import parse
+from aecore.config.compose import compose
+from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
-from aecore.experiment import words
-from aecore.metrics import Ood, Subject
-from aecore.penalties import KL
-from aecore.reconstruction import Gaussian
+from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.metrics.ood import Ood
+from aecore.model.penalties.kl import KL
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.training.setup import build_experiment
 
 
 def pairs(known: Tensor, strange: Tensor) -> float:
@@ -67,7 +68,7 @@ class TestScores:
 
     def test_are_those_of_all_pairs_by_error_and_by_likelihood(self) -> None:
         whole = model(
-            latent=gaussian(3), penalties={"kl": KL()}, reconstruction=Gaussian(scale=0.3)
+            latent=gaussian(3), penalties={"kl": KL()}, reconstruction=GaussianLikelihood(scale=0.3)
         )
         dark = Split(0.9 * images(9, 1, 4, 4, seed=8))
         on = subject(whole, ood={"dark": dark, "like": Split(images(30, 1, 4, 4, seed=9))})
@@ -182,11 +183,11 @@ class TestRuns:
     def test_other_data_keep_their_classes(self) -> None:
         argv = ["dataset.classes=[0]", "evaluate.ood=digits", "dataset.test_size=100"]
         config = compose(parse(argv)).config
-        parts = words(config)
+        parts = build_experiment(config)
         named = {name: len(split) for name, split in parts.strangers().items()}
         assert named == {"digits": 360, "other_classes": 100 - len(parts.data.test)}
         del config["dataset"]["classes"]  # as a run of before has it
-        assert list(words(config).strangers()) == ["digits"]
+        assert list(build_experiment(config).strangers()) == ["digits"]
 
     def test_runs_of_other_classes_were_tested_on_other_images(self, tmp_path: Path) -> None:
         settings: list[dict[str, Any]] = [{}, {"classes": None}, {"classes": [3]}, {"classes": 4}]

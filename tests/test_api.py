@@ -16,9 +16,9 @@ import torch
 from making import images
 
 import aecore
+from aecore.api.trained import Trained
 from aecore.cli import main
-from aecore.data import Digits
-from aecore.trained import Trained
+from aecore.data.sources.digits import Digits
 
 SHAPE = (1, 8, 8)
 
@@ -221,7 +221,7 @@ class TestWhereItLies:
         own, place = tmp_path / "words", tmp_path / "run"
         (own / "noise").mkdir(parents=True)
         (own / "own_noise_here.py").write_text(
-            "from aecore.noise import Noise\n"
+            "from aecore.model.noise.base import Noise\n"
             "class Still(Noise):\n"
             "    def __init__(self, level): self.level = level\n"
             "    def __call__(self, x, generator, span): return x\n"
@@ -276,7 +276,7 @@ import sys, numpy, aecore
 ae = aecore.load({str(run)!r}, device="cpu")
 x = numpy.zeros((2, 8, 8))
 ae.decode(ae.encode(x)), ae.reconstruct(x), ae.sample(2), ae.score(x), ae.score(x, by="elbo")
-ae._repr_html_(), aecore.word("network=mlp"), aecore.Autoencoder
+ae._repr_html_(), aecore.create("network=mlp"), aecore.Autoencoder
 found = {{name.partition(".")[0] for name in sys.modules}}
 unneeded = {{"hydra", "omegaconf", "pytorch_lightning", "lightning", "onnx", "safetensors"}}
 print(found & unneeded)

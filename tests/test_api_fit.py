@@ -13,18 +13,19 @@ import torch
 from making import images
 
 import aecore
-from aecore.autoencoder import Autoencoder
+from aecore.api.trained import Trained
 from aecore.cli import main
 from aecore.errors import NonFiniteLoss
-from aecore.latents import Gaussian
-from aecore.networks import MLP
-from aecore.noise import Chain, Dropout, NoNoise
-from aecore.noise import Gaussian as GaussianNoise
-from aecore.penalties import KL, L1, Weight
-from aecore.reconstruction import MSE
-from aecore.trained import Trained
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.gaussian import GaussianLatent
+from aecore.model.networks.mlp import MLP
+from aecore.model.noise.noises import Chain, Dropout, GaussianNoise, NoNoise
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l1 import L1Penalty
+from aecore.model.penalties.weight import Weight
+from aecore.model.reconstruction.errors import MSE
 
-word = aecore.word
+word = aecore.create
 SHAPE = (1, 4, 4)
 
 
@@ -33,7 +34,7 @@ def joined(**changes: Any) -> Autoencoder:
     words: dict[str, Any] = {
         "image_shape": SHAPE,
         "network": word("network=mlp", hidden=[6]),
-        "latent": Gaussian(dim=2),
+        "latent": GaussianLatent(dim=2),
         "reconstruction": word("reconstruction=bernoulli"),
         "penalties": {"kl": KL()},
     }
@@ -83,11 +84,11 @@ class TestWords:
 
 class TestJoining:
     def test_what_is_not_said(self) -> None:
-        network, latent = word("network=mlp"), Gaussian(dim=2)
+        network, latent = word("network=mlp"), GaussianLatent(dim=2)
         plain = Autoencoder(image_shape=[1, 4, 4], network=network, latent=latent)
         assert isinstance(plain.noise, NoNoise) and isinstance(plain.reconstruction, MSE)
         assert plain.weights == {} and plain.image_shape == SHAPE
-        both = joined(penalties={"kl": KL(), "l1": L1()}, weights={"l1": 1e-3})
+        both = joined(penalties={"kl": KL(), "l1": L1Penalty()}, weights={"l1": 1e-3})
         assert [both.weights[name].at(5) for name in ("kl", "l1")] == [1, 1e-3]
 
     @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ class TestJoining:
             ({"penalties": {"kl": 3}}, "penalty=3: must be a Penalty"),
             ({"weights": {"lk": 1}}, "no penalty 'lk' .did you mean 'kl'"),
             ({"weights": [1]}, "weights: must be a mapping of names"),
-            ({"penalties": [KL()]}, r'such as penalties={"l1": aecore.word\("penalty=l1"\)}'),
+            ({"penalties": [KL()]}, r'such as penalties={"l1": aecore.create\("penalty=l1"\)}'),
         ],
     )
     def test_what_does_not_fit(self, words: dict[str, Any], reason: str) -> None:

@@ -11,12 +11,15 @@ from making import contractive, conv, gaussian, gen, images, mlp, model, plain, 
 from torch import Tensor
 from torch.func import functional_call
 
-from aecore.autoencoder import Autoencoder
-from aecore.latents import Spatial
-from aecore.noise import Dropout
-from aecore.objectives import Terms
-from aecore.penalties import KL, L1
-from aecore.reconstruction import MSE, Bernoulli, Gaussian
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.noise.noises import Dropout
+from aecore.model.objectives.base import Terms
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l1 import L1Penalty
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
 
 
 def sentences() -> dict[str, dict[str, Any]]:
@@ -24,12 +27,12 @@ def sentences() -> dict[str, dict[str, Any]]:
     return {
         "plain": {},
         "vae": {"latent": gaussian(3), "penalties": {"kl": KL()}},
-        "sparse": {"penalties": {"l1": L1()}},
+        "sparse": {"penalties": {"l1": L1Penalty()}},
         "map": {"network": conv(3), "latent": Spatial(channels=None, activation=None)},
         "contractive": {"network": conv(3), "penalties": {"contractive": contractive("estimate")}},
         "denoising": {"noise": Dropout(p=0.5), "network": mlp(6, norm="batch", dropout=0.3)},
         "bernoulli": {"reconstruction": Bernoulli(targets="stochastic", threshold=0.5)},
-        "learned": {"reconstruction": Gaussian(scale="learned"), "latent": gaussian(2)},
+        "learned": {"reconstruction": GaussianLikelihood(scale="learned"), "latent": gaussian(2)},
         "standardised": {"shift": torch.full((1, 1, 1), 0.4), "scale": torch.full((1, 1, 1), 0.2)},
     }
 
@@ -118,7 +121,11 @@ class TestReduction:
     def test_sums_over_pixels(self) -> None:
         """Twice the image is twice the cost."""
         output, x = images(3, 2, 4, 4), images(3, 2, 4, 4, seed=1)
-        for cost in (MSE(), Gaussian(scale=0.3), Bernoulli(targets="soft", threshold=0.5)):
+        for cost in (
+            MSE(),
+            GaussianLikelihood(scale=0.3),
+            Bernoulli(targets="soft", threshold=0.5),
+        ):
             once = cost(output, x)
             wide = cost(torch.cat([output, output], 3), torch.cat([x, x], 3))
             torch.testing.assert_close(wide, 2 * once)
@@ -188,7 +195,7 @@ class TestSampling:
 def test_weights_follow_the_epoch() -> None:
     whole = model(
         latent=gaussian(3),
-        penalties={"kl": KL(), "l1": L1()},
+        penalties={"kl": KL(), "l1": L1Penalty()},
         weights={"kl": weight(4.0, "linear", 2), "l1": weight(1.0, "cyclic", 4)},
     )
     x = images(3, 1, 4, 4)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from splitting import flat, split_of
 
-from aecore.data import Batches, Split
-from aecore.data.split import permutation
+from aecore.data.batches import Batches
+from aecore.data.split import Split, permutation
 from aecore.data.statistics import moments
 from aecore.errors import UserError
 from aecore.types import Batch

@@ -13,11 +13,13 @@ from making import fit as fit_model
 from making import images, mlp, model
 from splitting import Memory, data, flat, split_of
 
-from aecore.data import Batches, ImageFolder, Split
+from aecore.data.batches import Batches
 from aecore.data.binarise import ONCE, split_mix, stream, throw, throw_once, uniform
 from aecore.data.module import ImageData
+from aecore.data.sources.image_folder import ImageFolder
+from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.reconstruction import Bernoulli
+from aecore.model.reconstruction.bernoulli import Bernoulli
 
 
 def levels(*values: float, n: int = 50) -> Split:

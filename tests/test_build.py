@@ -10,21 +10,32 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from aecore.build import build, known_keys, resolve
+from aecore.config.build import build, known_keys, resolve
+from aecore.config.component import component
 from aecore.errors import UserError
-from aecore.latents import Deterministic, Latent
-from aecore.networks import MLP, Conv, Network
-from aecore.noise import Chain, Gaussian, Noise, NoNoise
-from aecore.optimizers import Adam, Optimizer
-from aecore.penalties import Penalty, Weight
-from aecore.reconstruction import Gaussian as Likelihood
-from aecore.reconstruction import Reconstruction
-from aecore.words import word
+from aecore.model.latents.base import Latent
+from aecore.model.latents.deterministic import Deterministic
+from aecore.model.networks.base import Network
+from aecore.model.networks.conv import Conv
+from aecore.model.networks.mlp import MLP
+from aecore.model.noise.base import Noise
+from aecore.model.noise.noises import Chain, GaussianNoise, NoNoise
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.weight import Weight
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.gaussian import GaussianLikelihood as Likelihood
+from aecore.training.optimizers.base import Optimizer
+from aecore.training.optimizers.gradient import Adam
 
-LATENT = {"_target_": "aecore.latents.Deterministic", "dim": 3, "activation": None, "bias": True}
+LATENT = {
+    "_target_": "aecore.model.latents.deterministic.Deterministic",
+    "dim": 3,
+    "activation": None,
+    "bias": True,
+}
 
 CONV: dict[str, Any] = {
-    "_target_": "aecore.networks.Conv",
+    "_target_": "aecore.model.networks.conv.Conv",
     "channels": [4, 8],
     "kernel_size": 3,
     "down": "stride",
@@ -53,17 +64,20 @@ class TestBuild:
         assert isinstance(network, Conv) and network.channels == [4, 8]
 
     def test_extra_arguments(self) -> None:
-        node = {"_target_": "aecore.noise.Chain"}
-        steps = [NoNoise(), Gaussian(std=0.1)]
+        node = {"_target_": "aecore.model.noise.noises.Chain"}
+        steps = [NoNoise(), GaussianNoise(std=0.1)]
         chain = build(node, "noise", Noise, steps=steps)
-        assert isinstance(chain, Chain) and [type(s) for s in chain.steps] == [NoNoise, Gaussian]
+        assert isinstance(chain, Chain) and [type(s) for s in chain.steps] == [
+            NoNoise,
+            GaussianNoise,
+        ]
 
     def test_an_extra_argument_is_no_key(self) -> None:
-        node = {"_target_": "aecore.noise.Chain", "step": 1}
+        node = {"_target_": "aecore.model.noise.noises.Chain", "step": 1}
         assert "steps" not in refused(node, "noise", Noise, steps=[NoNoise()])
 
     def test_a_key_that_the_caller_gives_is_not_silently_dropped(self) -> None:
-        node = {"_target_": "aecore.noise.Chain", "steps": [Gaussian(std=0.1)]}
+        node = {"_target_": "aecore.model.noise.noises.Chain", "steps": [GaussianNoise(std=0.1)]}
         message = refused(node, "noise", Noise, steps=[NoNoise()])
         assert message.startswith("noise.steps: unknown key")
 
@@ -99,7 +113,7 @@ class TestKeys:
         assert refused(node, "latent", Latent) == f"latent.{key}: this key is missing"
 
     def test_the_path_is_where_the_node_stands(self) -> None:
-        node = {"_target_": "aecore.penalties.L1", "wieght": 1}
+        node = {"_target_": "aecore.model.penalties.l1.L1Penalty", "wieght": 1}
         assert refused(node, "penalty.l1", Penalty).startswith("penalty.l1.wieght: unknown key")
 
 
@@ -137,7 +151,10 @@ class TestValues:
 
     @pytest.mark.parametrize("scale", ["learnt", 0, -1, None, [1.0]])
     def test_alternatives(self, scale: Any) -> None:
-        node = {"_target_": "aecore.reconstruction.Gaussian", "scale": scale}
+        node = {
+            "_target_": "aecore.model.reconstruction.gaussian.GaussianLikelihood",
+            "scale": scale,
+        }
         message = refused(node, "reconstruction", Reconstruction)
         assert message.startswith("reconstruction.scale=") and "'learned'" in message
         node["scale"] = 0.5
@@ -148,7 +165,7 @@ class TestValues:
         assert message.startswith("network.down=x: ")
 
     def test_a_word_that_refuses_by_itself(self) -> None:
-        node = {"_target_": "aecore.optimizers.SGD", "lr": 0.1, "momentum": 0.0}
+        node = {"_target_": "aecore.training.optimizers.gradient.SGD", "lr": 0.1, "momentum": 0.0}
         node |= {"nesterov": True, "weight_decay": 0.0}
         assert "optimizer.nesterov=true" in refused(node, "optimizer", Optimizer)
 
@@ -168,7 +185,7 @@ class TestValues:
 class Broken(NoNoise):
     """Has a fault of its own."""
 
-    @word
+    @component
     def __init__(self, *, std: float) -> None:
         self.std = std / 0
 
@@ -185,15 +202,15 @@ class TestTargets:
             "subprocess.Popen",
             "pathlib.Path",
             "torch.nn.Linear",
-            "aecore.networks.MLP",
-            "aecore.latents",
-            "aecore.latents.Nothing",
+            "aecore.model.networks.mlp.MLP",
+            "aecore.model.latents",
+            "aecore.model.latents.Nothing",
             "aecore.nothing.Deterministic",
             "nothing.at.all",
             "Deterministic",
-            "aecore.latents.base.flat",
-            "aecore.latents.Deterministic.attach",
-            "aecore.latents.gaussian.LOG_VAR_BOUND",
+            "aecore.model.latents.base.flat",
+            "aecore.model.latents.deterministic.Deterministic.attach",
+            "aecore.model.latents.gaussian.LOG_VAR_BOUND",
             "",
             ".",
             "..latents.Deterministic",
@@ -228,10 +245,10 @@ class TestTargets:
     @pytest.mark.parametrize(
         ("target", "base"),
         [
-            ("aecore.latents.Latent", Latent),
-            ("aecore.noise.Noise", Noise),
-            ("aecore.penalties.base.Penalty", Penalty),
-            ("aecore.optimizers.Gradient", Optimizer),
+            ("aecore.model.latents.base.Latent", Latent),
+            ("aecore.model.noise.base.Noise", Noise),
+            ("aecore.model.penalties.base.Penalty", Penalty),
+            ("aecore.training.optimizers.gradient.GradientDescent", Optimizer),
         ],
     )
     def test_that_are_abstract(self, target: str, base: Any) -> None:
@@ -244,11 +261,15 @@ class TestTargets:
     def test_optimizers_are_either_kind(self) -> None:
         message = refused({"_target_": "os.system", "command": "true"}, "optimizer", Optimizer)
         assert message.startswith("optimizer._target_=os.system: no Optimizer of that name")
-        node = {"_target_": "aecore.optimizers.ClosedForm"}
+        node = {"_target_": "aecore.training.optimizers.closed_form.ClosedForm"}
         assert type(build(node, "optimizer", Optimizer)).__name__ == "ClosedForm"
 
     def test_weights(self) -> None:
-        node = {"_target_": "aecore.penalties.Weight", "weight": -1.0, "schedule": "constant"}
+        node = {
+            "_target_": "aecore.model.penalties.weight.Weight",
+            "weight": -1.0,
+            "schedule": "constant",
+        }
         message = refused({**node, "warmup": 0}, "penalty.kl", Weight)
         assert message.startswith("penalty.kl.weight=-1.0: ")
 

@@ -19,7 +19,7 @@ import yaml
 from starting import called, started
 
 from aecore.cli import main
-from aecore.roots import ROOT
+from aecore.config.folders import ROOT
 
 SMALL = ["trainer.max_epochs=3", "network.hidden=[32]", "latent.dim=4"]
 
@@ -66,7 +66,10 @@ def test_a_run_leaves_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert record["overrides"] == SMALL
     assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    assert config["latent"] == {"_target_": "aecore.latents.Gaussian", "dim": 4}
+    assert config["latent"] == {
+        "_target_": "aecore.model.latents.gaussian.GaussianLatent",
+        "dim": 4,
+    }
     assert config["trainer"]["threads"] == torch.get_num_threads()
     assert list((folder / "tensorboard" / "train").glob("events*"))
 

@@ -8,9 +8,9 @@ import torch
 from making import gen, images, linear, model, plain
 from torch import Tensor
 
-from aecore.noise import Gaussian
-from aecore.penalties import L1
-from aecore.types import Code
+from aecore.model.noise.noises import GaussianNoise
+from aecore.model.passes import Code
+from aecore.model.penalties.l1 import L1Penalty
 
 
 def test_the_best_linear_denoiser_is_wieners() -> None:
@@ -24,7 +24,7 @@ def test_the_best_linear_denoiser_is_wieners() -> None:
     kept, noise = values[:rank], std**2
     expected = float((kept * noise / (kept + noise)).sum() + values[rank:].sum())
     whole = model(
-        image_shape=(1, 3, 3), network=linear(), latent=plain(rank), noise=Gaussian(std=std)
+        image_shape=(1, 3, 3), network=linear(), latent=plain(rank), noise=GaussianNoise(std=std)
     ).double()
     encode, decode = whole.latent.project[1], whole.decoder[1]
     best = (kept / (kept + noise))[:, None] * directions[:, :rank].T
@@ -64,7 +64,7 @@ def test_the_best_sparse_code_of_an_orthonormal_dictionary_is_shrunk() -> None:
 
     def cost(z: Tensor) -> Tensor:
         error = whole.reconstruction(whole.output(z), p.x)
-        return error + weight * L1()(replace(p, code=Code(z, z)))
+        return error + weight * L1Penalty()(replace(p, code=Code(z, z)))
 
     projected = x.flatten(1) @ dictionary
     best = projected.sign() * (projected.abs() - weight / 2).clamp_min(0)

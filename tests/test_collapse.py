@@ -14,13 +14,16 @@ from making import gaussian, gen, images, linear, model, weight
 from scipy.optimize import minimize
 from torch import Tensor
 
-from aecore.autoencoder import Autoencoder
 from aecore.cli import main
-from aecore.collapse import activity, directions_above, foretell, warn_if_collapsed
-from aecore.data import Split
-from aecore.latents.gaussian import LOG_VAR_BOUND
-from aecore.penalties import KL
-from aecore.reconstruction import MSE, Bernoulli, Gaussian, Reconstruction
+from aecore.data.split import Split
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.gaussian import LOG_VAR_BOUND
+from aecore.model.penalties.kl import KL
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.training.collapse import activity, directions_above, warn_if_collapsed, warn_of_collapse
 
 SPECTRUM = (4.0, 2.0, 1.0, 0.5, 0.25)
 
@@ -84,14 +87,14 @@ class TestForetold:
 
     def said(self, whole: Autoencoder, caplog: pytest.LogCaptureFixture) -> list[str]:
         with caplog.at_level(logging.WARNING, "aecore"):
-            foretell(whole, self.split)
+            warn_of_collapse(whole, self.split)
         return [record.getMessage() for record in caplog.records]
 
     @pytest.mark.parametrize(
         ("reconstruction", "beta", "kept"),
         [
             (MSE(), 3.0, 2), (MSE(), 6.0, 1), (MSE(), 9.0, 0),
-            (Gaussian(scale=1.0), 1.5, 2), (Gaussian(scale=2.0), 0.9, 1),
+            (GaussianLikelihood(scale=1.0), 1.5, 2), (GaussianLikelihood(scale=2.0), 0.9, 1),
         ],
     )  # fmt: skip
     def test_warned_below_half(
@@ -113,7 +116,7 @@ class TestForetold:
         "whole",
         [
             vae(Bernoulli(targets="soft", threshold=0.5), 99.0),
-            vae(Gaussian(scale="learned"), 99.0),
+            vae(GaussianLikelihood(scale="learned"), 99.0),
             vae(MSE(), 0.0),
             vae(MSE(), penalties={}),
             model(reconstruction=MSE()),

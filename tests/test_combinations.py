@@ -6,9 +6,17 @@ import pytest
 import torch
 from making import adam, gen, images
 
-from aecore.autoencoder import Autoencoder
 from aecore.cli import main
-from aecore.combinations import SLOTS, Combinations, combinations, cover, names_of, pairs, summary
+from aecore.model.autoencoder import Autoencoder
+from aecore.tasks.component_pairs import (
+    SLOTS,
+    PairResults,
+    combinations,
+    cover,
+    names_of,
+    pairs,
+    summary,
+)
 from aecore.types import ImageShape
 
 SHAPE: ImageShape = (1, 8, 8)
@@ -48,7 +56,7 @@ def test_words_go_together_or_say_why_not(capsys: pytest.CaptureFixture[str]) ->
     check_training(found)
 
 
-def check_refusals(found: Combinations, printed: str) -> None:
+def check_refusals(found: PairResults, printed: str) -> None:
     """Each has a reason with its mend, and the list of them is short."""
     for pair, reason in found.refused.items():
         assert len(reason.splitlines()) <= 3, (pair, reason)
@@ -60,13 +68,13 @@ def check_refusals(found: Combinations, printed: str) -> None:
     assert f"{len(found.possible)} of {total} pairs of words go together" in printed
 
 
-def check_training(found: Combinations) -> None:
+def check_training(found: PairResults) -> None:
     """Sentences that say every possible pair, far fewer than pairs; each is trained."""
     sentences = cover(found, SHAPE)
     said = set()
     for sentence in sentences:
         try:
-            train(sentence.words.sentence.autoencoder(SHAPE, None, None))
+            train(sentence.words.components.autoencoder(SHAPE, None, None))
         except Exception as error:
             error.add_note(f"{sentence.preset}: {sentence.chosen}")
             raise

@@ -11,7 +11,10 @@ import yaml
 from comparing import WORDS, make, sweep
 
 from aecore.cli import main
-from aecore.compare import gather, select, summarise, varied
+from aecore.compare.runs import gather
+from aecore.compare.select import select
+from aecore.compare.table import summarise
+from aecore.compare.vary import varied
 from aecore.errors import UserError
 
 # --- what is read ---
@@ -60,7 +63,7 @@ def test_a_grid_tells_the_values_of_jobs_that_left_nothing(tmp_path: Path) -> No
 
 
 def test_varied_keys_are_words_then_asked_keys_without_what_follows(tmp_path: Path) -> None:
-    kl = {"penalty.kl._target_": "aecore.penalties.KL", "penalty.kl.weight": 1.0}
+    kl = {"penalty.kl._target_": "aecore.model.penalties.kl.KL", "penalty.kl.weight": 1.0}
     folders = [
         make(
             tmp_path / f"{model}{dim}{seed}",

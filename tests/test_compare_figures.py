@@ -16,7 +16,7 @@ from PIL import Image
 from tiling import TINY, holds, sweep_of_three
 
 from aecore.cli import main
-from aecore.compare import compare
+from aecore.compare.compare import compare
 
 JOINT = ("curves", "reconstructions", "kernels", "robustness")
 
@@ -113,7 +113,7 @@ def test_a_run_that_cannot_be_opened_costs_a_line(
 ) -> None:
     path = copied / "1" / file
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"aecore.latents.Deterministic", damage)
+    path.write_bytes(whole.replace(b"aecore.model.latents.deterministic.Deterministic", damage)
                      if file == "config.yaml" else damage)  # fmt: skip
     for n in range(3):
         dots(copied / str(n), "kernels", 10 * n)
@@ -153,7 +153,7 @@ def shown(root: Path, count: int, figures: Mapping[str, object]) -> list[Path]:
     return folders
 
 
-CODES = {"_target_": "aecore.figures.Latent", "points": 10}
+CODES = {"_target_": "aecore.evaluation.figures.latent.LatentScatter", "points": 10}
 
 
 def test_thirteen_runs_are_too_many_and_twelve_are_not(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from tiling import holds
 
-from aecore.compare import gather, varied
-from aecore.compare.labels import labels_of
-from aecore.compare.tiling import columns_for, tiled
+from aecore.compare.report.labels import labels_of
+from aecore.compare.report.tiling import columns_for, tiled
+from aecore.compare.runs import gather
+from aecore.compare.vary import varied
 
 
 def labels(folders: list[Path], grid: list[dict[str, str]] | None = None) -> list[str]:

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from comparing import make, sweep
 
-from aecore.compare import compare, direction, gather, notes_on, summarise
-from aecore.compare.drawing import is_logarithmic
-from aecore.compare.plan import plan
-from aecore.compare.text import number, to_text
+from aecore.compare.compare import compare
+from aecore.compare.metrics import direction
+from aecore.compare.notes import notes_on
+from aecore.compare.report.drawing import is_logarithmic
+from aecore.compare.report.plan import plan
+from aecore.compare.report.text import number, to_text
+from aecore.compare.runs import gather
+from aecore.compare.table import summarise
 
 # --- groups and numbers ---
 

@@ -18,9 +18,11 @@ import torch
 from comparing import make, png, sweep
 from PIL import Image
 
-from aecore.compare import compare
-from aecore.figures import NotApplicable, Strip, View, draw
-from aecore.figures.strip import fixed_choice
+from aecore.compare.compare import compare
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.draw import draw
+from aecore.evaluation.figures.strip import Strip, fixed_choice
+from aecore.evaluation.figures.view import View
 
 # --- pictures ---
 

@@ -25,19 +25,28 @@ from penalising import same
 from picturing import row, texts, title, unpool
 from torch import Tensor
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
-from aecore.figures import ErrorDistribution, Interpolations, Samples, Traversals, View
-from aecore.figures.grid import displayable
-from aecore.figures.view import spread
-from aecore.latents import Spatial
-from aecore.metrics import Compression, Ood, Subject, evaluate
-from aecore.networks import Network, ResNet
-from aecore.objectives import Iwae
-from aecore.penalties import KL, Gradient
-from aecore.reconstruction import MSE, Bernoulli
-from aecore.reconstruction import Gaussian as GaussianNoise
+from aecore.evaluation.figures.error_distribution import ErrorDistribution
+from aecore.evaluation.figures.grid import displayable
+from aecore.evaluation.figures.interpolations import Interpolations
+from aecore.evaluation.figures.samples import Samples
+from aecore.evaluation.figures.traversals import Traversals
+from aecore.evaluation.figures.view import View, spread
+from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.metrics.compression import Compression
+from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.evaluation.metrics.ood import Ood
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.networks.base import Network
+from aecore.model.networks.resnet import ResNet
+from aecore.model.objectives.bounds import Iwae
+from aecore.model.penalties.gradient import GradientPenalty
+from aecore.model.penalties.kl import KL
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.gaussian import GaussianLikelihood as GaussianNoise
 
 CLASSES = 3
 Y = torch.tensor([0, 1, 2, 1, 0])
@@ -200,7 +209,7 @@ class TestPenalties:
                 lambda v, y=label: whole.decode(v, (y[None],)), z[None]
             )
             expected.append(jacobian.square().sum())
-        same(Gradient(method="exact", samples=1)(p), torch.stack(expected))
+        same(GradientPenalty(method="exact", samples=1)(p), torch.stack(expected))
 
 
 def stripes(n: int = 96) -> Split:

@@ -14,24 +14,27 @@ from checkpointing import checkpointed, same_checkpoint
 from making import Memory, conv, data_of, gaussian, gen, images, linear, model, plain
 from stepping import equal
 
-from aecore.arguments import parse
-from aecore.autoencoder import Autoencoder
-from aecore.build import build
 from aecore.cli import main
-from aecore.compose import compose
-from aecore.data import Split
+from aecore.compare.views import open_run
+from aecore.config.arguments import parse
+from aecore.config.build import build
+from aecore.config.compose import compose
+from aecore.config.folders import CONF
 from aecore.data.classes import count_classes
+from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
-from aecore.latents import Latent
-from aecore.metrics import Metric, Subject, evaluate
-from aecore.objectives import Objective
-from aecore.opening import open_run
-from aecore.penalties import KL, Penalty
-from aecore.priors import PriorWord
-from aecore.reconstruction import Gaussian, Reconstruction
-from aecore.roots import CONF
-from aecore.tasks.train import Shapes
-from aecore.weights import LAST
+from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.base import Latent
+from aecore.model.objectives.base import Objective
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.kl import KL
+from aecore.model.priors.base import PriorComponent
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.runs.checkpoint import LAST
+from aecore.training.prepare import ConfigChecker
 
 # values that are others' elsewhere, or would take long
 INSTEAD: dict[str, dict[str, Any]] = {
@@ -40,7 +43,7 @@ INSTEAD: dict[str, dict[str, Any]] = {
     "frechet": {"epochs": 1},
 }
 SLOTS: dict[str, type] = {
-    "latent": Latent, "penalty": Penalty, "reconstruction": Reconstruction, "prior": PriorWord,
+    "latent": Latent, "penalty": Penalty, "reconstruction": Reconstruction, "prior": PriorComponent,
     "objective": Objective,
 }  # fmt: skip
 CHOICES = [
@@ -51,8 +54,12 @@ CHOICES = [
 ]
 # a word stands in the first of these that takes it
 SENTENCES: list[dict[str, Any]] = [
-    {"latent": gaussian(2), "penalties": {"kl": KL()}, "reconstruction": Gaussian(scale=1.0)},
-    {"latent": gaussian(2), "reconstruction": Gaussian(scale=1.0)},
+    {
+        "latent": gaussian(2),
+        "penalties": {"kl": KL()},
+        "reconstruction": GaussianLikelihood(scale=1.0),
+    },
+    {"latent": gaussian(2), "reconstruction": GaussianLikelihood(scale=1.0)},
     {"latent": plain(2)},
     {"latent": plain(2, activation="sigmoid")},
     {"latent": plain(2), "network": linear()},
@@ -101,7 +108,7 @@ def test_every_metric_is_given_labels() -> None:
     shape, y = (1, 8, 8), torch.arange(40) % 3
     whole = model(
         image_shape=shape, latent=gaussian(2), penalties={"kl": KL()}, classes=3,
-        reconstruction=Gaussian(scale=1.0),
+        reconstruction=GaussianLikelihood(scale=1.0),
     ).eval()  # fmt: skip
     splits = [Split(images(40, *shape, seed=seed), y) for seed in (1, 2)]
     subject = Subject(model=whole, test=splits[0], training=splits[1], batch_size=16)
@@ -178,7 +185,7 @@ def test_images_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "  use conditional=false, or a dataset with labels\n"
     )
     with pytest.raises(UserError, match="no labels"):
-        Shapes().check(compose(parse(run)).config)
+        ConfigChecker().check(compose(parse(run)).config)
 
 
 def split(*labels: int, **known: Any) -> Split:
@@ -211,4 +218,4 @@ def test_labels_that_count_nothing(test: Split, complaint: str) -> None:
 
 def test_a_job_of_a_sweep_is_checked_without_numbers() -> None:
     config = compose(parse(["model=cvae", "dataset.range=standardised", "reconstruction=mse"]))
-    Shapes().check(config.config)
+    ConfigChecker().check(config.config)

@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from torch import Generator, Tensor, nn
 
 from aecore.errors import UserError
-from aecore.latents import Latent, Spatial, TopK
-from aecore.networks import Network
-from aecore.networks.base import Activation
-from aecore.noise import Gaussian
-from aecore.penalties.contractive import (
+from aecore.model.latents.base import Latent
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.latents.topk import TopK
+from aecore.model.networks.base import Activation, Network
+from aecore.model.noise.noises import GaussianNoise
+from aecore.model.passes import Code
+from aecore.model.penalties.contractive import (
     _dense_layers,
     dense_norm,
     dense_steps,
@@ -26,7 +28,7 @@ from aecore.penalties.contractive import (
     exact_products,
     jacobian_norm,
 )
-from aecore.types import Code, Shape
+from aecore.types import Shape
 
 ACTIVATIONS: list[Activation | None] = [None, *get_args(Activation)]
 SMOOTH = ["elu", "gelu", "silu", "softplus", "sigmoid", "tanh", None]
@@ -190,7 +192,7 @@ class TestContractiveAnyEncoder:
             assert not torch.allclose(fast, other, rtol=1e-6)
 
     def test_at_the_noisy_input(self) -> None:
-        whole = model(noise=Gaussian(std=1.0), latent=plain(3, activation="tanh")).double()
+        whole = model(noise=GaussianNoise(std=1.0), latent=plain(3, activation="tanh")).double()
         x = images(3, 1, 4, 4, dtype=torch.float64)
         p = whole.run(x, gen(), noisy=True, sample=False)
         same(contractive()(p), slow_norm(whole, p.x_in))

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from aecore.arguments import parse
-from aecore.build import build
-from aecore.compose import compose, groups
+from aecore.config.arguments import parse
+from aecore.config.build import build
+from aecore.config.compose import compose, groups
+from aecore.config.folders import CONF, ROOT
+from aecore.config.help import help_text
 from aecore.errors import UserError
-from aecore.experiment import Words, words
-from aecore.help import help_text
-from aecore.objectives.base import own_terms
-from aecore.optimizers import ClosedForm, Gradient
-from aecore.roots import CONF, ROOT
-from aecore.sweep import points
-from aecore.tasks import Task
-from aecore.tasks.train import prepare
+from aecore.model.objectives.base import own_terms
+from aecore.sweeps.plan import points
+from aecore.tasks.base import Task
+from aecore.training.optimizers.closed_form import ClosedForm
+from aecore.training.optimizers.gradient import GradientDescent
+from aecore.training.prepare import prepare
+from aecore.training.setup import Experiment, build_experiment
 
 CHOICES = [
     (file.parent.relative_to(CONF).as_posix(), file.stem)
@@ -56,13 +57,13 @@ COMPANY = {
 }
 
 
-def made(*overrides: str) -> tuple[dict[str, Any], Words]:
+def made(*overrides: str) -> tuple[dict[str, Any], Experiment]:
     """The configuration and the words of a command line on the digits."""
     config = compose(parse([*overrides, "figures=none"])).config
-    return config, words(config)
+    return config, build_experiment(config)
 
 
-def stepped(parts: Words) -> None:
+def stepped(parts: Experiment) -> None:
     """One step of training, with a gradient for every parameter; then saved and loaded equal."""
     model = prepare(parts)
     some = parts.data.train.subset(torch.arange(16))
@@ -75,7 +76,7 @@ def stepped(parts: Words) -> None:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name
-    if isinstance(parts.optimizer, Gradient):
+    if isinstance(parts.optimizer, GradientDescent):
         before = [p.detach().clone() for p in model.parameters()]
         optimizer = parts.optimizer(model.parameter_groups())
         parts.scheduler(optimizer, 10)
@@ -142,16 +143,16 @@ def test_a_typo_inside_a_preset_is_found(tmp_path: Path) -> None:
     )
     arguments = parse(["--config-dir", str(tmp_path), "model=mine"])
     with pytest.raises(UserError, match=r"latent\.dmi: unknown key \(did you mean 'dim'"):
-        words(compose(arguments).config)
+        build_experiment(compose(arguments).config)
 
 
 def test_a_word_of_ones_own_needs_no_edit(tmp_path: Path) -> None:
     (tmp_path / "noise").mkdir()
     (tmp_path / "noise" / "loud.yaml").write_text(
-        "# Much noise\n_target_: aecore.noise.Gaussian\nstd: 2.0\n"
+        "# Much noise\n_target_: aecore.model.noise.noises.GaussianNoise\nstd: 2.0\n"
     )
     config = compose(parse(["--config-dir", str(tmp_path), "noise=loud"])).config
-    assert config["noise"] == {"_target_": "aecore.noise.Gaussian", "std": 2.0}
+    assert config["noise"] == {"_target_": "aecore.model.noise.noises.GaussianNoise", "std": 2.0}
 
 
 @pytest.mark.parametrize("study", sorted(f.stem for f in (ROOT / "sweeps").glob("*.yaml")))

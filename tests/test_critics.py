@@ -15,18 +15,24 @@ from penalising import same
 from stepping import equal
 from torch import Tensor, nn
 
-from aecore.autoencoder import Autoencoder
-from aecore.critics import ImageCritic, code_critic, frozen
-from aecore.data import Digits
+from aecore.data.sources.digits import Digits
 from aecore.errors import UserError
-from aecore.latents import Categorical, DiagonalGaussian, Hypersphere, Latent, Spatial
-from aecore.module import epoch_seed
-from aecore.objectives import Terms
-from aecore.penalties import KL, Adversarial, Factor
-from aecore.penalties.factor import permuted
-from aecore.reconstruction import Adversarial as AdversarialImages
-from aecore.types import Code, ImageShape, Pass, Posterior
-from aecore.weights import LAST
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.critics import ImageCritic, code_critic, frozen
+from aecore.model.latents.base import Latent
+from aecore.model.latents.categorical import Categorical
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.latents.gaussian import DiagonalGaussian
+from aecore.model.latents.hypersphere import Hypersphere
+from aecore.model.objectives.base import Terms
+from aecore.model.passes import Code, Pass, Posterior
+from aecore.model.penalties.adversarial import AdversarialPenalty
+from aecore.model.penalties.factor import Factor, permuted
+from aecore.model.penalties.kl import KL
+from aecore.model.reconstruction.adversarial import AdversarialReconstruction as AdversarialImages
+from aecore.runs.checkpoint import LAST
+from aecore.training.module import epoch_seed
+from aecore.types import ImageShape
 
 Made = Callable[..., Autoencoder]
 
@@ -35,8 +41,8 @@ def factor(critic_lr: float = 0.01, units: int = 8, layers: int = 2) -> Factor:
     return Factor(units=units, layers=layers, critic_lr=critic_lr)
 
 
-def adversarial(critic_lr: float = 0.01, units: int = 8) -> Adversarial:
-    return Adversarial(units=units, layers=2, critic_lr=critic_lr)
+def adversarial(critic_lr: float = 0.01, units: int = 8) -> AdversarialPenalty:
+    return AdversarialPenalty(units=units, layers=2, critic_lr=critic_lr)
 
 
 def vae_gan(realism: float = 0.25, layer: int = 1) -> AdversarialImages:

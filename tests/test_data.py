@@ -18,8 +18,11 @@ from pydantic import ValidationError
 from splitting import Memory, data, flat, split_of
 from torch import Tensor
 
-from aecore.data import Arrays, Batches, Digits, Source, Split
+from aecore.data.batches import Batches
 from aecore.data.module import ImageData
+from aecore.data.sources.arrays import Arrays
+from aecore.data.sources.digits import Digits
+from aecore.data.split import Source, Split
 from aecore.errors import UserError
 from aecore.types import Batch
 

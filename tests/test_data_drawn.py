@@ -16,9 +16,11 @@ from PIL import Image
 from pydantic import ValidationError
 from refusing import message
 
-from aecore.data import Faces, Split, Uniform
-from aecore.data.cartoon import draw
-from aecore.data.face import GLASSES_SHARE, face
+from aecore.data.cartoons.cartoon import draw
+from aecore.data.cartoons.face import GLASSES_SHARE, face
+from aecore.data.sources.faces import Faces
+from aecore.data.sources.uniform import Uniform
+from aecore.data.split import Split
 
 
 def uniform(**changes: Any) -> Uniform:

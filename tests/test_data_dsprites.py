@@ -16,8 +16,9 @@ from exploding import Bomb
 from refusing import message
 from torch import Tensor
 
-from aecore.data import DSprites, Split, dsprites
-from aecore.data.split import Which
+from aecore.data.sources import dsprites
+from aecore.data.sources.dsprites import DSprites
+from aecore.data.split import Split, Which
 
 COUNTS = (1, 3, 2, 4, 3, 5)  # colour, shape, scale, orientation, x, y
 N = 360

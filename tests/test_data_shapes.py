@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from refusing import message
 from torch import Tensor
 
-from aecore.data import Shapes, Split
+from aecore.data.sources.shapes import Shapes
+from aecore.data.split import Split
 from aecore.errors import UserError
 
 

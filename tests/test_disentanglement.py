@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aecore.metrics.dci import completeness, disentanglement, forests
-from aecore.metrics.factor_vae import factor_vae_score
-from aecore.metrics.information import mig, modularity, mutual_information, top_gap
-from aecore.metrics.sap import predictability, sap
+from aecore.evaluation.metrics.disentangled.dci import completeness, disentanglement, forests
+from aecore.evaluation.metrics.disentangled.factor_vae import factor_vae_score
+from aecore.evaluation.metrics.disentangled.information import (
+    mig,
+    modularity,
+    mutual_information,
+    top_gap,
+)
+from aecore.evaluation.metrics.disentangled.sap import predictability, sap
 
 BINS = 20
 

@@ -13,12 +13,12 @@ from documented import DOCS, PAGES, Block, blocks
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from starting import called
 
-from aecore.arguments import parse
-from aecore.choices import split_override
-from aecore.compose import compose
+from aecore.config.arguments import parse
+from aecore.config.choices import split_override
+from aecore.config.compose import compose
+from aecore.config.folders import groups, ours
 from aecore.errors import UserError
-from aecore.resume import resumed_folder
-from aecore.roots import groups, ours
+from aecore.tasks.resume import resumed_folder
 
 SENTENCE = {
     "model", "network", "latent", "noise", "penalty", "reconstruction", "prior", "objective",

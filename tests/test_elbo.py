@@ -11,11 +11,14 @@ from making import gaussian, images, linear, model, weight
 from measuring import measured, split
 from torch import Tensor, nn
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
-from aecore.penalties import KL
-from aecore.reconstruction import L1 as L1Error
-from aecore.reconstruction import MSE, Bernoulli, Gaussian, Reconstruction
+from aecore.data.split import Split
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.penalties.kl import KL
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.errors import L1Loss as L1Error
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
 
 
 def charged(seed: int = 0, exact: bool = False) -> tuple[Autoencoder, Tensor]:
@@ -64,7 +67,7 @@ class TestElbo:
             (MSE(), -8 * math.log(math.pi)),
             (L1Error(), -16 * math.log(2)),
             (Bernoulli(targets="soft", threshold=0.5), 0.0),
-            (Gaussian(scale="learned"), 0.0),
+            (GaussianLikelihood(scale="learned"), 0.0),
         ],
         ids=type,
     )

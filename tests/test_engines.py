@@ -22,7 +22,7 @@ from hydra.core.config_store import ConfigStore
 from starting import RUN, Done, called, started
 
 from aecore.cli import main
-from aecore.roots import ROOT
+from aecore.config.folders import ROOT
 
 STARTERS = {
     "torchrun": [

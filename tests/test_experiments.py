@@ -12,13 +12,14 @@ import yaml
 from PIL import Image
 from writing import small_mnist
 
-from aecore.arguments import parse
 from aecore.cli import main
-from aecore.compose import Job, compose
-from aecore.reproduce.__main__ import main as reproduce
-from aecore.reproduce.rows import documents
-from aecore.roots import CONF, ROOT
-from aecore.sweep import check, points, read
+from aecore.config.arguments import parse
+from aecore.config.compose import Job, compose
+from aecore.config.folders import CONF, ROOT
+from aecore.runs.sweep import read
+from aecore.sweeps.plan import check, points
+from benchmarks.reproduce.__main__ import main as reproduce
+from benchmarks.reproduce.rows import documents
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 STUDIES = sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml"))

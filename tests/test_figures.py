@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from pydantic import ValidationError
 from viewing import view_of
 
-from aecore.build import build
-from aecore.figures import Latent, Picture, Samples, View, draw, save
-from aecore.figures.grid import displayable, image_grid, strip, tile
-from aecore.figures.view import spread
+from aecore.config.build import build
+from aecore.evaluation.figures.draw import draw, save
+from aecore.evaluation.figures.grid import displayable, image_grid, strip, tile
+from aecore.evaluation.figures.latent import LatentScatter
+from aecore.evaluation.figures.samples import Samples
+from aecore.evaluation.figures.view import Picture, View, spread
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -139,7 +141,7 @@ class TestDraw:
         with pytest.raises(ValidationError):
             Samples(rows=0, columns=2)
         with pytest.raises(ValidationError):
-            Latent(points="many")  # type: ignore[arg-type]
+            LatentScatter(points="many")  # type: ignore[arg-type]
 
     def test_conf_holds_one_file_a_figure(self) -> None:
         for path in CONF.glob("*.yaml"):

@@ -17,24 +17,18 @@ from picturing import (
 )
 from PIL import Image
 
-from aecore.figures import (
-    Animation,
-    CodeCorrelation,
-    Codes,
-    FeatureMaps,
-    InterpolationGif,
-    NotApplicable,
-    Picture,
-    Traversals,
-    View,
-    draw,
-)
-from aecore.figures.code_correlation import correlation
-from aecore.figures.dimensions import dimensions
-from aecore.figures.heat import arranged, centred, colours, enlarged
-from aecore.figures.interpolation_gif import pairs
-from aecore.figures.traversals import moved
-from aecore.latents import Spatial
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.animation import Animation
+from aecore.evaluation.figures.code_correlation import CodeCorrelation, correlation
+from aecore.evaluation.figures.codes import Codes
+from aecore.evaluation.figures.dimensions import dimensions
+from aecore.evaluation.figures.draw import draw
+from aecore.evaluation.figures.feature_maps import FeatureMaps
+from aecore.evaluation.figures.heat import arranged, centred, colours, enlarged
+from aecore.evaluation.figures.interpolation_gif import InterpolationGif, pairs
+from aecore.evaluation.figures.traversals import Traversals, moved
+from aecore.evaluation.figures.view import Picture, View
+from aecore.model.latents.deterministic import Spatial
 
 pytestmark = pytest.mark.filterwarnings("error")
 

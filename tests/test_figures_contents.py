@@ -12,21 +12,15 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from viewing import HISTORY, NAMES, view_of
 
-from aecore.figures import (
-    Curves,
-    Denoised,
-    Interpolations,
-    Latent,
-    NotApplicable,
-    Picture,
-    Reconstructions,
-    Samples,
-    View,
-)
-from aecore.figures.curves import by_term
-from aecore.figures.interpolations import blend
-from aecore.figures.latent import histogram, palette, principal
-from aecore.noise import Gaussian
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.curves import Curves, by_term
+from aecore.evaluation.figures.denoised import Denoised
+from aecore.evaluation.figures.interpolations import Interpolations, blend
+from aecore.evaluation.figures.latent import LatentScatter, histogram, palette, principal
+from aecore.evaluation.figures.reconstructions import Reconstructions
+from aecore.evaluation.figures.samples import Samples
+from aecore.evaluation.figures.view import Picture, View
+from aecore.model.noise.noises import GaussianNoise
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -64,7 +58,7 @@ class TestReconstructions:
         assert [texts(axes)[-1] for axes in figure.axes] == ["input", "reconstruction"] * 2
 
     def test_denoised_is_what_comes_of_the_noisy(self) -> None:
-        view = view_of(noise=Gaussian(std=0.3))
+        view = view_of(noise=GaussianNoise(std=0.3))
         figure = Denoised(columns=4, rows=1)(view)
         assert [texts(axes)[-1] for axes in figure.axes] == ["clean", "noisy", "cleaned"]
         x, noisy, cleaned = (cells(axes, 4)[:, :1] for axes in figure.axes)
@@ -116,7 +110,7 @@ class TestLatent:
 
     def test_points_and_labels(self) -> None:
         view = view_of()
-        (axes,) = Latent(points=30)(view).axes
+        (axes,) = LatentScatter(points=30)(view).axes
         points = torch.as_tensor(np.asarray(axes.collections[0].get_offsets()))
         assert points.shape == (30, 2)
         assert axes.get_xlabel().startswith("component 1 (")
@@ -126,7 +120,7 @@ class TestLatent:
 
     def test_two_dimensions_as_they_are_coloured_by_class(self) -> None:
         view = view_of(latent=making.plain(2))
-        (axes,) = Latent(points=1000)(view).axes
+        (axes,) = LatentScatter(points=1000)(view).axes
         points = torch.as_tensor(np.asarray(axes.collections[0].get_offsets()).astype("float32"))
         colours = np.asarray(axes.collections[0].get_facecolors())
         codes = view.codes(view.images)
@@ -141,11 +135,13 @@ class TestLatent:
         (axes,) = histogram(values, kinds, ["a", "b"], "codes").axes
         counts = [patch.get_data().values.sum() for patch in axes.patches]
         assert counts == [2, 2, 2, 2]  # an area and an outline each
-        assert Latent(points=10)(view_of(latent=making.plain(1))).axes[0].get_xlabel() == "code"
+        assert (
+            LatentScatter(points=10)(view_of(latent=making.plain(1))).axes[0].get_xlabel() == "code"
+        )
 
     def test_without_labels(self) -> None:
         view = view_of()
-        (axes,) = Latent(points=10)(View(view.model, view.images)).axes
+        (axes,) = LatentScatter(points=10)(View(view.model, view.images)).axes
         assert axes.get_legend() is None
         assert len(np.unique(np.asarray(axes.collections[0].get_facecolors()), axis=0)) == 1
 

@@ -16,17 +16,15 @@ from picturing import (
     view_of,
 )
 
-from aecore.data import Split
-from aecore.figures import (
-    CodeNoise,
-    ErrorDistribution,
-    Jacobian,
-    Robustness,
-)
-from aecore.figures.view import spread
-from aecore.metrics.manifold import nearest
-from aecore.metrics.ood import auroc
-from aecore.optimizers import ClosedForm
+from aecore.data.split import Split
+from aecore.evaluation.figures.code_noise import CodeNoise
+from aecore.evaluation.figures.error_distribution import ErrorDistribution
+from aecore.evaluation.figures.jacobian import Jacobian
+from aecore.evaluation.figures.robustness import Robustness
+from aecore.evaluation.figures.view import spread
+from aecore.evaluation.metrics.manifold import nearest
+from aecore.evaluation.metrics.ood import auroc
+from aecore.training.optimizers.closed_form import ClosedForm
 
 pytestmark = pytest.mark.filterwarnings("error")
 

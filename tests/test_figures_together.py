@@ -17,20 +17,19 @@ from matplotlib.figure import Figure
 from picturing import convolutional, view_of
 from tiling import NAMES, sweep_of_three
 
-from aecore.figures import (
-    Curves,
-    Denoised,
-    ErrorDistribution,
-    Kernels,
-    NotApplicable,
-    Ood,
-    Reconstructions,
-    Robustness,
-    View,
-)
-from aecore.layers import by_batch, dead_units
-from aecore.noise import Dropout, Gaussian, Noise
-from aecore.opening import Views
+from aecore.compare.views import Views
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.curves import Curves
+from aecore.evaluation.figures.denoised import Denoised
+from aecore.evaluation.figures.error_distribution import ErrorDistribution
+from aecore.evaluation.figures.kernels import Kernels
+from aecore.evaluation.figures.ood import OodFigure
+from aecore.evaluation.figures.reconstructions import Reconstructions
+from aecore.evaluation.figures.robustness import Robustness
+from aecore.evaluation.figures.view import View
+from aecore.model.layers import by_batch, dead_units
+from aecore.model.noise.base import Noise
+from aecore.model.noise.noises import Dropout, GaussianNoise
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +88,8 @@ def test_the_same_images_stand_above_a_row_for_each_run(views: Views) -> None:
 @pytest.mark.parametrize(
     ("noises", "expected"),
     [
-        ((Gaussian(std=0.3), Gaussian(std=0.3)), ["clean", "noisy", "a", "b"]),
-        ((Gaussian(std=0.3), Dropout(p=0.5)), ["clean", "noisy", "a", "noisy", "b"]),
+        ((GaussianNoise(std=0.3), GaussianNoise(std=0.3)), ["clean", "noisy", "a", "b"]),
+        ((GaussianNoise(std=0.3), Dropout(p=0.5)), ["clean", "noisy", "a", "noisy", "b"]),
     ],
 )
 def test_equal_noise_is_shown_once_other_above_its_run(
@@ -211,7 +210,7 @@ def test_tables_and_what_was_not_trained_are_not_drawn_jointly() -> None:
 def test_other_images_stand_above_what_each_run_makes_of_them() -> None:
     strange = {"noise": making.images(9, 1, 4, 4, seed=5), "black": torch.zeros(9, 1, 4, 4)}
     views = {name: replace(view_of(), ood=strange) for name in "ab"}
-    figure = Ood(columns=5).together(views)
+    figure = OodFigure(columns=5).together(views)
     labels = [axes.texts[0].get_text().partition("\nmse")[0] for axes in figure.axes]
     assert labels == ["noise", "a", "b", "black", "a", "b"]
     x, made, *_ = (row(axes, 5, 4) for axes in figure.axes)
@@ -220,6 +219,6 @@ def test_other_images_stand_above_what_each_run_makes_of_them() -> None:
         expected = views["a"].model.reconstruct(x).clamp(0, 1)
     assert torch.allclose(made, expected, atol=1e-6)
     with pytest.raises(NotApplicable, match="different images"):
-        Ood(columns=5).together({**views, "c": replace(views["a"], ood={"noise": x})})
+        OodFigure(columns=5).together({**views, "c": replace(views["a"], ood={"noise": x})})
     with pytest.raises(NotApplicable, match="no other data set"):
-        Ood(columns=5)(view_of())
+        OodFigure(columns=5)(view_of())

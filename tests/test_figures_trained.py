@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from aecore.figures.rate_distortion import Point, rate_distortion
-from aecore.figures.strangest import strangest
+from aecore.evaluation.figures.rate_distortion import Point, rate_distortion
+from aecore.evaluation.figures.strangest import strangest
 
 pytestmark = pytest.mark.filterwarnings("error")
 

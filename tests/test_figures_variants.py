@@ -18,21 +18,18 @@ from picturing import (
 from pydantic import ValidationError
 from torch import nn
 
-from aecore.arguments import parse
-from aecore.build import build
-from aecore.compose import compose
-from aecore.experiment import words
-from aecore.figures import (
-    CodeNoise,
-    HiddenActivity,
-    Kernels,
-    NotApplicable,
-    Picture,
-    Robustness,
-    View,
-    draw,
-)
-from aecore.tasks.train import prepare
+from aecore.config.arguments import parse
+from aecore.config.build import build
+from aecore.config.compose import compose
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.code_noise import CodeNoise
+from aecore.evaluation.figures.draw import draw
+from aecore.evaluation.figures.hidden_activity import HiddenActivityFigure
+from aecore.evaluation.figures.kernels import Kernels
+from aecore.evaluation.figures.robustness import Robustness
+from aecore.evaluation.figures.view import Picture, View
+from aecore.training.prepare import prepare
+from aecore.training.setup import build_experiment
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -43,12 +40,12 @@ def test_hidden_activity_of_known_layers() -> None:
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([2.0, 4.0, -1.0, -1.0, -1.0, -1.0]))
-        found = HiddenActivity(threshold=0.01).measure(view)
+        found = HiddenActivityFigure(threshold=0.01).measure(view)
         code = view.codes(view.images)
     assert list(found) == ["encoder 1  6", "code  3", "decoder 1  6"]
     assert found["encoder 1  6"] == pytest.approx((1.0, 2 / 6))
     assert found["code  3"][0] == pytest.approx(float(code.abs().mean()), rel=1e-5)
-    left, right = HiddenActivity(threshold=0.01)(view).axes
+    left, right = HiddenActivityFigure(threshold=0.01)(view).axes
     widths = [patch.get_width() for patch in left.patches]
     assert widths == pytest.approx([value[0] for value in found.values()][::-1])
     assert right.patches[-1].get_width() == pytest.approx(100 / 3)
@@ -60,7 +57,7 @@ def test_hidden_activity_of_known_layers() -> None:
     ids=lambda overrides: ",".join(word.partition("=")[2] for word in overrides),
 )
 def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
-    parts = words(compose(parse([*overrides, "figures=none"])).config)
+    parts = build_experiment(compose(parse([*overrides, "figures=none"])).config)
     model = prepare(parts).eval()
     test = parts.data.test.subset(torch.arange(60))
     view = View(model, test.pixels(), test.labels, training=parts.data.train)

@@ -18,17 +18,22 @@ from picturing import (
 )
 from torch import nn
 
-from aecore.figures import (
-    Kernels,
-    NotApplicable,
-    WeightProduct,
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.heat import (
+    arranged,
+    centred,
+    colour_weights,
+    colours,
+    enlarged,
+    in_rows,
 )
-from aecore.figures.heat import arranged, centred, colour_weights, colours, enlarged, in_rows
-from aecore.latents import Spatial
-from aecore.layers import dead_units, layers
-from aecore.metrics.identity import distance, principal_space, product
-from aecore.optimizers import ClosedForm
-from aecore.reconstruction import Bernoulli
+from aecore.evaluation.figures.kernels import Kernels
+from aecore.evaluation.figures.weight_product import WeightProduct
+from aecore.evaluation.metrics.identity import distance, principal_space, product
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.layers import dead_units, layers
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.training.optimizers.closed_form import ClosedForm
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -56,9 +56,11 @@ def refused(place: Path) -> str:
 
 
 TARGETS = [
-    "os.system", "subprocess.Popen", "builtins.eval", "torch.load", "aecore.results.shutil.copy",
-    "aecore.data.image_folder.chain", "aecore.data.files.os.system", "aecore.networks.base.Network",
-    "aecore.networks..MLP", "aecore.networks.mlp.__loader__", "", "\x1b[31m\n\n\nx.y",
+    "os.system", "subprocess.Popen", "builtins.eval", "torch.load",
+    "aecore.runs.folder.shutil.copy",
+    "aecore.data.sources.image_folder.chain", "aecore.data.images.files.os.system",
+    "aecore.model.networks.base.Network",
+    "aecore.model.networks..MLP", "aecore.model.networks.mlp.__loader__", "", "\x1b[31m\n\n\nx.y",
     ["os.system"],
 ]  # fmt: skip
 
@@ -86,39 +88,44 @@ NUMBERS: dict[str, Tamper] = {
     "a layer whose numbers cannot be counted": valued("network", "hidden", [2**62, 2**62]),
     "layers": valued("network", "hidden", [1] * 1000),
     "blocks": saying(
-        "network", "aecore.networks.ResNet", channels=[4], blocks=10**9, kernel_size=3,
+        "network", "aecore.model.networks.resnet.ResNet", channels=[4], blocks=10**9, kernel_size=3,
         activation=None, output_activation=None, bias=True, groups=None,
     ),
     "groups": saying(
-        "network", "aecore.networks.ResNet", channels=[4], blocks=1, kernel_size=3,
+        "network", "aecore.model.networks.resnet.ResNet", channels=[4], blocks=1, kernel_size=3,
         activation=None, output_activation=None, bias=True, groups=HUGE,
     ),
     "channels": saying(
-        "network", "aecore.networks.Conv", channels=[10**9], kernel_size=3, down="stride",
+        "network", "aecore.model.networks.conv.Conv", channels=[10**9], kernel_size=3,
+        down="stride",
         activation=None, output_activation=None, bias=True, norm=None, dropout=0.0, ceil_mode=True,
     ),
     "a flow's masks": saying(
-        "latent", "aecore.latents.Flow", dim=2, transforms=1, hidden=[5000, 100_000], context=2
+        "latent", "aecore.model.latents.flow.FlowLatent", dim=2, transforms=1, hidden=[5000,
+        100_000], context=2
     ),
     "a flow's steps": saying(
-        "latent", "aecore.latents.Flow", dim=2, transforms=HUGE, hidden=[2], context=2
+        "latent", "aecore.model.latents.flow.FlowLatent", dim=2, transforms=HUGE, hidden=[2],
+        context=2
     ),
     "a flow's numbers": saying(
-        "prior", "aecore.priors.Flow", kind="spline", transforms=1, hidden=[2**40]
+        "prior", "aecore.model.priors.flow.FlowPrior", kind="spline", transforms=1, hidden=[2**40]
     ),
     "the most active": saying(
-        "latent", "aecore.latents.TopK", dim=10**8, k=2, alpha=1.0, revive=0.0, patience=1
+        "latent", "aecore.model.latents.topk.TopK", dim=10**8, k=2, alpha=1.0, revive=0.0,
+        patience=1
     ),
     "a codebook": saying(
-        "latent", "aecore.latents.VQ", codes=10**7, dim=16, words=1, commitment=0.25,
+        "latent", "aecore.model.latents.vq.VQ", codes=10**7, dim=16, words=1, commitment=0.25,
         update="ema", decay=0.9, revive=0.0,
     ),
-    "levels": saying("latent", "aecore.latents.FSQ", levels=[9] * 1000, words=1),
-    "a mixture": saying("prior", "aecore.priors.Mixture", components=HUGE),
-    "pseudo-inputs": saying("prior", "aecore.priors.Vamp", components=10**9, start="data"),
+    "levels": saying("latent", "aecore.model.latents.fsq.FSQ", levels=[9] * 1000, words=1),
+    "a mixture": saying("prior", "aecore.model.priors.mixture.Mixture", components=HUGE),
+    "pseudo-inputs": saying("prior", "aecore.model.priors.vamp.Vamp", components=10**9,
+    start="data"),
     "colours": valued("latent", "dim", "\x1b[31m\n\n\n\n"),
-    "a chain": saying("noise", "aecore.noise.Chain", steps=[{}]),
-    "a chain of numbers": saying("noise", "aecore.noise.Chain", steps=[[5], None]),
+    "a chain": saying("noise", "aecore.model.noise.noises.Chain", steps=[{}]),
+    "a chain of numbers": saying("noise", "aecore.model.noise.noises.Chain", steps=[[5], None]),
     "a seed": configured(lambda c: c.update(seed=2**63)),
     "a penalty": configured(lambda c: c["penalty"].update(train=c["penalty"]["kl"])),
     "a penalty that is none": configured(lambda c: c["penalty"].update(kl=3)),
@@ -195,8 +202,8 @@ def one_for_all(run: Path) -> None:
     with torch.device("meta"):
         large = aecore.Autoencoder(
             image_shape=(1, 4, 4),
-            network=aecore.word("network=mlp", hidden=hidden),
-            latent=aecore.word("latent=gaussian", dim=2),
+            network=aecore.create("network=mlp", hidden=hidden),
+            latent=aecore.create("latent=gaussian", dim=2),
         )
     numbers = torch.zeros(WIDE * 50)
     views = {n: numbers[: w.numel()].view(w.shape) for n, w in large.state_dict().items()}
@@ -286,7 +293,8 @@ SAMPLERS: dict[str, Tamper] = {
         lambda c: c["sampler"].update(factor=torch.zeros(1, 2).expand(10**9, 2)), SAMPLER
     ),
     "a flow": saying(
-        "sampler", "aecore.samplers.Flow", kind="affine", transforms=1, hidden=[5000, 100_000],
+        "sampler", "aecore.model.samplers.flow.FlowSampler", kind="affine", transforms=1,
+        hidden=[5000, 100_000],
         epochs=1, batch_size=1, lr=1.0, images=2,
     ),
 }  # fmt: skip

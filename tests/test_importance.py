@@ -15,19 +15,29 @@ from picturing import unpool
 from torch import Tensor
 from torch.distributions import Normal
 
-from aecore.arguments import parse
-from aecore.autoencoder import Autoencoder
-from aecore.compose import compose
+from aecore.config.arguments import parse
+from aecore.config.compose import compose
 from aecore.errors import UserError
-from aecore.experiment import words
-from aecore.latents import Categorical, Flow, Hypersphere
-from aecore.networks import Network
-from aecore.objectives import Bound, Ciwae, Dreg, Elbo, Iwae, Miwae
-from aecore.objectives.importance import draw
-from aecore.penalties import KL, Capacity, CodeL2, FreeBits, Penalty, TotalCorrelation
-from aecore.reconstruction import MSE, SSIM, Gaussian
-from aecore.tasks.train import prepare
-from aecore.types import Pass
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.categorical import Categorical
+from aecore.model.latents.flow import FlowLatent
+from aecore.model.latents.hypersphere import Hypersphere
+from aecore.model.networks.base import Network
+from aecore.model.objectives.bounds import Bound, Ciwae, Dreg, Iwae, Miwae
+from aecore.model.objectives.elbo import Elbo
+from aecore.model.objectives.importance import draw
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.capacity import Capacity
+from aecore.model.penalties.free_bits import FreeBits
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l2 import CodeL2
+from aecore.model.penalties.total_correlation import TotalCorrelation
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.model.reconstruction.ssim import SSIM
+from aecore.training.prepare import prepare
+from aecore.training.setup import build_experiment
 
 SEVERAL = [
     Iwae(samples=5),
@@ -111,9 +121,13 @@ class Brightness(Penalty):
         return p.output.flatten(1).square().sum(1)
 
 
-def small(**words: Any) -> Autoencoder:
-    values = {"network": mlp(4), "latent": gaussian(2), "reconstruction": Gaussian(scale=0.3)}
-    return model(**(values | words)).double()
+def small(**build_experiment: Any) -> Autoencoder:
+    values = {
+        "network": mlp(4),
+        "latent": gaussian(2),
+        "reconstruction": GaussianLikelihood(scale=0.3),
+    }
+    return model(**(values | build_experiment)).double()
 
 
 class TestGradient:
@@ -264,7 +278,7 @@ class TestRefusals:
         assert text.startswith(f"objective={objective.name}") and text.count("\n") <= 2
 
     def test_a_density_that_cannot_be_followed(self) -> None:
-        latent = Flow(dim=3, transforms=1, hidden=[4], context=2)
+        latent = FlowLatent(dim=3, transforms=1, hidden=[4], context=2)
         with pytest.raises(UserError, match=r"^objective=dreg: .*\n.*objective=iwae"):
             model(latent=latent, objective=Dreg(samples=2))
 
@@ -277,7 +291,7 @@ class TestRefusals:
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         common = ["latent=gaussian", "penalty=none", "reconstruction=mse", "figures=none"]
-        prepare(words(compose(parse([*common, "objective=iwae"])).config))
+        prepare(build_experiment(compose(parse([*common, "objective=iwae"])).config))
         assert "penalty=none" not in caplog.text
-        prepare(words(compose(parse([*common, "objective=elbo"])).config))
+        prepare(build_experiment(compose(parse([*common, "objective=elbo"])).config))
         assert "penalty=none" in caplog.text

@@ -12,23 +12,27 @@ import torch
 from making import conv, gaussian, images, linear, mlp, model, plain
 from torch import Tensor, nn
 
-from aecore.arguments import parse
-from aecore.autoencoder import Autoencoder
 from aecore.cli import main
-from aecore.compose import compose
-from aecore.conditioning import PLANES
-from aecore.data import Split
+from aecore.config.arguments import parse
+from aecore.config.compose import compose
+from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.experiment import words
-from aecore.init import LIMIT, Init, mean_image, output_bias, shown_by
-from aecore.latents import Flow
-from aecore.layers import WEIGHTED, leaves
-from aecore.networks import ConvUnpool, Network, ResNet
-from aecore.networks.base import Activation, activation_layer
-from aecore.penalties import KL, Factor
-from aecore.priors import Vamp
-from aecore.reconstruction import Bernoulli, ContinuousBernoulli, Reconstruction
-from aecore.tasks.train import Shapes, prepare
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.conditioning import PLANES
+from aecore.model.latents.flow import FlowLatent
+from aecore.model.layers import WEIGHTED, leaves
+from aecore.model.networks.base import Activation, Network, activation_layer
+from aecore.model.networks.conv_unpool import ConvUnpool
+from aecore.model.networks.resnet import ResNet
+from aecore.model.penalties.factor import Factor
+from aecore.model.penalties.kl import KL
+from aecore.model.priors.vamp import Vamp
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.continuous_bernoulli import ContinuousBernoulli
+from aecore.training.init import LIMIT, Init, mean_image, output_bias, shown_by
+from aecore.training.prepare import ConfigChecker, prepare
+from aecore.training.setup import build_experiment
 
 SHAPE = (2, 8, 8)
 
@@ -87,9 +91,9 @@ def bias_of(whole: Autoencoder) -> Tensor:
 
 def test_by_default_not_a_bit_is_moved() -> None:
     config = compose(parse(["model=vae", "figures=none"])).config
-    start, at = prepare(words(config)).state_dict(), torch.get_rng_state()
+    start, at = prepare(build_experiment(config)).state_dict(), torch.get_rng_state()
     del config["init"]  # as runs of older versions have it
-    same = prepare(words(config)).state_dict()
+    same = prepare(build_experiment(config)).state_dict()
     assert start.keys() == same.keys() and all(torch.equal(start[k], same[k]) for k in same)
     assert torch.equal(torch.get_rng_state(), at)
 
@@ -122,9 +126,9 @@ def test_critics_and_priors_keep_their_weights() -> None:
 
 
 def test_a_flow_still_begins_as_the_identity() -> None:
-    latent = Flow(dim=4, transforms=2, hidden=[8], context=3)
+    latent = FlowLatent(dim=4, transforms=2, hidden=[8], context=3)
     begun_flow = begun(model(image_shape=SHAPE, latent=latent)).latent
-    assert isinstance(begun_flow, Flow)
+    assert isinstance(begun_flow, FlowLatent)
     u = images(5, 4)
     moved, log_det = begun_flow.warp(u, torch.ones(5, 3))
     assert torch.equal(moved, u) and not log_det.any()
@@ -228,7 +232,7 @@ def test_a_decoder_of_ones_own_without_an_image_in_its_bias(decoder: nn.Module) 
 def test_it_is_refused_before_a_sweep_begins() -> None:
     config = compose(parse(["model=ae", "init=mean_image", "network.bias=false"])).config
     with pytest.raises(UserError, match=r"use network\.bias=true, or init\.output=pytorch"):
-        Shapes().check(config)
+        ConfigChecker().check(config)
 
 
 def test_a_run_says_how_it_began_and_takes_weights_it_is_given(

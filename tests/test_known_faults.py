@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from making import gen
 
-from aecore.arguments import parse
-from aecore.autoencoder import Autoencoder
-from aecore.compose import compose
-from aecore.experiment import words
-from aecore.tasks.train import prepare
+from aecore.config.arguments import parse
+from aecore.config.compose import compose
+from aecore.model.autoencoder import Autoencoder
+from aecore.training.prepare import prepare
+from aecore.training.setup import build_experiment
 
 
 def made(*overrides: str) -> tuple[Autoencoder, torch.Tensor]:
     """The model of a command line with its first weights, and some digits."""
-    parts = words(compose(parse([*overrides, "figures=none"])).config)
+    parts = build_experiment(compose(parse([*overrides, "figures=none"])).config)
     return prepare(parts), parts.data.train.pixels(torch.arange(64))
 
 

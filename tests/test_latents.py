@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from aecore.errors import UserError
-from aecore.latents import Latent, Spatial
-from aecore.latents.gaussian import LOG_VAR_BOUND, DiagonalGaussian
-from aecore.priors import Standard
-from aecore.types import Code
+from aecore.model.latents.base import Latent
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.latents.gaussian import LOG_VAR_BOUND, DiagonalGaussian
+from aecore.model.passes import Code
+from aecore.model.priors.standard import Standard
 
 
 def posterior(n: int = 5, dim: int = 4, seed: int = 0) -> DiagonalGaussian:

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import kl_divergence
 
-from aecore.latents import Categorical, Categories
-from aecore.metrics import Perplexity
-from aecore.penalties import KL
-from aecore.priors import Standard, UniformCategories
+from aecore.evaluation.metrics.perplexity import Perplexity
+from aecore.model.latents.categorical import Categorical, Categories
+from aecore.model.penalties.kl import KL
+from aecore.model.priors.standard import Standard
+from aecore.model.priors.uniform import UniformCategories
 
 DRAWS = 20_000
 

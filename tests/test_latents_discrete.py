@@ -16,11 +16,13 @@ from sklearn.cluster import KMeans
 from starting import FORKED
 from subjects import subject
 
-from aecore.autoencoder import Autoencoder
 from aecore.errors import NotApplicable, UserError
-from aecore.latents import FSQ, VQ, Latent
-from aecore.latents.quantised import straight_through
-from aecore.metrics import Perplexity
+from aecore.evaluation.metrics.perplexity import Perplexity
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.base import Latent
+from aecore.model.latents.fsq import FSQ
+from aecore.model.latents.quantised import straight_through
+from aecore.model.latents.vq import VQ
 
 LEVELS = [8, 5, 4]
 

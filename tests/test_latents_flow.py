@@ -9,15 +9,17 @@ import torch
 from making import gaussian, gen, images, model
 from torch import Tensor
 
-from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
-from aecore.flows import Warp
-from aecore.latents import DiagonalGaussian, Flow, WarpedGaussian
-from aecore.objectives import Iwae
-from aecore.penalties import KL, TotalCorrelation
-from aecore.priors import Standard
-from aecore.reconstruction import Bernoulli
-from aecore.types import Code
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.flows import Warp
+from aecore.model.latents.flow import FlowLatent, WarpedGaussian
+from aecore.model.latents.gaussian import DiagonalGaussian
+from aecore.model.objectives.bounds import Iwae
+from aecore.model.passes import Code
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.total_correlation import TotalCorrelation
+from aecore.model.priors.standard import Standard
+from aecore.model.reconstruction.bernoulli import Bernoulli
 
 
 def moved(warp: Warp, scale: float = 0.3) -> Warp:
@@ -103,8 +105,8 @@ def test_the_variance_is_that_of_draws() -> None:
     torch.testing.assert_close(line.variance, exact)
 
 
-def latent(dim: int = 3) -> Flow:
-    return Flow(dim=dim, transforms=2, hidden=[8], context=4)
+def latent(dim: int = 3) -> FlowLatent:
+    return FlowLatent(dim=dim, transforms=2, hidden=[8], context=4)
 
 
 def vae(**words: Any) -> Autoencoder:

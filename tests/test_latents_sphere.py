@@ -10,11 +10,12 @@ import torch
 from making import gen, images, model, weight
 from torch import Tensor
 
-from aecore.latents import Hypersphere, PowerSpherical
-from aecore.metrics.evaluate import elbo_parts
-from aecore.penalties import KL
-from aecore.priors import Standard, UniformSphere
-from aecore.reconstruction import Bernoulli
+from aecore.evaluation.metrics.evaluate import elbo_parts
+from aecore.model.latents.hypersphere import Hypersphere, PowerSpherical
+from aecore.model.penalties.kl import KL
+from aecore.model.priors.standard import Standard
+from aecore.model.priors.uniform import UniformSphere
+from aecore.model.reconstruction.bernoulli import Bernoulli
 
 DIMS = [2, 3, 7]
 DRAWS = 40_000

@@ -10,7 +10,7 @@ from making import gen, images, model, plain
 from torch import Tensor
 
 from aecore.errors import UserError
-from aecore.latents import TopK
+from aecore.model.latents.topk import TopK
 
 
 def topk(**changes: Any) -> TopK:

@@ -14,13 +14,14 @@ from subjects import subject
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.latents import Categorical
-from aecore.metrics import Likelihood
-from aecore.metrics.likelihood import log_likelihood
-from aecore.reconstruction import SSIM, Bernoulli, Gaussian
+from aecore.evaluation.metrics.likelihood import Likelihood, log_likelihood
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.categorical import Categorical
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.model.reconstruction.ssim import SSIM
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -94,7 +95,7 @@ class TestOtherPosteriors:
         latent = Categorical(
             variables=1, codes=3, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
         )
-        whole = model(latent=latent, reconstruction=Gaussian(scale=0.4)).double()
+        whole = model(latent=latent, reconstruction=GaussianLikelihood(scale=0.4)).double()
         x = images(5, 1, 4, 4, dtype=torch.float64)
         every = torch.stack(
             [

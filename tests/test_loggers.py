@@ -19,8 +19,10 @@ from pydantic import ValidationError
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-from aecore.build import build
-from aecore.loggers import RunLogger, StepCSV, TensorBoard
+from aecore.config.build import build
+from aecore.training.loggers.base import RunLogger
+from aecore.training.loggers.step_csv import StepCSV
+from aecore.training.loggers.tensorboard import TensorBoard
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"
 

@@ -17,8 +17,10 @@ from offline import Offline, called_out, read, watched_network
 from starting import called
 
 from aecore.cli import main
-from aecore.loggers import MLflow, WandB, recording
-from aecore.loggers.mlflow_store import library
+from aecore.training.loggers.base import recording
+from aecore.training.loggers.mlflow import MLflow
+from aecore.training.loggers.mlflow_store import library
+from aecore.training.loggers.wandb import WandB
 
 TINY = ["model=ae", "trainer=debug", "figures=[curves]", "network.hidden=[16]", "latent.dim=3"]
 URI = "sqlite:///outputs/mlflow.db"
@@ -223,7 +225,7 @@ def test_a_logger_that_is_not_installed(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("aecore.loggers.base.find_spec", lambda name: None)
+    monkeypatch.setattr("aecore.training.loggers.base.find_spec", lambda name: None)
     assert main([*TINY, f"logger={name}", f"hydra.run.dir={tmp_path}/run"]) == 2
     first, mend = capsys.readouterr().err.splitlines()
     assert first == f"error: logger={name}: not installed"

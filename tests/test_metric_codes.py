@@ -12,9 +12,11 @@ from scipy.linalg import hadamard
 from subjects import perfect, subject
 from torch import Tensor
 
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.metrics import CodeRank, Probe, Subject
+from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.metrics.code_rank import CodeRank
+from aecore.evaluation.metrics.probe import Probe
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -14,11 +14,12 @@ from making import conv, linear, model, plain
 from subjects import subject
 
 from aecore.cli import main
-from aecore.compare import direction
-from aecore.data import Split
+from aecore.compare.metrics import direction
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.latents import Spatial
-from aecore.metrics import Disentanglement, Subject
+from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.metrics.disentangled.disentanglement import Disentanglement
+from aecore.model.latents.deterministic import Spatial
 
 KEYS = {
     "mig", "modularity", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness",

@@ -12,10 +12,12 @@ from making import images, linear, model, plain
 from sklearn.decomposition import PCA
 from subjects import solved, subject
 
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.metrics import IdentityDistance, NearestTraining, PcaError
-from aecore.metrics.principal import principal
+from aecore.evaluation.metrics.identity import IdentityDistance
+from aecore.evaluation.metrics.manifold import NearestTraining
+from aecore.evaluation.metrics.pca_error import PcaError
+from aecore.evaluation.metrics.principal import principal
 
 pytestmark = pytest.mark.filterwarnings("error")
 

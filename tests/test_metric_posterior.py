@@ -13,16 +13,21 @@ from subjects import subject
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.latents import Categorical as CategoricalLatent
-from aecore.metrics import Bits, EquivalentVariance, PosteriorUse
-from aecore.metrics.posterior import surgery
-from aecore.penalties import KL, L1
-from aecore.priors import Mixture
-from aecore.reconstruction import MSE, SSIM, Bernoulli, ContinuousBernoulli
-from aecore.reconstruction import Gaussian as GaussianPixels
+from aecore.evaluation.metrics.bits import Bits
+from aecore.evaluation.metrics.equivalent import EquivalentVariance
+from aecore.evaluation.metrics.posterior import PosteriorUse, surgery
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.categorical import Categorical as CategoricalLatent
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l1 import L1Penalty
+from aecore.model.priors.mixture import Mixture
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.continuous_bernoulli import ContinuousBernoulli
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.gaussian import GaussianLikelihood as GaussianPixels
+from aecore.model.reconstruction.ssim import SSIM
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -231,4 +236,4 @@ class TestEquivalentVariance:
         with pytest.raises(NotApplicable, match="no squared error"):
             EquivalentVariance()(subject(variational(reconstruction=bernoulli("soft"))))
         with pytest.raises(NotApplicable, match="no KL"):
-            EquivalentVariance()(subject(model(latent=plain(3), penalties={"l1": L1()})))
+            EquivalentVariance()(subject(model(latent=plain(3), penalties={"l1": L1Penalty()})))

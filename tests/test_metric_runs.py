@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import yaml
 
-from aecore.arguments import parse
 from aecore.cli import main
-from aecore.compare import direction
+from aecore.compare.metrics import direction
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
-from aecore.compose import Job, compose
+from aecore.config.arguments import parse
+from aecore.config.compose import Job, compose
+from aecore.config.folders import CONF
 from aecore.errors import UserError
-from aecore.experiment import words
-from aecore.roots import CONF
-from aecore.tasks.train import Shapes, prepare
+from aecore.training.prepare import ConfigChecker, prepare
+from aecore.training.setup import build_experiment
 
 WORDS = sorted(file.stem for file in (CONF / "metrics").glob("*.yaml") if file.stem != "none")
 SMALL = ["model=linear_ae", "trainer.max_epochs=2", "latent.dim=4", "figures=none", "logger=csv"]
@@ -54,7 +54,7 @@ class TestComposition:
         one = job(f"evaluate.metrics={word}")
         assert list(one.config["evaluate"]["metrics"]) == [word]
         assert one.words["metrics@evaluate.metrics"] == word
-        assert list(words(one.config).metrics) == [word]
+        assert list(build_experiment(one.config).metrics) == [word]
 
     def test_a_list_and_its_values(self) -> None:
         one = job("evaluate.metrics=[dead,jacobian]", "evaluate.metrics.jacobian.images=7")
@@ -64,7 +64,7 @@ class TestComposition:
     @pytest.mark.parametrize("typed", ["evaluate.ood=kmnist", "evaluate.ood=[kmnist]"])
     def test_a_data_set(self, typed: str) -> None:
         one = job(typed)
-        node = {"_target_": "aecore.data.Torchvision", "name": "KMNIST"}
+        node = {"_target_": "aecore.data.sources.torchvision_sets.Torchvision", "name": "KMNIST"}
         assert one.config["evaluate"]["ood"] == {"kmnist": node}
         assert one.words["dataset@evaluate.ood.kmnist"] == "kmnist"
         assert one.words["dataset"] == "digits"
@@ -89,7 +89,7 @@ class TestComposition:
         node = evaluate(*flags, "evaluate.ood=uniform")
         assert list(node["metrics"]) == ["dead", "ood"]
         assert sorted(node["ood"]) == ["kmnist", "uniform"]
-        found = words(job(*flags, "dataset.test_size=50").config)
+        found = build_experiment(job(*flags, "dataset.test_size=50").config)
         assert found.ood["kmnist"].test_size == 9
         assert found.data.test_size == 50
         with pytest.raises(UserError, match="a preset names this data set already"):
@@ -98,12 +98,12 @@ class TestComposition:
     def test_runs_of_before_had_neither(self) -> None:
         config = job().config
         del config["evaluate"]["metrics"], config["evaluate"]["ood"]
-        found = words(config)
+        found = build_experiment(config)
         assert (found.metrics, found.ood) == ({}, {})
 
     def test_other_data_are_treated_as_the_runs_own(self, tmp_path: Path) -> None:
         path = made(tmp_path, 30, 8, 8)
-        parts = words(
+        parts = build_experiment(
             job("evaluate.ood=arrays", path, "dataset.range=standardised", "seed=3").config
         )
         other = parts.ood["arrays"]
@@ -151,10 +151,10 @@ def test_refusals_leave_nothing(
 
 def test_images_of_another_shape_are_found_before_training(tmp_path: Path) -> None:
     config = job("evaluate.ood=arrays", made(tmp_path, 20, 9, 9)).config
-    for check in (lambda: prepare(words(config)), lambda: Shapes().check(config)):
+    for check in (lambda: prepare(build_experiment(config)), lambda: ConfigChecker().check(config)):
         with pytest.raises(UserError, match=r"evaluate\.ood\.arrays: its images are \(1, 9, 9\)"):
             check()
-    shapes = Shapes()
+    shapes = ConfigChecker()
     shapes.check(job().config)
     with pytest.raises(UserError, match=r"evaluate\.ood\.arrays"):
         shapes.check(config)
@@ -221,7 +221,8 @@ class TestRuns:
     ) -> None:
         """A penalty of one's own that is called as a metric."""
         (tmp_path / "penalty").mkdir()
-        node = "_target_: aecore.penalties.L1, weight: 0.001, schedule: constant, warmup: 0"
+        target = "aecore.model.penalties.l1.L1Penalty"
+        node = f"_target_: {target}, weight: 0.001, schedule: constant, warmup: 0"
         (tmp_path / "penalty" / "mine.yaml").write_text(f"# Mine\nactive_fraction: {{{node}}}\n")
         own = ["--config-dir", str(tmp_path), "model=ae", "penalty=mine"]
         term = self.run(*own)["test/active_fraction"]

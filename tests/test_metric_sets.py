@@ -14,15 +14,15 @@ from subjects import perfect, subject
 from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.metrics import Frechet, Inception, Subject
-from aecore.metrics.distances import frechet, precision_recall
-from aecore.metrics.extractor import FEATURES, trained
-from aecore.metrics.frechet import samples
-from aecore.metrics.inception import weights_file
-from aecore.metrics.kept import remembered
-from aecore.penalties import KL
+from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.metrics.samples.classifier_cache import remembered
+from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
+from aecore.evaluation.metrics.samples.extractor import FEATURES, trained
+from aecore.evaluation.metrics.samples.frechet import Frechet, samples
+from aecore.evaluation.metrics.samples.inception import Inception, weights_file
+from aecore.model.penalties.kl import KL
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -91,7 +91,7 @@ class TestDistances:
         assert precision_recall(both, a, 3) == (0.5, 1)
 
     def test_manifolds_of_the_obvious_loop(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("aecore.metrics.distances._ROWS", 7)
+        monkeypatch.setattr("aecore.evaluation.metrics.samples.distances._ROWS", 7)
         a, b = points(30, 2), 1.5 * points(41, 2, seed=1)
 
         def share(some: Tensor, others: Tensor) -> float:
@@ -143,7 +143,7 @@ class TestFrechet:
         assert judge()(kept) == plain, "bit for bit"
         (file,) = (tmp_path / "cache").iterdir()
         with monkeypatch.context() as patched:
-            patched.setattr("aecore.metrics.kept.trained", None)
+            patched.setattr("aecore.evaluation.metrics.samples.classifier_cache.trained", None)
             assert judge()(kept) == plain
         assert torch.equal(torch.get_rng_state(), state)
         whole = file.read_bytes()

@@ -12,17 +12,14 @@ from picturing import unpool
 from subjects import solved, subject
 from torch import Tensor
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.metrics import (
-    CodeActivity,
-    Compression,
-    DeadKernels,
-    HiddenActivity,
-    JacobianNorm,
-)
-from aecore.metrics.compression import pixel_bits, quantise
+from aecore.evaluation.metrics.code_activity import CodeActivity
+from aecore.evaluation.metrics.compression import Compression, pixel_bits, quantise
+from aecore.evaluation.metrics.dead_kernels import DeadKernels
+from aecore.evaluation.metrics.hidden import HiddenActivity
+from aecore.evaluation.metrics.jacobian import JacobianNorm
+from aecore.model.autoencoder import Autoencoder
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -12,12 +12,13 @@ from measuring import measured, split
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from aecore.autoencoder import Autoencoder
-from aecore.metrics import evaluate_noisy, psnr, squared_error, ssim, ssim_applies
-from aecore.noise import Dropout, NoNoise, SaltAndPepper
-from aecore.noise import Gaussian as GaussianNoise
-from aecore.penalties import KL, L1
-from aecore.reconstruction import Bernoulli
+from aecore.evaluation.metrics.evaluate import evaluate_noisy
+from aecore.evaluation.metrics.images import psnr, squared_error, ssim, ssim_applies
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.noise.noises import Dropout, GaussianNoise, NoNoise, SaltAndPepper
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l1 import L1Penalty
+from aecore.model.reconstruction.bernoulli import Bernoulli
 
 
 class TestImages:
@@ -87,7 +88,9 @@ class TestImages:
 class TestEvaluate:
     def test_is_the_mean_over_images(self) -> None:
         whole = model(
-            penalties={"l1": L1()}, weights={"l1": weight(0.3, "linear", 5)}, noise=Dropout(p=0.5)
+            penalties={"l1": L1Penalty()},
+            weights={"l1": weight(0.3, "linear", 5)},
+            noise=Dropout(p=0.5),
         ).eval()
         on = split(23, 1, 4, 4)
         found = measured(whole, on)
@@ -108,7 +111,7 @@ class TestEvaluate:
 
     @pytest.mark.parametrize("batch_size", [1, 5, 22, 23, 100])
     def test_does_not_depend_on_the_batch_size(self, batch_size: int) -> None:
-        whole = model(penalties={"l1": L1()})
+        whole = model(penalties={"l1": L1Penalty()})
         found = measured(whole, split(23), batch_size=batch_size)
         assert found == pytest.approx(measured(whole, split(23)), rel=1e-5)
 

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from aecore.errors import UserError
-from aecore.latents import Latent, Spatial
-from aecore.networks import ConvUnpool, Network
-from aecore.networks.base import Activation, activation_layer, flat
+from aecore.model.latents.base import Latent
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.networks.base import Activation, Network, activation_layer, flat
+from aecore.model.networks.conv_unpool import ConvUnpool
 
 SHAPES = st.tuples(st.sampled_from([1, 3, 4]), st.integers(8, 97), st.integers(8, 97))
 DOWN = ("stride", "max", "average")

@@ -12,9 +12,9 @@ from making import gaussian, gen, images, model, plain
 from torch import nn
 
 from aecore.errors import UserError
-from aecore.latents import Latent, Spatial
-from aecore.networks import ResNet
-from aecore.networks.resnet import Residual
+from aecore.model.latents.base import Latent
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.networks.resnet import Residual, ResNet
 
 
 def resnet(*channels: int, **changes: Any) -> ResNet:

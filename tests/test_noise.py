@@ -10,17 +10,17 @@ from making import gen, images, model
 from pydantic import ValidationError
 from torch import Tensor
 
-from aecore.noise import Chain, Dropout, Gaussian, NoNoise, SaltAndPepper
-from aecore.noise.base import Noise, Span
+from aecore.model.noise.base import Noise, Span
+from aecore.model.noise.noises import Chain, Dropout, GaussianNoise, NoNoise, SaltAndPepper
 
 N = 100_000
 UNIT: Span = (torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
 ALL: list[Noise] = [
     NoNoise(),
-    Gaussian(std=0.3),
+    GaussianNoise(std=0.3),
     Dropout(p=0.3),
     SaltAndPepper(p=0.3, salt=0.4),
-    Chain(steps=[Gaussian(std=0.2), Dropout(p=0.5)]),
+    Chain(steps=[GaussianNoise(std=0.2), Dropout(p=0.5)]),
 ]
 RANDOM = ALL[1:]
 
@@ -37,7 +37,7 @@ def grey(n: int = N) -> Tensor:
 class TestStatistics:
     def test_gaussian(self) -> None:
         x = images(N, 1, 1, 1)
-        eps = (Gaussian(std=0.3)(x, gen(1), UNIT) - x).flatten()
+        eps = (GaussianNoise(std=0.3)(x, gen(1), UNIT) - x).flatten()
         assert abs(float(eps.mean())) < 4.5 * 0.3 / N**0.5
         assert abs(float(eps.std()) / 0.3 - 1) < 4.5 / (2 * N) ** 0.5
         kurtosis = float(((eps / 0.3) ** 4).mean())
@@ -114,7 +114,9 @@ class TestRandomness:
 
 class TestExtremes:
     @pytest.mark.parametrize(
-        "noise", [NoNoise(), Gaussian(std=0), Dropout(p=0), SaltAndPepper(p=0, salt=1)], ids=type
+        "noise",
+        [NoNoise(), GaussianNoise(std=0), Dropout(p=0), SaltAndPepper(p=0, salt=1)],
+        ids=type,
     )
     def test_nothing(self, noise: Noise) -> None:
         x = images(50, 3, 4, 4)
@@ -131,7 +133,11 @@ class TestExtremes:
 class TestChain:
     def test_one_after_another(self) -> None:
         x = images(9, 3, 4, 4)
-        steps: list[Noise] = [Gaussian(std=0.2), Dropout(p=0.5), SaltAndPepper(p=0.1, salt=0.5)]
+        steps: list[Noise] = [
+            GaussianNoise(std=0.2),
+            Dropout(p=0.5),
+            SaltAndPepper(p=0.1, salt=0.5),
+        ]
         generator = gen()
         expected = x
         for step in steps:
@@ -146,10 +152,10 @@ class TestChain:
 
 class TestInAModel:
     def test_noise_enters_the_encoder_alone(self) -> None:
-        whole = model(noise=Gaussian(std=0.5))
+        whole = model(noise=GaussianNoise(std=0.5))
         x = images(5, 1, 4, 4)
         p = whole.run(x, gen(), noisy=True, sample=True)
-        assert torch.equal(p.x, x) and torch.equal(p.x_in, Gaussian(std=0.5)(x, gen(), UNIT))
+        assert torch.equal(p.x, x) and torch.equal(p.x_in, GaussianNoise(std=0.5)(x, gen(), UNIT))
         assert torch.equal(p.h, whole.encoder(p.x_in))
         clean = whole.run(x, gen(), noisy=False, sample=True)
         assert torch.equal(clean.x_in, x)
@@ -157,14 +163,14 @@ class TestInAModel:
 
     def test_corrupt(self) -> None:
         x = images(5, 1, 4, 4)
-        whole = model(noise=Gaussian(std=0.5))
-        assert torch.equal(whole.corrupt(x, gen()), Gaussian(std=0.5)(x, gen(), UNIT))
+        whole = model(noise=GaussianNoise(std=0.5))
+        assert torch.equal(whole.corrupt(x, gen()), GaussianNoise(std=0.5)(x, gen(), UNIT))
         assert torch.equal(whole.corrupt(x, gen(), Dropout(p=1)), torch.zeros_like(x))
         assert torch.equal(model().corrupt(x, gen()), x)
 
     def test_noise_is_in_units_of_the_deviation(self) -> None:
         half = torch.full((1, 1, 1), 0.5)
-        whole = model(noise=Gaussian(std=0.2), shift=half, scale=half)
+        whole = model(noise=GaussianNoise(std=0.2), shift=half, scale=half)
         x = images(4000, 1, 4, 4)
         change = whole.corrupt(x, gen()) - x
         assert float(change.std()) == pytest.approx(0.1, rel=4.5 / (2 * 64_000) ** 0.5)
@@ -173,10 +179,10 @@ class TestInAModel:
 @pytest.mark.parametrize(
     ("noise", "arguments"),
     [
-        (Gaussian, {"std": -0.1}),
-        (Gaussian, {"std": "0.1"}),
-        (Gaussian, {"std": float("inf")}),
-        (Gaussian, {}),
+        (GaussianNoise, {"std": -0.1}),
+        (GaussianNoise, {"std": "0.1"}),
+        (GaussianNoise, {"std": float("inf")}),
+        (GaussianNoise, {}),
         (Dropout, {"p": 1.1}),
         (Dropout, {"p": True}),
         (SaltAndPepper, {"p": 0.1}),

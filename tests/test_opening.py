@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from aecore.cli import main
+from aecore.compare.views import Views, open_run
 from aecore.errors import UserError
-from aecore.metrics import evaluate
-from aecore.opening import Views, open_run
+from aecore.evaluation.metrics.evaluate import evaluate
 
 TINY = ["model=ae", "logger=none", "figures=none", "trainer.threads=1"]
 
@@ -88,7 +88,9 @@ def test_a_run_is_opened_when_looked_at(pair: dict[str, Path], tmp_path: Path) -
         views["strange"]
 
 
-@pytest.mark.parametrize("target", ["os.mkdir", "aecore.noise.Gaussian", "subprocess.Popen"])
+@pytest.mark.parametrize(
+    "target", ["os.mkdir", "aecore.model.noise.noises.GaussianNoise", "subprocess.Popen"]
+)
 def test_a_foreign_configuration_builds_nothing_but_words(
     pair: dict[str, Path], tmp_path: Path, target: str
 ) -> None:

@@ -27,13 +27,16 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
-from aecore.latents import Spatial
-from aecore.noise import Gaussian as GaussianNoise
-from aecore.optimizers import ClosedForm, Cosine
-from aecore.penalties import KL, L1
-from aecore.reconstruction import Bernoulli, Gaussian
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.noise.noises import GaussianNoise
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l1 import L1Penalty
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.training.optimizers.closed_form import ClosedForm
+from aecore.training.optimizers.schedulers import Cosine
 
 DIGITS = torch.from_numpy(load_digits().images[:, None] / 16).float()
 
@@ -118,9 +121,9 @@ class TestClosedForm:
         ("words", "says"),
         [
             ({"noise": GaussianNoise(std=0.1)}, "noise"),
-            ({"penalties": {"l1": L1()}}, "penalty=l1"),
-            ({"penalties": {"a": L1(), "b": contractive()}}, "penalty=a,b"),
-            ({"reconstruction": Gaussian(scale=1.0)}, "reconstruction=mse"),
+            ({"penalties": {"l1": L1Penalty()}}, "penalty=l1"),
+            ({"penalties": {"a": L1Penalty(), "b": contractive()}}, "penalty=a,b"),
+            ({"reconstruction": GaussianLikelihood(scale=1.0)}, "reconstruction=mse"),
             ({"reconstruction": Bernoulli(targets="soft", threshold=0.5)}, "reconstruction=mse"),
             ({"network": mlp(5)}, "network=linear"),
             ({"network": mlp(5, activation=None)}, "network=linear"),
@@ -180,7 +183,7 @@ class TestDescentReachesTheOptimum:
             k,
             (1, 1, d),
             latent=gaussian(k),
-            reconstruction=Gaussian(scale="learned"),
+            reconstruction=GaussianLikelihood(scale="learned"),
             penalties={"kl": KL()},
             weights={"kl": weight()},
         )

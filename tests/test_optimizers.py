@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from aecore.errors import UserError
-from aecore.optimizers import SGD, AdamW, Constant, Cosine, Plateau, Schedule, Step
+from aecore.training.optimizers.gradient import SGD, AdamW
+from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule, Step
 
 
 def rates(schedule: Schedule, epochs: int, losses: list[float] | None = None) -> list[float]:

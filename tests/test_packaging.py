@@ -15,13 +15,13 @@ import yaml
 from hatchling.builders.wheel import WheelBuilder
 
 from aecore.cli import main
-from aecore.roots import ROOT, own_folders
+from aecore.config.folders import ROOT, own_folders
 
 TINY = ["model=ae", "trainer=debug", "figures=none", "logger=none", "network.hidden=[16]"]
 MINE = """
 from torch import Tensor
 
-from aecore.penalties import Penalty
+from aecore.model.penalties.base import Penalty
 from aecore.types import Pass
 
 
@@ -93,7 +93,7 @@ def test_the_command_of_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> Non
     assert name == "aecore"
     assert "\n  aecore model=vae dataset=mnist " in said("--help")
     composed = yaml.safe_load(said("sweeps=beta", "model=vae", "--cfg", "job"))
-    assert composed["penalty"]["kl"]["_target_"] == "aecore.penalties.KL"
+    assert composed["penalty"]["kl"]["_target_"] == "aecore.model.penalties.kl.KL"
     assert str(tmp_path / "site/aecore") in said("--info", "searchpath")
     assert "`aecore --help` lists the words" in said("vae", status=2)
     assert not list((tmp_path / "empty").iterdir())

@@ -12,11 +12,14 @@ from pydantic import ValidationError
 from torch.distributions import Normal, kl_divergence
 
 from aecore.errors import UserError
-from aecore.latents import Latent, Spatial, TopK
-from aecore.networks import Network
-from aecore.objectives import Iwae
-from aecore.penalties import KL, L1
-from aecore.reconstruction import Adversarial
+from aecore.model.latents.base import Latent
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.latents.topk import TopK
+from aecore.model.networks.base import Network
+from aecore.model.objectives.bounds import Iwae
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l1 import L1Penalty
+from aecore.model.reconstruction.adversarial import AdversarialReconstruction
 
 
 class TestOthers:
@@ -27,7 +30,7 @@ class TestOthers:
             x = images(4, 1, 4, 4, dtype=torch.float64)
             p = whole.run(x, gen(), noisy=False, sample=True)
             expected = [sum(abs(v) for v in row) for row in p.code.z.flatten(1).tolist()]
-            assert L1()(p).tolist() == pytest.approx(expected, rel=1e-14)
+            assert L1Penalty()(p).tolist() == pytest.approx(expected, rel=1e-14)
 
     def test_kl(self) -> None:
         whole = model(latent=gaussian(3)).double()
@@ -49,7 +52,7 @@ class TestOthers:
     def test_several_at_once(self) -> None:
         whole = model(
             latent=gaussian(3),
-            penalties={"kl": KL(), "l1": L1(), "contractive": contractive("exact")},
+            penalties={"kl": KL(), "l1": L1Penalty(), "contractive": contractive("exact")},
             weights={"kl": weight(4.0), "l1": weight(0.0), "contractive": weight(0.1)},
         ).double()
         x = images(5, 1, 4, 4, dtype=torch.float64)
@@ -68,8 +71,8 @@ class TestOthers:
         same(terms.loss, total)
 
 
-def vae_gan() -> Adversarial:
-    return Adversarial(realism=0.1, channels=[2], units=3, layer=1, critic_lr=0.01)
+def vae_gan() -> AdversarialReconstruction:
+    return AdversarialReconstruction(realism=0.1, channels=[2], units=3, layer=1, critic_lr=0.01)
 
 
 def top_k(revive: float) -> TopK:
@@ -96,11 +99,11 @@ class TestNames:
         self, name: str, whose: str, sentence: dict[str, Any]
     ) -> None:
         with pytest.raises(UserError, match=f"penalty.{name}: this name is taken by {whose}"):
-            model(penalties={name: L1()}, **sentence)
+            model(penalties={name: L1Penalty()}, **sentence)
 
     def test_they_are_free_where_no_word_has_them(self) -> None:
         for latent, name in ((plain(3), "realism"), (top_k(0.0), "revival"), (plain(3), "iwae")):
-            terms = model(latent=latent, penalties={name: L1()}).terms(
+            terms = model(latent=latent, penalties={name: L1Penalty()}).terms(
                 images(3, 1, 4, 4), gen(), epoch=0, noisy=True
             )
             assert list(terms.values) == ["reconstruction", name]
@@ -109,12 +112,12 @@ class TestNames:
         with pytest.raises(
             UserError, match=r"l1_weighted: .* by the weighted penalty\.l1\n  choose"
         ):
-            model(penalties={"l1": L1(), "l1_weighted": L1()})
+            model(penalties={"l1": L1Penalty(), "l1_weighted": L1Penalty()})
 
     @pytest.mark.parametrize("name", ["train", "", "a.b"])
     def test_what_is_no_name_of_a_part(self, name: str) -> None:
         with pytest.raises(UserError, match=rf"penalty\.{name}: no name for a penalty"):
-            model(penalties={name: L1()})
+            model(penalties={name: L1Penalty()})
 
 
 class TestWeight:
@@ -138,7 +141,7 @@ class TestWeight:
         assert weight(2.0, schedule, 0).at(0) == 2.0
 
     def test_in_a_model(self) -> None:
-        whole = model(penalties={"l1": L1()}, weights={"l1": weight(2.0, "linear", 4)})
+        whole = model(penalties={"l1": L1Penalty()}, weights={"l1": weight(2.0, "linear", 4)})
         x = images(3, 1, 4, 4)
         for epoch, factor in ((0, 0.0), (1, 0.5), (float("inf"), 2.0)):
             terms = whole.terms(x, gen(), epoch=epoch, noisy=True)

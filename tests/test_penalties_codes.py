@@ -13,13 +13,20 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.distributions import Bernoulli, kl_divergence
 
-from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
-from aecore.latents import DiagonalGaussian, Hypersphere, Latent, Spatial
-from aecore.penalties import DIP, MMD, CodeL2, KLSparsity, Penalty, SlicedWasserstein
-from aecore.penalties.dip import covariance
-from aecore.penalties.distances import Kernel, mmd, sliced_wasserstein
-from aecore.types import Code, Pass
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.base import Latent
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.latents.gaussian import DiagonalGaussian
+from aecore.model.latents.hypersphere import Hypersphere
+from aecore.model.passes import Code, Pass
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.dip import DIP, covariance
+from aecore.model.penalties.distances import Kernel, mmd, sliced_wasserstein
+from aecore.model.penalties.kl_sparsity import KLSparsity
+from aecore.model.penalties.l2 import CodeL2
+from aecore.model.penalties.mmd import MMD
+from aecore.model.penalties.sliced_wasserstein import SlicedWasserstein
 
 SCALES = [0.2, 1.0, 5.0]
 

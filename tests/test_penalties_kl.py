@@ -13,21 +13,26 @@ from penalising import passed, same
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from aecore.arguments import parse
-from aecore.autoencoder import Autoencoder
-from aecore.build import build
-from aecore.compose import compose
-from aecore.data import Digits
+from aecore.config.arguments import parse
+from aecore.config.build import build
+from aecore.config.compose import compose
+from aecore.data.sources.digits import Digits
 from aecore.errors import UserError
-from aecore.experiment import words
-from aecore.latents import DiagonalGaussian, Latent
-from aecore.penalties import KL, Capacity, FreeBits, Penalty, TotalCorrelation
-from aecore.penalties.total_correlation import densities, split_kl
-from aecore.priors import Standard
-from aecore.reconstruction import MSE, Reconstruction
-from aecore.reconstruction import Gaussian as GaussianPixels
-from aecore.tasks.train import prepare
-from aecore.types import Code, Pass
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.base import Latent
+from aecore.model.latents.gaussian import DiagonalGaussian
+from aecore.model.passes import Code, Pass
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.capacity import Capacity
+from aecore.model.penalties.free_bits import FreeBits
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.total_correlation import TotalCorrelation, densities, split_kl
+from aecore.model.priors.standard import Standard
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.gaussian import GaussianLikelihood as GaussianPixels
+from aecore.training.prepare import prepare
+from aecore.training.setup import build_experiment
 
 N, DIM = 6, 3
 
@@ -100,7 +105,7 @@ class TestDensities:
     def test_pieces_are_the_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
         code = at(posteriors(), torch.arange(N), posteriors().sample(gen(1)))
         whole = densities(code, 40)
-        monkeypatch.setattr("aecore.penalties.total_correlation._VALUES", 2 * N * DIM)
+        monkeypatch.setattr("aecore.model.penalties.total_correlation._VALUES", 2 * N * DIM)
         for a, b in zip(densities(code, 40), whole, strict=True):
             same(a, b)
 
@@ -152,7 +157,7 @@ class TestTotalCorrelation:
 
     def test_a_run_tells_how_many_images_there_are(self) -> None:
         argv = ["model=beta_tcvae", "dataset.train_size=321", "dataset.batch_size=64"]
-        whole = prepare(words(compose(parse(argv)).config))
+        whole = prepare(build_experiment(compose(parse(argv)).config))
         assert whole.penalties["total_correlation"].images == 321
 
     def test_draws_that_only_stand_for_codes(self) -> None:

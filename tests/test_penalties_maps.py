@@ -8,13 +8,16 @@ from making import conv, gaussian, gen, linear, mlp, model, plain
 from penalising import passed, same
 from torch import Tensor, nn
 
-from aecore.autoencoder import Autoencoder
 from aecore.errors import UserError
-from aecore.latents import Spatial
-from aecore.networks import ConvUnpool, Network
-from aecore.penalties import DecoderL2, Gradient, Orthogonal
-from aecore.reconstruction import Bernoulli
-from aecore.types import Pass
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.networks.base import Network
+from aecore.model.networks.conv_unpool import ConvUnpool
+from aecore.model.passes import Pass
+from aecore.model.penalties.gradient import GradientPenalty
+from aecore.model.penalties.l2 import DecoderL2
+from aecore.model.penalties.orthogonal import Orthogonal
+from aecore.model.reconstruction.bernoulli import Bernoulli
 
 
 def slow_norm(p: Pass) -> Tensor:
@@ -56,19 +59,21 @@ class TestGradient:
         p = passed(whole_of(name), generator=gen())
         expected = slow_norm(p)
         assert float(expected.min()) > 0
-        found = Gradient(method="exact", samples=1)(p)
+        found = GradientPenalty(method="exact", samples=1)(p)
         same(found.detach(), expected)
         with torch.no_grad():  # as in evaluation
             unseen = passed(whole_of(name), generator=gen())
             assert not unseen.code.z.requires_grad
-            found = Gradient(method="exact", samples=1)(unseen)
+            found = GradientPenalty(method="exact", samples=1)(unseen)
         same(found.detach(), expected)
 
     @pytest.mark.parametrize("name", ["mlp", "conv"])
     def test_the_estimate_is_unbiased(self, name: str) -> None:
         p = passed(whole_of(name), n=2, generator=gen())
         with torch.no_grad():
-            draws = torch.stack([Gradient(method="estimate", samples=2)(p) for _ in range(800)])
+            draws = torch.stack(
+                [GradientPenalty(method="estimate", samples=2)(p) for _ in range(800)]
+            )
         error = draws.std(0) / 800**0.5
         assert bool(((draws.mean(0) - slow_norm(p)).abs() < 4.5 * error).all())
         assert float((error / draws.mean(0)).max()) < 0.05
@@ -76,7 +81,7 @@ class TestGradient:
     @pytest.mark.parametrize("method", ["exact", "estimate"])
     def test_gradients_reach_decoder_and_encoder(self, method: str) -> None:
         whole = whole_of("mlp")
-        penalty = Gradient(method=method, samples=1)  # type: ignore[arg-type]
+        penalty = GradientPenalty(method=method, samples=1)  # type: ignore[arg-type]
         penalty(passed(whole, generator=gen())).mean().backward()
         for part in (whole.encoder, whole.latent, whole.decoder):
             assert any(bool(w.grad is not None and w.grad.any()) for w in part.parameters())
@@ -86,7 +91,7 @@ class TestGradient:
         whole = model(network=linear()).double()
         layer = whole.decoder[1]
         assert isinstance(layer, nn.Linear)
-        cost = Gradient(method="exact", samples=1)(passed(whole))
+        cost = GradientPenalty(method="exact", samples=1)(passed(whole))
         same(cost.detach(), layer.weight.detach().square().sum().expand(4))
         cost.mean().backward()
         same(layer.weight.grad, 2 * layer.weight.detach())
@@ -95,7 +100,7 @@ class TestGradient:
         with pytest.raises(UserError, match=r"gradient with network\.norm=batch.*\n.*norm=layer"):
             model(
                 network=mlp(5, norm="batch"),
-                penalties={"gradient": Gradient(method="exact", samples=1)},
+                penalties={"gradient": GradientPenalty(method="exact", samples=1)},
             )
 
 

@@ -12,13 +12,13 @@ import torch
 from event_files import read
 from torch import Tensor, nn
 
-from aecore.callbacks.pictures import Pictures, evaluating
-from aecore.data import Split
 from aecore.data.module import ImageData
-from aecore.loggers import TensorBoard
-from aecore.module import Training
-from aecore.noise import Gaussian
-from aecore.optimizers import Constant
+from aecore.data.split import Split
+from aecore.model.noise.noises import GaussianNoise
+from aecore.training.callbacks.pictures import Pictures, evaluating
+from aecore.training.loggers.tensorboard import TensorBoard
+from aecore.training.module import Training
+from aecore.training.optimizers.schedulers import Constant
 
 
 def modes(module: nn.Module) -> list[bool]:
@@ -91,7 +91,7 @@ class Again(pl.Callback):
 @pytest.mark.filterwarnings("ignore")
 class TestPictures:
     def test_epochs_that_are_shown(self, tmp_path: Path) -> None:
-        train(tmp_path, epochs=5, latent=making.gaussian(3), noise=Gaussian(std=0.1))
+        train(tmp_path, epochs=5, latent=making.gaussian(3), noise=GaussianNoise(std=0.1))
         events = read(tmp_path)
         steps = [4, 8, 16, 20]  # epochs 1, 2, 4 and the last, of four steps
         reconstructions, samples = events.Images("reconstructions"), events.Images("samples")
@@ -110,7 +110,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("latent", [making.plain, making.gaussian])
     def test_training_does_not_notice(self, tmp_path: Path, latent: Any) -> None:
-        noise = {"noise": Gaussian(std=0.1)}
+        noise = {"noise": GaussianNoise(std=0.1)}
         module, watch = train(tmp_path / "a", epochs=2, latent=latent(3), **noise)
         before, after = watch.seen[::2], watch.seen[1::2]
         assert len(before) == len(after) == 3

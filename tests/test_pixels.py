@@ -11,7 +11,7 @@ from making import images
 from PIL import Image
 
 import aecore
-from aecore.pixels import as_images, as_pixels
+from aecore.data.pixels import as_images, as_pixels
 
 SHAPES = [
     ((5, 3, 20, 12), (1, 8, 8)),

@@ -10,23 +10,32 @@ from making import conv, gaussian, gen, images, mlp, model, plain
 from torch import Tensor
 from torch import distributions as D
 
-from aecore.autoencoder import Autoencoder
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.latents import Categorical, DiagonalGaussian, Hypersphere
-from aecore.latents import Flow as FlowLatent
-from aecore.penalties import KL, FreeBits, TotalCorrelation
-from aecore.priors import Flow, Mixture, PriorWord, Standard, Vamp
-from aecore.reconstruction import MSE, Bernoulli
-from aecore.types import Code
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.categorical import Categorical
+from aecore.model.latents.flow import FlowLatent
+from aecore.model.latents.gaussian import DiagonalGaussian
+from aecore.model.latents.hypersphere import Hypersphere
+from aecore.model.passes import Code
+from aecore.model.penalties.free_bits import FreeBits
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.total_correlation import TotalCorrelation
+from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.flow import FlowPrior
+from aecore.model.priors.mixture import Mixture
+from aecore.model.priors.standard import Standard
+from aecore.model.priors.vamp import Vamp
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.errors import MSE
 
 
 def vamp(components: int, start: Any = "noise") -> Vamp:
     return Vamp(components=components, start=start)
 
 
-def flow(kind: Any = "affine") -> Flow:
-    return Flow(kind=kind, transforms=2, hidden=[8])
+def flow(kind: Any = "affine") -> FlowPrior:
+    return FlowPrior(kind=kind, transforms=2, hidden=[8])
 
 
 LEARNED = [
@@ -37,7 +46,7 @@ LEARNED = [
 ]
 
 
-def vae(prior: PriorWord, off: float = 0.3, **words: Any) -> Autoencoder:
+def vae(prior: PriorComponent, off: float = 0.3, **words: Any) -> Autoencoder:
     """Of codes of 3 numbers, its parameters off their symmetric start."""
     given = {"latent": gaussian(3), "penalties": {"kl": KL()}, "reconstruction": bernoulli()}
     made = model(prior=prior, **(given | words))
@@ -149,7 +158,7 @@ def test_estimated_kl_is_unbiased() -> None:
 
 @pytest.mark.parametrize("word", LEARNED)
 @pytest.mark.parametrize("penalty", ["kl", "free_bits"])
-def test_every_parameter_of_a_prior_learns(word: PriorWord, penalty: str) -> None:
+def test_every_parameter_of_a_prior_learns(word: PriorComponent, penalty: str) -> None:
     one = KL() if penalty == "kl" else FreeBits(nats=0.0)
     whole = vae(word, penalties={penalty: one})
     whole.terms(images(8, 1, 4, 4), gen(), epoch=0.0, noisy=True).loss.backward()
@@ -160,7 +169,7 @@ def test_every_parameter_of_a_prior_learns(word: PriorWord, penalty: str) -> Non
 
 
 @pytest.mark.parametrize("word", LEARNED)
-def test_draws_are_repeatable_and_fixed(word: PriorWord) -> None:
+def test_draws_are_repeatable_and_fixed(word: PriorComponent) -> None:
     prior = vae(word).prior
     like = torch.zeros(1)
     drawn = prior.sample(6, (3,), like, gen(5))
@@ -169,7 +178,7 @@ def test_draws_are_repeatable_and_fixed(word: PriorWord) -> None:
     assert len({tuple(row) for row in drawn.tolist()}) == 6
 
 
-def refused(word: PriorWord, **words: Any) -> str:
+def refused(word: PriorComponent, **words: Any) -> str:
     with pytest.raises(UserError) as raised:
         vae(word, **words)
     return str(raised.value)
@@ -195,7 +204,7 @@ def test_what_cannot_learn_a_prior_is_refused() -> None:
 @pytest.mark.parametrize("word", LEARNED)
 @pytest.mark.parametrize("factors", [(1.0, 6.0, 1.0), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)])
 def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
-    word: PriorWord, factors: tuple[float, float, float]
+    word: PriorComponent, factors: tuple[float, float, float]
 ) -> None:
     """Else the part that is so called is no divergence, and without it the prior is never read."""
     alpha, beta, gamma = factors
@@ -204,7 +213,7 @@ def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
 
 
 @pytest.mark.parametrize("word", LEARNED)
-def test_the_correlation_alone_goes_with_any_prior(word: PriorWord) -> None:
+def test_the_correlation_alone_goes_with_any_prior(word: PriorComponent) -> None:
     penalty = TotalCorrelation(alpha=0.0, beta=2.0, gamma=0.0)
     penalty.attach(100)
     assert "penalty=kl" in refused(word, penalties={"tc": penalty}), "which is what teaches it"
@@ -225,7 +234,7 @@ def test_pseudo_inputs_have_the_shape_of_colour_images() -> None:
 
 
 @pytest.mark.parametrize("word", [Mixture(components=3), vamp(3)])
-def test_a_conditional_model_may_have_any_prior(word: PriorWord) -> None:
+def test_a_conditional_model_may_have_any_prior(word: PriorComponent) -> None:
     whole = vae(word, classes=2)
     y = torch.arange(8) % 2
     terms = whole.terms(images(8, 1, 4, 4), gen(), epoch=0.0, noisy=True, y=y)

@@ -14,8 +14,11 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Laplace, Normal
 
 from aecore.errors import UserError
-from aecore.noise import Gaussian as GaussianNoise
-from aecore.reconstruction import L1, MSE, Bernoulli, Gaussian, Reconstruction
+from aecore.model.noise.noises import GaussianNoise
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.errors import MSE, L1Loss
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
 
 SHAPE = (3, 4, 5)
 
@@ -62,13 +65,13 @@ class TestLikelihoods:
     @pytest.mark.parametrize("scale", [0.05, 1, 3.0])
     def test_gaussian(self, scale: float) -> None:
         output, x = pair()
-        cost = Gaussian(scale=scale)
+        cost = GaussianLikelihood(scale=scale)
         same(cost, output, x, Normal(output, scale).log_prob(x), 1e-6)
         assert not [p for p in cost.parameters() if p.requires_grad]
 
     def test_learned_gaussian(self) -> None:
         output, x = pair()
-        cost = Gaussian(scale="learned").double()
+        cost = GaussianLikelihood(scale="learned").double()
         same(cost, output, x, Normal(output, 1.0).log_prob(x), 1e-6)  # it starts from 1
         with torch.no_grad():
             cost.raw.fill_(6.0)
@@ -84,16 +87,16 @@ class TestLikelihoods:
 
     def test_l1(self) -> None:
         output, x = pair()
-        same(L1(), output, x, Laplace(output, torch.ones_like(x)).log_prob(x), 1e-12)
+        same(L1Loss(), output, x, Laplace(output, torch.ones_like(x)).log_prob(x), 1e-12)
         expected = [float((a - b).abs().sum()) for a, b in zip(output, x, strict=True)]
-        assert L1()(output, x).tolist() == pytest.approx(expected, rel=1e-14)
+        assert L1Loss()(output, x).tolist() == pytest.approx(expected, rel=1e-14)
 
 
 class TestLearnedScale:
     def test_finds_the_root_mean_square_error(self) -> None:
         """Rybkin et al. 2021, eq. 5: the best scale is the RMSE."""
         output, x = pair(50)
-        cost = Gaussian(scale="learned").double()
+        cost = GaussianLikelihood(scale="learned").double()
         optimizer = torch.optim.LBFGS(cost.parameters(), max_iter=50, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
@@ -107,7 +110,7 @@ class TestLearnedScale:
         assert float(cost.log_scale.exp().detach()) == pytest.approx(rmse, rel=1e-5)
 
     def test_a_perfect_fit_stays_finite(self) -> None:
-        cost = Gaussian(scale="learned")
+        cost = GaussianLikelihood(scale="learned")
         with torch.no_grad():
             cost.raw.fill_(-1000.0)
         x = images(2, *SHAPE)
@@ -162,7 +165,9 @@ class TestImage:
         z = torch.randn(5, 3, generator=gen())
         assert torch.equal(whole.decode(z), whole.decoder(z).sigmoid())
 
-    @pytest.mark.parametrize("cost", [MSE(), L1(), Gaussian(scale="learned")], ids=type)
+    @pytest.mark.parametrize(
+        "cost", [MSE(), L1Loss(), GaussianLikelihood(scale="learned")], ids=type
+    )
     def test_others_answer_the_output(self, cost: Reconstruction) -> None:
         whole = model(reconstruction=cost)
         z = torch.randn(5, 3, generator=gen())
@@ -189,7 +194,7 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"use dataset\.binarise=threshold"):
             model(reconstruction=bernoulli("threshold"), noise=GaussianNoise(std=0.1))
 
-    @pytest.mark.parametrize("cost", [MSE(), L1(), Gaussian(scale=1.0)], ids=type)
+    @pytest.mark.parametrize("cost", [MSE(), L1Loss(), GaussianLikelihood(scale=1.0)], ids=type)
     def test_others_take_both(self, cost: Reconstruction) -> None:
         one = torch.ones(1, 1, 1)
         whole = model(
@@ -200,7 +205,7 @@ class TestRefusals:
     @pytest.mark.parametrize("scale", [0, -1.0, "learnt", True, None, float("nan")])
     def test_wrong_scales(self, scale: Any) -> None:
         with pytest.raises(ValidationError, match="scale"):
-            Gaussian(scale=scale)
+            GaussianLikelihood(scale=scale)
 
     @pytest.mark.parametrize(("targets", "threshold"), [("hard", 0.5), ("soft", 2)])
     def test_wrong_targets(self, targets: str, threshold: float) -> None:

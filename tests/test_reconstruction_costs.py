@@ -16,12 +16,12 @@ from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from aecore.errors import UserError
-from aecore.latents import Spatial
-from aecore.penalties import KL
-from aecore.reconstruction import MSSSIM, SSIM, ContinuousBernoulli, LogCosh, Reconstruction
-from aecore.reconstruction.continuous_bernoulli import log_integral, mean
-from aecore.reconstruction.logcosh import log_cosh
-from aecore.reconstruction.ssim import Window
+from aecore.model.latents.deterministic import Spatial
+from aecore.model.penalties.kl import KL
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.continuous_bernoulli import ContinuousBernoulli, log_integral, mean
+from aecore.model.reconstruction.logcosh import LogCosh, log_cosh
+from aecore.model.reconstruction.ssim import MSSSIM, SSIM, Window
 
 LOGITS = [0.0, 1e-9, -1e-4, 0.01, 0.5999, -0.6001, 2.0, -7.0, 60.0, -300.0]
 

@@ -17,10 +17,10 @@ import pytest
 import yaml
 from making import data, fit, images, model
 
-from aecore import results
-from aecore.callbacks.history import History
 from aecore.errors import UserError
-from aecore.results import reserve, write_atomically
+from aecore.runs import folder as results
+from aecore.runs.folder import reserve, write_atomically
+from aecore.training.callbacks.history import History
 
 
 def names(folder: Path) -> set[str]:

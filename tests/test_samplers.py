@@ -14,13 +14,15 @@ from making import gen, model, plain
 from torch import Tensor
 
 from aecore.cli import main
+from aecore.compare.views import open_run
 from aecore.errors import UserError
-from aecore.latents import Hypersphere, TopK
-from aecore.opening import open_run
-from aecore.samplers import KNN, Gaussian, Sampler
-from aecore.samplers.flow import Warped
-from aecore.samplers.kept import FILE, read, save
-from aecore.samplers.knn import Between
+from aecore.model.latents.hypersphere import Hypersphere
+from aecore.model.latents.topk import TopK
+from aecore.model.samplers.base import Sampler
+from aecore.model.samplers.flow import Warped
+from aecore.model.samplers.gaussian import GaussianSampler
+from aecore.model.samplers.knn import KNN, Between
+from aecore.runs.sampler_file import FILE, read, save
 
 LIKE = torch.zeros(1)
 
@@ -43,7 +45,7 @@ def moons(n: int) -> Tensor:
 @pytest.mark.parametrize("seed", [0, 2**62])
 def test_gaussian_has_the_moments_of_the_codes(seed: int) -> None:
     codes = skewed(500)
-    fitted = Gaussian(images=500).fit(codes, seed)
+    fitted = GaussianSampler(images=500).fit(codes, seed)
     torch.testing.assert_close(fitted.mean, codes.mean(0))
     torch.testing.assert_close(fitted.factor.T @ fitted.factor, codes.T.cov())
     drawn = fitted.draw(40_000, LIKE, gen(1))
@@ -53,7 +55,7 @@ def test_gaussian_has_the_moments_of_the_codes(seed: int) -> None:
 
 def test_gaussian_of_few_codes_stays_in_their_plane() -> None:
     codes = torch.randn(3, 5, generator=gen())
-    drawn = Gaussian(images=3).fit(codes, 0).draw(100, LIKE, gen(1))
+    drawn = GaussianSampler(images=3).fit(codes, 0).draw(100, LIKE, gen(1))
     spanned = torch.cat([drawn, codes]) - codes.mean(0)
     assert int(torch.linalg.matrix_rank(spanned.double(), rtol=1e-5)) == 2
 
@@ -149,7 +151,13 @@ def test_files_that_are_no_samplers(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read(gmm(), path, whole)
     save(gmm().fit(skewed(60), 0), path)
-    for other in (gmm(3), gmm(covariance="diag"), Gaussian(images=9), flow(), KNN(k=1, images=9)):
+    for other in (
+        gmm(3),
+        gmm(covariance="diag"),
+        GaussianSampler(images=9),
+        flow(),
+        KNN(k=1, images=9),
+    ):
         with pytest.raises(UserError, match="another model's sampler"):
             read(other, path, whole)
     path.write_bytes(path.read_bytes()[:200])
@@ -164,7 +172,7 @@ def test_a_sampler_comes_before_the_prior() -> None:
     whole = model(latent=plain(3))
     assert not whole.can_sample
     state = whole.state_dict().keys()
-    whole.sampler = Gaussian(images=9).fit(torch.ones(9, 3), 0)
+    whole.sampler = GaussianSampler(images=9).fit(torch.ones(9, 3), 0)
     assert whole.can_sample and whole.state_dict().keys() == state
     expected = whole.decode(torch.ones(2, 3))
     torch.testing.assert_close(whole.sample(2, gen()), expected)
@@ -177,7 +185,7 @@ def test_draws_become_codes_of_the_latent(latent: Any) -> None:
     whole = model(latent=latent).eval()
     dim = whole.code_shape[0]
     codes = torch.randn(30, dim, generator=gen())
-    whole.sampler = Gaussian(images=30).fit(codes, 0)
+    whole.sampler = GaussianSampler(images=30).fit(codes, 0)
     drawn = whole.latent.nearest(whole.sampler.draw(4, LIKE, gen(1)))
     torch.testing.assert_close(whole.sample(4, gen(1)), whole.decode(drawn))
     assert not torch.equal(drawn, whole.sampler.draw(4, LIKE, gen(1)))

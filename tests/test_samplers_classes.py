@@ -12,11 +12,13 @@ from making import gen, model, plain
 from torch import Tensor
 
 from aecore.cli import main
+from aecore.compare.views import open_run
 from aecore.errors import UserError
-from aecore.opening import open_run
-from aecore.samplers import KNN, Gaussian, Sampler
-from aecore.samplers.classes import ByClass, fit_by_class
-from aecore.samplers.kept import FILE, read, save
+from aecore.model.samplers.base import Sampler
+from aecore.model.samplers.classes import ByClass, fit_by_class
+from aecore.model.samplers.gaussian import GaussianSampler
+from aecore.model.samplers.knn import KNN
+from aecore.runs.sampler_file import FILE, read, save
 
 LIKE = torch.zeros(1)
 CLASSES = 3
@@ -72,7 +74,7 @@ def test_a_class_of_few_codes_shares_those_of_all(sampler: Sampler, tmp_path: Pa
 
 
 def test_files_of_other_models(tmp_path: Path) -> None:
-    path, sampler = tmp_path / "sampler.ckpt", Gaussian(images=90)
+    path, sampler = tmp_path / "sampler.ckpt", GaussianSampler(images=90)
     save(fit_by_class(sampler, clusters(), LABELS, CLASSES, 0), path)
     for other in (model(latent=plain(3)), conditional(2), conditional(4)):
         with pytest.raises(UserError, match="another model's sampler"):

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState  # noqa: E402
 from starting import started  # noqa: E402
 
 from aecore.cli import main  # noqa: E402
-from aecore.results import read_history, read_metrics  # noqa: E402
+from aecore.runs.folder import read_history, read_metrics  # noqa: E402
 
 TINY = [
     "trainer.max_epochs=1", "network.hidden=[8]", "dataset.train_size=256", "figures=none",
@@ -107,7 +107,7 @@ def test_an_interval_is_for_a_search(capsys: pytest.CaptureFixture[str]) -> None
 def test_without_optuna_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("aecore.search")]:
+    for name in [name for name in sys.modules if name.startswith("aecore.sweeps.search")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert main([*SEARCH, *SPACE]) == 2

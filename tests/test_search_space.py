@@ -15,7 +15,7 @@ from optuna.distributions import (
 )
 
 from aecore.errors import UserError
-from aecore.search.space import corners, split
+from aecore.sweeps.search.space import corners, split
 
 
 def space(*overrides: str) -> dict[str, BaseDistribution]:

@@ -12,7 +12,7 @@ import torch
 from exploding import Bomb
 from refusing import message
 
-from aecore.data import Arrays
+from aecore.data.sources.arrays import Arrays
 
 
 def arrays(path: object, test_fraction: float = 0.25) -> Arrays:

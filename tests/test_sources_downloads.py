@@ -22,7 +22,9 @@ from refusing import message
 from torchvision import datasets
 from writing import write_idx
 
-from aecore.data import CelebA, Digits, Torchvision
+from aecore.data.sources.celeba import CelebA
+from aecore.data.sources.digits import Digits
+from aecore.data.sources.torchvision_sets import Torchvision
 from aecore.data.split import fixed_part
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 from refusing import message
 
-from aecore.data import ImageFolder
+from aecore.data.sources.image_folder import ImageFolder
 
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:

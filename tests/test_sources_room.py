@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aecore.data import room
+from aecore.data.images import memory as room
 
 
 class TestMemory:

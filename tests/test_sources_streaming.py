@@ -20,8 +20,10 @@ from splitting import flat, split_of
 from starting import FORKED, speak_into
 
 from aecore.cli import main
-from aecore.data import Batches, ImageFolder, Split, room
-from aecore.data.split import Which
+from aecore.data.batches import Batches
+from aecore.data.images import memory as room
+from aecore.data.sources.image_folder import ImageFolder
+from aecore.data.split import Split, Which
 from aecore.data.statistics import moments
 
 SIZE = 6

@@ -19,12 +19,15 @@ from torch import Tensor
 
 import aecore
 from aecore.cli import main
-from aecore.compressing.lossless import PNG_FRAME, as_stored, png_bytes, zlib_bytes
-from aecore.compressing.rates import Row, code_rows
-from aecore.compressing.tables import Grid, Tables, deviation
-from aecore.latents import FSQ, VQ, Categorical, Latent
-from aecore.metrics.images import psnr, squared_error
-from aecore.penalties import KL
+from aecore.evaluation.metrics.images import psnr, squared_error
+from aecore.model.latents.base import Latent
+from aecore.model.latents.categorical import Categorical
+from aecore.model.latents.fsq import FSQ
+from aecore.model.latents.vq import VQ
+from aecore.model.penalties.kl import KL
+from aecore.tasks.compressing.lossless import PNG_FRAME, as_stored, png_bytes, zlib_bytes
+from aecore.tasks.compressing.rates import Row, code_rows
+from aecore.tasks.compressing.tables import Grid, Tables, deviation
 
 TINY = ["model=pca", "latent.dim=4", "logger=none", "figures=none", "trainer.threads=1",
         "hydra.run.dir=run"]  # fmt: skip

@@ -15,9 +15,11 @@ from torch import Tensor
 
 import aecore
 from aecore.cli import main
-from aecore.data import Arrays, ImageFolder, Split
 from aecore.data.module import ImageData
-from aecore.experiment import build_data
+from aecore.data.sources.arrays import Arrays
+from aecore.data.sources.image_folder import ImageFolder
+from aecore.data.split import Split
+from aecore.training.setup import build_data
 
 TINY = ["logger=none", "figures=none", "trainer.max_epochs=1", "trainer.threads=1"]
 

@@ -13,9 +13,9 @@ from sklearn.decomposition import PCA
 
 import aecore
 from aecore.cli import main
-from aecore.data import Split
 from aecore.data.classes import renumbered
-from aecore.experiment import build_data
+from aecore.data.split import Split
+from aecore.training.setup import build_data
 
 TINY = ["logger=none", "trainer.max_epochs=1", "trainer.threads=1"]
 

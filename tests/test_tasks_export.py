@@ -21,15 +21,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import aecore
-from aecore.autoencoder import Autoencoder
 from aecore.cli import main
+from aecore.config.folders import installing
 from aecore.errors import UserError
-from aecore.exporting.export import Exported, export
-from aecore.exporting.pieces import on_cpu, undecided
-from aecore.latents import FSQ, VQ
-from aecore.networks import MLP, ConvUnpool
-from aecore.record import Record
-from aecore.roots import installing
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.fsq import FSQ
+from aecore.model.latents.vq import VQ
+from aecore.model.networks.conv_unpool import ConvUnpool
+from aecore.model.networks.mlp import MLP
+from aecore.runs.record import Record
+from aecore.tasks.exporting.export import Exported, export
+from aecore.tasks.exporting.pieces import on_cpu, undecided
 
 RUN = [
     "model=cvae", "network.hidden=[12]", "latent.dim=3", "sampler=gaussian", "logger=none",

@@ -13,10 +13,10 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 import aecore
+from aecore.api.trained import Trained
 from aecore.cli import main
-from aecore.experiment import build_data
-from aecore.figures.interpolations import blend, slerp
-from aecore.trained import Trained
+from aecore.evaluation.figures.interpolations import blend, slerp
+from aecore.training.setup import build_data
 
 TINY = ["logger=none", "figures=none", "trainer.max_epochs=1", "trainer.threads=1"]
 

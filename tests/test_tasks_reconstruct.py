@@ -14,8 +14,8 @@ from sklearn.datasets import load_digits
 
 import aecore
 from aecore.cli import main
-from aecore.experiment import build_data
 from aecore.tasks.files import png_names
+from aecore.training.setup import build_data
 
 TINY = ["logger=none", "figures=none", "trainer.max_epochs=1", "trainer.threads=1"]
 

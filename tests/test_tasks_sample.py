@@ -14,24 +14,30 @@ from PIL import Image
 from torch import Tensor
 
 import aecore
-from aecore.autoencoder import Autoencoder
 from aecore.cli import main
 from aecore.errors import UserError
-from aecore.experiment import build_data
-from aecore.latents import Categorical, Hypersphere
-from aecore.penalties import KL
-from aecore.priors import Flow, Mixture, PriorWord, Vamp
-from aecore.samplers import GMM, KNN, Gaussian
-from aecore.samplers import Flow as FlowSampler
-from aecore.samplers.base import Fitted
-from aecore.samplers.classes import fit_by_class
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.categorical import Categorical
+from aecore.model.latents.hypersphere import Hypersphere
+from aecore.model.penalties.kl import KL
+from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.flow import FlowPrior
+from aecore.model.priors.mixture import Mixture
+from aecore.model.priors.vamp import Vamp
+from aecore.model.samplers.base import Fitted
+from aecore.model.samplers.classes import fit_by_class
+from aecore.model.samplers.flow import FlowSampler
+from aecore.model.samplers.gaussian import GaussianSampler
+from aecore.model.samplers.gmm import GMM
+from aecore.model.samplers.knn import KNN
+from aecore.training.setup import build_data
 
 TINY = ["logger=none", "figures=none", "trainer.max_epochs=1", "trainer.threads=1"]
 LIKE = torch.zeros(1)
 Draw = Callable[[float], Tensor]
 
 
-def vae(prior: PriorWord | None = None, **words: object) -> Autoencoder:
+def vae(prior: PriorComponent | None = None, **words: object) -> Autoencoder:
     """Of codes of 3 numbers, its prior's parameters off their symmetric start."""
     made = model(**({"prior": prior, "latent": gaussian(3), "penalties": {"kl": KL()}} | words))
     torch.manual_seed(1)
@@ -41,7 +47,7 @@ def vae(prior: PriorWord | None = None, **words: object) -> Autoencoder:
     return made.eval()
 
 
-def of_prior(prior: PriorWord | None = None) -> Draw:
+def of_prior(prior: PriorComponent | None = None) -> Draw:
     made = vae(prior).prior
     return lambda t: made.sample(50, (3,), LIKE, gen(2), t)
 
@@ -70,7 +76,7 @@ class TestTemperature:
             pytest.param(of_prior(), id="standard"),
             pytest.param(of_prior(Mixture(components=3)), id="mixture"),
             pytest.param(of_prior(Vamp(components=4, start="noise")), id="vamp"),
-            pytest.param(of_sampler(Gaussian(images=60).fit(points(), 0)), id="gaussian"),
+            pytest.param(of_sampler(GaussianSampler(images=60).fit(points(), 0)), id="gaussian"),
             pytest.param(of_sampler(gmm("full").fit(points(), 0)), id="gmm"),
             pytest.param(of_sampler(gmm("diag").fit(points(), 0)), id="diagonal gmm"),
         ],
@@ -98,9 +104,9 @@ class TestTemperature:
         assert len(set(apart.argmin(1).tolist())) == 4
 
     def test_of_a_flow_scales_what_it_bends(self) -> None:
-        made = vae(Flow(kind="affine", transforms=2, hidden=[8])).prior
+        made = vae(FlowPrior(kind="affine", transforms=2, hidden=[8])).prior
         bent = made.sample(50, (3,), LIKE, gen(2), 0.4)
-        assert isinstance(made, Flow)
+        assert isinstance(made, FlowPrior)
         normal = torch.empty(50, 3).normal_(generator=gen(2))
         torch.testing.assert_close(made.warp(bent)[0].detach(), 0.4 * normal, rtol=1e-4, atol=1e-5)
         fitted = flow_sampler().fit(points(), 0)
@@ -110,7 +116,7 @@ class TestTemperature:
     def test_of_a_class(self) -> None:
         labels = torch.arange(60) % 2
         codes = points() + 9 * labels[:, None]
-        fitted = fit_by_class(Gaussian(images=60), codes, labels, 2, 0)
+        fitted = fit_by_class(GaussianSampler(images=60), codes, labels, 2, 0)
         drawn = fitted.draw_of(torch.tensor([1, 0, 1]), LIKE, gen(), 0.0)
         means = torch.stack([codes[labels == k].mean(0) for k in (1, 0, 1)])
         torch.testing.assert_close(drawn, means)
@@ -203,7 +209,7 @@ class TestRuns:
         ae = aecore.load(runs["ae"])
         assert ae.found is not None
         training = build_data(ae.found.settings).train.pixels()
-        ae.model.sampler = Gaussian(images=9999).fit(ae.encode(training), 0)
+        ae.model.sampler = GaussianSampler(images=9999).fit(ae.encode(training), 0)
         apart = read(folder / "images").astype(int) - stored(ae.sample(3, seed=4))
         assert np.abs(apart).max() <= 1, "other batches round differently"
         assert np.abs(stored(ae.sample(3)).astype(int) - stored(ae.sample(3, seed=4))).max() > 3

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 import aecore
 from aecore.cli import main
 from aecore.data.module import ImageData
-from aecore.experiment import build_data
+from aecore.training.setup import build_data
 
 TINY = ["logger=none", "figures=none", "trainer.max_epochs=1", "trainer.threads=1"]
 

@@ -17,11 +17,12 @@ from making import data, fit, mlp, model
 from pytorch_lightning import Callback, LightningModule, Trainer
 from stepping import X, equal, noisy_vae, single_steps
 
-from aecore.callbacks.checkpoint import AtomicIO, latest_good
 from aecore.errors import NonFiniteLoss, UserError
-from aecore.module import check_finite
-from aecore.optimizers import SGD, Plateau
-from aecore.weights import BEST, LAST, PREVIOUS, load
+from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, load
+from aecore.training.callbacks.checkpoint import AtomicIO, latest_good
+from aecore.training.module import check_finite
+from aecore.training.optimizers.gradient import SGD
+from aecore.training.optimizers.schedulers import Plateau
 
 
 class TestCheckpoints:

@@ -12,8 +12,8 @@ from checkpointing import same_checkpoint
 from dying import write_yaml
 from starting import called, started
 
-from aecore.roots import ROOT
-from aecore.weights import BEST, LAST, load
+from aecore.config.folders import ROOT
+from aecore.runs.checkpoint import BEST, LAST, load
 
 MORTAL = [
     "--config-dir", "words", "penalty=dying", "model=ae", "noise=gaussian", "network.dropout=0.2",

@@ -12,16 +12,16 @@ from making import adam, conv, data, gaussian, images, model, trainer_options
 from pytorch_lightning import Callback, LightningModule, Trainer
 from stepping import equal, noisy_vae
 
-from aecore.autoencoder import Autoencoder
-from aecore.callbacks.checkpoint import AtomicIO, latest_good
 from aecore.data.module import ImageData
 from aecore.errors import NonFiniteLoss
-from aecore.fitting import Stopping, is_complete
-from aecore.module import PART
-from aecore.noise import Gaussian as GaussianNoise
-from aecore.optimizers import Constant, Cosine, Plateau, Schedule
-from aecore.penalties import KL
-from aecore.weights import BEST, LAST, PREVIOUS, load
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.noise.noises import GaussianNoise
+from aecore.model.penalties.kl import KL
+from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, load
+from aecore.training.callbacks.checkpoint import AtomicIO, latest_good
+from aecore.training.fit import Stopping, is_complete
+from aecore.training.module import PART
+from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule
 
 EPOCHS = 3
 

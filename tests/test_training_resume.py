@@ -9,10 +9,11 @@ from checkpointing import Break, Broken, checkpointed, read, same_checkpoint
 from making import adam
 from stepping import equal, noisy_vae
 
-from aecore.callbacks.checkpoint import AtomicIO
-from aecore.fitting import Stopping
-from aecore.optimizers import SGD, Constant, Cosine, Plateau, Schedule, Step
-from aecore.weights import BEST, LAST, load
+from aecore.runs.checkpoint import BEST, LAST, load
+from aecore.training.callbacks.checkpoint import AtomicIO
+from aecore.training.fit import Stopping
+from aecore.training.optimizers.gradient import SGD
+from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule, Step
 
 
 class TestResume:

@@ -12,14 +12,17 @@ from making import adam, contractive, conv, data, fit, gaussian, mlp, model, wei
 from pytorch_lightning import Callback, LightningModule, Trainer
 from stepping import X, equal, noisy_vae, single_steps
 
-from aecore.autoencoder import Autoencoder
-from aecore.callbacks.history import History, timing, to_csv
 from aecore.data.module import ImageData
-from aecore.module import Mean, Training, epoch_seed, with_weighted
-from aecore.noise import Dropout
-from aecore.optimizers import SGD, Cosine, Step
-from aecore.penalties import KL, L1
-from aecore.reconstruction import Bernoulli, Gaussian
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.noise.noises import Dropout
+from aecore.model.penalties.kl import KL
+from aecore.model.penalties.l1 import L1Penalty
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.training.callbacks.history import History, timing, to_csv
+from aecore.training.module import Mean, Training, epoch_seed, with_weighted
+from aecore.training.optimizers.gradient import SGD
+from aecore.training.optimizers.schedulers import Cosine, Step
 
 
 class Recorder(Callback):
@@ -138,10 +141,10 @@ class TestWeights:
         assert factors == pytest.approx([0, 2, 4, 4])
 
     def test_within_an_epoch(self) -> None:
-        whole = model(penalties={"l1": L1()}, weights={"l1": weight(7.0, "linear", 1)})
+        whole = model(penalties={"l1": L1Penalty()}, weights={"l1": weight(7.0, "linear", 1)})
         training = fit(whole, data(X, chunk=3), epochs=1)
         assert training.weights_at(3 / training.steps_an_epoch) == pytest.approx({"l1": 3.0})
-        single = model(penalties={"l1": L1()}, weights={"l1": weight(7.0, "linear", 1)})
+        single = model(penalties={"l1": L1Penalty()}, weights={"l1": weight(7.0, "linear", 1)})
         single_steps(single, 1)
         assert equal(single.state_dict(), whole.state_dict())
 
@@ -225,7 +228,7 @@ class Kept(History):
 
 def test_a_learned_scale_is_the_error_in_training() -> None:
     """Rybkin et al. 2021: with everything else converged, sigma^2 is the mean squared error."""
-    whole = model(reconstruction=Gaussian(scale="learned"))
+    whole = model(reconstruction=GaussianLikelihood(scale="learned"))
     fit(
         whole, data(X, batch_size=50), epochs=1500, optimizer=adam(0.01), schedule=Cosine(final=0.0)
     )

@@ -12,12 +12,12 @@ import pytest
 import torch
 import yaml
 
-from aecore.arguments import parse
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.errors import UserError
-from aecore.finding import find
+from aecore.runs.open import find
 from aecore.tasks.base import Request
-from aecore.using import asked_run, use_of_run
+from aecore.tasks.reuse import asked_run, use_of_run
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ class TestWhatIsUsed:
         }
         assert config["trainer"]["max_epochs"] == recorded["trainer"]["max_epochs"]
         assert config["task"] == {
-            "_target_": "aecore.tasks.Encode",
+            "_target_": "aecore.tasks.encode.Encode",
             "sample": False,
             "points": 2000,
         }
@@ -63,7 +63,7 @@ class TestWhatIsUsed:
         given = ("dataset=image_folder", "dataset.root=/a b/c", "dataset.batch_size=7")
         request = asked(run, "task=encode", *given)
         data = request.config["dataset"]
-        assert data["_target_"] == "aecore.data.ImageFolder"
+        assert data["_target_"] == "aecore.data.sources.image_folder.ImageFolder"
         assert (data["root"], data["batch_size"], data["eval_batch_size"]) == ("/a b/c", 7, 90)
         assert (data["image_size"], data["channels"]) == ([8, 8], 1), "what the model takes"
         assert request.replaced == {"dataset"}
@@ -71,7 +71,10 @@ class TestWhatIsUsed:
     def test_noise_is_that_of_the_images_here(self, run: Path) -> None:
         recorded = yaml.safe_load((run / "config.yaml").read_text())
         config = asked(run, "task=encode", "noise=dropout", "noise.p=0.25").config
-        assert config["evaluate"]["noise"] == {"_target_": "aecore.noise.Dropout", "p": 0.25}
+        assert config["evaluate"]["noise"] == {
+            "_target_": "aecore.model.noise.noises.Dropout",
+            "p": 0.25,
+        }
         assert config["noise"] == recorded["noise"], "the word of the model stays"
 
     def test_a_tasks_options_by_its_name(self, run: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from aecore.build import validate
+from aecore.config.build import validate
+from aecore.config.schema import EarlyStopping, Trainer
 from aecore.errors import UserError
-from aecore.schema import EarlyStopping, Trainer
 
 TRAINER: dict[str, Any] = {
     "max_epochs": 3,

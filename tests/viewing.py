@@ -5,7 +5,7 @@ from __future__ import annotations
 import making
 import torch
 
-from aecore.figures import View
+from aecore.evaluation.figures.view import View
 
 NAMES = ("cat", "dog", "owl")
 HISTORY = [

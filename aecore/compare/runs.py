@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from aecore.compare.values import as_values, as_words, flat
-from aecore.results import CONFIG, HISTORY, METRICS, RUN
+from aecore.runs.folder import CONFIG, HISTORY, METRICS, RUN
 
 ERROR = "error.txt"
 State = Literal["finished", "failed", "unfinished"]

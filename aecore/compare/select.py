@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 from aecore.compare.runs import ERROR
+from aecore.config.folders import command
 from aecore.errors import UserError
-from aecore.results import RUN, is_run
-from aecore.roots import command
+from aecore.runs.folder import RUN, is_run
 
 _MAGIC = re.compile(r"[*?\[]")
 

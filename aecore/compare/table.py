@@ -11,7 +11,7 @@ from aecore.compare.metrics import direction, scope_of
 from aecore.compare.runs import Run
 from aecore.compare.values import frozen, is_number
 from aecore.compare.vary import identity, varied
-from aecore.results import numbered
+from aecore.runs.folder import numbered
 
 # the yardsticks of every model first; losses and their terms last, which are of one objective
 _FIRST = ("test/mse", "test/psnr", "test/ssim", "test/elbo", "test_noisy/mse")

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from aecore.config.component import NonNegativeInt
 from aecore.data.split import Split, Which
 from aecore.errors import UserError, nearest
-from aecore.words import NonNegativeInt
 
 Class = NonNegativeInt | str
 Classes = Class | Annotated[list[Class], Field(min_length=1)]

@@ -11,6 +11,7 @@ from pydantic import Field
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
 from aecore.data.classes import Classes, count_classes, of_classes, some_left
@@ -18,7 +19,6 @@ from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import moments
 from aecore.errors import UserError
 from aecore.types import ImageShape
-from aecore.words import NonNegativeInt, PositiveInt, word
 
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
 
@@ -32,7 +32,7 @@ class ImageData(LightningDataModule):
     Of each split only images of `classes` are used, where some are named; sizes count all classes.
     """
 
-    @word
+    @component
     def __init__(
         self,
         *,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aecore.finding import Found
+    from aecore.runs.open import Found
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Request:
     brief: whether one line at the start and one at the end are enough (a job among others).
     found: the trained model that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
-    beside: of what may stand beside `run=`, see `aecore.using.BESIDE`, what was typed.
+    beside: of what may stand beside `run=`, see `aecore.tasks.reuse.BESIDE`, what was typed.
     """
 
     config: dict[str, Any]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aecore.combinations import combinations, summary
-from aecore.experiment import words
+from aecore.config.component import component
 from aecore.tasks.base import Request, Task
-from aecore.tasks.train import common_shape
-from aecore.words import word
+from aecore.tasks.component_pairs import combinations, summary
+from aecore.training.prepare import common_shape
+from aecore.training.setup import build_experiment
 
 
 class Combinations(Task):
@@ -16,11 +16,11 @@ class Combinations(Task):
     refused here too.
     """
 
-    @word
+    @component
     def __init__(self) -> None: ...
 
     def __call__(self, request: Request) -> dict[str, float]:
-        shape = common_shape(words(request.config).data)
+        shape = common_shape(build_experiment(request.config).data)
         found = combinations(shape)
         print("\n".join(summary(found.refused)))
         together, not_so = len(found.possible), len(found.refused)

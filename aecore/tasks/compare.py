@@ -6,13 +6,14 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from aecore.compare import compare, select
+from aecore.compare.compare import compare
+from aecore.compare.select import select
+from aecore.config.component import component
+from aecore.config.folders import command
 from aecore.errors import UserError
-from aecore.results import is_run, reserve
-from aecore.roots import command
-from aecore.sweep import Sweep, read, title
+from aecore.runs.folder import is_run, reserve
+from aecore.runs.sweep import Sweep, read, title
 from aecore.tasks.base import Request, Task
-from aecore.words import word
 
 
 class Compare(Task):
@@ -22,7 +23,7 @@ class Compare(Task):
     the whole of one sweep is compared, else a new one below `paths.output_dir`/comparisons.
     """
 
-    @word
+    @component
     def __init__(self, *, runs: str | list[str] | None, out: str | None) -> None:
         self.runs = runs
         self.out = out

@@ -9,20 +9,20 @@ from typing import Annotated
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from aecore.compressing.lossless import PNG_FRAME, as_stored, png_bytes, zlib_bytes
-from aecore.compressing.rates import Row, code_rows
-from aecore.data import Split
+from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.figures import save
-from aecore.figures.rate_distortion import rate_distortion
-from aecore.metrics.codes import part_of
-from aecore.metrics.compression import pixel_bits
-from aecore.metrics.images import squared_error
+from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.rate_distortion import rate_distortion
+from aecore.evaluation.metrics.compression import pixel_bits
+from aecore.evaluation.metrics.images import squared_error
+from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.runs.text_table import table
+from aecore.tasks.compressing.lossless import PNG_FRAME, as_stored, png_bytes, zlib_bytes
+from aecore.tasks.compressing.rates import Row, code_rows
 from aecore.tasks.files import write_rows
-from aecore.tasks.table import table
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
-from aecore.words import PositiveFloat, PositiveInt, word
 
 _HEADER = ["", "fixed length", "entropy coded", "bits/pixel", "mse", "PSNR"]
 
@@ -41,7 +41,7 @@ class Compress(Use):
 
     takes = ("dataset", "split", "resize")
 
-    @word
+    @component
     def __init__(
         self,
         *,

@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from aecore.data import Split
+from aecore.config.component import PositiveInt, component
+from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.experiment import build_logger
-from aecore.figures import save
-from aecore.figures.latent import codes_figure
-from aecore.figures.view import spread
-from aecore.loggers import TensorBoard
+from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.latent import codes_figure
+from aecore.evaluation.figures.view import spread
 from aecore.tasks.use import Opened, Use
+from aecore.training.loggers.tensorboard import TensorBoard
+from aecore.training.setup import build_logger
 from aecore.types import is_table
-from aecore.words import PositiveInt, word
 
 
 class Encode(Use):
@@ -36,7 +36,7 @@ class Encode(Use):
 
     takes = ("dataset", "split", "resize", "noise")
 
-    @word
+    @component
     def __init__(self, *, sample: bool, points: PositiveInt) -> None:
         self.sample = sample
         self.points = points

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aecore import results
-from aecore.callbacks.history import timing
-from aecore.measuring import Material, draw_figures, measure
-from aecore.tasks.report import metrics_table
-from aecore.tasks.train import check_ood
+from aecore.config.component import component
+from aecore.runs import folder as results
 from aecore.tasks.use import Opened, Use
-from aecore.words import word
+from aecore.training.callbacks.history import timing
+from aecore.training.measure import Material, draw_figures, measure
+from aecore.training.prepare import check_ood
+from aecore.training.report import metrics_table
 
 
 class Evaluate(Use):
@@ -20,7 +20,7 @@ class Evaluate(Use):
     its own metrics.json.
     """
 
-    @word
+    @component
     def __init__(self) -> None: ...
 
     def use(self, opened: Opened) -> dict[str, float]:

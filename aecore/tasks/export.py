@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
-from aecore.exporting.packages import Format, need_packages
-from aecore.metrics.codes import part_of
-from aecore.networks.base import flat
-from aecore.record import Record
-from aecore.results import write_atomically
+from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.model.networks.base import flat
+from aecore.runs.folder import write_atomically
+from aecore.runs.record import Record
+from aecore.tasks.exporting.packages import Format, need_packages
 from aecore.tasks.use import Opened, Use
-from aecore.words import PositiveInt, word
 
 if TYPE_CHECKING:
-    from aecore.exporting.export import Exported
+    from aecore.tasks.exporting.export import Exported
 
 log = logging.getLogger("aecore")
 _PATHS = {"data_dir": "data", "output_dir": "outputs"}  # as a command has them by default
@@ -46,7 +46,7 @@ class Export(Use):
 
     takes = ("dataset", "split", "resize", "sampler")
 
-    @word
+    @component
     def __init__(
         self,
         *,
@@ -59,8 +59,8 @@ class Export(Use):
     def use(self, opened: Opened) -> dict[str, float]:
         """Checked with the run's test images by default."""
         need_packages(self.formats)
-        from aecore.exporting.export import export  # torch.export is slow to load
-        from aecore.exporting.readme import readme
+        from aecore.tasks.exporting.export import export  # torch.export is slow to load
+        from aecore.tasks.exporting.readme import readme
 
         split = opened.images()
         most = max(min(self.images, _VALUES // flat(opened.ae.image_shape)), 1)

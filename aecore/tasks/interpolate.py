@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Generator, Tensor
 
-from aecore.data import Split
+from aecore.config.component import NonNegativeInt, PositiveInt, Seed, component
+from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.figures import save
-from aecore.figures.animation import there_and_back
-from aecore.figures.grid import image_grid
-from aecore.figures.interpolations import blend, heads, repeated, slerp, told
-from aecore.figures.view import spread
-from aecore.metrics.base import images_at
+from aecore.evaluation.figures.animation import there_and_back
+from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.grid import image_grid
+from aecore.evaluation.figures.interpolations import blend, heads, repeated, slerp, told
+from aecore.evaluation.figures.view import spread
+from aecore.evaluation.metrics.base import images_at
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
-from aecore.words import NonNegativeInt, PositiveInt, Seed, word
 
 _SIDE, _DURATION = 112, 100  # dots of an image that moves; milliseconds a frame
 _PICTURE = "interpolations"
@@ -44,7 +44,7 @@ class Interpolate(Use):
 
     takes = ("dataset", "split", "resize")
 
-    @word
+    @component
     def __init__(
         self,
         *,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aecore.config.component import component
+from aecore.config.folders import command
 from aecore.errors import UserError
-from aecore.results import RUN, read_metrics, read_run
-from aecore.roots import command
+from aecore.runs.folder import RUN, read_metrics, read_run
+from aecore.runs.text_table import table
 from aecore.tasks.base import Request, Task
-from aecore.tasks.table import table
-from aecore.words import word
 
 _SHOWN = ("test/mse", "test/psnr", "test/elbo", "train/seconds")
 
@@ -17,7 +17,7 @@ _SHOWN = ("test/mse", "test/psnr", "test/elbo", "train/seconds")
 class List(Task):
     """Prints a table of all runs below `paths.output_dir`, the newest last."""
 
-    @word
+    @component
     def __init__(self) -> None: ...
 
     def __call__(self, request: Request) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from aecore.data import Split
+from aecore.data.split import Split
 from aecore.errors import UserError, nearest
 from aecore.tasks.use import Opened
 from aecore.types import is_table

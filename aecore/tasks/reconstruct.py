@@ -12,16 +12,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from aecore.data import Split
-from aecore.figures import save
-from aecore.figures.files import save_image
-from aecore.figures.reconstructions import blocks, error_heads, line_grid, pixel_error
-from aecore.figures.view import per, spread
-from aecore.metrics.evaluate import NOISE_STREAM
+from aecore.config.component import PositiveInt, component
+from aecore.data.split import Split
+from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.files import save_image
+from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid, pixel_error
+from aecore.evaluation.figures.view import per, spread
+from aecore.evaluation.metrics.evaluate import NOISE_STREAM
 from aecore.tasks.files import class_names, numbers, png_names, write_rows
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
-from aecore.words import PositiveInt, word
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Reconstruct(Use):
 
     takes = ("dataset", "split", "resize", "noise")
 
-    @word
+    @component
     def __init__(self, *, images: bool, columns: PositiveInt, rows: PositiveInt) -> None:
         self.images = images
         self.columns = columns

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import gc
-import math
 import re
-import signal
-import subprocess
-import sys
-import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
-from aecore import results
-from aecore.arguments import searched
-from aecore.build import build
-from aecore.collecting import set_modules_aside
-from aecore.compose import choices, without_presets
-from aecore.errors import NonFiniteLoss, UserError
-from aecore.fitting import quiet
-from aecore.ranks import is_leader, started_together
-from aecore.results import ERROR, write_atomically
-from aecore.roots import command, flags, resuming, set_own_folders
-from aecore.sweep import read, title
+from aecore.config.build import build
+from aecore.config.folders import command
+from aecore.errors import UserError
 from aecore.tasks.base import Request, Task
 from aecore.tasks.use import Use
-
-_compared_at = {"end": -math.inf, "seconds": 0.0}  # the last comparison of this process
+from aecore.training.fit import quiet
 
 
 def run(request: Request, made: list[Path]) -> dict[str, float]:
@@ -71,86 +52,3 @@ def _memory() -> Iterator[None]:
             f"there is not enough memory for this{told}\n"
             "  take a smaller batch (dataset.batch_size) or model (latent.dim, network.hidden, ...)"
         ) from error
-
-
-def run_job(config: Any) -> float | None:
-    """A job of a multirun, in the folder that Hydra made for it.
-
-    What goes wrong is written to error.txt and does not stop the sweep. Returns the metric that
-    a search optimizes (`optimized_metric`), None where there is none.
-    """
-    hydra = HydraConfig.get()
-    set_own_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    folder = Path(hydra.runtime.output_dir)
-    error = folder / ERROR
-    overrides = list(hydra.overrides.task)
-    words = choices(OmegaConf.create({"runtime": hydra.runtime}), plain)
-    request = Request(without_presets(plain), words, overrides, lambda: folder, brief=True)
-    failed = True
-    set_modules_aside()
-    try:
-        _job(request, folder)
-        failed = False
-    except (UserError, NonFiniteLoss) as failure:
-        _failed(error, str(failure))
-    except Exception as failure:
-        _failed(error, f"{type(failure).__name__}: {failure}\n\n{traceback.format_exc()}")
-        traceback.clear_frames(failure.__traceback__)  # they hold the model
-    gc.collect()  # Lightning leaves reference cycles behind, which hold the model
-    if is_leader():
-        _compared(folder.parent)
-    if failed and started_together():
-        sys.exit(1)  # so that srun ends the other processes, which would wait for this one
-    return results.optimized(folder)
-
-
-def _job(request: Request, folder: Path) -> None:
-    if results.is_run(folder):
-        request = replace(request, config=results.read_config(folder), resumed=True)
-    trainer = request.config["trainer"]
-    if trainer["devices"] * trainer["num_nodes"] > 1 and not started_together():
-        _in_processes(request, folder)
-    else:
-        run(request, [])
-
-
-def _in_processes(request: Request, folder: Path) -> None:
-    """A distributed job, led by a process of its own: a rank that dies takes its leader along."""
-    if not results.is_run(folder):
-        results.write_run(folder, request.words, request.overrides)
-        results.write_config(folder, request.config)
-    command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}"]
-    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
-    if done.returncode == 0:
-        return
-    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    reason = f"a process of this job ended with status {done.returncode}"
-    if done.returncode < 0:
-        reason = f"a process of this job was killed by {signal.Signals(-done.returncode).name}"
-    elif told:
-        reason = told[-1].removeprefix("error: ")
-    raise UserError(f"{reason}\n  {resuming(folder)} goes on\n\n{done.stderr}")
-
-
-def _failed(path: Path, message: str) -> None:
-    if is_leader():
-        write_atomically(path, (message + "\n").encode(errors="backslashreplace"))
-        first = message.splitlines()[0]
-        print(f"job {path.parent.name} failed: {first}", file=sys.stderr, flush=True)
-
-
-def _compared(folder: Path) -> None:
-    """Bring the sweep's summary and report up to date, in a tenth of the time at most.
-
-    Reading every job after each of them takes long where many are short. Whoever launched them
-    compares once more at the end.
-    """
-    from aecore.compare import compare
-
-    began = time.monotonic()
-    sweep = read(folder)
-    if sweep is not None and began - _compared_at["end"] >= 9 * _compared_at["seconds"]:
-        compare(sweep.folders, folder, title=title(sweep), grid=sweep.grid)
-        _compared_at.update(end=time.monotonic(), seconds=time.monotonic() - began)

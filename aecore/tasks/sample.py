@@ -11,18 +11,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from aecore.conditioning import in_parts
+from aecore.config.component import NonNegativeFloat, PositiveInt, Seed, component
+from aecore.config.folders import command
 from aecore.data.classes import Class, Classes
 from aecore.errors import UserError, nearest
-from aecore.figures import save
-from aecore.figures.files import save_image
-from aecore.figures.grid import image_grid
-from aecore.new_codes import draw_codes
-from aecore.roots import command
+from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.files import save_image
+from aecore.evaluation.figures.grid import image_grid
+from aecore.model.conditioning import in_parts
+from aecore.model.sample_codes import sample_codes
 from aecore.tasks.files import png_names
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
-from aecore.words import NonNegativeFloat, PositiveInt, Seed, word
 
 _BATCH = 512  # images decoded at once
 _SHOWN, _TURN = 100, 16  # images in the picture, and classes side by side in it, at most
@@ -42,7 +42,7 @@ class Sample(Use):
 
     takes = ("sampler",)
 
-    @word
+    @component
     def __init__(
         self, *, n: PositiveInt, label: Classes | None, temperature: NonNegativeFloat, seed: Seed
     ) -> None:
@@ -62,7 +62,7 @@ class Sample(Use):
             )
         generator = Generator(ae.device).manual_seed(self.seed)
         try:
-            codes = draw_codes(ae.model, self.n, generator, y, self.temperature)
+            codes = sample_codes(ae.model, self.n, generator, y, self.temperature)
         except UserError as error:
             told = str(error).replace("use temperature", "use sample.temperature")
             key = "sample." if told.startswith("temperature=") else ""
@@ -70,8 +70,8 @@ class Sample(Use):
         names = _names(opened)
         classes = [] if y is None else [names[k] for k in y.tolist()]
         source = "the prior"
-        if ae.model.sampler is not None and opened.parts.sentence.sampler is not None:
-            source = f"sampler={opened.parts.sentence.sampler.name}"
+        if ae.model.sampler is not None and opened.parts.components.sampler is not None:
+            source = f"sampler={opened.parts.components.sampler.name}"
         if is_table(ae.image_shape):
             self._write_rows(opened, codes, y)
             print(f"{self.n:,} new rows from {source}\nrows     {opened.folder / 'samples.npz'}")

@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from aecore import results
-from aecore.data import Split
+from aecore.config.component import PositiveInt, Probability, component
 from aecore.data.module import ImageData
+from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.experiment import build_data
-from aecore.figures import save
-from aecore.figures.strangest import strangest
-from aecore.figures.view import things
-from aecore.metrics.base import labelled_batches
-from aecore.metrics.evaluate import NOISE_STREAM
-from aecore.metrics.ood import auroc
-from aecore.metrics.strangeness import By, Scorer, scorer
+from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.strangest import strangest
+from aecore.evaluation.figures.view import things
+from aecore.evaluation.metrics.base import labelled_batches
+from aecore.evaluation.metrics.evaluate import NOISE_STREAM
+from aecore.evaluation.metrics.ood import auroc
+from aecore.evaluation.metrics.strangeness import By, Scorer, scorer
+from aecore.runs import folder as results
 from aecore.tasks.files import class_names, numbers, write_rows
 from aecore.tasks.use import Opened, Use
-from aecore.words import PositiveInt, Probability, word
+from aecore.training.setup import build_data
 
 Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels (n,)
 
@@ -47,7 +47,7 @@ class Score(Use):
 
     takes = ("dataset", "split", "resize", "noise")
 
-    @word
+    @component
     def __init__(
         self,
         *,

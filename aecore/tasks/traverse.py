@@ -8,15 +8,15 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from aecore.config.component import NonNegativeInt, PositiveFloat, PositiveInt, component
 from aecore.errors import UserError
-from aecore.figures import save
-from aecore.figures.animation import there_and_back
-from aecore.figures.dimensions import dimensions_of
-from aecore.figures.traversals import traversal, traversal_grid
-from aecore.metrics.base import images_at
+from aecore.evaluation.figures.animation import there_and_back
+from aecore.evaluation.figures.dimensions import dimensions_of
+from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.traversals import traversal, traversal_grid
+from aecore.evaluation.metrics.base import images_at
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
-from aecore.words import NonNegativeInt, PositiveFloat, PositiveInt, word
 
 _SIDE, _DURATION = 84, 120  # dots of an image that moves; milliseconds a frame
 _MEAN = "mean"
@@ -38,7 +38,7 @@ class Traverse(Use):
 
     takes = ("dataset", "split", "resize")
 
-    @word
+    @component
     def __init__(
         self,
         *,

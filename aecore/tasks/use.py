@@ -12,22 +12,22 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from aecore.api.trained import Trained
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
+from aecore.data.pixels import resized
 from aecore.data.split import PART, Split, to_pixels
 from aecore.errors import UserError
-from aecore.experiment import Words, build_data, check_device, set_threads, words
-from aecore.finding import Found
-from aecore.fitting import device_of
-from aecore.metrics.base import labelled_batches
-from aecore.noise import Noise
-from aecore.pixels import resized
-from aecore.record import restore
-from aecore.sampling import fit_sampler
+from aecore.evaluation.metrics.base import labelled_batches
+from aecore.model.noise.base import Noise
+from aecore.runs.open import Found
+from aecore.runs.record import restore
 from aecore.tasks.base import Request, Task
-from aecore.trained import Trained
+from aecore.tasks.reuse import BESIDE, TEST_NOISE
+from aecore.training.fit_sampler import fit_sampler
+from aecore.training.machine import check_device, device_of, set_threads
+from aecore.training.setup import Experiment, build_data, build_experiment
 from aecore.types import is_table
-from aecore.using import BESIDE, TEST_NOISE
 
 _LISTED = 150  # letters of a list of classes
 
@@ -41,7 +41,7 @@ class Opened:
 
     request: Request
     found: Found
-    parts: Words
+    parts: Experiment
     ae: Trained
 
     @cached_property
@@ -189,7 +189,7 @@ class Use(Task):
             )
         self._check_beside(request)
         try:
-            parts, found = words(request.config), request.found
+            parts, found = build_experiment(request.config), request.found
         except UserError as error:
             if "noise" not in request.beside:
                 raise
@@ -202,8 +202,8 @@ class Use(Task):
         kept = parts.settings.sampler == found.settings.sampler
         if kept and "sampler" not in request.replaced:
             model.sampler = found.sampler(model)
-        elif parts.sentence.sampler is not None:  # fitted to what the model was trained on
-            sampler = parts.sentence.sampler
+        elif parts.components.sampler is not None:  # fitted to what the model was trained on
+            sampler = parts.components.sampler
             try:
                 images = len(opened.own.train)
             except UserError as error:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from aecore.results import METRICS
-from aecore.roots import ROOT
+from aecore.config.folders import ROOT
+from aecore.runs.folder import METRICS
 from pictures import FOLDER, runs
 
 

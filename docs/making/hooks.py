@@ -15,7 +15,7 @@ from mkdocs.structure.pages import Page
 
 import pictures
 import tables
-from aecore.roots import ROOT
+from aecore.config.folders import ROOT
 
 _LINE = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
 _MARKED = re.compile(r"^```(\w+) run$", re.MULTILINE)  # for the tests, nothing to Markdown

@@ -9,9 +9,9 @@ from typing import get_args
 
 import yaml
 
-from aecore.help import sentence
-from aecore.networks.base import Activation
-from aecore.roots import CONF, ours
+from aecore.config.folders import CONF, ours
+from aecore.config.help import sentence
+from aecore.model.networks.base import Activation
 from docstrings import escaped, markdown
 from words import Key, class_of, described, flat, keys, shown, targets, word
 

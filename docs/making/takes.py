@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from aecore.networks.base import Activation
+from aecore.model.networks.base import Activation
 
 _PLAIN = {
     int: "whole number", float: "number", str: "text", Path: "path",

@@ -14,11 +14,11 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import BaseModel
 
+from aecore.config.folders import CONF, ours
+from aecore.config.help import sentence
+from aecore.config.schema import EarlyStopping, Trainer
 from aecore.data.module import ImageData
-from aecore.help import sentence
-from aecore.penalties import Weight
-from aecore.roots import CONF, ours
-from aecore.schema import EarlyStopping, Trainer
+from aecore.model.penalties.weight import Weight
 from entries import ENTRY, entries
 from takes import taken
 

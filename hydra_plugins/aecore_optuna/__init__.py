@@ -55,7 +55,7 @@ class OptunaSweeper(Sweeper):
 
         arguments: unused, the plan knows them.
         """
-        from aecore.search.loop import run_trials
+        from aecore.sweeps.search.loop import run_trials
 
         assert self.config is not None and self.launcher is not None
         run_trials(Path(str(self.config.hydra.sweep.dir)), self.launcher)

@@ -1,0 +1,78 @@
+"""Words in Python, with the defaults of their YAML files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aecore.config.build import build
+from aecore.config.folders import known
+from aecore.errors import UserError, nearest
+from aecore.model.components import build_noise, build_penalty
+from aecore.model.slots import SLOTS
+
+
+def create(said: str, /, **values: Any) -> Any:
+    """A word as the command line says it: `word("network=mlp", hidden=[256, 128])`.
+
+    What is not given is as in the word's YAML file. A penalty comes with its weight
+    (`weight=`, `schedule=`, `warmup=`), which the `Autoencoder` takes from it.
+    Raises UserError for unknown words and keys, wrong types and ranges.
+    """
+    group, _, name = str(said).strip().partition("=")
+    if group not in SLOTS:
+        raise UserError(
+            f"{said}: no word of an autoencoder{nearest(group, SLOTS)}\n"
+            f'  write for example "network=mlp"; the words are {", ".join(SLOTS)}'
+        )
+    files = known(group)
+    if name not in files:
+        listed = ", ".join(n for n in sorted(files) if _read(files[n]))
+        raise UserError(f"{said}: no such {group}{nearest(name, files)}\n  known: {listed}")
+    node = _inherited(files, name)
+    if group == "penalty":
+        if len(node) != 1:
+            raise UserError(f"{said}: {len(node)} penalties\n  leave `penalties` out for none")
+        ((name, term),) = node.items()
+        return build_penalty(_told(term | values, said), f"penalty.{name}")
+    node = _told(node | values, said)
+    return build_noise(node, group) if group == "noise" else build(node, group, SLOTS[group])
+
+
+def _told(node: dict[str, Any], said: str) -> dict[str, Any]:
+    """The node; UserError where it refers to the rest of a command line."""
+    for key, value in node.items():
+        if isinstance(value, str) and (follows := re.fullmatch(r"\$\{(.*)\}", value)):
+            raise UserError(
+                f"{said}: `{key}` is the run's {follows[1]} on the command line\n"
+                f"  give it here: {key}=..."
+            )
+    return node
+
+
+def _inherited(files: Mapping[str, Path], name: str) -> dict[str, Any]:
+    """A YAML file with what it inherits by its `defaults:`, as Hydra merges them."""
+    own = _read(files[name])
+    node: dict[str, Any] = {}
+    for parent in own.pop("defaults", ["_self_"]):
+        if parent != "_self_" and parent not in files:
+            raise UserError(f"{files[name]}: its default {parent} is no word beside it")
+        node = _merged(node, own if parent == "_self_" else _inherited(files, parent))
+    return node
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text()) or {}
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(old[key], new[key])
+        for key in old.keys() & new.keys()
+        if isinstance(old[key], Mapping) and isinstance(new[key], Mapping)
+    }
+    return {**old, **new, **both}

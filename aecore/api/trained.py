@@ -1,0 +1,252 @@
+"""A trained model in Python: `ae = aecore.load("outputs/...")`, then `ae.encode(images)`.
+
+Needs neither Hydra nor Lightning.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from aecore.config.folders import command
+from aecore.data.pixels import Array, as_codes, as_labels, as_pixels, like_given
+from aecore.errors import UserError
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.conditioning import in_parts
+from aecore.model.sample_codes import classes_in_turn, sample_codes
+from aecore.runs.open import Found, find
+from aecore.runs.record import restore
+from aecore.runs.validation import trusting
+from aecore.training.machine import device_named
+
+if TYPE_CHECKING:
+    from aecore.evaluation.metrics.strangeness import By
+
+_BATCH = 512  # images at once
+
+
+def load(
+    path: str | Path, *, device: str = "auto", config_dir: str | Path | None = None
+) -> Trained:
+    """The trained model of a run folder, of a checkpoint, or of the newest run (`"last"`).
+
+    Of a folder the weights that the run was measured with. Nothing in it is executed: its words
+    must be those of this package, or those that the YAML files in `config_dir` name.
+    device: "auto", "cpu", "cuda", "cuda:1", "mps".
+    Raises UserError where there is no such run, or it is damaged, foreign or of another version.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f'{path!r}: no run\n  give its folder, a checkpoint, or "last"')
+    with trusting(config_dir):
+        found = find(path)
+        model = restore(found.settings, found.checkpoint, found.image_shape, found.path)
+        model.sampler = found.sampler(model)
+    return Trained(model.to(device_named(device)), found)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is known of a model that was trained in this process.
+
+    metrics: of its training and its validation images. images: a few of those, (n, C, H, W), with
+    their labels (n,) where the model is told them.
+    """
+
+    metrics: dict[str, float]
+    images: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True, repr=False)
+class Trained:
+    """A trained autoencoder: arrays in, arrays out.
+
+    Images are (N, C, H, W), uint8 0..255 or floats in [0, 1]; (N, H, W) where there is one
+    channel, and rows (N, D) of a table. They are handled in batches, without gradients. NumPy
+    arrays give NumPy arrays; tensors give tensors on their own device. Labels (N,) are for
+    conditional models, which need them; others take none. All raise UserError for what does not
+    fit.
+
+    model: the autoencoder, in evaluation mode. found: where it was found, None for one that no
+    file keeps. made: how it was trained, None for one that was not trained here.
+    """
+
+    model: Autoencoder
+    found: Found | None = None
+    made: Made | None = None
+
+    def encode(
+        self,
+        images: Array,
+        labels: Array | None = None,
+        *,
+        sample: bool = False,
+        seed: int = 0,
+    ) -> Any:
+        """Codes (N, *code_shape): the means, or draws from the posteriors where `sample`."""
+        draws = self._generator(seed) if sample else None
+
+        def codes(x: Tensor, y: Tensor | None) -> Tensor:
+            code = self.model.encode(x, draws, y)
+            return code.z if sample else code.mean
+
+        return self._mapped(codes, images, labels)
+
+    def decode(self, codes: Array, labels: Array | None = None) -> Any:
+        """Mean images (N, C, H, W) of codes; on [0, 1], not clamped."""
+        z = as_codes(codes, self.model.code_shape, self.model.shift)
+        y = self._labels(labels, len(z))
+        parts = in_parts(z, y, _BATCH)
+        with torch.no_grad():
+            images = [self.model.decode(part, self.model.told(given)) for part, given in parts]
+        return like_given(codes, _joined(images, (0, *self.image_shape), z))
+
+    def reconstruct(self, images: Array, labels: Array | None = None) -> Any:
+        """What the model makes of images, (N, C, H, W): without noise, from the mean codes."""
+        return self._mapped(self.model.reconstruct, images, labels)
+
+    def score(self, images: Array, labels: Array | None = None, *, by: By = "error") -> Any:
+        """How strange images are, (N,): larger is stranger.
+
+        by: "error" is the mean squared error per pixel of the reconstruction; "elbo" is minus the
+        ELBO in nats (its code drawn once, by the seed 0), of variational models with a likelihood.
+        """
+        from aecore.evaluation.metrics.strangeness import (
+            By,
+            scorer,
+        )  # brings the packages of all yardsticks
+
+        if by not in get_args(By):
+            raise UserError(f"by={by!r}: must be one of {', '.join(get_args(By))}")
+        function = scorer(self.model, by, self._generator(0))
+        return self._mapped(function, images, labels)
+
+    def sample(
+        self,
+        n: int,
+        labels: Array | None = None,
+        *,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """n new images (n, C, H, W) from the sampler if the run has one, else from the prior.
+
+        labels: their classes; a conditional model without takes one class after the other.
+        temperature: scales the standard deviations of what codes are drawn from; below 1 images
+        are more alike, and likelier.
+        """
+        model, n = self.model, _whole(n, "n")
+        if n < 0:
+            raise UserError(f"n={n}: must be 0 or more")
+        self._check_drawn()
+        y = classes_in_turn(model, n) if labels is None else self._labels(labels, n)
+        with torch.no_grad():
+            z = sample_codes(model, n, self._generator(seed), y, temperature)
+            parts = in_parts(z, y, _BATCH)
+            images = [model.decode(part, model.told(given)).cpu() for part, given in parts]
+        return torch.cat(images).numpy()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.model.image_shape
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Of one code."""
+        return self.model.code_shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.model.shift.device
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Those of its training here; else the run's, of test images, empty if not finished."""
+        if self.made is not None:
+            return self.made.metrics
+        return {} if self.found is None else self.found.metrics()
+
+    def __repr__(self) -> str:
+        image, code = ("x".join(map(str, s)) for s in (self.image_shape, self.code_shape))
+        place = "made here" if self.found is None else str(self.found.folder or self.found.path)
+        return f"Trained(images {image}, codes {code}, {place})"
+
+    def _repr_html_(self) -> str:
+        from aecore.api.html import page
+
+        return page(self)
+
+    def _mapped(
+        self,
+        function: Callable[[Tensor, Tensor | None], Tensor],
+        images: Array,
+        labels: Array | None,
+    ) -> Any:
+        x = as_pixels(images, self.image_shape, self.model.standardised)
+        y = self._labels(labels, len(x))
+        with torch.no_grad():
+            if not len(x):  # the shape of nothing
+                first = torch.zeros(1, *self.image_shape, device=self.device)
+                one = function(first, None if y is None else y.new_zeros(1))
+                return like_given(images, one[:0])
+            return like_given(images, torch.cat([function(*part) for part in self._parts(x, y)]))
+
+    def _parts(self, x: Tensor, y: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for part, given in in_parts(x, y, _BATCH):
+            yield part.to(self.device), given
+
+    def _labels(self, labels: Array | None, n: int) -> Tensor | None:
+        """Labels for a conditional model, on its device; None for another, which takes none."""
+        classes = self.model.classes
+        if classes is None:
+            if labels is not None:
+                raise UserError(
+                    "labels: this model is not told classes\n"
+                    "  leave them out, or train one that is told: conditional=true"
+                )
+            return None
+        return as_labels(labels, n, classes).to(self.device)
+
+    def _check_drawn(self) -> None:
+        """Raise UserError where nothing says how the codes are distributed."""
+        if self.model.can_sample or self.model.needs_context:
+            return
+        mend = 'train with words="sampler=gmm", which fits that to them'
+        if self.found is not None:
+            run = shlex.quote(f"run={self.found.folder or self.found.path}")
+            mend = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
+        raise UserError(
+            f"nothing to sample from: this model does not say how its codes are spread\n  {mend}"
+        )
+
+    def _generator(self, seed: int) -> Generator:
+        try:
+            return Generator(device=self.device).manual_seed(_whole(seed, "seed"))
+        except (RuntimeError, ValueError, OverflowError) as error:  # of more than 64 bits
+            raise UserError(f"seed={seed}: must be below 2**64") from error
+
+
+def _whole(value: object, name: str) -> int:
+    """A whole number, whatever holds it; UserError for others."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise UserError(f"{name}={value!r}: must be a whole number")
+
+
+def _joined(parts: list[Tensor], empty: tuple[int, ...], like: Tensor) -> Tensor:
+    return torch.cat(parts) if parts else like.new_empty(empty)

@@ -1,1 +1,0 @@
-"""What happens around training; nothing here touches the arithmetic."""

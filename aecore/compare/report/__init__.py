@@ -1,0 +1,1 @@
+"""The comparison as text, files for programs, and a page."""

@@ -1,0 +1,77 @@
+"""Tables of a page: headings that sort, cells that know their exact value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from aecore.compare.metrics import direction
+from aecore.compare.report.text import number
+from aecore.compare.table import Group, Stat
+from aecore.compare.values import is_number, shown
+
+_ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
+
+
+def marked(metric: str) -> str:
+    """`test/mse ↓`: a metric with its better side."""
+    return metric + _ARROWS[direction(metric)]
+
+
+def heading(name: str, *, numeric: bool, why: str = "") -> str:
+    """A heading; a button, so that the keyboard sorts too."""
+    css = ' class="number"' if numeric else ""
+    title = f' title="{escape(why)}"' if why else ""
+    return f'<th scope="col"{css}><button type="button"{title}>{escape(name)}</button></th>'
+
+
+def metric_heading(metric: str) -> str:
+    """A metric, and in words which side is better."""
+    way = direction(metric)
+    why = "" if way == "none" else f"{way} is better"
+    return heading(marked(metric), numeric=True, why=why)
+
+
+def key_headings(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Headings of varied keys, those of numbers to the right."""
+    return [
+        heading(key, numeric=all(is_number(row[key]) for row in rows if key in row)) for key in keys
+    ]
+
+
+def sortable(name: str, headings: Sequence[str], rows: Sequence[str]) -> str:
+    """A table in a box of its own that scrolls sideways; rows are joined cells."""
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        f'<div class="scroller" tabindex="0" role="region" aria-label="{escape(name)}">'
+        f"<table><thead><tr>{''.join(headings)}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+        "</div>"
+    )
+
+
+def number_cell(told: str, value: float | None, *, best: bool = False) -> str:
+    """A number; `told` is HTML, `value` what it is sorted by and what the pointer shows."""
+    exact = "" if value is None else f"{value!r}"
+    css = "number best" if best else "number"
+    return f'<td class="{css}" data-value="{exact}" title="{exact}">{told}</td>'
+
+
+def value_cell(values: Mapping[str, Any], key: str) -> str:
+    """The value of a varied key, empty where a run has none."""
+    if key not in values:
+        return '<td data-value=""></td>'
+    if is_number(values[key]):
+        return number_cell(escape(shown(values[key])), values[key])
+    return f"<td>{escape(shown(values[key]))}</td>"
+
+
+def mean_cell(stat: Stat, group: Group) -> str:
+    """Mean and deviation; of how many values where some are missing."""
+    if stat.mean is None:
+        return number_cell("", None)
+    mean, _, spread = number(stat.mean, stat.std).partition(" ± ")
+    told = f"{mean} <small>± {spread}</small>" if spread else mean
+    if stat.n < group.finished:
+        told += f" <small>(of {stat.n})</small>"
+    return number_cell(told, stat.mean, best=stat.best)

@@ -1,0 +1,102 @@
+"""Figures that compare runs: each figure that all of them have, drawn for all in one."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from aecore.compare.report.labels import labels_of
+from aecore.compare.report.tiling import tiled
+from aecore.compare.runs import Run
+from aecore.compare.table import Table
+from aecore.compare.values import frozen
+from aecore.compare.views import Views
+from aecore.config.build import build
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.view import Picture
+from aecore.runs.folder import CONFIG, write_atomically
+from aecore.runs.validation import check_plain, check_targets, read_plain
+
+FOLDER = "figures"
+MOST = 12  # runs: more would be no picture that can be read
+_NAME = re.compile(r"[A-Za-z]\w*")  # it becomes the name of a file
+
+
+def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
+    """Write `out/figures/NAME.png` for each figure that all finished runs have.
+
+    A figure that knows how draws the runs jointly, with their models; of any other, and where that
+    fails, the pictures that the runs left are set side by side. What moves is left out.
+
+    Returns the files by the name of their figure, and what is to be told, a line each.
+    Raises OSError where `out` cannot be written.
+    """
+    drawn: dict[str, Path] = {}
+    notices: list[str] = []
+    runs = [run for group in table.groups for run in group.runs if run.state == "finished"]
+    if len(runs) < 2 or not all(any(k.startswith("figures.") for k in r.values) for r in runs):
+        return drawn, notices
+    if len(runs) > MOST:
+        notices.append(f"figures compare at most {MOST} runs; choose with task=compare runs='...'")
+        return drawn, notices
+    folders = dict(zip(labels_of(runs, table.keys), (run.folder for run in runs), strict=True))
+    views = Views(folders)
+    for name, node in _shared([_figures(run) for run in runs]).items():
+        figure = None if node is None else _joint(name, node, views, notices)
+        if figure is None:
+            figure = tiled({label: run / FOLDER / f"{name}.png" for label, run in folders.items()})
+        if figure is not None:
+            drawn[name] = _written(figure, out / FOLDER / f"{name}.png")
+    return drawn, notices
+
+
+def _figures(run: Run) -> Mapping[str, Any]:
+    """The figures that a run was asked for, by name; whatever else its configuration holds."""
+    path = run.folder / CONFIG
+    try:
+        found = read_plain(path).get("figures")
+        check_plain(found, path)
+    except Exception:  # whatever was done to the file
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any] | None]:
+    """What all have, with its node; None in its place where the runs' settings of it differ."""
+    first, *others = figures
+    return {
+        name: node if all(frozen(node) == frozen(other[name]) for other in others) else None
+        for name, node in first.items()
+        if _NAME.fullmatch(str(name)) and all(name in other for other in others)
+    }
+
+
+def _joint(name: str, node: Mapping[str, Any], views: Views, notices: list[str]) -> Figure | None:
+    """The figure's own drawing of all runs, None where it has none."""
+    try:
+        with torch.no_grad():
+            check_targets({"figures": {name: node}}, Path(CONFIG))
+            return build(node, f"figures.{name}", Picture).together(views)
+    except NotApplicable:
+        return None
+    except Exception as error:  # a comparison has worth without this figure, whatever is wrong
+        lines = str(error).splitlines() or [type(error).__name__]
+        notice = f"figures as the runs left them, side by side: {lines[0]}"
+        if notice not in notices:
+            notices.append(notice)
+        return None
+
+
+def _written(figure: Figure, path: Path) -> Path:
+    """The file, written whole; it holds no date and no version."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi="figure", metadata={"Software": None})
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, picture.getvalue())
+    return path

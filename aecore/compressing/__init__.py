@@ -1,1 +1,0 @@
-"""What images cost to store: by their codes, and by formats that know no model."""

@@ -1,0 +1,1 @@
+"""From the command line to one validated tree of plain values: Hydra and pydantic, no torch."""

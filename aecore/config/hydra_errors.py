@@ -1,0 +1,103 @@
+"""What Hydra or OmegaConf refused, as one line with the near words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aecore.config.choices import split_override
+from aecore.config.folders import command, installing
+from aecore.errors import UserError, nearest
+
+Compose = Callable[[list[str]], DictConfig]
+_EXTRAS = {
+    "joblib": "joblib",
+    "submitit_local": "slurm",
+    "submitit_slurm": "slurm",
+    "ray": "ray",
+    "optuna": "optuna",
+}
+
+
+def explain(error: Exception, overrides: list[str], compose: Compose, words: set[str]) -> UserError:
+    """The error for the user; `compose` is tried without the culprit to find the near words."""
+    text = str(error)
+    found = re.search(r"Could not override '([^']+)'", text)
+    launcher = re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text)
+    if found and not launcher:
+        return _unknown_key(found.group(1), overrides, compose, words)
+    if launcher:
+        return _launcher(launcher.group(1), launcher.group(2), text)
+    if isinstance(error, OverrideParseException):
+        key, value = split_override(error.override)
+        return UserError(
+            f"{error.override}: cannot be read\n"
+            f"  put quotes around a value with special characters: \"{key}='{value}'\""
+        )
+    if "INTERVAL_SWEEP" in text:
+        typed = next((o for o in overrides if "interval(" in o), "interval(...)")
+        return UserError(f"{typed}: holds too many values to run all\n"
+                         "  add hydra/sweeper=optuna to search in it, or give a list")  # fmt: skip
+    twice = re.search(r"@evaluate\.ood\.([\w-]+) appears more than once", text)
+    if twice:
+        return UserError(
+            f"evaluate.ood=[{twice.group(1)}]: a preset names this data set already\n"
+            "  leave it out here"
+        )
+    if "Ambiguous value" in text:
+        typed = next((o for o in overrides if f"'{o}'" in text), "")
+        if any(o.startswith("run=") for o in overrides):
+            return UserError(f"{typed}: several values\n  give one")
+        return UserError(f"{typed}: several values\n  add -m to run every combination of them")
+    sought = re.search(r"Could not find '([^']+)'", text)
+    asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
+    if asked is not None:  # else a file of the user's own asks for it
+        group, name = split_override(asked)
+        mend = f"`{command()} --help` lists the words"
+        if group == "dataset":
+            mend = f"for a folder of images: dataset=image_folder dataset.root={name}"
+        return UserError(f"{asked}: no such {group}\n  {mend}")
+    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    return UserError(first[:300])
+
+
+def _asks_for(override: str, sought: str) -> bool:
+    """Whether an override chooses the file `group/name`."""
+    group, name = split_override(override)
+    return "=" in override and f"{group}/{name}".replace("//", "/") == sought.replace("//", "/")
+
+
+def _launcher(kind: str, name: str, text: str) -> UserError:
+    if name in _EXTRAS:
+        return UserError(
+            f"hydra/{kind}={name}: not installed\n  {installing(_EXTRAS[name])} brings it"
+        )
+    known = sorted(set(re.findall(r"^\t(\w+)$", text, re.MULTILINE)))
+    return UserError(
+        f"hydra/{kind}={name}: no such {kind}{nearest(name, known)}\n  known: {', '.join(known)}"
+    )
+
+
+def _unknown_key(key: str, overrides: list[str], compose: Compose, words: set[str]) -> UserError:
+    kept = [o for o in overrides if split_override(o)[0].lstrip("+") != key]
+    known: set[str] = set()
+    parent, _, name = key.rpartition(".")
+    try:
+        config = compose(kept)
+        node = OmegaConf.select(config, parent) if parent else config
+        while parent and not isinstance(node, DictConfig):
+            parent, _, name = parent.rpartition(".")
+            node = OmegaConf.select(config, parent) if parent else config
+        if isinstance(node, DictConfig):
+            known = {str(k) for k in node} - {"hydra", "_target_"}
+            known |= set() if parent else words
+    except (HydraException, OmegaConfBaseException):
+        pass  # a second mistake elsewhere: this one is named without its near words
+    where = f"{parent} has no key" if parent else "no key"
+    return UserError(
+        f"{key}: {where} {name!r}{nearest(name, known)}\n  known here: {', '.join(sorted(known))}"
+    )

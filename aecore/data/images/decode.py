@@ -1,0 +1,181 @@
+"""Image files to uint8 arrays: many at once, of any mode, antialiased."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageOps
+from torch import Tensor
+
+from aecore.data.images.files import Files
+from aecore.data.images.memory import GIB
+from aecore.errors import UserError
+from aecore.types import ImageShape
+
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
+AT_ONCE = 4096  # files handed to the threads: what waits there takes memory as well
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an image file is turned into.
+
+    size: (H, W) of the result. channels: 1 (grey) or 3 (RGB).
+    crop: side of the centred square that is cut out first, in the file's pixels; None: no cut.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    crop: int | None = None
+
+    @property
+    def shape(self) -> ImageShape:
+        """(C, H, W) of the result."""
+        return self.channels, *self.size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """Image files as they were decoded.
+
+    images: (M, C, H, W) uint8. kept: (K,) int64, which of the files could be decoded. broken: why
+    others could not, by path.
+    rows: which of `images` these K are, as `Split.rows`; None: all of them, held in memory.
+    """
+
+    images: Tensor
+    kept: Tensor
+    broken: dict[Path, str]
+    rows: Tensor | None = None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Any image as L or RGB of 8 bits: 16 bits are rescaled, transparency lies on white."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("integer pixels beyond 16 bits; save it with 8 or 16 bits")
+        return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image
+
+
+def decode(path: Path, recipe: Recipe) -> np.ndarray:
+    """One file as (C, H, W) uint8: turned upright, shorter side resized, centre cut out.
+
+    Raises whatever Pillow raises for a file that it cannot read.
+    """
+    with Image.open(path) as opened:
+        image = _eight_bits(ImageOps.exif_transpose(opened))
+    image = image.convert("L" if recipe.channels == 1 else "RGB")
+    if recipe.crop is not None:
+        image = ImageOps.fit(image, (recipe.crop,) * 2) if min(image.size) < recipe.crop else image
+        left, top = ((side - recipe.crop) // 2 for side in image.size)
+        image = image.crop((left, top, left + recipe.crop, top + recipe.crop))
+    height, width = recipe.size
+    image = ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(height, width, recipe.channels).transpose(2, 0, 1)
+
+
+@contextmanager
+def decoders() -> Iterator[ThreadPoolExecutor]:
+    """A few threads; nobody hears Pillow's warnings but that of a bomb, which is an error."""
+    # Filters are shared by all threads, so they are set once around the pool.
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield pool
+
+
+def decode_into(
+    images: np.ndarray, files: Files, recipe: Recipe, pool: ThreadPoolExecutor
+) -> dict[int, str]:
+    """Fill (N, C, H, W) uint8 with N files; why the broken ones among them stay as they are."""
+
+    def fill(i: int) -> str | None:
+        # Damaged files make Pillow raise nearly anything, also warnings turned into errors.
+        try:
+            images[i] = decode(files[i], recipe)
+        except Exception as error:
+            return (str(error).splitlines() or [type(error).__name__])[0]
+        return None
+
+    broken: dict[int, str] = {}
+    for start in range(0, len(files), AT_ONCE):
+        part = range(start, min(start + AT_ONCE, len(files)))
+        reasons = zip(part, pool.map(fill, part), strict=True)
+        broken |= {i: why for i, why in reasons if why is not None}
+    return broken
+
+
+def kept_of(count: int, broken: Iterable[int]) -> Tensor:
+    """(K,) int64, ascending: which of so many are not broken."""
+    good = torch.ones(count, dtype=torch.bool)
+    good[list(broken)] = False
+    return good.nonzero()[:, 0]
+
+
+def decode_all(files: Files, recipe: Recipe) -> Decoded:
+    """Decode many files into memory; broken ones are listed, not raised.
+
+    Raises UserError where the result does not fit.
+    """
+    shape = (len(files), *recipe.shape)
+    try:
+        images = np.empty(shape, np.uint8)
+    except (MemoryError, ValueError) as error:
+        gib = np.prod(shape, dtype=float) / GIB
+        raise UserError(
+            f"dataset.image_size={list(recipe.size)}: {len(files)} such images take {gib:.0f} GiB, "
+            "more than there is memory.\nTake a smaller dataset.image_size."
+        ) from error
+    with decoders() as pool:
+        broken = decode_into(images, files, recipe, pool)
+    kept = kept_of(len(files), broken)
+    tensor = torch.from_numpy(images)
+    why = {files[i]: text for i, text in broken.items()}
+    return Decoded(tensor[kept] if broken else tensor, kept, why)
+
+
+def all_grey(paths: Iterable[Path]) -> bool:
+    """Whether every readable file is a grey image, by its header; the first that is not decides."""
+
+    def grey(path: Path) -> bool | None:
+        try:
+            with Image.open(path) as image:
+                return image.mode in GREY_MODES
+        except Exception:  # a broken file has no say here; decoding will report it
+            return None
+
+    answers: set[bool | None] = set()
+    rest = iter(paths)
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        warnings.simplefilter("ignore")
+        while False not in answers and (part := list(islice(rest, AT_ONCE))):
+            answers |= set(pool.map(grey, part))
+    return False not in answers and True in answers
+
+
+def file_shape(path: Path) -> ImageShape | None:
+    """(C, H, W) of an image file by its header, as it would be shown; None for a broken one."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
+                width, height = height, width
+            return (1 if image.mode in GREY_MODES else 3), height, width
+    except Exception:  # decoding will report it
+        return None

@@ -1,0 +1,1 @@
+"""Data sets by name: downloaded, drawn, or the user's own."""

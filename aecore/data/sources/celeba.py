@@ -1,0 +1,73 @@
+"""CelebA, through torchvision's dataset class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import final
+
+from aecore.config.component import PositiveInt, component
+from aecore.data.images.cache import cache_folder, decoded
+from aecore.data.images.decode import Recipe
+from aecore.data.images.files import Files
+from aecore.data.images.memory import InMemory
+from aecore.data.sources.fetch import damaged, fetch
+from aecore.data.sources.image_folder import ImageSize, height_width
+from aecore.data.split import Source, Split, Which
+from aecore.errors import UserError
+
+
+@final
+class CelebA(Source):
+    """Faces, (3, H, W) uint8, without labels, split as its authors did.
+
+    A centred square of `crop` pixels of the aligned 178 x 218 images is resized to `image_size`.
+    Source: Z. Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015.
+    """
+
+    @component
+    def __init__(
+        self,
+        *,
+        image_size: ImageSize,
+        crop: PositiveInt,
+        in_memory: InMemory = "auto",
+        cache_dir: str | None = None,
+    ) -> None:
+        """image_size: a side, or [H, W]. crop: a side in pixels of the original.
+
+        in_memory, cache_dir: as of `ImageFolder`.
+        """
+        self.size = height_width(image_size)
+        self.crop = crop
+        self.in_memory = in_memory
+        self.cache_dir = cache_dir
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """Decode one split of `celeba/` in the data folder, downloaded if it is not there."""
+        from torchvision import datasets  # slow
+        from torchvision.datasets.utils import check_integrity
+
+        folder = data_dir / datasets.CelebA.base_folder
+        lists = [(folder / n, md5) for _, md5, n in datasets.CelebA.file_list if n.endswith("txt")]
+        for path, md5 in lists:
+            if path.exists() and not (path.is_file() and check_integrity(path, md5)):
+                raise damaged(path, "its checksum is wrong")
+        pictures = folder / "img_align_celeba"
+        missing = [path for path in (*(p for p, _ in lists), pictures) if not path.exists()]
+        if missing:
+            fetch(
+                lambda: datasets.CelebA(data_dir, download=True),
+                missing=missing[0],
+                hint=" (the download needs `pip install gdown`)",
+            )
+        try:
+            names = datasets.CelebA(data_dir, split=split, target_type=[]).filename
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{folder}: {error}") from error
+        recipe = Recipe(self.size, 3, self.crop)
+        cache = cache_folder(self.cache_dir, data_dir)
+        images = decoded(Files(pictures, names), split, recipe, self.in_memory, cache)
+        if images.broken:
+            first, why = next(iter(images.broken.items()))
+            raise damaged(first, f"{why} ({len(images.broken)} of {len(names)} images)")
+        return Split(images.images, names=tuple(names), rows=images.rows)

@@ -1,0 +1,149 @@
+"""dSprites: the sprites that disentanglement is measured on."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from aecore.config.component import component
+from aecore.data.images.cache import alone, cache_folder, mapped_tensor
+from aecore.data.images.memory import GIB, InMemory, available_memory, fits
+from aecore.data.sources.fetch import damaged, fetch
+from aecore.data.split import Source, Split, Which, fixed_part
+from aecore.errors import UserError
+
+FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{FILE}"
+MD5 = "7da33b31b13a06f4b04a70402ce90c2e"
+IMAGE = (1, 64, 64)
+SHAPES = ("square", "ellipse", "heart")
+FACTORS = ("shape", "scale", "orientation", "x", "y")  # the colour is always white
+AT_ONCE = 4096  # images unpacked at once
+
+
+@final
+class DSprites(Source):
+    """737,280 white squares, ellipses and hearts on black, (1, 64, 64) uint8, each 0 or 255.
+
+    The file lies in the data folder, or is downloaded (26 MB). Unpacked it takes 3 GiB: where
+    that is too much for the memory it goes to a file that is mapped into it, as of `ImageFolder`.
+    A fixed part is for testing, the same in every run. The labels are the shapes.
+    Source: L. Matthey, I. Higgins, D. Hassabis, A. Lerchner, dSprites: Disentanglement testing
+    Sprites dataset, 2017.
+    """
+
+    @component
+    def __init__(
+        self,
+        *,
+        test_fraction: Annotated[float, Field(gt=0, lt=1)],
+        in_memory: InMemory,
+        cache_dir: str | None,
+    ) -> None:
+        """in_memory, cache_dir: as of `ImageFolder`."""
+        self.test_fraction = test_fraction
+        self.in_memory: InMemory = in_memory
+        self.cache_dir = cache_dir
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """Unpack one split, or map the file that an earlier load unpacked."""
+        from torchvision.datasets.utils import check_integrity, download_url  # slow
+
+        path = data_dir / FILE
+        if not path.exists():
+            fetch(
+                lambda: download_url(URL, data_dir, FILE, MD5),
+                missing=path,
+                hint="; dataset=shapes is much like it",
+            )
+        if not check_integrity(path, MD5):
+            raise damaged(path, "its checksum is wrong")
+        with np.load(path, allow_pickle=False) as content:  # the member `metadata` is a pickle
+            factors = torch.from_numpy(content["latents_classes"][:, 1:])
+        index = fixed_part(len(factors), self.test_fraction, split)
+        free = None if self.in_memory is False else available_memory()
+        if fits(self.in_memory, len(index), IMAGE, free):
+            images, rows = _chosen(path, len(factors), index), None
+        else:
+            cache = cache_folder(self.cache_dir, data_dir)
+            images, rows = _mapped(path, len(factors), cache), index
+        return Split(
+            images=images,
+            labels=factors[index, 0],
+            class_names=SHAPES,
+            rows=rows,
+            factors=factors[index],
+            factor_names=FACTORS,
+        )
+
+
+def _unpacked(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
+    """All images in order, (n, 1, 64, 64) uint8 0 or 255, so many at a time."""
+    with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        for start in range(0, count, AT_ONCE):
+            size = min(AT_ONCE, count - start)
+            stored = np.frombuffer(file.read(size * math.prod(IMAGE)), np.uint8)
+            yield 255 * stored.reshape(size, *IMAGE)
+
+
+def _chosen(path: Path, count: int, index: Tensor) -> Tensor:
+    """The images at `index` (N,), ascending, in memory."""
+    images = np.empty((len(index), *IMAGE), np.uint8)
+    start = done = 0
+    for part in _unpacked(path, count):
+        end = int(np.searchsorted(index.numpy(), start + len(part)))
+        images[done:end] = part[index.numpy()[done:end] - start]
+        start, done = start + len(part), end
+    return torch.from_numpy(images)
+
+
+def _mapped(path: Path, count: int, cache: Path) -> Tensor:
+    """All images, in a file of the cache that is written if it is not there."""
+    unpacked = cache / f"dsprites-{MD5[:16]}.npy"
+    try:
+        if not unpacked.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            with alone(unpacked.with_suffix(".lock")):
+                if not unpacked.exists():  # another process may have written it by now
+                    _write(path, count, unpacked)
+        return mapped_tensor(np.lib.format.open_memmap(unpacked, mode="r"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise UserError(
+            f"dataset.cache_dir={cache}: {unpacked.name} cannot be kept there: {reason or error}\n"
+            "Name a folder with room for it: dataset.cache_dir=/a/folder"
+        ) from error
+
+
+def _write(path: Path, count: int, unpacked: Path) -> None:
+    """Unpack into a file that appears when it is complete."""
+    needed, free = count * math.prod(IMAGE), shutil.disk_usage(unpacked.parent).free
+    if needed > free:
+        raise OSError(f"it takes {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB are free")
+    print(f"unpacking {count:,} images ({needed / GIB:.1f} GiB) into {unpacked}", file=sys.stderr)
+    made = unpacked.with_suffix(".partial")
+    layout = {"descr": "|u1", "fortran_order": False, "shape": (count, *IMAGE)}
+    try:
+        with open(made, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, layout)
+            for part in _unpacked(path, count):
+                file.write(part.data)
+            file.flush()
+            os.fsync(file.fileno())
+        made.rename(unpacked)
+    finally:
+        made.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""Images that were given in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from aecore.config.component import component
+from aecore.data.pixels import Array, as_floats, as_images, as_labels, as_tensor
+from aecore.data.split import Source, Split, Which
+from aecore.errors import UserError
+from aecore.types import ImageShape
+
+_CHANNELS = (1, 3, 4)
+
+
+@final
+class Given(Source):
+    """Images in memory, which no file keeps; train and test are the same.
+
+    A run that was trained on them records that they were given, and no more.
+    """
+
+    images: Split | None = None
+
+    @component
+    def __init__(self) -> None: ...
+
+    @classmethod
+    def of(cls, images: Split) -> Given:
+        """The source of these images."""
+        source = cls()
+        source.images = images
+        return source
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """The images; UserError where a recorded run asks for them."""
+        return self.whole(data_dir)
+
+    def whole(self, data_dir: Path) -> Split:
+        """The same."""
+        if self.images is None:
+            raise UserError(
+                "dataset: this run was trained on images that were given in Python, and not kept\n"
+                "  say which images to use: dataset=arrays dataset.path=FILE, dataset=mnist, ..."
+            )
+        return self.images
+
+
+def given_split(
+    images: Array,
+    labels: Array | None,
+    shape: ImageShape | None = None,
+    classes: int | None = None,
+    any_range: bool = False,
+) -> Split:
+    """Images and labels as a user holds them, on the CPU; uint8 stays as it is.
+
+    images: (N, C, H, W), (N, H, W) or the rows of a table (N, D). shape: that they must have,
+    None for their own. classes: how many labels there must be, None
+    for any or none. any_range: whether floats outside [0, 1] may be.
+    Raises UserError for other shapes, kinds and ranges of numbers.
+    """
+    x = as_tensor(images, "images").cpu()
+    turning = "permute" if isinstance(images, Tensor) else "transpose"
+    x = as_images(x, _shape_of(x, turning) if shape is None else shape)
+    if not len(x):
+        raise UserError("images: there are none")
+    x = x if x.dtype == torch.uint8 else as_floats(x, any_range)
+    known = labels is not None or classes is not None
+    return Split(x, as_labels(labels, len(x), classes).cpu() if known else None)
+
+
+def _shape_of(x: Tensor, turning: str) -> ImageShape:
+    """(C, H, W) of images that are yet without channels, of rows, or as they are.
+
+    turning: what puts axes in another order where the images come from.
+    """
+    shape = tuple(x.shape)
+    match shape:
+        case (_, width):
+            return 1, 1, width
+        case (_, height, width):
+            return 1, height, width
+        case (_, channels, height, width):
+            if channels not in _CHANNELS and width in _CHANNELS:
+                raise UserError(
+                    f"images of shape {shape}: the channels come first, (N, C, H, W)\n"
+                    f"  images.{turning}(0, 3, 1, 2) puts them there"
+                )
+            return channels, height, width
+        case _:
+            raise UserError(
+                f"images of shape {shape}: give (N, C, H, W), (N, H, W), or a table (N, D)"
+            )

@@ -1,0 +1,50 @@
+"""Images of independent uniform pixels: what no model of anything should find familiar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, final
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from aecore.config.component import PositiveInt, component
+from aecore.data.split import Source, Split, Which
+from aecore.errors import UserError
+
+_STREAMS: dict[Which, int] = {"train": 0, "test": 1}
+
+
+@final
+class Uniform(Source):
+    """(C, H, W) uint8 images, each number uniform on 0..255 and independent of all others.
+
+    The same in every run, whatever its seed; of fewer images the first so many.
+    """
+
+    @component
+    def __init__(
+        self,
+        *,
+        shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)],
+        images: PositiveInt,
+    ) -> None:
+        """shape: [C, H, W]. images: so many to train and so many to test."""
+        self.shape = tuple(shape)
+        self.images = images
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """Draw one split; `data_dir` is not used."""
+        shape = (self.images, *self.shape)
+        size = int(np.prod(shape, dtype=object))
+        try:  # raw bits: what NumPy makes of them elsewhere may change between its versions
+            words = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
+        except (MemoryError, OverflowError, ValueError) as error:
+            raise UserError(
+                f"dataset.images={self.images}: images of {list(self.shape)} take "
+                f"{size / 2**30:,.0f} GiB, more than there is memory\n"
+                "  take fewer or smaller ones (dataset.shape)"
+            ) from error
+        pixels = words.astype("<u8", copy=False).view(np.uint8)[:size]
+        return Split(torch.from_numpy(pixels).view(shape))

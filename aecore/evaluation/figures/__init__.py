@@ -1,0 +1,1 @@
+"""Figures of a trained model: pure functions of what is looked at."""

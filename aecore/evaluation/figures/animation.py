@@ -1,0 +1,60 @@
+"""Moving pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from aecore.evaluation.figures.grid import tile
+from aecore.evaluation.figures.heat import enlarged
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """What a figure returns that moves; it repeats for ever.
+
+    frames: (T, H, W) grey or (T, H, W, 3) RGB, uint8.
+    duration: of a frame, in milliseconds.
+    """
+
+    frames: NDArray[np.uint8]
+    duration: int
+
+    def save(self, path: Path) -> None:
+        """Write a GIF; grey is exact, colours are reduced to 256 that all frames share."""
+        pages = [Image.fromarray(frame) for frame in self.frames]
+        if self.frames.ndim == 4:
+            # one palette: with one for each frame the colours would flicker
+            step = -(-len(self.frames) // 8)
+            sample = Image.fromarray(np.concatenate(self.frames[::step]))
+            palette = sample.quantize(256)
+            pages = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
+        pages[0].save(
+            path, format="GIF", save_all=True, append_images=pages[1:], loop=0,
+            duration=self.duration, optimize=False,
+        )  # fmt: skip
+
+
+def there_and_back(pages: Iterable[Tensor], *, columns: int, side: int, duration: int) -> Animation:
+    """Pages of images (N, C, H, W), each a grid of `columns`, one after another and back again.
+
+    The way back shows those between once more: 2 * pages - 2 frames, 1 at least.
+    side: dots of an image, at most. duration: of a frame, in milliseconds.
+    """
+    frames = [_frame(images, columns, side) for images in pages]
+    return Animation(np.stack(frames + frames[-2:0:-1]), duration)
+
+
+def _frame(images: Tensor, columns: int, side: int) -> NDArray[np.uint8]:
+    grid = tile(torch.split(enlarged(images, side), columns))
+    pixels = (grid * 255).round().to(torch.uint8)
+    grey = images.shape[1] not in (3, 4)
+    frame: NDArray[np.uint8] = (pixels[0] if grey else pixels.movedim(0, -1)).numpy()
+    return frame

@@ -1,0 +1,83 @@
+"""Which dimensions of the code repeat each other."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.dimensions import dimensions
+from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
+from aecore.evaluation.figures.heat import add_bar, colour_map
+from aecore.evaluation.figures.view import Picture, View
+
+_INACTIVE = 0.01
+_SIDE = 420  # dots: of the matrix, about
+
+
+class CodeCorrelation(Picture):
+    """The correlations between the dimensions of the mean codes of test images.
+
+    dims: dimensions shown, at most, ordered as in Traversals. The title says the mean absolute
+    correlation of different ones among those shown. Grey ones have none: they are constant over
+    the images, or, where each has a KL, inactive: their means have a variance of at most 0.01
+    (Burda et al. 2016), and what is left of them is chance.
+    """
+
+    @component
+    def __init__(self, *, dims: PositiveInt) -> None:
+        self.dims = dims
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable for a code of one dimension and for a single image."""
+        found = dimensions(view)
+        if found.codes.shape[1] < 2:
+            raise NotApplicable("a code of one dimension has nothing to correlate with")
+        if len(found.codes) < 2:
+            raise NotApplicable("there is only one image")
+        chosen = found.order[: self.dims]
+        codes = found.codes[:, chosen]
+        matrix = correlation(codes, _INACTIVE if found.has_kl else 0.0)
+        apart = matrix[~torch.eye(len(matrix), dtype=torch.bool)].abs().nanmean()
+        several = len(matrix) < found.codes.shape[1]
+        of = f" of {found.codes.shape[1]}" if several else ""
+        title = (
+            f"Correlation of {len(matrix)}{of} code dimensions by {found.kind}\n"
+            f"mean |r| of different ones {apart:.2f}"
+        )
+        return _page(matrix, [f"z{d + 1}" for d in chosen.tolist()], title)
+
+
+def correlation(codes: Tensor, least: float) -> Tensor:
+    """Pearson's r between the columns of (N, D): (D, D).
+
+    NaN for a column that is constant, or of a variance up to `least`.
+    """
+    centred = codes.double() - codes.double().mean(0)
+    norm = centred.norm(dim=0)
+    still = (norm <= 1e-6 * norm.max()) | (norm.square() / len(codes) <= least)
+    norm[still] = float("nan")
+    rows = centred / norm
+    matrix: Tensor = (rows.T @ rows).float()
+    return matrix
+
+
+def _page(matrix: Tensor, names: list[str], title: str) -> Figure:
+    size = len(matrix)
+    dots = size * max(1, _SIDE // size)
+    width, height = dots + 60, dots + 98
+    figure = new_figure(width / DPI, height / DPI)
+    figure.text(46 / width, 1 - 10 / height, title, size=11, color=INK, va="top")
+    axes = figure.add_axes((46 / width, 42 / height, dots / width, dots / height))
+    axes.imshow(matrix.numpy(), colour_map(True), vmin=-1, vmax=1, interpolation="nearest",
+                aspect="auto")  # fmt: skip
+    every = -(-size // 40)
+    axes.set_xticks(range(0, size, every), names[::every], rotation=90)
+    axes.set_yticks(range(0, size, every), names[::every])
+    axes.tick_params(labelsize=7, colors=QUIET, length=0)
+    for spine in axes.spines.values():
+        spine.set_color("#cccccc")
+    return add_bar(figure, 1.0, signed=True)

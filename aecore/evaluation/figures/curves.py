@@ -1,0 +1,137 @@
+"""How the losses fell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from aecore.config.component import component
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.axes import beside_legend, finish, logarithmic
+from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
+from aecore.evaluation.figures.latent import palette
+from aecore.evaluation.figures.view import Picture, View
+
+_COLOURS = {"train": "#30638e", "val": ACCENT}
+_DASHES: dict[str, tuple[Literal["-", "--"], str]] = {
+    "train": ("-", "train"),
+    "val": ("--", "validation"),
+}
+Curve = tuple[list[float], list[float]]  # epochs, values
+
+
+class Curves(Picture):
+    """The loss and each of its terms over the epochs, training and validation in one Axes."""
+
+    @component
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable where nothing was trained by steps."""
+        terms = by_term(view.history)
+        if not terms:
+            raise NotApplicable("there is no training history")
+        return small_multiples(terms)
+
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """The loss of every run in one Axes; raises NotApplicable below two with a history."""
+        found = {name: by_term(view.history).get("loss", {}) for name, view in views.items()}
+        losses = {name: splits for name, splits in found.items() if splits}
+        if len(losses) < 2:
+            raise NotApplicable("fewer than two runs have a training history")
+        return losses_of(losses)
+
+
+def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
+    """`run -> split -> curve`: a colour a run, training solid, validation dashed."""
+    figure, axes = beside_legend(losses)
+    drawn: list[float] = []
+    handles = []
+    for (name, splits), colour in zip(losses.items(), palette(len(losses)), strict=True):
+        handles.append(Line2D([], [], color=colour, linewidth=2.5, label=name))
+        for split, (epochs, values) in sorted(splits.items()):
+            marker = "o" if len(values) <= 30 else ""
+            axes.plot(epochs, values, _DASHES[split][0], color=colour, label=f"{name}, {split}",
+                      marker=marker, markersize=3.5, linewidth=1.5,
+                      markerfacecolor=colour if split == "train" else "white")  # fmt: skip
+            drawn += values
+    present = {split for splits in losses.values() for split in splits}
+    handles += [
+        Line2D([], [], color=QUIET, linestyle=line, label=told, marker="o", markersize=3.5,
+               markerfacecolor=QUIET if split == "train" else "white")
+        for split, (line, told) in _DASHES.items() if split in present
+    ]  # fmt: skip
+    if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
+        axes.set_yscale("log")
+        logarithmic(axes.yaxis)
+    finish(axes, title="Loss per image", x="epoch", y="")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    if axes.dataLim.width == 0:  # a single epoch has nothing around it
+        axes.set_xticks([axes.dataLim.x0])
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9,
+                  labelcolor=INK)  # fmt: skip
+    return figure
+
+
+def by_term(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Curve]]:
+    """`term -> split -> (epochs, values)` of rows such as {epoch: 0, train/loss: 1.0, ...}.
+
+    The loss comes first, the terms follow in their order. Values that are not finite are left
+    out, and so is `TERM_weighted` where it equals TERM.
+    """
+    terms: dict[str, dict[str, Curve]] = {}
+    for row in history:
+        for key, value in row.items():
+            split, _, term = key.partition("/")
+            if split not in _COLOURS or not math.isfinite(value):
+                continue
+            epochs, values = terms.setdefault(term, {}).setdefault(split, ([], []))
+            epochs.append(row["epoch"])
+            values.append(value)
+    told = {name: curves for name, curves in terms.items() if not _repeats(name, terms)}
+    return dict(sorted(told.items(), key=lambda item: item[0] != "loss"))
+
+
+def _repeats(name: str, terms: Mapping[str, Mapping[str, Curve]]) -> bool:
+    plain = name.removesuffix("_weighted")
+    return plain != name and terms.get(plain) == terms[name]
+
+
+def small_multiples(terms: Mapping[str, Mapping[str, Curve]]) -> Figure:
+    """One Axes a term, up to three side by side."""
+    columns = min(3, math.ceil(len(terms) ** 0.5))
+    rows = -(-len(terms) // columns)
+    figure = new_figure(max(4.6, 3.4 * columns), 0.5 + 2.5 * rows, constrained=True)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
+    for axes in grid.flat[len(terms) :]:
+        axes.set_axis_off()
+    for axes, (term, splits) in zip(grid.flat, terms.items(), strict=False):
+        _draw_term(axes, term, splits)
+    for axes in grid.flat[max(0, len(terms) - columns) : len(terms)]:
+        axes.set_xlabel("epoch", size=9, color=QUIET)
+        axes.tick_params(labelbottom=True)
+    grid[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK)
+    return figure
+
+
+def _draw_term(axes: Axes, term: str, splits: Mapping[str, Curve]) -> None:
+    for split, (epochs, values) in sorted(splits.items()):
+        marker = "o" if len(values) <= 30 else ""
+        axes.plot(epochs, values, color=_COLOURS[split], label=split, marker=marker,
+                  markersize=3, linewidth=1.5)  # fmt: skip
+    drawn = [value for _, values in splits.values() for value in values]
+    if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
+        axes.set_yscale("log")
+    axes.set_title(term, size=10, color=INK, loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.tick_params(labelsize=8, colors=QUIET)
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#cccccc")

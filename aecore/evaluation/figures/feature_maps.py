@@ -1,0 +1,56 @@
+"""What the first convolution finds where."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.grid import image_grid
+from aecore.evaluation.figures.heat import add_bar, centred, colours, enlarged, scale
+from aecore.evaluation.figures.strip import fixed_choice
+from aecore.evaluation.figures.view import Picture, View, need_images
+from aecore.model.layers import layers
+
+
+class FeatureMaps(Picture):
+    """A few test images, each beside the first convolution's maps of it, after the activation.
+
+    images: rows. maps: the first so many filters, at most. All share one colour scale.
+    """
+
+    @component
+    def __init__(self, *, images: PositiveInt, maps: PositiveInt) -> None:
+        self.images = images
+        self.maps = maps
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable where the encoder has no convolution."""
+        need_images(view)
+        chosen = fixed_choice(view.labels, len(view.images), self.images)
+        x, y = view.at(chosen)
+        found = [
+            layer.output
+            for layer in layers(view.model, x, y)
+            if layer.side == "encoder" and isinstance(layer.module, nn.Conv2d)
+        ]
+        if not found:
+            raise NotApplicable("the encoder has no convolution")
+        maps = found[0][:, : self.maps].float().cpu()
+        limit, signed = scale(maps)
+        side = max(enlarged(x[:1]).shape[2:])
+        rows = [
+            torch.cat([centred(image[None], side), centred(colours(row, limit, signed), side)])
+            for image, row in zip(x, maps, strict=True)
+        ]
+        total = found[0].shape[1]
+        several = f"{maps.shape[1]} of " if maps.shape[1] < total else ""
+        figure = image_grid(
+            rows,
+            title=f"What the first convolution makes of an image: {several}{total} maps",
+            heads=["image", *(str(n + 1) for n in range(maps.shape[1]))],
+        )
+        return add_bar(figure, limit, signed, label="activation")

@@ -1,0 +1,63 @@
+"""Images that turn into one another."""
+
+from __future__ import annotations
+
+import torch
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.animation import Animation, there_and_back
+from aecore.evaluation.figures.interpolations import blend
+from aecore.evaluation.figures.view import Picture, View, need_decoder, need_images
+from aecore.model.passes import Code
+
+
+class InterpolationGif(Picture):
+    """A grid of random pairs of test images, each on its way through the codes and back.
+
+    rows, columns: the grid. steps: decoded images from code to code, both ends included; the way
+    back shows those between once more, so there are 2 * steps - 2 frames (at least 1). A
+    conditional model is told the class of the first image all the way.
+    side: dots of an image, at most. duration: of a frame, in milliseconds.
+    """
+
+    @component
+    def __init__(
+        self,
+        *,
+        rows: PositiveInt,
+        columns: PositiveInt,
+        steps: PositiveInt,
+        side: PositiveInt,
+        duration: PositiveInt,
+    ) -> None:
+        self.rows = rows
+        self.columns = columns
+        self.steps = steps
+        self.side = side
+        self.duration = duration
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Animation:
+        """Decode; raises NotApplicable for tables and networks that decode no codes alone."""
+        need_images(view)
+        need_decoder(view)
+        if len(view.images) < 2:
+            raise NotApplicable("there is only one image")
+        first, second = pairs(view, self.rows * self.columns)
+        nearest = view.model.latent.nearest
+        ways = [nearest(codes) for codes in blend(first.mean, second.mean, self.steps)]
+        pages = (view.model.decode(codes, first.context) for codes in ways)
+        return there_and_back(pages, columns=self.columns, side=self.side, duration=self.duration)
+
+
+def pairs(view: View, count: int) -> tuple[Code, Code]:
+    """The codes of the first and of the second images of `count` pairs of different ones."""
+    generator = view.generator()
+    total = len(view.images)
+    device = generator.device
+    first = torch.randint(total, (count,), generator=generator, device=device)
+    step = torch.randint(1, total, (count,), generator=generator, device=device)
+    second = (first + step) % total
+    (one, its_label), (other, other_label) = view.at(first), view.at(second)
+    return view.model.encode(one, y=its_label), view.model.encode(other, y=other_label)

@@ -1,0 +1,121 @@
+"""The way from one image to another, straight through the space of codes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.grid import image_grid
+from aecore.evaluation.figures.view import Picture, View, spread
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+_PARALLEL = 1e-6  # the sine of an angle that single precision does not tell from none
+
+
+class Interpolations(Picture):
+    """Decoded points between the codes of two test images of different classes.
+
+    Points on the straight line or, where it leaves what codes there are, the nearest codes. A
+    conditional model is told the class of the first image all the way.
+
+    rows: pairs of images. steps: decoded images from code to code, both ends included.
+    """
+
+    @component
+    def __init__(self, *, rows: PositiveInt, steps: PositiveInt) -> None:
+        self.rows = rows
+        self.steps = steps
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; the images themselves stand framed at both ends.
+
+        Raises NotApplicable for a model that cannot be sampled, for tables and for one image.
+        """
+        if not view.model.can_sample:
+            raise NotApplicable("this model's codes cannot be sampled, nor what lies between them")
+        if view.is_table:
+            raise NotApplicable("the rows of a table have no picture")
+        if len(view.images) < 2:
+            raise NotApplicable("there is only one image")
+        count = 2 * min(self.rows, len(view.images) // 2)
+        chosen = spread(view.labels, len(view.images), count, view.generator())
+        images, labels = view.at(chosen)
+        code = view.model.encode(images, y=labels)
+        codes = code.mean
+        rows = []
+        for n in range(0, count, 2):
+            way = view.model.latent.nearest(blend(codes[n], codes[n + 1], self.steps))
+            middle = view.model.decode(way, repeated(code.context, n, self.steps))
+            rows.append(torch.cat([images[n : n + 1], middle, images[n + 1 : n + 2]]))
+        return image_grid(
+            rows,
+            title="Interpolations between the codes of two images" + told(view.model),
+            heads=heads(self.steps),
+            framed=(0, self.steps + 1),
+        )
+
+
+def told(model: Autoencoder) -> str:
+    """What a title says of the class that a conditional model is told."""
+    return "" if model.classes is None else ", told the class of the first"
+
+
+def heads(steps: int) -> list[str]:
+    """What stands above a way between two images."""
+    shares = [f"{share:.2f}".rstrip("0").rstrip(".") for share in _shares(steps).tolist()]
+    return ["image", *shares, "image"]
+
+
+def _shares(steps: int) -> Tensor:
+    return torch.linspace(0, 1, steps) if steps > 1 else torch.tensor([0.5])
+
+
+def repeated(context: tuple[Tensor, ...], n: int, times: int) -> tuple[Tensor, ...]:
+    """What passed by the code of image n, for so many codes: each (times, ...)."""
+    return tuple(part[n].expand(times, *part[n].shape) for part in context)
+
+
+def blend(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Codes on the line from a to b, both included: (*code_shape) -> (steps, *code_shape)."""
+    share = _shares(steps).to(a).reshape(-1, *[1] * a.dim())
+    return (1 - share) * a + share * b
+
+
+def slerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Codes on the arc from a to b, both included: (*code_shape) -> (steps, *code_shape).
+
+    The direction turns evenly and the length changes evenly. Of codes of one length, at the angle
+    w, that is (sin((1 - t) w) a + sin(t w) b) / sin w (Shoemake 1985; for codes White 2016).
+    Codes of one direction, of one number, and 0 are joined by a line; opposite ones, between which
+    no arc is the shortest, by one that begins along the axis on which a is least.
+    """
+    start, end = (x.flatten().cpu().double() for x in (a, b))  # not every device has doubles
+    lengths = start.norm(), end.norm()
+    if start.numel() == 1 or min(lengths) == 0:
+        return blend(a, b, steps)
+    one, other = start / lengths[0], end / lengths[1]
+    along = one @ other
+    across = other - along * one
+    if across.norm() < _PARALLEL:
+        if along > 0:
+            return blend(a, b, steps)
+        across = torch.zeros_like(one)
+        across[one.abs().argmin()] = 1
+        across -= (one @ across) * one
+        angle = torch.tensor(math.pi)
+    else:
+        angle = torch.atan2(across.norm(), along)
+    share = _shares(steps).to(start)[:, None]
+    turned = torch.cos(share * angle) * one + torch.sin(share * angle) * across / across.norm()
+    way = ((1 - share) * lengths[0] + share * lengths[1]) * turned
+    codes: Tensor = way.to(a)
+    return codes.reshape(-1, *a.shape)

@@ -1,0 +1,54 @@
+"""How much the code moves when the image does."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from matplotlib.figure import Figure
+
+from aecore.config.component import PositiveInt, component
+from aecore.evaluation.figures.axes import finish
+from aecore.evaluation.figures.grid import ACCENT, INK, new_figure
+from aecore.evaluation.figures.view import Picture, View, spread
+from aecore.evaluation.metrics.jacobian import jacobian_norms
+from aecore.model.penalties.contractive import Contractive
+
+
+class Jacobian(Picture):
+    """A histogram of ||d mean(z) / d x||_F, the Frobenius norm of the code's Jacobian.
+
+    x is in the model's own range (standardised where it standardises), without noise.
+
+    images: test images, at most. bins: of the histogram.
+    method: 'exact', or 'estimate' from `samples` random projections, for large codes.
+    """
+
+    @component
+    def __init__(
+        self,
+        *,
+        images: PositiveInt,
+        bins: PositiveInt,
+        method: Literal["exact", "estimate"],
+        samples: PositiveInt,
+    ) -> None:
+        self.images = images
+        self.bins = bins
+        self.method = method
+        self.norm = Contractive(method=method, samples=samples)
+
+    def __call__(self, view: View) -> Figure:
+        """Draw; applies to every model and to tables too."""
+        chosen = spread(view.labels, len(view.images), self.images, view.generator())
+        x, y = view.at(chosen)
+        norms = jacobian_norms(view.model, x, self.norm, view.generator(), y)
+        figure = new_figure(5.6, 3.7, constrained=True)
+        axes = figure.subplots()
+        axes.hist(norms.numpy(), bins=self.bins, color="#30638e", alpha=0.8)
+        mean = float(norms.mean())
+        axes.axvline(mean, color=ACCENT, linewidth=1.4, label=f"mean {mean:.3g}")
+        about = "" if self.method == "exact" else ", estimated"
+        finish(axes, title=f"Jacobian of the code at {len(norms)} {view.things}{about}",
+               x=r"$\|\partial z\,/\,\partial x\|_F$", y=view.things)  # fmt: skip
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+        return figure

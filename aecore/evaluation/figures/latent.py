@@ -1,0 +1,146 @@
+"""Where the classes lie in the space of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.evaluation.figures.grid import INK, QUIET, new_figure
+from aecore.evaluation.figures.view import Picture, View, spread
+
+_LEGEND_LIMIT = 40  # classes; more would fill the page
+
+
+class LatentScatter(Picture):
+    """The mean codes of test images, coloured by class.
+
+    Codes of one dimension are shown as histograms, of two as they are, of more by their first two
+    principal components. points: test images shown, at most.
+    """
+
+    @component
+    def __init__(self, *, points: PositiveInt) -> None:
+        self.points = points
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; without labels in a single colour."""
+        chosen = spread(view.labels, len(view.images), self.points, view.generator())
+        codes = view.codes(*view.at(chosen))
+        labels = None if view.labels is None else view.labels.cpu()[chosen]
+        return codes_figure(codes, labels, view.class_name, f"{len(codes)} {view.things}")
+
+
+def codes_figure(
+    codes: Tensor, labels: Tensor | None, class_name: Callable[[int], str], what: str
+) -> Figure:
+    """Codes (N, D), coloured by label (N,) where they have some, as `Latent` draws them.
+
+    what: those are codes of.
+    """
+    kinds = torch.zeros(len(codes), dtype=torch.int64)
+    names: list[str] = []
+    if labels is not None:
+        present, kinds = torch.unique(labels, return_inverse=True)
+        names = [class_name(label) for label in present.tolist()]
+    dims = codes.shape[1]
+    title = f"Codes of {what}, {dims} dimension{'s' if dims > 1 else ''}"
+    if dims == 1:
+        return histogram(codes[:, 0], kinds, names, title)
+    if dims == 2:
+        axes_names = ["code dimension 1", "code dimension 2"]
+        return scatter(codes, kinds, names, axes_names, title)
+    points, shares = principal(codes, 2)
+    axes_names = [f"component {n + 1} ({100 * s:.1f} %)" for n, s in enumerate(shares.tolist())]
+    return scatter(points, kinds, names, axes_names, title)
+
+
+def principal(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The first principal components of (N, D) codes, zeros where there are fewer than `count`.
+
+    Each component's sign makes its largest score positive, so that two runs draw the same.
+
+    Returns scores (N, count) float32 and their shares of the variance (count,).
+    """
+    x = codes.double() - codes.double().mean(0)
+    # The smaller of the two products has the same non-zero eigenvalues as the covariance.
+    wide = x.shape[1] > x.shape[0]
+    values, vectors = torch.linalg.eigh(x @ x.T if wide else x.T @ x)
+    values = values.flip(0)[:count].clamp_min(0)
+    vectors = vectors.flip(1)[:, :count]
+    scores = vectors * values.sqrt() if wide else x @ vectors
+    peaks = scores.gather(0, scores.abs().argmax(0, keepdim=True))
+    scores = scores * torch.where(peaks < 0, -1.0, 1.0)
+    shares = values / x.square().sum().clamp_min(torch.finfo(x.dtype).tiny)
+    missing = count - len(values)
+    pad = torch.nn.functional.pad
+    return pad(scores, (0, missing)).float(), pad(shares, (0, missing)).float()
+
+
+def palette(count: int) -> list[str]:
+    """Colours for `count` classes, as different as can be."""
+    if count <= 20:
+        name = "tab10" if count <= 10 else "tab20"
+        return [to_hex(matplotlib.colormaps[name](n)) for n in range(count)]
+    return [to_hex(matplotlib.colormaps["turbo"](n / (count - 1))) for n in range(count)]
+
+
+def scatter(
+    points: Tensor, kinds: Tensor, names: Sequence[str], axes_names: Sequence[str], title: str
+) -> Figure:
+    """Points (N, 2) coloured by kind (N,), an index into `names`; no names: one colour."""
+    figure = new_figure(6.6 if names else 5.6, 5.2, constrained=True)
+    axes = figure.subplots()
+    colours = np.array(palette(max(1, len(names))))
+    # One call in shuffled order: no class lies on top of the others.
+    size = 14 if len(points) <= 1000 else 7
+    x, y = points.T.numpy()
+    axes.scatter(x, y, c=colours[kinds.numpy()], s=size, alpha=0.6, linewidths=0)
+    axes.set_aspect("equal", "datalim")
+    axes.set_xlabel(axes_names[0], size=9, color=INK)
+    axes.set_ylabel(axes_names[1], size=9, color=INK)
+    _finish(axes, names, title)
+    return figure
+
+
+def histogram(values: Tensor, kinds: Tensor, names: Sequence[str], title: str) -> Figure:
+    """Values (N,) of a code of one dimension, one outline a kind (N,)."""
+    figure = new_figure(6.6 if names else 5.6, 4.2, constrained=True)
+    axes = figure.subplots()
+    edges = np.histogram_bin_edges(values.numpy(), bins=40)
+    for kind, colour in enumerate(palette(max(1, len(names)))):
+        counts, _ = np.histogram(values[kinds == kind].numpy(), edges)
+        axes.stairs(counts, edges, fill=True, alpha=0.15, color=colour)
+        axes.stairs(counts, edges, color=colour, linewidth=1.4)
+    axes.set_xlabel("code", size=9, color=INK)
+    axes.set_ylabel("count", size=9, color=INK)
+    _finish(axes, names, title)
+    return figure
+
+
+def _finish(axes: Axes, names: Sequence[str], title: str) -> None:
+    axes.set_title(title, size=11, color=INK, loc="left")
+    axes.tick_params(labelsize=8, colors=QUIET)
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_color("#cccccc")
+    if not 0 < len(names) <= _LEGEND_LIMIT:
+        return
+    handles = [
+        Line2D([], [], linestyle="", marker="o", markersize=6, color=colour, label=name)
+        for name, colour in zip(names, palette(len(names)), strict=True)
+    ]
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9,
+        ncols=1 if len(names) <= 20 else 2, labelcolor=INK, handletextpad=0.2,
+    )  # fmt: skip

@@ -1,0 +1,133 @@
+"""Test images above what the autoencoder makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
+from aecore.evaluation.figures.view import Picture, View, need_images, same_images, spread
+
+_LINES = "Reconstructions, with the squared error per number"
+
+
+class Reconstructions(Picture):
+    """Rows of inputs and of their reconstructions, without noise.
+
+    columns: images side by side. rows: how many such blocks below each other.
+    The classes are covered evenly. Under each reconstruction stands its squared error per pixel,
+    above each row of a table that per number, in the units of the table.
+    """
+
+    @component
+    def __init__(self, *, columns: PositiveInt, rows: PositiveInt) -> None:
+        self.columns = columns
+        self.rows = rows
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; a table's rows are drawn as lines over its columns."""
+        x, y = chosen(view, self.columns * self.rows)
+        output = view.model.reconstruct(x, y)
+        if view.is_table:
+            heads = error_heads(output, x)
+            return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), heads, self.columns)
+        title = "Reconstructions, with the squared error per pixel"
+        return blocks({"input": x, "reconstruction": output}, self.columns, title)
+
+    @torch.no_grad()
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """The same images in the first row, then what each run makes of them, with its error.
+
+        Raises NotApplicable for tables and where the runs' test images differ.
+        """
+        first = same_images(views)
+        need_images(first)
+        x, y = chosen(first, self.columns)
+        outputs = {name: view.model.reconstruct(x, y) for name, view in views.items()}
+        rows, labels = [x, *outputs.values()], ["input", *labelled(outputs, x)]
+        title = "Reconstructions of the same images, with their mean squared error per pixel"
+        return image_grid(rows, title=title, labels=labels, gaps=[0])
+
+
+def blocks(kinds: Mapping[str, Tensor], columns: int, title: str) -> Figure:
+    """Rows of images (N, C, H, W), kind below kind, in blocks of so many columns.
+
+    The first kind is the truth: under the others stands their squared error per pixel.
+    """
+    truth = next(iter(kinds.values()))
+    rows, captions = [], []
+    for block in range(0, len(truth) - len(truth) % columns or len(truth), columns):
+        part = slice(block, block + columns)
+        for images in kinds.values():
+            rows.append(images[part])
+            errors = pixel_error(images[part], truth[part]).tolist()
+            captions.append([] if images is truth else [f"{error:.4f}" for error in errors])
+    return image_grid(
+        rows,
+        title=title,
+        labels=[*kinds] * (len(rows) // len(kinds)),
+        captions=captions,
+        gaps=range(len(kinds) - 1, len(rows), len(kinds)),
+    )
+
+
+def labelled(outputs: Mapping[str, Tensor], x: Tensor) -> list[str]:
+    """The name of each run with the error of its outputs against x, all (N, C, H, W)."""
+    return [
+        "\n".join([*name.split(" · "), f"mse {float(pixel_error(output, x).mean()):.4f}"])
+        for name, output in outputs.items()
+    ]
+
+
+def pixel_error(output: Tensor, x: Tensor) -> Tensor:
+    """The squared error per pixel, or number of a table, of each image: (N,) on the CPU."""
+    return (output - x).square().flatten(1).mean(1).cpu()
+
+
+def error_heads(output: Tensor, x: Tensor) -> list[str]:
+    """The error of each row of a table (N, 1, 1, D), as it stands above its lines."""
+    return [f"{error:.2g}" for error in pixel_error(output, x).tolist()]
+
+
+def chosen(view: View, count: int) -> tuple[Tensor, Tensor | None]:
+    """Up to `count` of the images (N, C, H, W), by class, with their labels."""
+    places = spread(view.labels, len(view.images), count, view.generator())
+    if view.labels is not None:
+        places = places[view.labels.cpu()[places].argsort(stable=True)]
+    return view.at(places)
+
+
+def line_grid(
+    x: Tensor, output: Tensor, heads: Sequence[str], columns: int, title: str = _LINES
+) -> Figure:
+    """Rows of a table against their reconstructions, one small Axes each.
+
+    x, output: (N, D). heads: N texts, what stands above each.
+    """
+    columns = min(columns, len(x), 5)
+    rows = -(-len(x) // columns)
+    figure = new_figure(1 + 1.9 * columns, 0.7 + 1.5 * rows, constrained=True)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    marker = "o" if x.shape[1] <= 40 else ""
+    for axes in grid.flat[len(x) :]:
+        axes.set_axis_off()
+    for n, axes in enumerate(grid.flat[: len(x)]):
+        style = {"marker": marker, "markersize": 2.5, "linewidth": 1.2}
+        axes.plot(x[n].numpy(), color=INK, label="input", **style)
+        axes.plot(output[n].numpy(), color=ACCENT, label="reconstruction", alpha=0.85, **style)
+        axes.set_title(heads[n], size=8, color=QUIET)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.tick_params(labelsize=7, colors=QUIET)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color("#cccccc")
+    figure.suptitle(title, size=11, color=INK)
+    figure.supxlabel("column", size=9, color=QUIET)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower right", ncols=2, frameon=False, fontsize=8)
+    return figure

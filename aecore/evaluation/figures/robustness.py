@@ -1,0 +1,119 @@
+"""How the error grows as the input gets noisier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.evaluation.figures.axes import beside_legend, finish
+from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
+from aecore.evaluation.figures.latent import palette
+from aecore.evaluation.figures.view import Picture, View, same_images, spread
+from aecore.evaluation.metrics.images import squared_error
+from aecore.model.noise.base import Noise
+from aecore.model.noise.noises import Dropout, GaussianNoise, SaltAndPepper
+
+Kind = Literal["gaussian", "dropout", "salt_and_pepper"]
+_KINDS: dict[str, tuple[Callable[[float], Noise], str]] = {
+    "gaussian": (lambda level: GaussianNoise(std=level), "standard deviation of the noise"),
+    "dropout": (lambda level: Dropout(p=min(1.0, level)), "share of the {}s made black"),
+    "salt_and_pepper": (
+        lambda level: SaltAndPepper(p=min(1.0, level), salt=0.5),
+        "share of the {}s made black or white",
+    ),
+}
+
+
+class Robustness(Picture):
+    """The squared error per pixel against the clean image, over the level of the input's noise.
+
+    Of a table per number, in its own units.
+    The dashed line is the noisy input's own error: below it, the model removes noise.
+
+    kind: noise added in pixels, not clamped; every level uses the same random numbers.
+    largest: the last level (a standard deviation or a probability), the first is 0.
+    levels: points on the curve. images: test images, at most.
+    """
+
+    @component
+    def __init__(
+        self, *, kind: Kind, largest: PositiveFloat, levels: PositiveInt, images: PositiveInt
+    ) -> None:
+        self.kind = kind
+        self.largest = largest
+        self.levels = levels
+        self.images = images
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; applies to every model and to tables too."""
+        return self._drawn({"reconstruction": view}, view)
+
+    @torch.no_grad()
+    def together(self, views: Mapping[str, View]) -> Figure:
+        """A curve a run; raises NotApplicable where their test images differ."""
+        return self._drawn(views, same_images(views))
+
+    def _drawn(self, views: Mapping[str, View], chooser: View) -> Figure:
+        """The curves of all, for the images and with the random numbers of one of them."""
+        chosen = spread(chooser.labels, len(chooser.images), self.images, chooser.generator())
+        x, y = chooser.at(chosen)
+        make, unit = _KINDS[self.kind]
+        levels = torch.linspace(0, self.largest, self.levels).tolist()
+        input_errors: list[float] = []
+        curves: dict[str, list[float]] = {name: [] for name in views}
+        for level in levels:
+            noisy = _noisy(chooser, x, make(level))
+            input_errors.append(_error(noisy, x))
+            for name, view in views.items():
+                curves[name].append(_error(view.reconstructions(noisy, y), x))
+        title = f"Error against the clean {chooser.things}, {len(x)} of them"
+        names = (unit.format(chooser.per), f"squared error per {chooser.per}")
+        return _plot(levels, input_errors, curves, title, names)
+
+
+def _plot(
+    levels: list[float],
+    noisy: list[float],
+    curves: dict[str, list[float]],
+    title: str,
+    names: tuple[str, str],
+) -> Figure:
+    """A curve a name; several have their legend beside the plot. names: of the two axes."""
+    alone = len(curves) == 1
+    if alone:
+        figure = new_figure(5.6, 3.9, constrained=True)
+        axes = figure.subplots()
+    else:
+        figure, axes = beside_legend(curves)
+    axes.plot(levels, noisy, color=QUIET, linestyle="--", linewidth=1.2, label="noisy input")
+    colours = [ACCENT] if alone else palette(len(curves))
+    for (name, errors), colour in zip(curves.items(), colours, strict=True):
+        axes.plot(levels, errors, color=colour, marker="o", markersize=3.5, linewidth=1.6,
+                  label=name)  # fmt: skip
+    finish(axes, title=title, x=names[0], y=names[1])
+    axes.set_xlim(0, levels[-1] * 1.02)
+    # the models' curves are what it is about: the noise itself may leave the page
+    highest = max(max(errors) for errors in curves.values())
+    axes.set_ylim(0, 1.05 * min(max(highest, *noisy), 2.5 * highest) or 1.0)
+    if alone:
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    else:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def _noisy(view: View, x: Tensor, noise: Noise) -> Tensor:
+    """The images (N, C, H, W) with noise, of the same random numbers at each level."""
+    span = (torch.zeros_like(x[:1]), torch.ones_like(x[:1]))
+    return noise(x, view.generator(), span)
+
+
+def _error(images: Tensor, x: Tensor) -> float:
+    """The mean squared error per pixel, or per number of a table."""
+    return float(squared_error(images, x).mean())

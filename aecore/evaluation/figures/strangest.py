@@ -1,0 +1,48 @@
+"""The strangest of many images, above what the model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.evaluation.figures.grid import image_grid
+from aecore.evaluation.figures.reconstructions import line_grid
+from aecore.types import is_table
+
+_LETTERS = 13  # under a square image
+
+
+def strangest(
+    x: Tensor, output: Tensor, scores: Tensor, names: Sequence[str], columns: int, title: str
+) -> Figure:
+    """Images (N, C, H, W) with their names, above their reconstructions with their scores (N,).
+
+    In the given order, block by block; what does not fill a last block is left out. The rows of a
+    table are drawn as lines, each below its name and score.
+    """
+    if is_table(x.shape[1:]):
+        told = zip(names, scores.tolist(), strict=True)
+        heads = [f"row {_short(name, _LETTERS)}: {score:#.4g}" for name, score in told]
+        return line_grid(x.flatten(1), output.flatten(1), heads, columns, title)
+    height, width = x.shape[2:]
+    letters = max(round(_LETTERS * min(1.0, width / height)), 4)
+    rows, captions = [], []
+    for block in range(0, len(x) - len(x) % columns or len(x), columns):
+        part = slice(block, block + columns)
+        rows += [x[part], output[part]]
+        captions.append([_short(name, letters) for name in names[part]])
+        captions.append([f"{score:#.4g}" for score in scores[part].tolist()])
+    return image_grid(
+        rows,
+        title=title,
+        labels=["image", "reconstruction"] * (len(rows) // 2),
+        captions=captions,
+        gaps=range(1, len(rows), 2),
+    )
+
+
+def _short(name: str, letters: int) -> str:
+    """The end of a name, which tells files of one folder apart."""
+    return name if len(name) <= letters else f"…{name[1 - letters :]}"

@@ -1,0 +1,111 @@
+"""What a single dimension of the code does to an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.evaluation.figures.dimensions import Dimensions, dimensions
+from aecore.evaluation.figures.grid import image_grid
+from aecore.evaluation.figures.interpolations import repeated
+from aecore.evaluation.figures.view import Picture, View, need_decoder, need_images, spread
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class Traversals(Picture):
+    """Decoded codes of which one dimension moves, a row for each.
+
+    dims: rows, at most, the dimensions that say most first: by their mean KL to the prior where
+        each has one, else by their variance over the test images.
+    steps: columns. reach: how far a dimension goes to either side, in standard deviations: of the
+        prior N(0, 1) where it has a KL to it, else of the test images' codes around their mean.
+        Where this leaves what codes there are (a sphere, a book of words), the nearest is decoded.
+    start: what the other dimensions are: those of a test 'image', or 'zero'. A conditional model
+        is told the class of that image in both cases.
+    """
+
+    @component
+    def __init__(
+        self,
+        *,
+        dims: PositiveInt,
+        steps: PositiveInt,
+        reach: PositiveFloat,
+        start: Literal["image", "zero"],
+    ) -> None:
+        self.dims = dims
+        self.steps = steps
+        self.reach = reach
+        self.start = start
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable for tables and networks that decode no codes alone."""
+        need_images(view)
+        need_decoder(view)
+        found = dimensions(view)
+        code = torch.zeros_like(found.codes[0])
+        chosen = spread(view.labels, len(view.images), 1, view.generator())
+        if self.start == "image":
+            code = found.codes[chosen[0]]
+        image, label = view.at(chosen)
+        context = view.model.encode(image, y=label).context
+        shares = torch.linspace(-self.reach, self.reach, self.steps)
+        rows = traversal(view.model, found, code, context, shares, self.dims)
+        return traversal_grid(rows, found, shares)
+
+
+def traversal(
+    model: Autoencoder,
+    found: Dimensions,
+    code: Tensor,
+    context: tuple[Tensor, ...],
+    shares: Tensor,
+    dims: int,
+) -> list[Tensor]:
+    """Images (T, C, H, W) of a code (D,) of which one dimension moves, for each of `dims`.
+
+    The dimensions that say most first. context: what passes by the code, of one image.
+    shares: (T,) how far, in standard deviations: of the prior where there is a KL to it, else of
+    the codes, around their mean.
+    """
+    passing = repeated(context, 0, len(shares))
+    rows = []
+    for d in found.order[:dims].tolist():
+        codes = moved(code, d, shares if found.has_kl else _values(found, d, shares))
+        z = codes.reshape(-1, *model.code_shape).to(model.shift)
+        rows.append(model.decode(model.latent.nearest(z), passing))
+    return rows
+
+
+def traversal_grid(
+    rows: list[Tensor], found: Dimensions, shares: Tensor, around: str = ""
+) -> Figure:
+    """The images that `traversal` decoded, a row for each dimension, with what it says."""
+    order = found.order[: len(rows)].tolist()
+    unit = "of the prior" if found.has_kl else "of the codes"
+    return image_grid(
+        rows,
+        title=f"One dimension of {len(found.score)} at a time{around}, with its {found.kind}, "
+        f"in standard deviations {unit}",
+        labels=[f"z{d + 1}  {found.score[d].item():.3g}" for d in order],
+        heads=[f"{round(share, 2) + 0.0:g}" for share in shares.tolist()],
+    )
+
+
+def _values(found: Dimensions, d: int, shares: Tensor) -> Tensor:
+    column = found.codes[:, d]
+    return column.mean() + shares * column.std(correction=0)
+
+
+def moved(code: Tensor, d: int, values: Tensor) -> Tensor:
+    """Copies of a code (D,) with these values (T,) in dimension d: (T, D)."""
+    codes = code.repeat(len(values), 1)
+    codes[:, d] = values
+    return codes

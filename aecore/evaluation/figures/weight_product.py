@@ -1,0 +1,66 @@
+"""What a linear model does to an image, as one matrix."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from aecore.config.component import Probability, component
+from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
+from aecore.evaluation.figures.heat import add_bar, colour_map
+from aecore.evaluation.figures.view import Picture, View
+from aecore.evaluation.metrics.identity import distance, need_linear, principal_space, product
+
+_SIDE = 600  # dots: of the heat map, about
+
+
+class WeightProduct(Picture):
+    """The product P of all weight matrices of a linear model, decoder times encoder.
+
+    The model maps an image x to P x + c, in its own range. A perfect one has P v = v for every
+    direction v in which images differ. The title says how far it is from that:
+    ||(P - I) V||_F / ||V||_F, where the columns of V are the leading principal components of the
+    test images, as many as explain `explained` of their variance.
+    """
+
+    @component
+    def __init__(self, *, explained: Probability) -> None:
+        self.explained = explained
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> Figure:
+        """Draw; raises NotApplicable for a model that is not linear, or too large."""
+        need_linear(view.model, view.images)
+        matrix = product(view.model)
+        components = principal_space([view.model.normalise(view.images)], self.explained)
+        count = components.shape[1]
+        title = (
+            f"Decoder times encoder, {distance(matrix, components):.3f} from the identity\n"
+            f"on the {count} of {len(matrix)} dimensions with {100 * self.explained:g} % "
+            "of the variance"
+        )
+        return heat_map(matrix, title)
+
+
+def heat_map(matrix: Tensor, title: str) -> Figure:
+    """A square matrix, every entry a whole number of dots; a large one is averaged."""
+    size, limit = len(matrix), max(float(matrix.abs().max()), 1e-12)
+    shown = matrix
+    if size > 1.5 * _SIDE:
+        shown = interpolate(matrix[None, None], (_SIDE, _SIDE), mode="area")[0, 0]
+    dots = len(shown) * max(1, _SIDE // len(shown))
+    width, height = dots + 70, dots + 98
+    figure = new_figure(width / DPI, height / DPI)
+    figure.text(56 / width, 1 - 10 / height, title, size=11, color=INK, va="top")
+    axes = figure.add_axes((56 / width, 46 / height, dots / width, dots / height))
+    extent = (-0.5, size - 0.5, size - 0.5, -0.5)
+    axes.imshow(shown.numpy(), colour_map(True), vmin=-limit, vmax=limit,
+                interpolation="nearest", aspect="auto", extent=extent)  # fmt: skip
+    axes.set_xlabel("pixel of the input", size=9, color=QUIET)
+    axes.set_ylabel("pixel of the output", size=9, color=QUIET)
+    axes.tick_params(labelsize=8, colors=QUIET)
+    for spine in axes.spines.values():
+        spine.set_color("#cccccc")
+    return add_bar(figure, limit, signed=True)

@@ -1,0 +1,44 @@
+"""How many dimensions the codes of all images fill."""
+
+from __future__ import annotations
+
+import torch
+
+from aecore.config.component import component
+from aecore.errors import NotApplicable
+from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.model.networks.base import flat
+
+
+class CodeRank(Metric):
+    """The rank of the covariance of the test images' mean codes, sharp and soft.
+
+    `code_rank`: how many of its eigenvalues v are more than rounding. With p = v / sum(v),
+    `effective_rank` is exp(-sum p log p) (Roy & Vetterli 2007) and `participation_ratio`
+    1 / sum p^2: both are k where k dimensions vary alike and the others not at all. All are 0
+    where every image has the same code.
+    """
+
+    @component
+    def __init__(self) -> None: ...
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Raises NotApplicable for very large codes."""
+        model = subject.model
+        size = flat(model.code_shape)
+        if size > LARGEST:
+            raise NotApplicable(f"codes of {size} numbers: their covariance would be too large")
+        found = principal(model.encode(x, y=y).mean for x, y in subject.labelled(subject.test))
+        # what rounding makes of numbers as large as these
+        largest = float((found.mean.abs() + found.variances[0].sqrt()).max())
+        floor = (largest * torch.finfo(torch.float32).eps) ** 2
+        rank = min(found.rank, int((found.variances > floor).sum()))
+        if not rank:
+            return {"code_rank": 0.0, "effective_rank": 0.0, "participation_ratio": 0.0}
+        shares = found.variances / found.variances.sum()
+        return {
+            "code_rank": float(rank),
+            "effective_rank": float(torch.special.entr(shares).sum().exp()),
+            "participation_ratio": float(1 / shares.square().sum()),
+        }

@@ -1,0 +1,1 @@
+"""Metrics of disentanglement, for data with known factors of variation."""

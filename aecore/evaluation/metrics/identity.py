@@ -1,0 +1,106 @@
+"""How far a linear model is from leaving its images alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from aecore.config.component import Probability, component
+from aecore.errors import NotApplicable
+from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.principal import need_few, principal
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.layers import leaves
+from aecore.model.networks.base import flat
+
+_LINEAR = (
+    nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.AvgPool2d, nn.Flatten, nn.Unflatten, nn.Identity,
+    nn.Dropout, nn.Dropout2d, nn.Sequential,
+)  # fmt: skip
+_TRIED = 64  # images on which the model must be linear
+
+
+class IdentityDistance(Metric):
+    """`identity_distance`: ||(P - I) V||_F / ||V||_F of a linear model x -> P x + c.
+
+    P is the product of its matrices, decoder times encoder, in the model's own range; the columns
+    of V are the leading principal components of the test images, as many as explain `explained`
+    of their variance. A perfect model has 0, one that forgets the image 1.
+    """
+
+    @component
+    def __init__(self, *, explained: Probability) -> None:
+        self.explained = explained
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Raises NotApplicable for a model that is not linear, or too large."""
+        model = subject.model
+        need_linear(model, next(subject.batches(subject.test)))
+        own = (model.normalise(x) for x in subject.batches(subject.test))
+        return {"identity_distance": distance(product(model), principal_space(own, self.explained))}
+
+
+def need_linear(model: Autoencoder, images: Tensor) -> None:
+    """Raise NotApplicable unless the model is a product of matrices (plus a constant).
+
+    images: (N, C, H, W) pixels to try it on.
+    """
+    if model.needs_context:
+        raise NotApplicable("the model is not linear: it pools maxima")
+    for part in (model.encoder, model.latent, model.decoder):
+        for leaf in leaves(part):
+            if not isinstance(leaf, _LINEAR):
+                name = type(leaf).__name__
+                raise NotApplicable(f"the model is no product of matrices: it has {name}")
+    if model.classes is not None:
+        raise NotApplicable("the model is told a class beside the image")
+    need_few(flat(model.image_shape))
+    x = model.normalise(images[:_TRIED])
+    y = x.flip(0)
+    one, other, middle = (_through(model, part) for part in (x, y, (x + y) / 2))
+    error = (middle - (one + other) / 2).abs().max()
+    if error > 1e-3 * max(1.0, float(one.abs().max())):
+        raise NotApplicable(
+            "the model is not linear: its matrices are, but not what its reconstruction makes of "
+            "their output"
+        )
+
+
+def _through(model: Autoencoder, x: Tensor) -> Tensor:
+    """Images in the model's range -> their reconstructions, there as well."""
+    h, _ = model.features(model.reconstruction.expected(x))
+    mean = model.latent(h, None, False).mean
+    output: Tensor = model.decoder(mean)
+    image: Tensor = model.reconstruction.image(output)
+    return image
+
+
+def product(model: Autoencoder) -> Tensor:
+    """The matrix (D, D) of a linear model of D pixels, on the CPU; the constant is left out."""
+    units = torch.eye(flat(model.image_shape), device=model.shift.device)
+    units = units.reshape(-1, *model.image_shape)
+    constant = _through(model, torch.zeros_like(units[:1]))
+    columns = [(_through(model, part) - constant).flatten(1) for part in torch.split(units, 512)]
+    matrix: Tensor = torch.cat(columns).T.float().cpu()
+    return matrix
+
+
+def principal_space(batches: Iterable[Tensor], explained: float) -> Tensor:
+    """The fewest leading principal components that explain that share: (D, K), orthonormal.
+
+    batches: of images (n, C, H, W). Raises NotApplicable where the images do not differ.
+    """
+    found = principal(batches)
+    if not found.variances.any():
+        raise NotApplicable("the images do not differ")
+    shares = found.variances.cumsum(0) / found.variances.sum()
+    count = min(int((shares < explained).sum()) + 1, len(shares))
+    return found.directions[:, :count]
+
+
+def distance(matrix: Tensor, components: Tensor) -> float:
+    """||(P - I) V||_F / ||V||_F of P (D, D) and V (D, K)."""
+    moved = matrix.double() @ components - components
+    return float(moved.norm() / components.norm())

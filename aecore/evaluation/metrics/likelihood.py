@@ -1,0 +1,108 @@
+"""The likelihood of test images, estimated by importance sampling."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import NotApplicable
+from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.networks.base import flat
+from aecore.model.objectives.importance import log_density, times, weigh
+from aecore.model.passes import Seen, posterior_of
+from aecore.model.priors.base import Prior
+
+_VALUES = 2**20  # decoded at once: as fast as any, on a CPU
+
+
+class Likelihood(Metric):
+    """`nll`: -log p(x) of test images in nats, the mean over images.
+
+    Of each image, which is encoded once, log p(x) = log (1/K sum_k p(x | z_k) p(z_k) / q(z_k | x))
+    with K = `samples` codes z_k from its posterior (Burda et al. 2016, the test log-likelihood of
+    Rezende et al. 2014): in the mean a lower bound, so `nll` is too large rather than too small,
+    and the less so the more samples.
+
+    Of a conditional model it is log p(x | y) of the image's class y.
+
+    `nll_standard_error`: the deviation over images over the root of their number. It covers which
+    images were taken and the noise of their codes, not that bias, nor another training's model.
+    `elbo_gap`: by how much the ELBO of the same draws is lower than -`nll`, at least 0: about
+    KL(q(z | x) || p(z | x)), what the encoder's posterior is wrong by.
+
+    samples: K. images: how many, drawn by the seed; None for all. Pixels that the reconstruction
+    draws (`targets=stochastic`) are drawn once an image. Memory does not depend on either number.
+    """
+
+    @component
+    def __init__(self, *, samples: PositiveInt, images: PositiveInt | None) -> None:
+        self.samples = samples
+        self.images = images
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Raises NotApplicable where an image has no likelihood."""
+        model, generator = subject.model, subject.generator()
+        check(model)
+        some = part_of(subject.test, self.images, subject.seed)
+        rows = max(_VALUES // flat(model.image_shape), 1)
+        prior, found = model.prior, []
+        device = model.shift.device
+        for index in torch.split(torch.arange(len(some)), min(subject.batch_size, rows)):
+            x = some.pixels(index).to(device)
+            y = None if some.labels is None else some.labels[index].to(device)
+            seen = model.seen(x, generator, noisy=False, y=y)
+            if not model.reconstruction.covers(seen.x):
+                raise NotApplicable(
+                    "grey pixels have no probability under coin throws, "
+                    "use reconstruction.targets=stochastic or dataset.binarise"
+                )
+            found.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
+        log_p, elbo = (torch.cat(parts) for parts in zip(*found, strict=True))
+        told = {"nll": -float(log_p.mean())}
+        if len(log_p) > 1:
+            told["nll_standard_error"] = math.sqrt(float(log_p.var()) / len(log_p))
+        return {**told, "elbo_gap": float((log_p - elbo).mean())}
+
+
+def check(model: Autoencoder) -> None:
+    """Raise NotApplicable where codes of an image cannot be drawn and weighed."""
+    if not model.latent.variational:
+        raise NotApplicable("the code has no posterior to draw from, as latent=gaussian has one")
+    if not model.reconstruction.likelihood:
+        raise NotApplicable("this reconstruction is no likelihood")
+    if model.needs_context:
+        raise NotApplicable("the places of the maxima pass by the code, so nothing is p(x)")
+
+
+def log_likelihood(
+    model: Autoencoder,
+    prior: Prior,
+    seen: Seen,
+    generator: Generator,
+    samples: int,
+    rows: int,
+) -> tuple[Tensor, Tensor]:
+    """log p(x) and the ELBO of n images from the same draws, each (n,) float64 on the CPU.
+
+    prior: the model's. rows: how many codes are decoded at once, at least n.
+    """
+    n = len(seen.x)
+    at_once = min(max(rows // n, 1), samples)
+    x, h, *context = (times(part, at_once) for part in (seen.x, seen.h, *seen.context))
+    log_sum = torch.full((n,), -math.inf, dtype=torch.float64)
+    total = torch.zeros(n, dtype=torch.float64)
+    for done in range(0, samples, at_once):
+        count = n * min(at_once, samples - done)
+        code = model.latent(h[:count], generator, True)
+        log_q = log_density(posterior_of(code), code.z)
+        told = tuple(part[:count] for part in context)
+        log_w = weigh(model, prior, x[:count], code.z, log_q, told).log_weight
+        log_w = log_w.view(-1, n).cpu().double()
+        log_sum = torch.logaddexp(log_sum, log_w.logsumexp(0))
+        total += log_w.sum(0)
+    return log_sum - math.log(samples), total / samples

@@ -1,0 +1,100 @@
+"""What the posteriors of the test images hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.config.component import NonNegativeFloat, PositiveInt, component
+from aecore.errors import NotApplicable
+from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import posterior_of
+from aecore.model.penalties.base import precise
+from aecore.model.penalties.total_correlation import mixture
+
+_TOLD = 64  # parts of a code
+
+
+class PosteriorUse(Metric):
+    """Which dimensions of a variational code tell images apart, and what its KL is made of.
+
+    `active_units`: how many dimensions have Var_x(E[z | x]) > `threshold` over the test images
+    (Burda et al. 2016). `kl_dim/0`, `kl_dim/1`, ...: the mean KL of each independent part (a
+    Gaussian's dimensions), in nats, of codes of 64 parts at most; `kl_min`, `kl_median`, `kl_max`
+    of these. To a learned prior a code has one KL as a whole, which all three are.
+
+    `kl_mutual_information` of image and code, `kl_total_correlation` and `kl_dimension_wise`, in
+    nats: the mean KL to the prior over N test images in three parts (Hoffman & Johnson 2016; Chen
+    et al. 2018, eq. 2), for q(z) = 1/N sum_n q(z | x_n), all of it, and one draw of the code an
+    image. So the parts sum to the KL and the information is at least 0 but for the noise of these
+    draws; it is at most log N, whatever the draws. Of a learned prior, which ties the dimensions
+    together, there is `kl_marginal` instead of the third: KL(q(z) || p(z)), the second within it.
+
+    images: N, at most; time grows with its square. Those three are left out where a density takes a
+        pass for each dimension.
+    """
+
+    @component
+    def __init__(self, *, threshold: NonNegativeFloat, images: PositiveInt) -> None:
+        self.threshold = threshold
+        self.images = images
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Raises NotApplicable for codes without a posterior."""
+        model, generator = subject.model, subject.generator()
+        if not model.latent.variational:
+            raise NotApplicable("the code has no posterior, as latent=gaussian has one")
+        means, costs = [], []
+        for x, y in subject.labelled(subject.test):
+            code = model.encode(x, generator, y)
+            means.append(posterior_of(code).mean.cpu().double())
+            costs.append(model.prior.kl(code).cpu().double())
+        spread = torch.cat(means).var(0, correction=0)
+        kl = torch.cat(costs).mean(0)
+        found = {
+            "active_units": float((spread > self.threshold).sum()),
+            "kl_min": float(kl.min()),
+            "kl_median": float(kl.quantile(0.5)),
+            "kl_max": float(kl.max()),
+        }
+        if 1 < len(kl) <= _TOLD:
+            found |= {f"kl_dim/{n}": value for n, value in enumerate(kl.tolist())}
+        if model.latent.sequential:
+            return found
+        some = part_of(subject.test, self.images, subject.seed)
+        information, correlation, dimensions = surgery(model, subject.labelled(some), generator)
+        found |= {
+            "kl_mutual_information": float(information.mean()),
+            "kl_total_correlation": float(correlation.mean()),
+        }
+        if model.prior_word.factorised:
+            return found | {"kl_dimension_wise": float(dimensions.mean())}
+        return found | {"kl_marginal": float((correlation + dimensions).mean())}
+
+
+def surgery(
+    model: Autoencoder,
+    batches: Iterable[tuple[Tensor, Tensor | None]],
+    generator: Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The three parts of log q(z | x) - log p(z) at a draw for each image, (N,) float64, CPU.
+
+    batches: of pixels (n, C, H, W) with labels (n,), or None; q(z) is their mixture.
+    """
+    codes = [model.encode(x, generator, y) for x, y in batches]
+    z = torch.cat([precise(code.z) for code in codes])
+    own = torch.cat([posterior_of(c).log_prob(precise(c.z)).sum(1) for c in codes])
+    sums = []
+    for code in codes:
+        even = z.new_zeros(len(z), len(code.z))
+        sums.append([part.cpu().double() for part in mixture(z, posterior_of(code), even)])
+    joint, marginal = (
+        torch.stack(parts).logsumexp(0) - torch.tensor(len(z)).double().log()
+        for parts in zip(*sums, strict=True)
+    )
+    product, prior = marginal.sum(1), model.prior.log_prob(z).sum(1).cpu().double()
+    return own.cpu().double() - joint, joint - product, product - prior

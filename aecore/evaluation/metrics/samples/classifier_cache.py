@@ -1,0 +1,73 @@
+"""A classifier that was trained once is not trained again for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from aecore.data.split import PART, Split
+from aecore.evaluation.metrics.samples import extractor
+from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, trained
+from aecore.runs.checkpoint import read_tensors
+from aecore.runs.folder import write_atomically
+
+
+def remembered(
+    split: Split, epochs: int, seed: int, device: torch.device, cache: Path | None
+) -> Classifier:
+    """`trained`, or the same, bit for bit, from a file that an earlier call left in `cache`.
+
+    The file is named by all that the weights depend on: images and labels, epochs and seed, what
+    trains it and on what. A damaged one is written anew; where none can be written, none is.
+    """
+    if cache is None:
+        return trained(split, epochs, seed, device)
+    path = cache / f"classifier-{_key(split, epochs, seed, device)}.ckpt"
+    model = _read(path, split)
+    if model is None:
+        model = trained(split, epochs, seed, device)
+        _write(path, model)
+    return model.to(device)
+
+
+def _key(split: Split, epochs: int, seed: int, device: torch.device) -> str:
+    """A hash of all that decides the weights to their last bit."""
+    assert split.labels is not None, "a classifier learns labels"
+    made_by = Path(extractor.__file__).read_bytes()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    on = (name, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
+    how = (torch.__version__, torch.get_float32_matmul_precision(), epochs, seed)
+    images = (len(split), split.image_shape, split.images.dtype)
+    digest = hashlib.sha256(made_by + repr((on, how, images)).encode())
+    for part in split.parts(PART):
+        digest.update(part.cpu().contiguous().numpy().data)
+    digest.update(split.labels.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path, split: Split) -> Classifier | None:
+    """What a file holds, on the CPU; None where there is none or it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # torch does not look at the checksums
+                return None
+        with torch.device("meta"):  # no numbers are drawn
+            model = classifier(split)
+        model.load_state_dict(read_tensors(path), assign=True)
+    except Exception:  # of what a file may hold, each thing fails in a way of its own
+        return None
+    return model.eval().requires_grad_(False)
+
+
+def _write(path: Path, model: Classifier) -> None:
+    """Keep the weights; a folder that cannot be written to costs only the next run's time."""
+    buffer = io.BytesIO()
+    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, buffer)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, buffer.getvalue())

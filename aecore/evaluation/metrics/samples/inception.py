@@ -1,0 +1,87 @@
+"""The Frechet inception distance, for images that are compared in the literature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.config.folders import installing
+from aecore.errors import NotApplicable
+from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.evaluation.metrics.samples.frechet import samples
+
+_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+_FROM = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+_FEATURES = 2048
+
+
+class Inception(Metric):
+    """`frechet_inception_samples`, `frechet_inception_reconstructions`: the FID (Heusel et al.
+    2017) of N new images, and of N test images reconstructed, to these test images.
+
+    By torchmetrics, with the features of the Inception network that the literature uses. Grey
+    images are shown as coloured ones, all resized to 299 pixels; it says little of digits, and
+    takes long without a GPU. With fewer images than its 2048 features it is biased and unstable:
+    the literature has N of 10 000 or 50 000.
+
+    images: N, at most.
+    weights: the network's file; null for where torch.hub keeps it. Nothing is downloaded.
+    """
+
+    @component
+    def __init__(self, *, images: PositiveInt, weights: str | None) -> None:
+        self.images = images
+        self.weights = weights
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Raises NotApplicable for tables, and without the package or the weights."""
+        if subject.is_table or subject.model.image_shape[0] not in (1, 3):
+            raise NotApplicable("images of 1 or 3 channels have a FID")
+        path = weights_file(self.weights)
+        from torchmetrics.image.fid import FrechetInceptionDistance  # loads the package: slow
+
+        distance = FrechetInceptionDistance(
+            _FEATURES,
+            reset_real_features=False,
+            normalize=True,
+            feature_extractor_weights_path=str(path),
+        ).to(subject.model.shift.device)
+        test = part_of(subject.test, self.images, subject.seed)
+        for x in subject.batches(test):
+            distance.update(_coloured(x), real=True)
+        again = (subject.model.reconstruct(x, y) for x, y in subject.labelled(test))
+        made: dict[str, Iterator[Tensor]] = {"reconstructions": again}
+        if subject.model.can_sample:
+            made["samples"] = samples(subject, test)
+        found = {}
+        for name, batches in made.items():
+            distance.reset()  # of the images made, not of the real ones
+            for x in batches:
+                distance.update(_coloured(x), real=False)
+            found[f"frechet_inception_{name}"] = float(distance.compute())
+        return found
+
+
+def weights_file(given: str | None) -> Path:
+    """The file of the network's weights; NotApplicable, with the mend, where something misses."""
+    if find_spec("torch_fidelity") is None:
+        raise NotApplicable(f"it needs torch-fidelity: {installing('inception')}")
+    path = Path(given or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}").expanduser()
+    if not path.is_file():
+        raise NotApplicable(f"no weights at {path}, get them from {_FROM}{_WEIGHTS}")
+    try:  # the package would run whatever code the file holds
+        torch.load(path, map_location="meta", weights_only=True)
+    except Exception as error:  # of what a file may hold, each thing fails in a way of its own
+        raise NotApplicable(f"{path} holds no weights ({type(error).__name__})") from None
+    return path
+
+
+def _coloured(x: Tensor) -> Tensor:
+    """Pixels (N, C, H, W) as (N, 3, H, W) in [0, 1]."""
+    return x.clamp(0, 1).expand(-1, 3, -1, -1)

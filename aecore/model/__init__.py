@@ -1,0 +1,1 @@
+"""The autoencoder and its components: network, latent, noise, penalties, reconstruction, ..."""

@@ -1,0 +1,142 @@
+"""From nodes to the words of one model: all that a trained model needs of its configuration.
+
+Free of Hydra and Lightning, so that a trained model opens fast wherever it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from aecore.config.build import build, resolve
+from aecore.config.folders import known
+from aecore.config.schema import Config
+from aecore.errors import UserError, nearest
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.base import Latent
+from aecore.model.networks.base import Network
+from aecore.model.noise.base import Noise
+from aecore.model.noise.noises import Chain
+from aecore.model.objectives.base import Objective
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.weight import WEIGHT_KEYS, Weight, Weighted
+from aecore.model.priors.base import PriorComponent
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.samplers.base import Sampler
+from aecore.types import ImageShape
+
+_RESERVED = ("loss", "reconstruction")
+
+
+@dataclass(frozen=True)
+class Components:
+    """The words that make a model, and the sampler that draws its codes where there is one."""
+
+    network: Network
+    latent: Latent
+    noise: Noise
+    penalties: dict[str, Penalty]
+    weights: dict[str, Weight]
+    reconstruction: Reconstruction
+    prior: PriorComponent
+    objective: Objective
+    sampler: Sampler | None
+
+    def autoencoder(
+        self,
+        image_shape: ImageShape,
+        shift: Tensor | None,
+        scale: Tensor | None,
+        classes: int | None = None,
+    ) -> Autoencoder:
+        """The model of these words for images of a shape; UserError where they do not fit.
+
+        classes: how many the model is told, None for one that is not conditional.
+        """
+        return Autoencoder(
+            image_shape=image_shape,
+            network=self.network,
+            latent=self.latent,
+            noise=self.noise,
+            reconstruction=self.reconstruction,
+            penalties=self.penalties,
+            weights=self.weights,
+            prior=self.prior,
+            objective=self.objective,
+            shift=shift,
+            scale=scale,
+            classes=classes,
+        )
+
+
+def build_components(settings: Config) -> Components:
+    """Build and check the words of a model; their first random numbers come from the seed.
+
+    Raises UserError.
+    """
+    torch.manual_seed(settings.seed)
+    penalties, weights = {}, {}
+    for name, node in settings.penalty.items():
+        path = f"penalty.{name}"
+        if name in _RESERVED:
+            raise UserError(f"{path}: this name is taken by a term of every loss\n  choose another")
+        term = build_penalty(node, path)
+        penalties[name], weights[name] = term.penalty, term.weight
+    return Components(
+        network=build(settings.network, "network", Network),
+        latent=build(settings.latent, "latent", Latent),
+        noise=build_noise(settings.noise, "noise"),
+        penalties=penalties,
+        weights=weights,
+        reconstruction=build(settings.reconstruction, "reconstruction", Reconstruction),
+        prior=build(settings.prior, "prior", PriorComponent),
+        objective=build(settings.objective, "objective", Objective),
+        sampler=build(settings.sampler, "sampler", Sampler) if settings.sampler else None,
+    )
+
+
+def build_penalty(node: Mapping[str, Any], path: str) -> Weighted:
+    """A penalty with its weight, which stand in one node."""
+    weight = {k: node[k] for k in WEIGHT_KEYS if k in node}
+    counts = build({"_target_": "aecore.model.penalties.weight.Weight", **weight}, path, Weight)
+    own = {k: v for k, v in node.items() if k not in WEIGHT_KEYS}
+    return Weighted(build(own, path, Penalty), counts)
+
+
+def build_noise(node: Mapping[str, Any], path: str) -> Noise:
+    """A noise; the steps of a chain are names of files in conf/noise, or {name: {key: value}}.
+
+    A recorded one may hold the nodes of its steps, as models do that were joined in Python.
+    """
+    steps = node.get("steps")
+    if resolve(node, path, Noise) is not Chain or not isinstance(steps, list):
+        return build(node, path, Noise)
+    inner = [build_noise(_step(step, path), f"{path}.steps") for step in steps]
+    return build({**node, "steps": inner}, path, Noise)
+
+
+def _step(step: Any, path: str) -> dict[str, Any]:
+    """The node of a step of a chain."""
+    if isinstance(step, dict) and "_target_" in step:
+        return step
+    if isinstance(step, dict) and len(step) == 1:
+        ((name, changes),) = step.items()
+        if changes is None or isinstance(changes, dict):
+            return _noise_file(name, path) | dict(changes or {})
+    return _noise_file(step, path)
+
+
+def _noise_file(name: object, path: str) -> dict[str, Any]:
+    files = {n: file for n, file in known("noise").items() if n != "chain"}
+    if not isinstance(name, str) or name not in files:
+        raise UserError(
+            f"{path}.steps: no noise {name!r}{nearest(str(name), files)}\n"
+            f"  known: {', '.join(sorted(files))}"
+        )
+    node: dict[str, Any] = yaml.safe_load(files[name].read_text())
+    return node

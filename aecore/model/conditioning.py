@@ -1,0 +1,65 @@
+"""Classes that are told to encoder and decoder: conditional autoencoders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecore.errors import UserError
+from aecore.model.networks.base import flat
+from aecore.types import ImageShape, Shape
+
+PLANES = "condition.planes.weight"  # of an autoencoder's weights: (classes, pixels)
+_SPREAD = 0.1  # standard deviation of a plane's first numbers: it begins quieter than the image
+
+
+class Conditioning(nn.Module):
+    """Tells q(z | x, y) and p(x | z, y) the class y of an image (Sohn et al. 2015, CVAE).
+
+    The encoder sees it as one more channel beside the image, a plane learned for each class; the
+    decoder as one-hot numbers beside the code (of a map: as constant channels).
+
+    classes: how many; labels are 0 ... classes - 1. image_shape: (C, H, W).
+    """
+
+    def __init__(self, classes: int, image_shape: ImageShape) -> None:
+        super().__init__()
+        self.classes = classes
+        channels, *self.side = image_shape
+        self.planes = nn.Embedding(classes, flat(tuple(self.side)))
+        nn.init.normal_(self.planes.weight, std=_SPREAD)
+        self.image_shape: ImageShape = (channels + 1, image_shape[1], image_shape[2])
+
+    def code_shape(self, shape: Shape) -> Shape:
+        """What the decoder sees of codes of that shape."""
+        return (shape[0] + self.classes, *shape[1:])
+
+    def beside_image(self, x: Tensor, y: Tensor) -> Tensor:
+        """Images (N, C, H, W) in the model's range and classes (N,) -> (N, C + 1, H, W)."""
+        return torch.cat([x, self.planes(y).view(-1, 1, *self.side).to(x.dtype)], 1)
+
+    def beside_code(self, z: Tensor, y: Tensor) -> Tensor:
+        """Codes (N, D, ...) and classes (N,) -> (N, D + classes, ...)."""
+        told = F.one_hot(y, self.classes).to(z.dtype)
+        told = told.reshape(*told.shape, *[1] * (z.dim() - 2))
+        return torch.cat([z, told.expand(-1, -1, *z.shape[2:])], 1)
+
+
+def need_labels(y: Tensor | None) -> Tensor:
+    """The labels; raises UserError where there are none."""
+    if y is None:
+        raise UserError(
+            "conditional=true: this needs class labels\n"
+            "  give those of the images, or use conditional=false"
+        )
+    return y
+
+
+def in_parts(x: Tensor, y: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Images (N, ...) with their labels (N,), where they have some, so many at a time."""
+    parts = torch.split(x, size)
+    labels = [None] * len(parts) if y is None else torch.split(y, size)
+    yield from zip(parts, labels, strict=True)

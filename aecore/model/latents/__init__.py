@@ -1,0 +1,1 @@
+"""Latents: features h -> Code(z, mean, posterior, costs)."""

@@ -1,0 +1,148 @@
+"""Codes of several categorical variables, drawn by the Gumbel-softmax."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
+from aecore.model.latents.base import Latent
+from aecore.model.latents.quantised import straight_through
+from aecore.model.networks.base import flat
+from aecore.model.networks.dense import Dense
+from aecore.model.passes import Code
+from aecore.model.priors.uniform import UniformCategories
+from aecore.types import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """q(z | x): independent categorical variables; z holds a one-hot vector for each.
+
+    logits: (N, variables, categories), unnormalised.
+    temperature: of relaxed draws, None for draws of the distribution itself.
+    hard: whether relaxed draws are rounded to one-hots, with the gradient of the relaxed ones.
+    """
+
+    logits: Tensor
+    temperature: float | None = None
+    hard: bool = False
+
+    @property
+    def log_probs(self) -> Tensor:
+        """Normalised logits, (N, variables, categories)."""
+        return self.logits.log_softmax(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """The probabilities, (N, variables * categories)."""
+        return self.logits.softmax(-1).flatten(1)
+
+    @property
+    def variance(self) -> Tensor:
+        """p (1 - p), (N, variables * categories)."""
+        return self.mean * (1 - self.mean)
+
+    def sample(self, generator: Generator | None) -> Tensor:
+        """softmax((logits + Gumbel noise) / temperature), (N, variables * categories).
+
+        Jang et al. 2017, eq. 2; Maddison et al. 2017. Its argmax is a draw of q whatever
+        the temperature (the Gumbel-max trick).
+        """
+        waits = torch.empty_like(self.logits).exponential_(generator=generator)
+        scores = self.logits - waits.clamp_min(torch.finfo(waits.dtype).tiny).log()
+        if self.temperature is None:
+            return one_hot(scores).flatten(1)
+        soft = (scores / self.temperature).softmax(-1)
+        return (straight_through(one_hot(soft), soft) if self.hard else soft).flatten(1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log probability of each variable in nats, (N, variables); linear between one-hots.
+
+        (M, 1, variables * categories) codes give (M, N, variables).
+        """
+        return (z.reshape(*z.shape[:-1], *self.logits.shape[1:]) * self.log_probs).sum(-1)
+
+    def kl_standard(self) -> Tensor:
+        """KL(q || uniform) of each variable in nats, (N, variables)."""
+        log_probs = self.log_probs
+        return (log_probs.exp() * log_probs).sum(-1) + math.log(log_probs.shape[-1])
+
+
+def one_hot(scores: Tensor) -> Tensor:
+    """1 at the largest of the last dimension, 0 elsewhere."""
+    return torch.zeros_like(scores).scatter(-1, scores.argmax(-1, keepdim=True), 1.0)
+
+
+class Categorical(Latent):
+    """`variables` choices out of `codes` each, as one-hot vectors side by side.
+
+    In training z is relaxed: a point between the one-hots, near one of them where the temperature
+    is low. It falls from `temperature` to `temperature_end` over `epochs`, by the same factor in
+    each. hard: z is the one-hot that is nearest to that point, with its gradient.
+
+    In evaluation draws are one-hots, so that log p(x | z) minus the KL is a bound of log p(x).
+    The code without randomness is the probabilities, or, if `hard`, the likeliest one-hots.
+    """
+
+    variational = True
+    relaxed = True
+    shared_codes = False
+
+    @component
+    def __init__(
+        self,
+        *,
+        variables: PositiveInt,
+        codes: Annotated[int, Field(ge=2)],
+        temperature: PositiveFloat,
+        temperature_end: PositiveFloat,
+        epochs: NonNegativeFloat,
+        hard: bool,
+    ) -> None:
+        super().__init__()
+        self.variables = variables
+        self.codes = self.categories = codes
+        self.start, self.end, self.epochs = temperature, temperature_end, epochs
+        self.temperature = temperature_end
+        self.hard = hard
+
+    def attach(self, feature_shape: Shape) -> Shape:
+        self.project = nn.Sequential(
+            nn.Flatten(),
+            Dense(flat(feature_shape), self.variables * self.categories),
+            nn.Unflatten(1, (self.variables, self.categories)),
+        )
+        return (self.variables * self.categories,)
+
+    def set_epoch(self, epoch: float) -> None:
+        share = min(1.0, epoch / self.epochs) if self.epochs > 0 else 1.0
+        self.temperature = self.start ** (1 - share) * self.end**share
+
+    def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
+        logits = self.precise(self.project(h))
+        posterior = Categories(logits, self.temperature if self.training else None, self.hard)
+        mean = posterior.mean
+        if self.hard:
+            mean = straight_through(one_hot(logits).flatten(1), mean)
+        z = posterior.sample(generator) if sample else mean
+        indices = z.detach().view(logits.shape).argmax(-1)
+        return Code(z, mean, posterior, indices=indices)
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """Mixtures of one-hots: nothing negative, and each variable sums to 1."""
+        positive = z.reshape(-1, self.variables, self.categories).clamp_min(0)
+        return F.normalize(positive, p=1, dim=-1).flatten(1)
+
+    def made_of(self, indices: Tensor) -> Tensor:
+        """One-hots."""
+        return F.one_hot(indices, self.categories).flatten(1).to(torch.get_default_dtype())
+
+    def standard_prior(self) -> UniformCategories:
+        return UniformCategories(self.variables, self.categories)

@@ -1,0 +1,64 @@
+"""Codes without randomness: a vector, or the feature map itself."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor, nn
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import UserError
+from aecore.model.latents.base import Latent
+from aecore.model.networks.base import Activation, activation_layer, flat
+from aecore.model.networks.dense import Dense
+from aecore.model.passes import Code
+from aecore.types import Shape
+
+
+class Deterministic(Latent):
+    """z = activation(W h + b), of `dim` numbers."""
+
+    layered = True
+
+    @component
+    def __init__(self, *, dim: PositiveInt, activation: Activation | None, bias: bool) -> None:
+        super().__init__()
+        self.dim = dim
+        self.activation = activation
+        self.bias = bias
+
+    def attach(self, feature_shape: Shape) -> Shape:
+        self.project = nn.Sequential(
+            nn.Flatten(),
+            Dense(flat(feature_shape), self.dim, bias=self.bias),
+            *activation_layer(self.activation),
+        )
+        return (self.dim,)
+
+    def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
+        z = self.project(h)
+        return Code(z, z)
+
+
+class Spatial(Latent):
+    """The feature map itself, (channels, H, W); after a 1x1 convolution to `channels` if given."""
+
+    @component
+    def __init__(self, *, channels: PositiveInt | None, activation: Activation | None) -> None:
+        super().__init__()
+        self.channels = channels
+        self.activation = activation
+
+    def attach(self, feature_shape: Shape) -> Shape:
+        if len(feature_shape) != 3:
+            raise UserError(
+                "latent=spatial: this network's features are no map (channels, H, W)\n"
+                "  use network=conv, or latent=deterministic"
+            )
+        layers: list[nn.Module] = []
+        if self.channels is not None:
+            layers.append(nn.Conv2d(feature_shape[0], self.channels, 1))
+        self.project = nn.Sequential(*layers, *activation_layer(self.activation))
+        return (self.channels or feature_shape[0], *feature_shape[1:])
+
+    def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
+        z = self.project(h)
+        return Code(z, z)

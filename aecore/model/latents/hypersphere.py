@@ -1,0 +1,149 @@
+"""Codes on a sphere: the power spherical distribution."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from aecore.config.component import component
+from aecore.model.latents.base import Latent
+from aecore.model.networks.base import flat
+from aecore.model.networks.dense import Dense
+from aecore.model.passes import Code
+from aecore.model.priors.uniform import UniformSphere, log_area, radius
+from aecore.types import Shape
+
+_LEAST = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSpherical:
+    """q(z | x) ~ (1 + direction . z / r)^concentration on the sphere of radius r = sqrt(dim).
+
+    De Cao & Aziz 2020, whose sphere has radius 1. (1 + direction . z / r) / 2 is a Beta(alpha,
+    beta) variable, with beta = (dim - 1) / 2 and alpha = beta + concentration.
+
+    direction: (N, dim), of length 1. concentration: (N, 1), 0 for the uniform distribution.
+    """
+
+    direction: Tensor
+    concentration: Tensor
+
+    @property
+    def _radius(self) -> float:
+        return radius(self.direction.shape[-1])
+
+    def _shape(self) -> tuple[Tensor, float]:
+        """alpha (N, 1) in float64, as differences of large log gammas are taken, and beta."""
+        beta = (self.direction.shape[-1] - 1) / 2
+        wide = torch.float32 if self.concentration.device.type == "mps" else torch.float64
+        return self.concentration.to(wide) + beta, beta
+
+    def _height(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of direction . z / r, each (N, 1)."""
+        alpha, beta = self._shape()
+        total = alpha + beta
+        variance = 4 * alpha * beta / (total.square() * (total + 1))
+        return ((alpha - beta) / total).to(self.direction), variance.to(self.direction)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, inside of the sphere, (N, dim)."""
+        return self._radius * self._height()[0] * self.direction
+
+    @property
+    def variance(self) -> Tensor:
+        """Of each dimension, (N, dim): along the direction another than across."""
+        height, along = self._height()
+        across = (1 - along - height.square()) / (self.direction.shape[-1] - 1)
+        square = self.direction.square()
+        return self._radius**2 * (along * square + across * (1 - square))
+
+    def sample(self, generator: Generator | None) -> Tensor:
+        """A reparametrised draw, (N, dim)."""
+        alpha, beta = self._shape()
+        # a Beta variable from two gamma variables, whose gradients PyTorch knows
+        a = torch._standard_gamma(alpha, generator=generator).clamp_min(_LEAST)
+        b = torch._standard_gamma(torch.full_like(alpha, beta), generator=generator)
+        b = b.clamp_min(_LEAST)
+        height = ((a - b) / (a + b)).to(self.direction)
+        width = (2 * (a * b).sqrt() / (a + b)).to(self.direction)
+        around = torch.empty_like(self.direction[:, 1:]).normal_(generator=generator)
+        upright = torch.cat([height, width * F.normalize(around, dim=1)], 1)
+        # mirrored so that the first axis comes to lie on the direction (Householder)
+        first = torch.zeros_like(self.direction)
+        first[:, 0] = 1
+        across = F.normalize(first - self.direction, dim=1)
+        return self._radius * (upright - 2 * (upright * across).sum(1, keepdim=True) * across)
+
+    def _log_normaliser(self) -> Tensor:
+        """log of the integral of (1 + direction . z)^concentration over the unit sphere, (N, 1)."""
+        alpha, beta = self._shape()
+        gammas = torch.lgamma(alpha) - torch.lgamma(alpha + beta)
+        return (alpha + beta) * math.log(2) + beta * math.log(math.pi) + gammas
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density on the sphere, of all dimensions together, in nats, (N, 1).
+
+        (M, 1, dim) codes give (M, N, 1).
+        """
+        height = (z * self.direction).sum(-1, keepdim=True) / self._radius
+        wider = (self.direction.shape[-1] - 1) * math.log(self._radius)
+        log_height = torch.log1p(height.clamp_min(-1 + 1e-7))
+        return self.concentration * log_height - self._log_normaliser().to(height) - wider
+
+    def kl_standard(self) -> Tensor:
+        """KL(q || uniform on the sphere), of all dimensions together, in nats, (N, 1)."""
+        alpha, beta = self._shape()
+        expected = math.log(2) + torch.digamma(alpha) - torch.digamma(alpha + beta)
+        uniform = -log_area(self.direction.shape[-1], 1)
+        kl = (alpha - beta) * expected - self._log_normaliser() - uniform
+        return kl.to(self.direction)
+
+    def detached(self) -> PowerSpherical:
+        """The same, its parameters held fixed."""
+        return PowerSpherical(self.direction.detach(), self.concentration.detach())
+
+
+class Hypersphere(Latent):
+    """z on a sphere in `dim` dimensions, around a direction (Davidson et al. 2018).
+
+    Instead of their von Mises-Fisher distribution a power spherical one, whose draws need no
+    rejection. The radius is sqrt(dim), so that a number of z is as large as a standard normal one.
+    Without randomness z is the direction. The concentration is 1 + dim * softplus(W h + b): with
+    dim the mean is halfway from the centre to the sphere, and below 1 a posterior that has come to
+    equal the prior would hardly learn anything else again.
+    """
+
+    variational = True
+    pathwise = True
+
+    @component
+    def __init__(self, *, dim: Annotated[int, Field(ge=2)]) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def attach(self, feature_shape: Shape) -> Shape:
+        self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), self.dim + 1))
+        return (self.dim,)
+
+    def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
+        raw = self.precise(self.project(h))
+        towards = raw[:, :-1]
+        nowhere = (towards == 0).all(1, keepdim=True)  # features of zeros, say: any will do
+        direction = F.normalize(torch.where(nowhere, 1.0, towards), dim=1)
+        posterior = PowerSpherical(direction, 1 + self.dim * F.softplus(raw[:, -1:]))
+        mode = radius(self.dim) * direction
+        return Code(posterior.sample(generator) if sample else mode, mode, posterior)
+
+    def nearest(self, z: Tensor) -> Tensor:
+        return radius(self.dim) * F.normalize(z, dim=-1)
+
+    def standard_prior(self) -> UniformSphere:
+        return UniformSphere(self.dim)

@@ -1,0 +1,1 @@
+"""Networks: encoders x -> h and decoders z -> output."""

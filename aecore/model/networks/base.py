@@ -1,0 +1,110 @@
+"""What every network promises."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+from torch import nn
+
+from aecore.errors import UserError
+from aecore.model.networks.dense import Dense
+from aecore.types import ImageShape, Shape
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
+Norm = Literal["batch", "layer"]
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+
+
+def activation_layer(name: Activation | None) -> list[nn.Module]:
+    """The layer of that name, as a list to splice into a `Sequential`; empty for None."""
+    return [] if name is None else [_ACTIVATIONS[name]()]
+
+
+class Network(ABC):
+    """A recipe for an encoder and the decoder that mirrors it; shapes come from the data.
+
+    The encoder ends in features, the decoder starts from a code: what lies between belongs to
+    the latent.
+
+    output_activation: what stands at the decoder's end, None for nothing.
+    norm: None, 'batch' or 'layer'.
+    needs_context: whether the encoder returns (features, context) and the decoder takes (code,
+        context): something that passes by the code, without which nothing can be decoded.
+    """
+
+    output_activation: Activation | None
+    norm: Norm | None
+    needs_context: bool = False
+
+    @abstractmethod
+    def feature_shape(self, image_shape: ImageShape) -> Shape:
+        """Shape of one image's features; raises UserError where the image is too small."""
+
+    @abstractmethod
+    def encoder(self, image_shape: ImageShape) -> nn.Module:
+        """A module (N, C, H, W) -> (N, *feature_shape)."""
+
+    @abstractmethod
+    def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
+        """A module (N, *code_shape) -> (N, C, H, W)."""
+
+
+class Halving(Network):
+    """Networks that halve the image once for each entry of `channels`, the channels after it.
+
+    rounds_up: whether a side of n becomes ceil(n / 2), else floor(n / 2).
+    """
+
+    channels: list[int]
+    rounds_up: bool
+
+    def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
+        """(H, W) before the first halving, after it, after the second, ...
+
+        Raises UserError where a side of 1 would have to be halved.
+        """
+        sizes = [image_shape[1:]]
+        for _ in self.channels:
+            height, width = sizes[-1]
+            if min(height, width) < 2:
+                raise UserError(
+                    f"network.channels={self.channels}: {len(self.channels)} halvings do not fit "
+                    f"images of {image_shape[1]}x{image_shape[2]}\n"
+                    "  give fewer channels, larger images, or network=mlp"
+                )
+            more = 1 if self.rounds_up else 0
+            sizes.append(((height + more) // 2, (width + more) // 2))
+        return sizes
+
+    def feature_shape(self, image_shape: ImageShape) -> Shape:
+        return (self.channels[-1], *self.sizes(image_shape)[-1])
+
+
+def unfolded(
+    code_shape: Shape, features: Shape, *, bias: bool, activation: Activation | None = None
+) -> list[nn.Module]:
+    """How a decoder begins that makes a map (*features) of a code (*code_shape) that is none."""
+    return [
+        nn.Flatten(),
+        Dense(flat(code_shape), flat(features), bias=bias),
+        *activation_layer(activation),
+        nn.Unflatten(1, features),
+    ]
+
+
+def flat(shape: Shape) -> int:
+    """How many numbers a shape holds."""
+    return math.prod(shape)

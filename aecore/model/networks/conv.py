@@ -1,0 +1,105 @@
+"""Convolutional encoder, transposed-convolution decoder, for images of any size."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+from aecore.config.component import PositiveInt, Probability, component
+from aecore.errors import UserError
+from aecore.model.networks.base import Activation, Halving, Norm, activation_layer, unfolded
+from aecore.types import ImageShape, Shape
+
+
+class Conv(Halving):
+    """One halving of the image for each entry of `channels`, undone exactly by the decoder.
+
+    down: 'stride' halves by a strided convolution, 'max' and 'average' by pooling after it.
+    ceil_mode: a halving maps a side n to ceil(n / 2), else, by pooling alone, to floor(n / 2).
+
+    A transposed convolution of kernel k, stride 2 and padding p maps a side m to
+    2(m - 1) - 2p + k + output_padding; see `_restoring` for those that give n back.
+    """
+
+    @component
+    def __init__(
+        self,
+        *,
+        channels: Annotated[list[PositiveInt], Field(min_length=1)],
+        kernel_size: Literal[3, 5, 7],
+        down: Literal["stride", "max", "average"],
+        activation: Activation | None,
+        output_activation: Activation | None,
+        bias: bool,
+        norm: Norm | None,
+        dropout: Probability,
+        ceil_mode: bool,
+    ) -> None:
+        """Raises UserError where strided convolutions are to round down."""
+        if down == "stride" and not ceil_mode:
+            raise UserError(
+                "network.ceil_mode=false: strided convolutions round up\n"
+                "  use network.down=max or network.down=average"
+            )
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.down = down
+        self.activation = activation
+        self.output_activation = output_activation
+        self.bias = bias
+        self.norm = norm
+        self.dropout = dropout
+        self.rounds_up = self.ceil_mode = ceil_mode
+
+    def encoder(self, image_shape: ImageShape) -> nn.Module:
+        layers: list[nn.Module] = []
+        padding = self.kernel_size // 2
+        stride = 2 if self.down == "stride" else 1
+        for before, after in zip([image_shape[0], *self.channels], self.channels, strict=False):
+            layers.append(
+                nn.Conv2d(before, after, self.kernel_size, stride, padding, bias=self.bias)
+            )
+            layers += self._after(after)
+            if self.down == "max":
+                layers.append(nn.MaxPool2d(2, ceil_mode=self.ceil_mode))
+            elif self.down == "average":
+                layers.append(nn.AvgPool2d(2, ceil_mode=self.ceil_mode))
+        return nn.Sequential(*layers)
+
+    def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
+        features = self.feature_shape(image_shape)
+        sizes = self.sizes(image_shape)
+        layers: list[nn.Module] = []
+        before = features[0]
+        if len(code_shape) == 3 and code_shape[1:] == features[1:]:
+            before = code_shape[0]  # the code is a feature map already
+        else:
+            layers += unfolded(code_shape, features, bias=self.bias, activation=self.activation)
+        mirrored = [*self.channels[-2::-1], image_shape[0]]
+        for level, after in zip(range(len(self.channels) - 1, -1, -1), mirrored, strict=True):
+            kernel, padding, more = zip(*map(self._restoring, sizes[level]), strict=True)
+            layers.append(
+                nn.ConvTranspose2d(before, after, kernel, 2, padding, more, bias=self.bias)
+            )
+            layers += self._after(after) if level else activation_layer(self.output_activation)
+            before = after
+        return nn.Sequential(*layers)
+
+    def _restoring(self, side: int) -> tuple[int, int, int]:
+        """Kernel, padding and output_padding of the stride 2 that gives back a halved side."""
+        k, odd = self.kernel_size, side % 2
+        if self.ceil_mode:
+            return k, k // 2, 1 - odd
+        return (k, k // 2 - 1, 0) if odd else (k + 1, k // 2, 0)
+
+    def _after(self, channels: int) -> list[nn.Module]:
+        layers: list[nn.Module] = []
+        if self.norm is not None:
+            batch = self.norm == "batch"
+            layers.append(nn.BatchNorm2d(channels) if batch else nn.GroupNorm(1, channels))
+        layers += activation_layer(self.activation)
+        if self.dropout > 0:
+            layers.append(nn.Dropout2d(self.dropout))
+        return layers

@@ -1,0 +1,109 @@
+"""Max pooling whose places are remembered, and unpooling that puts values back there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecore.config.component import PositiveInt, component
+from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
+from aecore.types import ImageShape, Shape
+
+
+class ConvUnpool(Halving):
+    """Convolutions and 2x2 max pooling; the decoder unpools to the encoder's own maxima.
+
+    The places of the maxima pass by the code (Zeiler et al. 2011, "switches"), so the decoder
+    cannot work from a code alone: such a model reconstructs and denoises but cannot be sampled.
+
+    up: what follows each unpooling, a 'conv' or a 'transposed' convolution of stride 1.
+    """
+
+    norm = None
+    needs_context = True
+    rounds_up = False
+
+    @component
+    def __init__(
+        self,
+        *,
+        channels: Annotated[list[PositiveInt], Field(min_length=1)],
+        kernel_size: Literal[3, 5, 7],
+        up: Literal["conv", "transposed"],
+        activation: Activation | None,
+        output_activation: Activation | None,
+        bias: bool,
+    ) -> None:
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.up = up
+        self.activation = activation
+        self.output_activation = output_activation
+        self.bias = bias
+
+    def encoder(self, image_shape: ImageShape) -> nn.Module:
+        padding = self.kernel_size // 2
+        widths = zip([image_shape[0], *self.channels], self.channels, strict=False)
+        return PoolingEncoder(
+            [
+                nn.Sequential(
+                    nn.Conv2d(before, after, self.kernel_size, padding=padding, bias=self.bias),
+                    *activation_layer(self.activation),
+                )
+                for before, after in widths
+            ]
+        )
+
+    def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
+        features = self.feature_shape(image_shape)
+        start: list[nn.Module] = []
+        if code_shape != features:
+            start = unfolded(code_shape, features, bias=self.bias, activation=self.activation)
+        padding = self.kernel_size // 2
+        kind = nn.Conv2d if self.up == "conv" else nn.ConvTranspose2d
+        stages = []
+        for level in range(len(self.channels) - 1, -1, -1):
+            after = self.channels[level - 1] if level else image_shape[0]
+            last = activation_layer(self.activation if level else self.output_activation)
+            convolution = kind(
+                self.channels[level], after, self.kernel_size, padding=padding, bias=self.bias
+            )
+            stages.append(nn.Sequential(convolution, *last))
+        return UnpoolingDecoder(start, stages, self.sizes(image_shape)[-2::-1])
+
+
+class PoolingEncoder(nn.Module):
+    """(N, C, H, W) -> features and, for each pooling, where its maxima were."""
+
+    def __init__(self, stages: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        places = []
+        for stage in self.stages:
+            x, index = F.max_pool2d(stage(x), 2, return_indices=True)
+            places.append(index)
+        return x, tuple(places)
+
+
+class UnpoolingDecoder(nn.Module):
+    """A code and the places of the maxima -> (N, C, H, W)."""
+
+    def __init__(
+        self, start: Sequence[nn.Module], stages: Sequence[nn.Module], sizes: list[tuple[int, int]]
+    ) -> None:
+        super().__init__()
+        self.start = nn.Sequential(*start)
+        self.stages = nn.ModuleList(stages)
+        self.sizes = sizes
+
+    def forward(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+        z = self.start(z)
+        for stage, index, size in zip(self.stages, reversed(context), self.sizes, strict=True):
+            z = stage(F.max_unpool2d(z, index, [2, 2], output_size=list(size)))
+        return z

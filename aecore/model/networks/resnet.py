@@ -1,0 +1,121 @@
+"""Residual convolutional networks, for images of any size."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecore.config.component import NonNegativeInt, PositiveInt, component
+from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
+from aecore.types import ImageShape, Shape
+
+
+class ResNet(Halving):
+    """A halving of the image and `blocks` residual blocks for each entry of `channels`, mirrored.
+
+    Blocks are those of He et al. 2016 (Identity mappings): norm, activation, convolution, twice,
+    added to what came in. Sides are halved upwards by a strided convolution; the decoder enlarges
+    to exactly the side there was, repeating the nearest pixels, and convolves (Odena et al. 2016:
+    no checkerboards).
+
+    The residual connections stay within the encoder and within the decoder. None leads around the
+    code, by design: an autoencoder with such a bridge has no need of its code.
+
+    groups: of the group norm (Wu & He 2018), the largest number up to it that divides the channels
+        and leaves each group two values or more, which a norm needs; null for no norm.
+    """
+
+    norm = None  # a group norm is each image's own, unlike those that `norm` speaks of
+    rounds_up = True
+
+    @component
+    def __init__(
+        self,
+        *,
+        channels: Annotated[list[PositiveInt], Field(min_length=1)],
+        blocks: NonNegativeInt,
+        kernel_size: Literal[3, 5, 7],
+        activation: Activation | None,
+        output_activation: Activation | None,
+        bias: bool,
+        groups: PositiveInt | None,
+    ) -> None:
+        self.channels = channels
+        self.blocks = blocks
+        self.kernel_size = kernel_size
+        self.activation = activation
+        self.output_activation = output_activation
+        self.bias = bias
+        self.groups = groups
+
+    def encoder(self, image_shape: ImageShape) -> nn.Module:
+        layers: list[nn.Module] = []
+        places = [height * width for height, width in self.sizes(image_shape)[1:]]
+        widths = [image_shape[0], *self.channels]
+        for before, after, area in zip(widths, self.channels, places, strict=False):
+            layers += [self._convolution(before, after, stride=2), *self._stage(after, area)]
+        return nn.Sequential(*layers, *self._before(self.channels[-1], places[-1]))
+
+    def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
+        features = self.feature_shape(image_shape)
+        if len(code_shape) == 3 and code_shape[1:] == features[1:]:
+            layers: list[nn.Module] = [self._convolution(code_shape[0], features[0])]
+        else:
+            layers = unfolded(code_shape, features, bias=self.bias)
+        sizes = self.sizes(image_shape)
+        for level in range(len(self.channels) - 1, -1, -1):
+            width = self.channels[level]
+            after = self.channels[level - 1] if level else image_shape[0]
+            area = sizes[level + 1][0] * sizes[level + 1][1]
+            layers += self._stage(width, area)
+            if not level:
+                layers += self._before(width, area)
+            layers += [Enlarge(sizes[level]), self._convolution(width, after)]
+        return nn.Sequential(*layers, *activation_layer(self.output_activation))
+
+    def _stage(self, width: int, area: int) -> list[nn.Module]:
+        blocks: list[nn.Module] = []
+        for _ in range(self.blocks):
+            half = [*self._before(width, area), self._convolution(width, width)]
+            other = [*self._before(width, area), self._convolution(width, width)]
+            blocks.append(Residual(*half, *other))
+        return blocks
+
+    def _before(self, width: int, area: int) -> list[nn.Module]:
+        """Norm and activation of maps of so many channels and places."""
+        layers = activation_layer(self.activation)
+        if self.groups is None or width * area == 1:
+            return layers
+        most = min(self.groups, width, width * area // 2)
+        fitting = max(n for n in range(1, most + 1) if width % n == 0)
+        return [nn.GroupNorm(fitting, width), *layers]
+
+    def _convolution(self, before: int, after: int, stride: int = 1) -> nn.Conv2d:
+        side = self.kernel_size
+        return nn.Conv2d(before, after, side, stride, side // 2, bias=self.bias)
+
+
+class Residual(nn.Sequential):
+    """x plus what its layers make of x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        y = x
+        for layer in self:
+            y = layer(y)
+        return x + y
+
+
+class Enlarge(nn.Module):
+    """To a size (H, W), each pixel that of the nearest place."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C, H, W)."""
+        return F.interpolate(x, size=self.size, mode="nearest")

@@ -1,0 +1,1 @@
+"""Noise: corruption of the input before the encoder."""

@@ -1,0 +1,78 @@
+"""The noises; Vincent et al. 2010 (JMLR 11) compare them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from aecore.config.component import NonNegativeFloat, Probability, component
+from aecore.model.noise.base import Noise, Span
+
+
+def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
+    return torch.empty_like(x).uniform_(generator=generator)
+
+
+class NoNoise(Noise):
+    """The input as it is."""
+
+    active = False
+
+    @component
+    def __init__(self) -> None: ...
+
+    def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
+        return x
+
+
+class GaussianNoise(Noise):
+    """x + std * eps, eps ~ N(0, 1) for each pixel."""
+
+    @component
+    def __init__(self, *, std: NonNegativeFloat) -> None:
+        self.std = std
+
+    def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
+        return x + self.std * torch.empty_like(x).normal_(generator=generator)
+
+
+class Dropout(Noise):
+    """Masking: each value becomes 0 (black; the mean of standardised data) with probability p."""
+
+    @component
+    def __init__(self, *, p: Probability) -> None:
+        self.p = p
+
+    def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
+        return x * (_uniform(x, generator) >= self.p)
+
+
+class SaltAndPepper(Noise):
+    """Each value is replaced with probability p: by white in `salt` of the cases, else by black."""
+
+    @component
+    def __init__(self, *, p: Probability, salt: Probability) -> None:
+        self.p = p
+        self.salt = salt
+
+    def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
+        black, white = span
+        u = _uniform(x, generator)
+        return torch.where(u < self.p * self.salt, white, torch.where(u < self.p, black, x))
+
+
+class Chain(Noise):
+    """One noise after another."""
+
+    @component
+    def __init__(self, *, steps: Annotated[list[Noise], Field(min_length=1)]) -> None:
+        self.steps = steps
+        self.active = any(step.active for step in steps)
+
+    def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
+        for step in self.steps:
+            x = step(x, generator, span)
+        return x

@@ -1,0 +1,1 @@
+"""Objectives: how passes become a loss."""

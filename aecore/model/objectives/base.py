@@ -1,0 +1,132 @@
+"""What every objective promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.errors import UserError
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+    from aecore.model.passes import Pass
+
+_YARDSTICKS = ("mse", "psnr", "ssim", "elbo")  # which stand beside terms in `test/...`
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The named terms of a loss, each a mean over images of a sum over the image, unweighted.
+
+    values: scalars, `reconstruction` first; weights: what each counts in the loss.
+    critics: what critics are to make small, scalars; no part of the loss, they train beside it.
+    """
+
+    values: Mapping[str, Tensor]
+    weights: Mapping[str, float]
+    critics: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> Tensor:
+        """The weighted sum, a scalar."""
+        parts = [
+            value if self.weights[name] == 1 else self.weights[name] * value
+            for name, value in self.values.items()
+            if self.weights[name] != 0
+        ]
+        return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
+
+    @property
+    def told(self) -> dict[str, Tensor]:
+        """All that is worth logging beside the loss, each a scalar."""
+        return {**self.values, **self.critics}
+
+
+class Objective(ABC):
+    """A pure function of (parameters, batch, generator, weights).
+
+    holds_prior: whether it holds posteriors to the prior by itself, as `penalty=kl` does.
+    term: what its own term is called, None where it has none beside `reconstruction`.
+    """
+
+    holds_prior: bool = False
+    term: str | None = None
+
+    @abstractmethod
+    def __call__(
+        self,
+        model: Autoencoder,
+        x: Tensor,
+        generator: Generator | None,
+        weights: Mapping[str, float],
+        noisy: bool,
+        y: Tensor | None = None,
+    ) -> Terms:
+        """x: (N, C, H, W) pixels; `noisy`: whether the noise is applied; weights of penalties.
+
+        y: labels (N,), which a conditional model needs.
+        """
+
+    def check(self, model: Autoencoder) -> None:
+        """Raise UserError where this objective and the other words cannot go together."""
+        return None
+
+
+def word_costs(p: Pass) -> dict[str, Tensor]:
+    """What latent and reconstruction charge of themselves, with a weight of 1, each (N,)."""
+    return {**p.code.costs, **p.model.reconstruction.costs(p)}
+
+
+def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """What words and penalties charge for a pass, means over images, and what each counts."""
+    costs = word_costs(p)
+    penalties = {name: penalty(p) for name, penalty in p.model.penalties.items()}
+    values = {name: cost.mean() for name, cost in (costs | penalties).items()}
+    return values, dict.fromkeys(costs, 1.0) | {name: weights[name] for name in penalties}
+
+
+def critic_losses(p: Pass) -> dict[str, Tensor]:
+    """What each critic of the model is to make small in this pass, a mean over images."""
+    adversaries = p.model.adversaries
+    return {critic_term(name): one.critic_loss(p).mean() for name, one in adversaries.items()}
+
+
+def critic_term(name: str) -> str:
+    """What the loss of a critic is called, of the word with the term of that name."""
+    return f"{name}_critic"
+
+
+def weighted_term(name: str) -> str:
+    """What a penalty times its weight is called."""
+    return f"{name}_weighted"
+
+
+def own_terms(model: Autoencoder) -> dict[str, str]:
+    """The names of all terms that are no penalty's, each with what it is."""
+    objective = model.objective.term
+    return {
+        "reconstruction": "a term of every loss",
+        **({} if objective is None else {objective: "the term of the objective"}),
+        **dict.fromkeys(model.latent.cost_names, "a cost of the latent"),
+        **dict.fromkeys(model.reconstruction.cost_names, "a cost of the reconstruction"),
+        **{critic_term(name): f"the critic of {name}" for name in model.adversaries},
+    }
+
+
+def check_names(model: Autoencoder) -> None:
+    """Raise UserError where a penalty has the name of something else that is told."""
+    taken = {"loss": "the sum of all terms", **own_terms(model)}
+    taken |= {weighted_term(name): f"the weighted penalty.{name}" for name in model.penalties}
+    taken |= dict.fromkeys(_YARDSTICKS, "a yardstick of every model")
+    if model.latent.variational:
+        taken["kl"] = "the KL to the prior"
+    for name, penalty in model.penalties.items():
+        if name in taken and not (name == "kl" and penalty.is_kl):
+            raise UserError(
+                f"penalty.{name}: this name is taken by {taken[name]}\n  choose another"
+            )

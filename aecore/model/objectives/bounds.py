@@ -1,0 +1,168 @@
+"""Bounds of log p(x) from several codes an image, tighter than the ELBO."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Generator, Tensor
+
+from aecore.config.component import PositiveInt, Probability, component
+from aecore.errors import UserError
+from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
+from aecore.model.objectives.importance import ImportanceSamples, draw, log_mean_exp
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class Bound(Objective):
+    """Minus a lower bound of log p(x), in nats, from K draws of the code of each image.
+
+    Of log weights log w_k = log p(x | z_k) + log p(z_k) - log q(z_k | x). That is all of the loss
+    but for penalties, which see the first draw of each image, and the latent's own costs.
+    `reconstruction` is logged for comparison, the mean over all draws, and counts nothing.
+
+    name: of the word. term: of the bound among the terms.
+    samples: how many codes are drawn for each image.
+    fixed: whether log q(z | x) is to be a function of z alone.
+    """
+
+    holds_prior = True
+    fixed: bool = False
+    name: str
+    term: str
+    samples: int
+
+    @abstractmethod
+    def bound(self, draws: ImportanceSamples) -> Tensor:
+        """The lower bound of each image's log p(x), (N,)."""
+
+    def __call__(
+        self,
+        model: Autoencoder,
+        x: Tensor,
+        generator: Generator | None,
+        weights: Mapping[str, float],
+        noisy: bool,
+        y: Tensor | None = None,
+    ) -> Terms:
+        draws = draw(model, x, generator, samples=self.samples, noisy=noisy, fixed=self.fixed, y=y)
+        values, factors = charges(draws.first, weights)
+        return Terms(
+            {"reconstruction": draws.costs.mean(), self.term: -self.bound(draws).mean(), **values},
+            {"reconstruction": 0.0, self.term: 1.0, **factors},
+            critic_losses(draws.first),
+        )
+
+    def check(self, model: Autoencoder) -> None:
+        if not model.latent.variational:
+            raise UserError(
+                f"objective={self.name}: this latent has no posterior to draw codes from\n"
+                "  use latent=gaussian, or objective=elbo"
+            )
+        if model.latent.relaxed:
+            raise UserError(
+                f"objective={self.name}: what this latent draws in training only stands for draws "
+                "of its posterior,\n  whose weights say nothing of it; use latent=gaussian, or "
+                "objective=elbo"
+            )
+        if not model.reconstruction.likelihood:
+            raise UserError(
+                f"objective={self.name}: this reconstruction is no likelihood, so there is "
+                "nothing to bound\n  use reconstruction=bernoulli or reconstruction=gaussian"
+            )
+        for name, penalty in model.penalties.items():
+            if penalty.holds_prior:
+                raise UserError(
+                    f"objective={self.name}, penalty={name}: the bound holds the prior already, "
+                    "so the KL would count twice\n  use penalty=none"
+                )
+
+
+class Iwae(Bound):
+    """log (1/K sum_k w_k), the importance weighted bound (Burda et al. 2016).
+
+    K = 1 is the ELBO with its KL from the draw; larger K never loosens it in the mean. Its
+    gradient weighs that of each log w_k by the share of w_k in the sum.
+    """
+
+    name = term = "iwae"
+
+    @component
+    def __init__(self, *, samples: PositiveInt) -> None:
+        self.samples = samples
+
+    def bound(self, draws: ImportanceSamples) -> Tensor:
+        return log_mean_exp(draws.log_weights)
+
+
+class Miwae(Bound):
+    """The mean of M importance weighted bounds of K draws each (Rainforth et al. 2018, MIWAE).
+
+    Its value is that of K draws; the gradient of the encoder, which drowns in noise as K grows,
+    has M times as many draws behind it.
+    """
+
+    name = term = "miwae"
+
+    @component
+    def __init__(self, *, samples: PositiveInt, bounds: PositiveInt) -> None:
+        """samples: K. bounds: M."""
+        self.within, self.samples = samples, samples * bounds
+
+    def bound(self, draws: ImportanceSamples) -> Tensor:
+        each = draws.log_weights.view(self.within, -1, draws.log_weights.shape[1])
+        return log_mean_exp(each).mean(0)
+
+
+class Ciwae(Bound):
+    """beta times the ELBO plus 1 - beta times the importance weighted bound, of the same K draws.
+
+    Rainforth et al. 2018 (CIWAE). beta = 1 is the ELBO from K draws, beta = 0 is `iwae`.
+    """
+
+    name = term = "ciwae"
+
+    @component
+    def __init__(self, *, samples: PositiveInt, beta: Probability) -> None:
+        self.samples, self.beta = samples, beta
+
+    def bound(self, draws: ImportanceSamples) -> Tensor:
+        log_w = draws.log_weights
+        return self.beta * log_w.mean(0) + (1 - self.beta) * log_mean_exp(log_w)
+
+
+class Dreg(Bound):
+    """The importance weighted bound with the doubly reparametrised gradient (Tucker et al. 2019).
+
+    The value and the gradient of the decoder (and the prior) are those of `iwae`. The encoder's is
+    sum_k s_k^2 d log w_k / dz_k dz_k / dphi with s_k the share of w_k: as large in the
+    mean, and less noisy, as it knows no score function and vanishes where q(z | x) is exact.
+    """
+
+    name, term = "dreg", "iwae"
+    fixed = True
+
+    @component
+    def __init__(self, *, samples: PositiveInt) -> None:
+        self.samples = samples
+
+    def bound(self, draws: ImportanceSamples) -> Tensor:
+        log_w, z = draws.log_weights, draws.z
+        share = log_w.detach().softmax(0)
+        if z.requires_grad:
+            again = share.reshape(-1, *[1] * (z.dim() - 1))
+            # the second factor of s_k^2
+            z.register_hook(lambda g: g * again.to(g))  # type: ignore[no-untyped-call]
+        weighted = (share * log_w).sum(0)
+        return log_mean_exp(log_w).detach() + weighted - weighted.detach()
+
+    def check(self, model: Autoencoder) -> None:
+        super().check(model)
+        if not model.latent.pathwise:
+            raise UserError(
+                "objective=dreg: the density of this latent's posterior cannot be followed along "
+                "a code\n  use latent=gaussian or latent=hypersphere, or objective=iwae"
+            )

@@ -1,0 +1,127 @@
+"""Importance weights p(x, z) / q(z | x), of several codes drawn for each image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.model.passes import Code, Pass, Pathwise, Posterior, posterior_of
+from aecore.model.penalties.base import precise
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+    from aecore.model.priors.base import Prior
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Codes of R images, decoded and weighed.
+
+    output: (R, C, H, W). cost: of the reconstruction, (R,).
+    log_weight: log p(x | z) + log p(z) - log q(z | x) in nats, (R,).
+    """
+
+    output: Tensor
+    cost: Tensor
+    log_weight: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ImportanceSamples:
+    """K codes for each of N images.
+
+    first: the trip of each image's first code, for penalties.
+    z: (K N, *code_shape), all images after all images, as the weights depend on them.
+    costs, log_weights: (K, N).
+    """
+
+    first: Pass
+    z: Tensor
+    costs: Tensor
+    log_weights: Tensor
+
+
+def draw(
+    model: Autoencoder,
+    x: Tensor,
+    generator: Generator | None,
+    *,
+    samples: int,
+    noisy: bool,
+    fixed: bool = False,
+    y: Tensor | None = None,
+) -> ImportanceSamples:
+    """Encode pixels (N, C, H, W) once, draw `samples` codes of each, decode all of them at once.
+
+    The first code of each image is the one that `model.run` draws from that generator.
+    fixed: log q(z | x) as a function of z alone, its parameters held fixed.
+    y: labels (N,), which a conditional model needs.
+    """
+    clean, x_in, h, context = model.seen(x, generator, noisy=noisy, y=y)
+    first = replace(model.latent(h, generator, True), context=context)
+    codes: list[Code] = [first]
+    if samples > 1:
+        codes.append(model.latent(times(h, samples - 1), generator, True))
+    z = torch.cat([code.z for code in codes])
+    if fixed:
+        parts = torch.split(z, [len(code.z) for code in codes])
+        log_q = [
+            log_density(pathwise(code).detached(), part)
+            for code, part in zip(codes, parts, strict=True)
+        ]
+    else:
+        log_q = [log_density(posterior_of(code), code.z) for code in codes]
+    around = tuple(times(part, samples) for part in context)
+    weighed = weigh(model, model.prior, times(clean, samples), z, torch.cat(log_q), around)
+    # what may be done to gradients at z on behalf of the weights is not done to those of penalties
+    output = model.output(first.z, context) if fixed else weighed.output[: len(x)]
+    return ImportanceSamples(
+        Pass(clean, x_in, h, first, output, model, generator, y),
+        z,
+        weighed.cost.view(samples, -1),
+        weighed.log_weight.view(samples, -1),
+    )
+
+
+def weigh(
+    model: Autoencoder,
+    prior: Prior,
+    x: Tensor,
+    z: Tensor,
+    log_posterior: Tensor,
+    context: tuple[Tensor, ...] = (),
+) -> Weighed:
+    """Decode codes z (R, *code_shape) of images x (R, C, H, W), in the model's own range.
+
+    log_posterior: log q(z | x), (R,). context: what passed by each code.
+    """
+    output = model.output(z, context)
+    cost = model.reconstruction(output, x)
+    log_likelihood = model.reconstruction.log_constant(x[0].numel()) - cost
+    return Weighed(output, cost, log_likelihood + log_density(prior, z) - log_posterior)
+
+
+def pathwise(code: Code) -> Pathwise:
+    """q(z | x) of the code of a `pathwise` latent."""
+    posterior = posterior_of(code)
+    assert isinstance(posterior, Pathwise), "the objective was checked for such a latent"
+    return posterior
+
+
+def log_density(of: Prior | Posterior, z: Tensor) -> Tensor:
+    """Of codes (R, *code_shape), in nats, (R,); in single precision at least."""
+    return of.log_prob(precise(z)).sum(1)
+
+
+def times(x: Tensor, samples: int) -> Tensor:
+    """(N, ...) -> (samples * N, ...), all images after all images."""
+    return x if samples == 1 else x.repeat(samples, *[1] * (x.dim() - 1))
+
+
+def log_mean_exp(values: Tensor) -> Tensor:
+    """log of the mean of exp(values) over the first dimension."""
+    return values.logsumexp(0) - math.log(len(values))

@@ -1,0 +1,1 @@
+"""Penalties: regularisation terms, any number at once, each with a weight."""

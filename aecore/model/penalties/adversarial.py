@@ -1,0 +1,33 @@
+"""Codes that are, all together, distributed as the prior: by a critic."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aecore.model.critics import fake_loss, frozen, real_loss
+from aecore.model.passes import Pass
+from aecore.model.penalties.code_adversary import CodeAdversary
+
+
+class AdversarialPenalty(CodeAdversary):
+    """-log D(z), where D is what a critic gives for z to be a draw of the prior, in nats.
+
+    Makhzani et al. 2016 (AAE), and the WAE-GAN of Tolstikhin et al. 2018, alg. 1; of codes with
+    or without a posterior. At the end, where codes and prior are one, it is log 2.
+
+    units, layers: of the critic, fully connected.
+    """
+
+    matches_prior = True
+
+    def forward(self, p: Pass) -> Tensor:
+        return real_loss(frozen(self.critic, p.code.z))
+
+    def critic_loss(self, p: Pass) -> Tensor:
+        with torch.no_grad():
+            z = p.code.z
+            drawn = p.model.prior.sample(len(z), p.model.code_shape, z, p.generator)
+            both = torch.cat([drawn, z])
+        real, fake = self.critic(both).chunk(2)
+        return 0.5 * (real_loss(real) + fake_loss(fake))

@@ -1,0 +1,48 @@
+"""The annealed VAE's penalty: a KL of just so many nats."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from aecore.config.component import NonNegativeFloat, component
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty, shared
+from aecore.model.penalties.checks import need_posterior
+from aecore.model.penalties.kl import stand_for_kl
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class Capacity(Penalty):
+    """|KL - C| in nats, of the batch's mean KL to the prior; the weight is the paper's gamma.
+
+    Burgess et al. 2018. C grows linearly from 0 to `nats` over `epochs` and stays.
+    """
+
+    holds_prior = True
+
+    @component
+    def __init__(self, *, nats: NonNegativeFloat, epochs: NonNegativeFloat) -> None:
+        super().__init__()
+        self.nats = nats
+        self.epochs = epochs
+        self.epoch = math.inf
+
+    def set_epoch(self, epoch: float) -> None:
+        self.epoch = epoch
+
+    def target(self) -> float:
+        """C after the epochs that lie behind; the full capacity for whoever never counts any."""
+        return self.nats * (min(1.0, self.epoch / self.epochs) if self.epochs > 0 else 1.0)
+
+    def forward(self, p: Pass) -> Tensor:
+        kl = p.model.prior.kl(p.code).sum(1).mean()
+        return shared((kl - self.target()).abs(), p)
+
+    def check(self, model: Autoencoder) -> None:
+        need_posterior(model, "capacity")
+        stand_for_kl(self, model, "capacity")

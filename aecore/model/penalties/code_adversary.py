@@ -1,0 +1,29 @@
+"""Penalties whose critic looks at codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aecore.config.component import LearningRate, PositiveInt, component
+from aecore.model.critics import Adversary, code_critic
+from aecore.model.networks.base import flat
+from aecore.model.penalties.base import Penalty
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class CodeAdversary(Adversary, Penalty):
+    """A penalty with a fully connected critic of codes.
+
+    units, layers: of the critic.
+    """
+
+    @component
+    def __init__(self, *, units: PositiveInt, layers: PositiveInt, critic_lr: LearningRate) -> None:
+        super().__init__()
+        self.units, self.layers = units, layers
+        self.critic_lr = critic_lr
+
+    def oppose(self, model: Autoencoder) -> None:
+        self.critic = code_critic(flat(model.code_shape), self.units, self.layers)

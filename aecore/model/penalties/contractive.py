@@ -1,0 +1,246 @@
+"""The contractive penalty: how much the code moves when the input does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import UserError
+from aecore.model.networks.base import flat
+from aecore.model.networks.dense import product
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.checks import no_batch_norm
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+_ELEMENTWISE = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Softplus,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Dropout,
+)
+
+
+_DEAR = 8  # times the products of the encoder
+
+# slopes of activations as functions of what they gave
+_SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.ReLU: lambda y: (y > 0).to(y.dtype),
+    nn.Sigmoid: lambda y: y * (1 - y),
+    nn.Tanh: lambda y: 1 - y.square(),
+}
+
+
+class Contractive(Penalty):
+    """||d mean(z) / d x_in||_F^2 per image (Rifai et al. 2011).
+
+    Most encoders are run once more for it.
+
+    method: 'exact'; 'estimate' (unbiased, `samples` random projections: E ||J^T v||^2 = ||J||_F^2
+    for independent signs v, Hutchinson 1990); 'auto' is exact for fully connected encoders of one
+    hidden layer, say, where it takes a few times as many products as the encoder itself (8 at
+    most), and the estimate for others.
+    """
+
+    @component
+    def __init__(
+        self, *, method: Literal["auto", "exact", "estimate"], samples: PositiveInt
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.samples = samples
+
+    def forward(self, p: Pass) -> Tensor:
+        with torch.enable_grad():
+            layers = _dense_layers(p.model)
+            if layers is not None:
+                steps = dense_steps(layers, p)
+                encoder = sum(step.factor.numel() for step in steps if step.linear)
+                dear = exact_products(steps) > _DEAR * encoder
+                if self.method == "estimate" or (self.method == "auto" and dear):
+                    return estimated_dense_norm(steps, len(p.x_in), self.samples, p.generator)
+                return dense_norm(steps, len(p.x_in))
+            if self.method == "exact":
+                return jacobian_norm(p)
+            return estimated_norm(p, self.samples)
+
+    def check(self, model: Autoencoder) -> None:
+        if not model.latent.smooth:
+            raise UserError(
+                "penalty=contractive: this code is made of words, which no small change of the "
+                "image moves\n  use latent=deterministic, or another penalty"
+            )
+        no_batch_norm([model.encoder, model.latent], "contractive", "code")
+
+
+def _dense_layers(model: Autoencoder) -> list[nn.Module] | None:
+    """The encoder up to the code as Linear and elementwise layers, None if it has others."""
+    if not model.latent.layered:
+        return None
+    parts = [*model.encoder.modules(), *model.latent.modules()]
+    leaves = [m for m in parts if not any(m.children()) and not isinstance(m, nn.Flatten)]
+    if not all(isinstance(m, (nn.Linear, *_ELEMENTWISE)) for m in leaves):
+        return None
+    return leaves
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStep:
+    """A factor of the Jacobian of a chain of dense layers.
+
+    factor: a weight matrix (out, in) where `linear`, else an activation's slopes, (N, width).
+    """
+
+    factor: Tensor
+    linear: bool
+
+
+def dense_steps(layers: list[nn.Module], p: Pass) -> list[LayerStep]:
+    """The factors W_1, D_1, W_2, ... of the Jacobian of dense layers at p.x_in, in forward order.
+
+    Where the pass knows what an activation gave, and its slope follows from that, no layer before
+    it is run again. The Jacobian is by the image, not by its class where the encoder sees one.
+    """
+    pixels = flat(p.model.image_shape)
+    given = {_last(p.model.encoder): p.h, _last(p.model.latent): p.code.mean}
+    if any(isinstance(layer, nn.Dropout) for layer in layers):
+        given = {}  # what is run again drops others
+    steps: list[LayerStep] = []
+    h = p.model.beheld(p.x_in.detach(), p.y).flatten(1)
+    waiting: list[nn.Module] = []  # layers between h and where we are
+    for layer in layers:
+        waiting.append(layer)
+        if isinstance(layer, nn.Linear):
+            steps.append(LayerStep(layer.weight if steps else layer.weight[:, :pixels], True))
+            continue
+        output, slope = given.get(layer), _SLOPES.get(type(layer))
+        if output is not None and slope is not None:
+            h = output.flatten(1)
+            slopes = slope(h)
+        else:
+            for before in waiting[:-1]:
+                h = before(h)
+            before_it = h if h.requires_grad else h.requires_grad_()
+            h = layer(before_it)
+            (slopes,) = torch.autograd.grad(h.sum(), before_it, create_graph=True)
+        steps.append(LayerStep(slopes, False))
+        waiting = []
+    return steps
+
+
+def _last(part: nn.Module) -> nn.Module:
+    """The layer of a part of the model that works last."""
+    return [m for m in part.modules() if not any(m.children())][-1]
+
+
+def estimated_dense_norm(
+    steps: list[LayerStep], images: int, samples: int, generator: Generator | None
+) -> Tensor:
+    """Unbiased estimate of `dense_norm` from `samples` projections of the code, (N,).
+
+    ||v^T B W_1||^2 = v^T B (W_1 W_1^T) B^T v: it never meets the input's width, nor a second
+    derivative.
+    """
+    first = steps[0].factor
+    gram = product(first, first)
+    last = next(step.factor for step in reversed(steps) if step.linear)
+    total = first.new_zeros(images)
+    for _ in range(samples):
+        back = signs(first.new_empty(images, len(last)), generator)
+        for step in reversed(steps[1:]):
+            back = back @ step.factor if step.linear else back * step.factor
+        total = total + ((back @ gram) * back).sum(1)
+    return total / samples
+
+
+def signs(like: Tensor, generator: Generator | None) -> Tensor:
+    """Independent -1 and 1 of equal probability, of the shape of `like`."""
+    return torch.empty_like(like).bernoulli_(0.5, generator=generator).mul_(2).sub_(1)
+
+
+def dense_norm(steps: list[LayerStep], images: int) -> Tensor:
+    """Exact squared Frobenius norm of the Jacobian of a chain of dense layers, (N,).
+
+    The Jacobian W_L D_{L-1} ... D_1 W_1 is multiplied from the code's side (D: the activations'
+    slopes), and need not meet a wide input: ||B W_1||^2 = tr(B (W_1 W_1^T) B^T).
+    """
+    first = steps[0].factor
+    back: Tensor | None = None  # B, (K, width) while the images share it, else (N, K, width)
+    for i in range(len(steps) - 1, 0, -1):
+        step = steps[i].factor
+        if steps[i].linear:
+            back = step if back is None else back @ step
+        elif i == 1 and (back is None or back.dim() == 2):
+            # the last slopes and a shared B: a quadratic form in the slopes, d (B^T B * gram) d
+            gram = product(first, first)
+            form = gram if back is None else (back.T @ back) * gram
+            if back is None:
+                return (step.square() * gram.diagonal()).sum(1)
+            return ((step @ form) * step).sum(1)
+        else:
+            back = torch.diag_embed(step) if back is None else back * step.unsqueeze(-2)
+    if back is None:
+        return first.square().sum().expand(images)
+    if first.shape[1] < first.shape[0]:
+        norm = (back @ first).square().flatten(-2).sum(-1)
+    else:
+        norm = ((back @ product(first, first)) * back).flatten(-2).sum(-1)
+    return norm.expand(images) if norm.dim() == 0 else norm
+
+
+def exact_products(steps: list[LayerStep]) -> int:
+    """How many multiplications an image takes in `dense_norm`, but for those of all images."""
+    first = steps[0].factor
+    codes, total, shared = 0, 0, True  # B is (codes, width), for each image where not `shared`
+    for i in range(len(steps) - 1, 0, -1):
+        step = steps[i].factor
+        codes = codes or step.shape[0 if steps[i].linear else 1]
+        if steps[i].linear:
+            total += 0 if shared else codes * step.numel()
+        elif i == 1 and shared:
+            return len(first) ** 2
+        else:
+            shared = False
+    return total if shared else total + codes * len(first) * min(first.shape)
+
+
+def _mean_code(p: Pass) -> tuple[Tensor, Tensor]:
+    x = p.x_in.detach().requires_grad_()
+    h, _ = p.model.features(x, p.y)
+    return x, p.model.latent(h, p.generator, sample=False).mean.flatten(1)
+
+
+def jacobian_norm(p: Pass) -> Tensor:
+    """Exact squared Frobenius norm for any encoder, one backward pass for each code unit, (N,)."""
+    x, mean = _mean_code(p)
+    units = torch.eye(mean.shape[1], device=mean.device, dtype=mean.dtype)
+    rows = torch.autograd.grad(
+        mean,
+        x,
+        units.unsqueeze(1).expand(-1, *mean.shape),
+        create_graph=True,
+        is_grads_batched=True,
+    )[0]
+    return rows.square().flatten(2).sum((0, 2))
+
+
+def estimated_norm(p: Pass, samples: int) -> Tensor:
+    """Unbiased estimate of the squared Frobenius norm from `samples` projections, (N,)."""
+    x, mean = _mean_code(p)
+    total = torch.zeros(len(x), device=x.device, dtype=x.dtype)
+    for _ in range(samples):
+        (row,) = torch.autograd.grad(mean, x, signs(mean, p.generator), create_graph=True)
+        total = total + row.square().flatten(1).sum(1)
+    return total / samples

@@ -1,0 +1,58 @@
+"""The DIP-VAE's penalty: codes that are uncorrelated over the images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from torch import Tensor
+
+from aecore.config.component import NonNegativeFloat, component
+from aecore.errors import UserError
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty, precise, shared, unmixed
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class DIP(Penalty):
+    """sum_{i != j} C_ij^2 + diagonal * sum_i (C_ii - 1)^2 of a covariance C over the batch.
+
+    Kumar et al. 2018, eq. 6 and 7, beside `kl`; the weight is their lambda_od, `diagonal` their
+    lambda_d / lambda_od.
+
+    kind: 'i': C = Cov(mean(z)), of any latent; 'ii': C = Cov(E[z | x]) + E[diag Var(z | x)], the
+    covariance of the drawn codes, of latents whose posteriors' dimensions are independent.
+    """
+
+    @component
+    def __init__(self, *, kind: Literal["i", "ii"], diagonal: NonNegativeFloat) -> None:
+        super().__init__()
+        self.kind = kind
+        self.diagonal = diagonal
+
+    def forward(self, p: Pass) -> Tensor:
+        if self.kind == "i":
+            spread = covariance(p.code.mean.flatten(1))
+        else:
+            assert p.code.posterior is not None, "check() comes first"
+            spread = covariance(p.code.posterior.mean)
+            spread = spread + precise(p.code.posterior.variance).mean(0).diag()
+        own = spread.diagonal()
+        between = spread.square().sum() - own.square().sum()
+        return shared(between + self.diagonal * (own - 1).square().sum(), p)
+
+    def check(self, model: Autoencoder) -> None:
+        if self.kind == "ii" and not model.latent.gaussian:
+            raise UserError(
+                "penalty.dip.kind=ii: this latent has no posterior of independent dimensions, "
+                "whose variances it needs\n  use penalty.dip.kind=i, or latent=gaussian"
+            )
+
+
+def covariance(codes: Tensor) -> Tensor:
+    """The unbiased covariance over (N, dim), (dim, dim); zeros for N = 1."""
+    codes = precise(codes)
+    centred = codes - codes.mean(0)
+    with unmixed(codes):
+        return centred.T @ centred / max(len(codes) - 1, 1)

@@ -1,0 +1,54 @@
+"""The FactorVAE's penalty: the total correlation of the codes, by a critic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.model.critics import fake_loss, frozen, real_loss
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import precise
+from aecore.model.penalties.checks import need_parts, need_posterior, parts_of
+from aecore.model.penalties.code_adversary import CodeAdversary
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class Factor(CodeAdversary):
+    """log q(z) - log prod_j q(z_j) at each drawn code, by a critic: in the mean TC(z), in nats.
+
+    Kim & Mnih 2018, eq. 2 and 3 and algorithm 1, beside `kl` of weight 1; the weight is their
+    gamma. The critic tells codes of the batch from the same with each part permuted over the
+    images, that is each number, or each one-hot of a categorical code; the logit of one that does
+    it best is the log ratio of the two densities. The paper permutes a second batch: of the same
+    one a share 1/N of the parts is paired as it was, and nothing is encoded twice.
+
+    units, layers: of the critic, fully connected; the paper's are 1000 and 6.
+    """
+
+    def oppose(self, model: Autoencoder) -> None:
+        super().oppose(model)
+        self.parts = parts_of(model)
+
+    def forward(self, p: Pass) -> Tensor:
+        return precise(frozen(self.critic, p.code.z))
+
+    def critic_loss(self, p: Pass) -> Tensor:
+        z = p.code.z.detach()
+        both = torch.cat([z, permuted(z, self.parts, p.generator)])
+        together, apart = self.critic(both).chunk(2)
+        return 0.5 * (real_loss(together) + fake_loss(apart))
+
+    def check(self, model: Autoencoder) -> None:
+        need_posterior(model, "factor")
+        need_parts(model, "factor")
+
+
+def permuted(z: Tensor, parts: int, generator: Generator | None) -> Tensor:
+    """Codes (N, dim) whose `parts`, neighbours of equal number, each change images on their own."""
+    keys = torch.rand((len(z), parts), generator=generator, device=z.device)
+    order = keys.argsort(0).repeat_interleave(z.shape[1] // parts, 1)
+    return z.gather(0, order)

@@ -1,0 +1,70 @@
+"""A decoder that moves little when the code does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.checks import no_batch_norm
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class GradientPenalty(Penalty):
+    """||d image / d z||_F^2 at the code of each image, in pixels; the decoder is run once more.
+
+    The gradient penalty of a RAE-GP (Ghosh et al. 2020); it moves codes too.
+
+    method: 'exact', one backward pass for each code unit, or 'estimate', unbiased, from `samples`
+    random projections: E ||J^T v||^2 = ||J||_F^2 for independent signs v (Hutchinson 1990).
+    """
+
+    @component
+    def __init__(self, *, method: Literal["exact", "estimate"], samples: PositiveInt) -> None:
+        super().__init__()
+        self.method = method
+        self.samples = samples
+
+    def forward(self, p: Pass) -> Tensor:
+        with torch.enable_grad():
+            z = p.code.z if p.code.z.requires_grad else p.code.z.detach().requires_grad_()
+            image = p.model.decode(z, p.code.context)
+            if self.method == "exact":
+                return exact_norm(image, z)
+            return estimated_norm(image, z, self.samples, p.generator)
+
+    def check(self, model: Autoencoder) -> None:
+        no_batch_norm([model.decoder], "gradient", "image")
+
+
+def exact_norm(image: Tensor, z: Tensor) -> Tensor:
+    """Squared Frobenius norm of each image's Jacobian by its code, (N,).
+
+    J^T u is linear in u, so its derivative by u gives the columns of J: as many passes as the
+    code has units, not as the image has pixels.
+    """
+    u = torch.zeros_like(image, requires_grad=True)
+    (pulled,) = torch.autograd.grad(image, z, u, create_graph=True)
+    total = image.new_zeros(len(image))
+    for unit in pulled.flatten(1).unbind(1):
+        (column,) = torch.autograd.grad(unit.sum(), u, create_graph=True)
+        total = total + column.square().flatten(1).sum(1)
+    return total
+
+
+def estimated_norm(
+    image: Tensor, z: Tensor, samples: int, generator: torch.Generator | None
+) -> Tensor:
+    """Unbiased estimate of the squared Frobenius norm from `samples` projections, (N,)."""
+    total = image.new_zeros(len(image))
+    for _ in range(samples):
+        signs = torch.empty_like(image).bernoulli_(0.5, generator=generator).mul_(2).sub_(1)
+        (pulled,) = torch.autograd.grad(image, z, signs, create_graph=True)
+        total = total + pulled.square().flatten(1).sum(1)
+    return total / samples

@@ -1,0 +1,49 @@
+"""The variational autoencoder's penalty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from aecore.config.component import component
+from aecore.errors import UserError
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.checks import need_posterior
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class KL(Penalty):
+    """KL(q(z | x) || p(z)) in nats per image; weight 1 gives the ELBO, others a beta-VAE.
+
+    Kingma & Welling 2014, eq. 3; Higgins et al. 2017 for the weight.
+    """
+
+    is_kl = True
+    holds_prior = True
+
+    @component
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, p: Pass) -> Tensor:
+        return p.model.prior.kl(p.code).sum(1)
+
+    def check(self, model: Autoencoder) -> None:
+        need_posterior(model, "kl")
+
+
+def stand_for_kl(penalty: Penalty, model: Autoencoder, name: str, mend: str = "") -> None:
+    """Raise UserError where the KL is charged beside a penalty that stands in its place.
+
+    mend: what may be done but to use the penalty alone.
+    """
+    for other, one in model.penalties.items():
+        if one is not penalty and one.holds_prior:
+            raise UserError(
+                f"penalty={name} beside penalty.{other}: both are the KL, which would count twice\n"
+                f"  use penalty={name} alone{mend and ', '}{mend}"
+            )

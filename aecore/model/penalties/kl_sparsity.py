@@ -1,0 +1,46 @@
+"""Sparse codes by a target for how active each unit is on average."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from aecore.config.component import component
+from aecore.errors import UserError
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty, precise, shared
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class KLSparsity(Penalty):
+    """sum_j KL(Bernoulli(rho) || Bernoulli(mean_n z_nj)), nats: each unit is on a share rho.
+
+    Ng 2011, "Sparse autoencoder" (CS294A lecture notes), section 3; the mean is that of the batch.
+    Codes must lie between 0 and 1: the latent has to end in a sigmoid.
+    """
+
+    @component
+    def __init__(self, *, rho: Annotated[float, Field(gt=0, lt=1)]) -> None:
+        super().__init__()
+        self.rho = rho
+
+    def forward(self, p: Pass) -> Tensor:
+        z = precise(p.code.z).flatten(1)
+        smallest = torch.finfo(z.dtype).eps  # a unit that is never on must not cost infinitely much
+        active = z.mean(0).clamp(smallest, 1 - smallest)
+        target = torch.full_like(active, self.rho)
+        kl = target * (target / active).log() + (1 - target) * ((1 - target) / (1 - active)).log()
+        return shared(kl.sum(), p)
+
+    def check(self, model: Autoencoder) -> None:
+        layers = [m for m in model.latent.modules() if next(m.children(), None) is None]
+        if model.latent.variational or not (layers and isinstance(layers[-1], nn.Sigmoid)):
+            raise UserError(
+                "penalty=kl_sparsity: it needs codes between 0 and 1\n"
+                "  use latent=deterministic latent.activation=sigmoid, or penalty=l1"
+            )

@@ -1,0 +1,36 @@
+"""Small codes and small decoders: what keeps a regularised autoencoder from cheating."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aecore.config.component import component
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty, shared
+
+
+class CodeL2(Penalty):
+    """||z||^2 / 2, per image (Ghosh et al. 2020, the term L_Z of a RAE)."""
+
+    @component
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, p: Pass) -> Tensor:
+        return 0.5 * p.code.z.flatten(1).square().sum(1)
+
+
+class DecoderL2(Penalty):
+    """||theta||^2 of all the decoder's parameters, biases too: a RAE-L2 beside `code_l2`.
+
+    Ghosh et al. 2020. The same for each image.
+    """
+
+    @component
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, p: Pass) -> Tensor:
+        squares = [weight.square().sum() for weight in p.model.decoder.parameters()]
+        return shared(torch.stack(squares).sum(), p)

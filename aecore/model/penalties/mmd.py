@@ -1,0 +1,42 @@
+"""Codes that are, all together, distributed as the prior: by a kernel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from aecore.config.component import PositiveFloat, component
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty, precise, shared, unmixed
+from aecore.model.penalties.distances import Kernel, mmd
+
+
+class MMD(Penalty):
+    """The unbiased squared maximum mean discrepancy of the batch's codes and draws of the prior.
+
+    Gretton et al. 2012, eq. 3. On deterministic codes a WAE-MMD (Tolstikhin et al. 2018, alg. 2);
+    on drawn codes an InfoVAE (Zhao et al. 2019): alone with alpha = 1, lambda = weight,
+    beside `kl` of weight 1 with alpha = 0, lambda = 1 + weight.
+    Between 0 and 2, but for the noise of the estimate, which may be negative.
+
+    kernel: 'rbf' or 'imq', the inverse multiquadric with its heavy tails.
+    scales: widths, of which the kernels are averaged; 1 is the distance of two standard normals.
+    """
+
+    matches_prior = True
+
+    @component
+    def __init__(
+        self, *, kernel: Kernel, scales: Annotated[list[PositiveFloat], Field(min_length=1)]
+    ) -> None:
+        super().__init__()
+        self.kernel: Kernel = kernel
+        self.scales = scales
+
+    def forward(self, p: Pass) -> Tensor:
+        z = precise(p.code.z)
+        with unmixed(z):
+            drawn = p.model.prior.sample(len(z), p.model.code_shape, z, p.generator)
+            return shared(mmd(z.flatten(1), drawn.flatten(1), self.kernel, self.scales), p)

@@ -1,0 +1,66 @@
+"""Encoders whose rows are orthonormal, as those of principal component analysis are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from aecore.config.component import component
+from aecore.errors import UserError
+from aecore.model.networks.base import flat
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty, shared
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class Orthogonal(Penalty):
+    """||W W^T - I||_F^2 of the matrix W (code units x pixels) of a linear encoder z = W x + b.
+
+    Of several linear layers, W is their product. Orthonormal rows are lengths and angles kept
+    within the subspace that the code sees (Baldi & Hornik 1989 for linear autoencoders). The same
+    for each image.
+    """
+
+    @component
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, p: Pass) -> Tensor:
+        matrices = _matrices(p.model)
+        assert matrices is not None, "check() comes first"
+        whole = matrices[0]
+        for matrix in matrices[1:]:
+            whole = matrix @ whole
+        units = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
+        return shared((whole @ whole.T - units).square().sum(), p)
+
+    def check(self, model: Autoencoder) -> None:
+        matrices = _matrices(model)
+        if matrices is None:
+            raise UserError(
+                "penalty=orthogonal: it needs an encoder that is one linear map\n"
+                "  use network=linear latent=deterministic latent.activation=null"
+            )
+        (units, _), (_, pixels) = matrices[-1].shape, matrices[0].shape
+        if units > pixels:
+            raise UserError(
+                f"penalty=orthogonal, latent.dim={units}: {pixels} pixels have no {units} "
+                f"orthonormal directions\n  use latent.dim={pixels} or less"
+            )
+
+
+def _matrices(model: Autoencoder) -> list[Tensor] | None:
+    """The encoder's weights from pixels to code, in order; None where it has other layers."""
+    if model.latent.variational:
+        return None
+    parts = [*model.encoder.modules(), *model.latent.modules()]
+    leaves = [m for m in parts if next(m.children(), None) is None]
+    layers = [m for m in leaves if not isinstance(m, (nn.Flatten, nn.Sequential))]
+    if not layers or not all(isinstance(m, nn.Linear) for m in layers):
+        return None
+    first, *others = [m.weight for m in layers if isinstance(m, nn.Linear)]
+    return [first[:, : flat(model.image_shape)], *others]  # without those of the class

@@ -1,0 +1,35 @@
+"""Codes that are, all together, distributed as the prior: by their shadows on random lines."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from aecore.config.component import PositiveInt, component
+from aecore.model.passes import Pass
+from aecore.model.penalties.base import Penalty, precise, shared, unmixed
+from aecore.model.penalties.distances import sliced_wasserstein
+
+
+class SlicedWasserstein(Penalty):
+    """The squared sliced 2-Wasserstein distance of the batch's codes and draws of the prior.
+
+    Kolouri et al. 2019 (SWAE). Two batches of one distribution are some way apart too.
+
+    projections: random lines, drawn for each batch.
+    """
+
+    matches_prior = True
+
+    @component
+    def __init__(self, *, projections: PositiveInt) -> None:
+        super().__init__()
+        self.projections = projections
+
+    def forward(self, p: Pass) -> Tensor:
+        z = precise(p.code.z)
+        with unmixed(z):
+            drawn = p.model.prior.sample(len(z), p.model.code_shape, z, p.generator).flatten(1)
+            lines = drawn.new_empty(drawn.shape[1], self.projections)
+            directions = F.normalize(lines.normal_(generator=p.generator), dim=0)
+            return shared(sliced_wasserstein(z.flatten(1), drawn, directions), p)

@@ -1,0 +1,135 @@
+"""The beta-TCVAE's penalty: the KL in three parts, each with a weight of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from aecore.config.component import NonNegativeFloat, component
+from aecore.errors import UserError
+from aecore.model.passes import Code, Pass, Posterior
+from aecore.model.penalties.base import Penalty, precise
+from aecore.model.penalties.checks import need_parts, need_posterior
+from aecore.model.penalties.kl import stand_for_kl
+from aecore.model.priors.base import Prior
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+_VALUES = 2**24  # densities at once
+
+
+class TotalCorrelation(Penalty):
+    """alpha * I(z; n) + beta * TC(z) + gamma * sum_j KL(q(z_j) || p(z_j)), nats per image.
+
+    Chen et al. 2018, eq. 2 and 4: over the N images to train on, with q(z) = 1/N sum_n q(z | n),
+    the mean KL to the prior is the mutual information of image and code, plus the total
+    correlation KL(q(z) || prod_j q(z_j)), plus how far each dimension is from its prior. The
+    densities are estimated from the batch (`densities`), so a single image's cost may be negative.
+
+    alpha = beta = gamma = 1 is the KL, estimated. It stands in the place of `kl`; beside a `kl` of
+    weight 1, alpha = gamma = 0 adds to the total correlation alone. That the last part is a sum of
+    divergences takes a prior with p(z) = prod_j p(z_j), as the standard one; of a learned prior
+    there is only KL(q(z) || p(z)) as a whole, which is the last two parts together.
+    """
+
+    @component
+    def __init__(
+        self, *, alpha: NonNegativeFloat, beta: NonNegativeFloat, gamma: NonNegativeFloat
+    ) -> None:
+        super().__init__()
+        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.images: int | None = None
+
+    @property
+    def holds_prior(self) -> bool:  # type: ignore[override]
+        """All but where only the total correlation counts."""
+        return self.alpha > 0 or self.gamma > 0
+
+    def attach(self, images: int) -> None:
+        self.images = images
+
+    def forward(self, p: Pass) -> Tensor:
+        assert self.images is not None, "attach() comes first"
+        information, correlation, dimensions = split_kl(p.code, p.model.prior, self.images)
+        return self.alpha * information + self.beta * correlation + self.gamma * dimensions
+
+    def check(self, model: Autoencoder) -> None:
+        need_posterior(model, "total_correlation")
+        if model.latent.relaxed:
+            raise UserError(
+                "penalty=total_correlation: what this latent draws in training only stands for "
+                "draws of its\n  posterior, whose densities it needs; use latent=gaussian, or "
+                "penalty=kl"
+            )
+        need_parts(model, "total_correlation")
+        if model.latent.sequential:
+            raise UserError(
+                "penalty=total_correlation: this latent's posteriors have no dimensions of their "
+                "own\n  use latent=gaussian, or penalty=kl"
+            )
+        if self.holds_prior and not model.prior_word.factorised:
+            raise UserError(
+                "penalty=total_correlation: it takes the KL apart by dimensions, which a learned "
+                "prior ties together\n  use prior=standard, or 'penalty=[kl,total_correlation]' "
+                "with\n  penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0"
+            )
+        if self.holds_prior:
+            stand_for_kl(
+                self, model, "total_correlation",
+                "or penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0,\n"
+                "  which add beta times the TC to it",
+            )  # fmt: skip
+
+
+def split_kl(code: Code, prior: Prior, images: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mutual information, total correlation, dimension-wise KL at each drawn code, each (N,).
+
+    Their sum is log q(z | x) - log p(z). images: how many the batch was drawn from.
+    """
+    own, joint, marginal = densities(code, images)
+    product = marginal.sum(1)
+    return own - joint, joint - product, product - prior.log_prob(precise(code.z)).sum(1)
+
+
+def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
+    """log q(z | x) (N,), log q(z) (N,), log q(z_j) (N, parts) at the drawn codes of a batch.
+
+    z_j are the independent parts of the posterior, a Gaussian's dimensions. q(z) is the mixture
+    over `images` images of which the batch is drawn without replacement, by minibatch stratified
+    sampling (Chen et al. 2018, appendix C.2): the code's own image counts 1/N, as in the mixture,
+    and the others share the rest. They share it equally, which is the paper's estimate averaged
+    over the order of the batch; so exp of it is unbiased, and exact for the full batch. A batch
+    larger than `images` (of another split) is a full batch of its own.
+    """
+    z, posterior = precise(code.z), code.posterior
+    assert posterior is not None, "only variational latents have densities"
+    joint, marginal = mixture(z, posterior, log_weights(len(z), images, z))
+    return posterior.log_prob(z).sum(1), joint, marginal
+
+
+def mixture(z: Tensor, posterior: Posterior, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """log sum_j w_ij q(z_i | x_j), (M,), and that of each independent part, (M, parts).
+
+    z: (M, dim). posterior: of n images. weights: log w, (M, n).
+    """
+    rows = max(_VALUES // (weights.shape[1] * z.shape[1]), 1)
+    joint, marginal = [], []
+    for part, weight in zip(torch.split(z, rows), torch.split(weights, rows), strict=True):
+        # (rows, n, parts): each code under the posterior of each image
+        pairs = posterior.log_prob(part.unsqueeze(1))
+        joint.append((pairs.sum(2) + weight).logsumexp(1))
+        marginal.append((pairs + weight.unsqueeze(2)).logsumexp(1))
+    return torch.cat(joint), torch.cat(marginal)
+
+
+def log_weights(n: int, images: int, like: Tensor) -> Tensor:
+    """log of what image j of a batch of n counts in the mixture at the code of image i, (n, n)."""
+    images = max(images, n)
+    if n == 1:
+        return like.new_zeros(1, 1)
+    others = math.log((images - 1) / (images * (n - 1)))
+    return like.new_full((n, n), others).fill_diagonal_(-math.log(images))

@@ -1,0 +1,74 @@
+"""A prior that a normalising flow makes of N(0, I)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.model.flows import Kind, Warp
+from aecore.model.networks.base import flat
+from aecore.model.priors.base import PriorComponent, Standalone
+from aecore.model.priors.checks import need_all_of_space, need_posterior, need_teacher
+from aecore.types import ImageShape, Shape
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+    from aecore.model.latents.base import Latent
+
+
+class FlowPrior(Standalone):
+    """log p(z) = log N(f(z); 0, I) + log |det df/dz|, with f a learned autoregressive flow.
+
+    Papamakarios et al. 2017 (MAF); as a prior Chen et al. 2017 (variational lossy autoencoder). At
+    first f is the identity, so p(z) is N(0, I). Draws take as many passes as z has numbers.
+
+    kind, transforms, hidden: see `aecore.model.flows.Warp`.
+    """
+
+    no_temperature = None
+
+    @component
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        transforms: PositiveInt,
+        hidden: Annotated[list[PositiveInt], Field(min_length=1)],
+    ) -> None:
+        super().__init__()
+        self.kind: Kind = kind
+        self.transforms, self.hidden = transforms, hidden
+
+    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorComponent:
+        need_posterior(latent, "flow")
+        need_all_of_space(latent, "flow")
+        dim = flat(code_shape)
+        self.warp = Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)
+        return self
+
+    def check(self, model: Autoencoder) -> None:
+        need_teacher(model, "flow")
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Of all dimensions together, (N, 1)."""
+        normal, log_det = self.warp(z)
+        square = normal.square() + math.log(2 * math.pi)
+        log_prob: Tensor = -0.5 * square.sum(-1, keepdim=True) + log_det.unsqueeze(-1)
+        return log_prob
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        normal = like.new_empty((n, flat(shape)), dtype=torch.float32).normal_(generator=generator)
+        return self.warp.inverse(temperature * normal).to(like).view(n, *shape)

@@ -1,0 +1,67 @@
+"""A prior of several Gaussians."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aecore.config.component import PositiveInt, component
+from aecore.model.networks.base import flat
+from aecore.model.priors.base import PriorComponent, Standalone
+from aecore.model.priors.checks import need_all_of_space, need_posterior, need_teacher
+from aecore.types import ImageShape, Shape
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+    from aecore.model.latents.base import Latent
+
+
+class Mixture(Standalone):
+    """p(z) = sum_k w_k N(z; mean_k, diag(exp(log_var_k))), all of it learned.
+
+    Dilokthanakul et al. 2016; Tomczak & Welling 2018. Means start as standard normal draws,
+    variances at 1, weights all alike.
+
+    components: how many Gaussians.
+    """
+
+    no_temperature = None
+
+    @component
+    def __init__(self, *, components: PositiveInt) -> None:
+        super().__init__()
+        self.components = components
+
+    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorComponent:
+        need_posterior(latent, "mixture")
+        need_all_of_space(latent, "mixture")
+        self.means = nn.Parameter(torch.randn(self.components, flat(code_shape)))
+        self.log_vars = nn.Parameter(torch.zeros_like(self.means))
+        self.logits = nn.Parameter(torch.zeros(self.components))
+        return self
+
+    def check(self, model: Autoencoder) -> None:
+        need_teacher(model, "mixture")
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Of all dimensions together, (N, 1)."""
+        square = (z.unsqueeze(-2) - self.means).square() * (-self.log_vars).exp()
+        each = -0.5 * (square + self.log_vars + math.log(2 * math.pi)).sum(-1)
+        return (each + self.logits.log_softmax(0)).logsumexp(-1, keepdim=True)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        chosen = torch.multinomial(self.logits.softmax(0), n, True, generator=generator)
+        means, spreads = self.means[chosen], temperature * (0.5 * self.log_vars[chosen]).exp()
+        drawn = means + spreads * torch.empty_like(means).normal_(generator=generator)
+        return drawn.to(like).view(n, *shape)

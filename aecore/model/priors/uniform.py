@@ -1,0 +1,78 @@
+"""Uniform priors of codes that are bounded."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from aecore.model.priors.base import Closed
+from aecore.types import Shape
+
+
+class UniformCategories(Closed):
+    """One-hot vectors of independent variables, (N, variables * categories), all alike."""
+
+    no_temperature = "this prior draws every category alike"
+
+    def __init__(self, variables: int, categories: int) -> None:
+        super().__init__()
+        self.variables, self.categories = variables, categories
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log probability of each variable in nats, (N, variables)."""
+        return z.new_full((*z.shape[:-1], self.variables), -math.log(self.categories))
+
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        chosen = torch.randint(
+            self.categories, (n, self.variables), generator=generator, device=like.device
+        )
+        return F.one_hot(chosen, self.categories).to(like).view(n, *shape)
+
+
+class UniformSphere(Closed):
+    """The sphere of radius sqrt(dim) in `dim` dimensions."""
+
+    no_temperature = "this prior draws every direction alike"
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density on the sphere in nats, of all dimensions together, (N, 1)."""
+        return z.new_full((*z.shape[:-1], 1), -log_area(self.dim, radius(self.dim)))
+
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        directions = F.normalize(like.new_empty((n, *shape)).normal_(generator=generator), dim=1)
+        return radius(self.dim) * directions
+
+
+def radius(dim: int) -> float:
+    """Of the sphere in `dim` dimensions on whose points a number is, squared, 1 in the mean."""
+    return math.sqrt(dim)
+
+
+def log_area(dim: int, r: float) -> float:
+    """log of the area of the sphere of radius r in `dim` dimensions.
+
+    2 pi^(dim/2) / Gamma(dim/2) r^(dim - 1).
+    """
+    unit = math.log(2) + dim / 2 * math.log(math.pi) - math.lgamma(dim / 2)
+    return unit + (dim - 1) * math.log(r)

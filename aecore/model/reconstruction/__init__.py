@@ -1,0 +1,1 @@
+"""Reconstruction losses: the cost of an output against the clean image."""

@@ -1,0 +1,81 @@
+"""Pixels as coin throws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from aecore.config.component import Probability, component
+from aecore.errors import UserError
+from aecore.model.reconstruction.base import Reconstruction
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+class Bernoulli(Reconstruction):
+    """Binary cross-entropy on logits, in nats per image.
+
+    targets: 'soft' takes grey pixels as probabilities (then the cost has a floor above 0);
+    'threshold' binarises the data at `threshold`; 'stochastic' draws each pixel anew with its
+    grey value as the probability (the "dynamically binarised MNIST" of Burda et al. 2016).
+    """
+
+    density = False
+
+    @component
+    def __init__(
+        self, *, targets: Literal["soft", "threshold", "stochastic"], threshold: Probability
+    ) -> None:
+        super().__init__()
+        self.targets = targets
+        self.threshold = threshold
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        cost = F.binary_cross_entropy_with_logits(output, x, reduction="none")
+        return cost.flatten(1).sum(1)
+
+    def log_constant(self, pixels: int) -> float:
+        return 0.0
+
+    def image(self, output: Tensor) -> Tensor:
+        return output.sigmoid()
+
+    def target(self, x: Tensor, generator: Generator | None) -> Tensor:
+        if self.targets == "stochastic":
+            return torch.bernoulli(x, generator=generator)
+        return self.expected(x)
+
+    def expected(self, x: Tensor) -> Tensor:
+        return (x > self.threshold).to(x.dtype) if self.targets == "threshold" else x
+
+    def covers(self, x: Tensor) -> bool:
+        return bool(((x == 0) | (x == 1)).all())
+
+    def check(self, model: Autoencoder) -> None:
+        need_logits(model, "bernoulli")
+        if self.targets == "threshold" and model.noise.active:
+            raise UserError(
+                "reconstruction.targets=threshold with a noise: it would fall on black and white "
+                "in training,\n  and on grey pixels ever after; use dataset.binarise=threshold in "
+                "its place"
+            )
+
+
+def need_logits(model: Autoencoder, name: str) -> None:
+    """Raise UserError unless pixels are in [0, 1] and the decoder's output is free to be logits."""
+    if model.standardised:
+        raise UserError(
+            f"reconstruction={name} with dataset.range=standardised: "
+            "it needs pixels in [0, 1]\n"
+            "  use dataset.range=unit, or reconstruction=gaussian"
+        )
+    if model.output_activation is not None:
+        raise UserError(
+            f"reconstruction={name}, network.output_activation={model.output_activation}: "
+            "it works on logits and applies the sigmoid itself\n"
+            "  use network.output_activation=null"
+        )

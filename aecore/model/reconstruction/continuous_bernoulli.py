@@ -1,0 +1,64 @@
+"""Grey pixels as numbers between 0 and 1, with a density of their own."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from aecore.config.component import component
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.bernoulli import need_logits
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+_SMALL = 0.3  # half a logit below which the series are more precise than the formulas
+
+
+class ContinuousBernoulli(Reconstruction):
+    """-log p(x) in nats per image of p(x) = exp(a x) a / (exp(a) - 1) on [0, 1], a the logits.
+
+    Loaiza-Ganem & Cunningham 2019, with a = log(lambda / (1 - lambda)): what grey
+    images need for a likelihood that integrates to 1. Its mean is not the sigmoid of the logits.
+    """
+
+    @component
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return (log_integral(output) - output * x).flatten(1).sum(1)
+
+    def log_constant(self, pixels: int) -> float:
+        return 0.0
+
+    def image(self, output: Tensor) -> Tensor:
+        return mean(output)
+
+    def check(self, model: Autoencoder) -> None:
+        need_logits(model, "continuous_bernoulli")
+
+
+def log_integral(a: Tensor) -> Tensor:
+    """log of the integral of exp(a x) over [0, 1]: a / 2 + log(sinh(h) / h), h = a / 2."""
+    h = a.abs() / 2
+    small = h < _SMALL
+    s = torch.where(small, h, 0).square()
+    series = s / 6 * (1 - s / 30 * (1 - s * 4 / 63 * (1 - s * 3 / 40)))
+    h = torch.where(small, 1, h)  # neither branch may give the other a gradient that is no number
+    formula = h + torch.log1p(-(-2 * h).exp()) - h.log() - math.log(2)
+    return a / 2 + torch.where(small, series, formula)
+
+
+def mean(a: Tensor) -> Tensor:
+    """The mean of the density, 1 / (1 - exp(-a)) - 1 / a = 1/2 + (coth(h) - 1 / h) / 2."""
+    h = a / 2
+    small = h.abs() < _SMALL
+    s = torch.where(small, h, 0)
+    square = s.square()
+    series = s / 3 * (1 - square / 15 * (1 - square * 2 / 21 * (1 - square / 10)))
+    h = torch.where(small, 1, h)
+    return 0.5 + 0.5 * torch.where(small, series, 1 / h.tanh() - 1 / h)

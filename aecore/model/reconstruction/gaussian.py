@@ -1,0 +1,55 @@
+"""Pixels with Gaussian errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecore.config.component import PositiveFloat, component
+from aecore.model.reconstruction.base import Reconstruction
+
+_LOWEST = -7.0  # the smallest log-scale that can be learned
+
+
+class GaussianLikelihood(Reconstruction):
+    """-log N(x; output, scale^2 I) in nats per image, constant included.
+
+    scale: a standard deviation shared by all pixels, fixed, or 'learned' with the weights
+    (Rybkin et al. 2021, sigma-VAE); learning starts from 1.
+    """
+
+    @component
+    def __init__(self, *, scale: PositiveFloat | Literal["learned"]) -> None:
+        super().__init__()
+        # an absolute log-scale where it is fixed, the height above the bound where it is learned
+        self.learned = isinstance(scale, str)
+        start = math.log(math.expm1(-_LOWEST)) if isinstance(scale, str) else math.log(scale)
+        self.raw = nn.Parameter(torch.tensor(start), requires_grad=self.learned)
+
+    @property
+    def log_scale(self) -> Tensor:
+        """The logarithm of the standard deviation, a scalar.
+
+        A learned one is bounded below smoothly, so that a perfect fit has no infinite density.
+        """
+        return F.softplus(self.raw) + _LOWEST if self.learned else self.raw
+
+    @property
+    def variance(self) -> float:
+        """scale^2."""
+        return math.exp(2 * float(self.log_scale.detach()))
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        error = (output - x).square().flatten(1).sum(1)
+        pixels = x[0].numel()
+        log_scale = self.log_scale
+        return 0.5 * error * (-2 * log_scale).exp() + pixels * (
+            log_scale + 0.5 * math.log(2 * math.pi)
+        )
+
+    def log_constant(self, pixels: int) -> float:
+        return 0.0

@@ -1,0 +1,33 @@
+"""Squared error for small errors, absolute error for large ones."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from aecore.config.component import component
+from aecore.model.reconstruction.base import Reconstruction
+
+
+class LogCosh(Reconstruction):
+    """log cosh(error) summed over the image: e^2 / 2 near 0, |e| - log 2 far away, smooth between.
+
+    The likelihood 1 / (pi cosh(e)), but for the constant: a hyperbolic secant.
+    """
+
+    @component
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return log_cosh(output - x).flatten(1).sum(1)
+
+    def log_constant(self, pixels: int) -> float:
+        return -pixels * math.log(math.pi)
+
+
+def log_cosh(e: Tensor) -> Tensor:
+    """log(cosh(e)), which neither overflows nor loses its gradient at 0."""
+    return e + F.softplus(-2 * e) - math.log(2)

@@ -1,0 +1,119 @@
+"""Structural similarity: likeness of light, contrast and structure instead of pixels."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import UserError
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.bernoulli import need_logits
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+_SHARES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, of the finest scale first
+
+Window = Literal[3, 5, 7, 9, 11, 13, 15]
+
+
+class _Similarity(Reconstruction):
+    """1 - similarity, times the numbers an image has: of the order of other costs per image.
+
+    The decoder gives logits: outside [0, 1] an image and its negative are alike by these measures.
+    No likelihood, so there is no ELBO.
+    """
+
+    likelihood = False
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.window = window
+
+    @abstractmethod
+    def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
+        """At most 1, (N,); options: for torchmetrics."""
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        options = {
+            "sigma": 1.5 * self.window / 11,
+            "kernel_size": self.window,
+            "data_range": 1.0,
+            "reduction": "none",
+        }
+        with torch.autocast(x.device.type, enabled=False):  # differences of squares
+            likeness: Tensor = self.similarity(self.image(output.to(x.dtype)), x, options)
+        return x[0].numel() * (1 - likeness)
+
+    def log_constant(self, pixels: int) -> float:
+        return 0.0
+
+    def image(self, output: Tensor) -> Tensor:
+        return output.sigmoid()
+
+
+class SSIM(_Similarity):
+    """(1 - SSIM) * numbers, per image (Wang et al. 2004, eq. 13, the constants of its page 605).
+
+    window: its Gaussian window, an odd number of pixels; 11 (deviation 1.5) is the paper's, and
+    others are scaled in proportion. Pixels must be in [0, 1].
+    """
+
+    @component
+    def __init__(self, *, window: Window) -> None:
+        super().__init__(window)
+
+    def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
+        from torchmetrics.functional.image import structural_similarity_index_measure  # slow
+
+        return structural_similarity_index_measure(output, x, **options)
+
+    def check(self, model: Autoencoder) -> None:
+        _check(model, "ssim", self.window, scales=1)
+
+
+class MSSSIM(_Similarity):
+    """(1 - MS-SSIM) * numbers, per image (Wang et al. 2003, eq. 7), at sizes halved repeatedly.
+
+    Each scale's terms s count as (s + 1) / 2, so that powers of negative ones have a gradient.
+
+    window: as in `ssim`. scales: how many sizes, with the leading ones of the paper's 5 exponents,
+    scaled to sum to 1. Pixels must be in [0, 1].
+    """
+
+    @component
+    def __init__(self, *, window: Window, scales: Annotated[PositiveInt, Field(le=5)]) -> None:
+        super().__init__(window)
+        self.scales = scales
+
+    def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
+        shares = _SHARES[: self.scales]
+        betas = tuple(share / sum(shares) for share in shares)
+        from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+        return multiscale_structural_similarity_index_measure(
+            output, x, betas=betas, normalize="simple", **options
+        )
+
+    def check(self, model: Autoencoder) -> None:
+        _check(model, "ms_ssim", self.window, self.scales)
+
+
+def _check(model: Autoencoder, name: str, window: int, scales: int) -> None:
+    """Raise UserError where the images are standardised, or too small for window and scales."""
+    need_logits(model, name)
+    height, width = model.image_shape[1:]
+    # torchmetrics' own bounds, and a border at the smallest size that half the window mirrors
+    needed = max(window * max(scales - 1, 1) ** 2, 2**scales, (window + 1) * 2**scales // 4)
+    if min(height, width) < needed:
+        fewer = "" if scales == 1 else ", fewer reconstruction.scales"
+        raise UserError(
+            f"reconstruction={name}, reconstruction.window={window}: it needs images of "
+            f"{needed}x{needed}, these are {height}x{width}\n"
+            f"  use a smaller reconstruction.window (3 or more){fewer}, or reconstruction=mse"
+        )

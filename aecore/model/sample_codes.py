@@ -1,0 +1,65 @@
+"""Codes of images that there are not: drawn from the sampler of a model, or else its prior."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.errors import UserError
+from aecore.model.conditioning import need_labels
+
+if TYPE_CHECKING:
+    from aecore.model.autoencoder import Autoencoder
+
+
+def sample_codes(
+    model: Autoencoder,
+    n: int,
+    generator: Generator | None,
+    y: Tensor | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """n codes (n, *code_shape), such as the latent could have made.
+
+    y: the classes (n,) of the images, where the model is conditional. temperature: scales the
+    standard deviations of the Gaussian draws that codes are made of.
+    Raises UserError where there is nothing to draw from, or it has no temperature.
+    """
+    if not model.can_sample:
+        why = (
+            "this network's unpooling needs an image\n  train with network=conv"
+            if model.needs_context
+            else "this latent has no prior\n"
+            "  train with latent=gaussian, penalty=mmd, or sampler=gmm"
+        )
+        raise UserError(f"nothing to sample from: {why}")
+    shape, like = model.code_shape, model.shift
+    if model.sampler is None:
+        prior = model.prior
+        _check(temperature, prior.no_temperature)
+        return prior.sample(n, shape, like, generator, temperature)
+    _check(temperature, model.sampler.no_temperature)
+    if model.classes is None:
+        z = model.sampler.draw(n, like, generator, temperature)
+    else:
+        z = model.sampler.draw_of(need_labels(y), like, generator, temperature)
+    return model.latent.nearest(z.view(n, *shape))
+
+
+def classes_in_turn(model: Autoencoder, n: int) -> Tensor | None:
+    """One class after the other, (n,), for a conditional model; None for another."""
+    if model.classes is None:
+        return None
+    return torch.arange(n, device=model.shift.device) % model.classes
+
+
+def _check(temperature: float, reason: str | None) -> None:
+    number = isinstance(temperature, Real) and math.isfinite(temperature)
+    if not number or temperature < 0:
+        raise UserError(f"temperature={temperature}: must be 0 or more; 1 draws as it was learned")
+    if temperature != 1 and reason is not None:
+        raise UserError(f"temperature={temperature}: {reason}\n  use temperature=1")

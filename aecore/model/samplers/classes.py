@@ -1,0 +1,86 @@
+"""A distribution for each class of a conditional model, whatever the sampler."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.model.samplers.base import Fitted, Sampler
+
+_SHARED = "shared"  # beside the labels
+
+
+@dataclass(frozen=True)
+class ByClass(Fitted):
+    """One distribution for each class that had enough codes, one of all codes for the others.
+
+    classes: how many. own: by label. shared: None where every class has its own.
+    """
+
+    classes: int
+    own: Mapping[int, Fitted]
+    shared: Fitted | None
+
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
+        """Of one class after the other."""
+        return self.draw_of(torch.arange(n) % self.classes, like, generator, temperature)
+
+    @property
+    def no_temperature(self) -> str | None:
+        return self._of(0).no_temperature
+
+    def draw_of(
+        self, y: Tensor, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
+        drawn = {
+            label: self._of(label).draw(int((y == label).sum()), like, generator, temperature)
+            for label in torch.unique(y).tolist()
+        }
+        order = y.argsort(stable=True).to(like.device)
+        sorted_codes = torch.cat(list(drawn.values()))  # by label, as `unique` sorts
+        return torch.empty_like(sorted_codes).index_copy_(0, order, sorted_codes)
+
+    def _of(self, label: int) -> Fitted:
+        fitted = self.own.get(label, self.shared)
+        assert fitted is not None, "labels are 0 ... classes - 1"
+        return fitted
+
+    def tensors(self) -> dict[str, Tensor]:
+        parts = {str(label): one for label, one in self.own.items()}
+        parts |= {} if self.shared is None else {_SHARED: self.shared}
+        return {f"{part}.{k}": v for part, one in parts.items() for k, v in one.tensors().items()}
+
+
+def fit_by_class(
+    sampler: Sampler, codes: Tensor, labels: Tensor, classes: int, seed: int
+) -> ByClass:
+    """Fit to codes (N, D) of classes (N,), on the CPU; equal for equal seeds."""
+    own = {}
+    for label in range(classes):
+        some = codes[labels == label]
+        if len(some) >= sampler.least:
+            own[label] = sampler.fit(some, seed)
+    return ByClass(classes, own, None if len(own) == classes else sampler.fit(codes, seed))
+
+
+def restore_by_class(
+    sampler: Sampler, tensors: Mapping[str, Tensor], dim: int, classes: int
+) -> ByClass:
+    """What `ByClass.tensors` were those of; raises ValueError or KeyError for something else's."""
+    parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in tensors.items():
+        part, _, name = key.partition(".")
+        parts[part][name] = value
+    fitted = {part: sampler.restore(found, dim) for part, found in parts.items()}
+    shared = fitted.pop(_SHARED, None)
+    labels = {str(label): label for label in range(classes)}
+    own = {labels[part]: one for part, one in fitted.items()}
+    if shared is None and len(own) < classes:
+        raise ValueError(f"{len(own)} of {classes} classes")
+    return ByClass(classes, own, shared)

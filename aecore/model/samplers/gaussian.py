@@ -1,0 +1,56 @@
+"""One Gaussian for all codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.model.samplers.base import Fitted, Sampler, shaped
+
+
+@dataclass(frozen=True)
+class Normal(Fitted):
+    """N(mean, factor^T factor). mean: (D,). factor: (R, D)."""
+
+    mean: Tensor
+    factor: Tensor
+
+    no_temperature = None
+
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
+        mean, factor = self.mean.to(like), self.factor.to(like)
+        normal = like.new_empty((n, len(factor))).normal_(generator=generator)
+        return mean + (temperature * normal) @ factor
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "factor": self.factor}
+
+
+class GaussianSampler(Sampler):
+    """The Gaussian of the codes' mean and unbiased full covariance (Ghosh et al. 2020).
+
+    images: how many training images are encoded for it, at most.
+    """
+
+    name = "gaussian"
+
+    @component
+    def __init__(self, *, images: PositiveInt) -> None:
+        self.images = images
+
+    def fit(self, codes: Tensor, seed: int) -> Normal:
+        rows = codes.double()
+        mean = rows.mean(0)
+        # by singular values: a covariance need not be invertible, nor stored for long codes
+        _, scales, directions = torch.linalg.svd(rows - mean, full_matrices=False)
+        factor = scales[:, None] * directions / (len(rows) - 1) ** 0.5
+        return Normal(mean.float(), factor.float())
+
+    def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Normal:
+        return Normal(*shaped(tensors, mean=(dim,), factor=(None, dim)))

@@ -1,0 +1,105 @@
+"""Several Gaussians."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from aecore.config.component import PositiveInt, component
+from aecore.errors import UserError
+from aecore.model.samplers.base import Fitted, Sampler, shaped
+
+_FLOOR = 1e-6  # of variances, relative to that of all codes
+
+
+@dataclass(frozen=True)
+class Normals(Fitted):
+    """sum_k weights_k N(means_k, factors_k factors_k^T).
+
+    weights: (K,). means: (K, D). factors: (K, D, D), lower triangles; or (K, D), diagonals.
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    no_temperature = None
+
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
+        weights, means, factors = (t.to(like) for t in (self.weights, self.means, self.factors))
+        chosen = torch.multinomial(weights, n, True, generator=generator)
+        normal = temperature * torch.empty_like(means[chosen]).normal_(generator=generator)
+        if factors.dim() == 2:
+            return means[chosen] + factors[chosen] * normal
+        drawn = means[chosen]
+        for k, factor in enumerate(factors):  # one factor a component, not one a draw
+            own = chosen == k
+            drawn[own] += normal[own] @ factor.T
+        return drawn
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"weights": self.weights, "means": self.means, "factors": self.factors}
+
+
+class GMM(Sampler):
+    """A mixture of Gaussians by expectation maximisation (Ghosh et al. 2020, with 10).
+
+    components: how many. covariance: of each, 'full', or 'diag' for long codes.
+    images: how many training images are encoded for it, at most.
+    """
+
+    name = "gmm"
+
+    @component
+    def __init__(
+        self, *, components: PositiveInt, covariance: Literal["full", "diag"], images: PositiveInt
+    ) -> None:
+        self.components = components
+        self.covariance = covariance
+        self.images = images
+
+    @property
+    def least(self) -> int:
+        return max(self.components, 2)
+
+    def fit(self, codes: Tensor, seed: int) -> Normals:
+        """Raises UserError where a component has too few codes for its covariance."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        rows = codes.double().numpy()
+        found = GaussianMixture(
+            self.components,
+            covariance_type=self.covariance,
+            reg_covar=_FLOOR * max(float(rows.var(0).mean()), 1e-30),
+            random_state=seed % 2**32,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of 100 steps the best is good
+            try:
+                found.fit(rows)
+            except ValueError as error:
+                raise UserError(
+                    f"sampler.components={self.components}: codes too alike or too few for so "
+                    "many Gaussians\n  use fewer, or sampler.covariance=diag"
+                ) from error
+        full = self.covariance == "full"
+        factors = np.linalg.cholesky(found.covariances_) if full else found.covariances_**0.5
+        weights, means, roots = (
+            torch.from_numpy(np.asarray(part)).float()
+            for part in (found.weights_, found.means_, factors)
+        )
+        return Normals(weights, means, roots)
+
+    def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Normals:
+        k = self.components
+        factors = (k, dim, dim) if self.covariance == "full" else (k, dim)
+        return Normals(*shaped(tensors, weights=(k,), means=(k, dim), factors=factors))

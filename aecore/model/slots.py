@@ -1,0 +1,54 @@
+"""The slots of a sentence: what fills each, and how what fills it is said again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aecore.config.component import config_of
+from aecore.errors import UserError
+from aecore.model.latents.base import Latent
+from aecore.model.networks.base import Network
+from aecore.model.noise.base import Noise
+from aecore.model.objectives.base import Objective
+from aecore.model.penalties.base import Penalty
+from aecore.model.penalties.weight import WEIGHT_KEYS, Weighted
+from aecore.model.priors.base import PriorComponent
+from aecore.model.reconstruction.base import Reconstruction
+
+SLOTS: dict[str, type] = {
+    "network": Network,
+    "latent": Latent,
+    "noise": Noise,
+    "penalty": Penalty,
+    "reconstruction": Reconstruction,
+    "prior": PriorComponent,
+    "objective": Objective,
+}
+
+
+def check_words(words: Mapping[str, object], penalties: Mapping[str, Weighted]) -> None:
+    """Raise UserError for what is no word of the slot that it is given for."""
+    for slot, given in (*words.items(), *(("penalty", p.penalty) for p in penalties.values())):
+        if not isinstance(given, SLOTS[slot]):
+            home = SLOTS[slot].__module__.rpartition(".")[0]
+            raise UserError(
+                f"{slot}={given!r}: must be a {SLOTS[slot].__name__}\n"
+                f'  give one of {home}, or aecore.create("{slot}=...")'
+            )
+
+
+def nodes_of(words: Mapping[str, object], penalties: Mapping[str, Weighted]) -> dict[str, Any]:
+    """The nodes of a configuration that say these words."""
+    terms = {}
+    for name, term in penalties.items():
+        weight = config_of(term.weight)
+        terms[name] = {**config_of(term.penalty), **{key: weight[key] for key in WEIGHT_KEYS}}
+    return {**config_of(words), "penalty": terms}
+
+
+def named(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """What to call the words of such nodes, by slot; of penalties the names of their terms."""
+    words = {slot: node.get("_target_") for slot, node in nodes.items() if slot != "penalty"}
+    called = {slot: str(target).rpartition(".")[2] for slot, target in words.items()}
+    return {**called, "penalty": list(nodes["penalty"])}

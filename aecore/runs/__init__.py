@@ -1,0 +1,1 @@
+"""Runs and sweeps on disk: written atomically, validated when read, opened as models."""

@@ -1,0 +1,146 @@
+"""Checkpoints as they are read: tensors and plain values, sizes known before memory is taken."""
+
+from __future__ import annotations
+
+import json
+import pickletools
+import zipfile
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aecore.config.folders import installing
+from aecore.errors import UserError
+from aecore.runs.validation import printable
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+PREFIX = "autoencoder."  # of the model's weights among the training module's
+RECORD = "aecore"  # what a checkpoint says of its model, see `aecore.runs.record`
+EXPORTED = "model.safetensors"  # what `task=export` leaves: weights, and the record in its header
+SAMPLER = "sampler"  # in a checkpoint made of that: the tensors of the fitted sampler
+SAMPLED = "sampler/"  # before their names in the file
+_PARTS = {"state_dict": dict, "step": int, "epoch": int}
+_PICKLE = "data.pkl"
+_NUMBERS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+_KNOWN = {  # all that a pickle of plain values and tensors names
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    *(f"torch {kind}Storage" for kind in _NUMBERS),
+}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A checkpoint, on the CPU; UserError for a missing, truncated or foreign file.
+
+    Nothing in it is executed, and it takes no more memory than its file is large.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    exported = path.suffix == Path(EXPORTED).suffix
+    if exported and find_spec("safetensors") is None:
+        raise UserError(f"{path}: reading it needs safetensors\n  {installing('export')}")
+    try:
+        checkpoint: dict[str, Any] = read_exported(path) if exported else read_tensors(path)
+        if not all(isinstance(checkpoint.get(k), kind) for k, kind in _PARTS.items()):
+            raise ValueError("no checkpoint of this project")
+        weights(checkpoint)
+    except Exception as error:  # torch raises many kinds on damaged files
+        raise UserError(
+            f"{path}: truncated, damaged or foreign checkpoint ({type(error).__name__})\n"
+            "  it was not used; give another run or train again"
+        ) from error
+    return checkpoint
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """A dictionary of tensors and plain values that torch saved; raises what torch raises.
+
+    ValueError for one that would take more memory than its file is large: a compressed archive,
+    anything but tensors and plain values, tensors that are views of less than they show.
+    """
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > size:
+            raise ValueError("a compressed archive")
+        (pickled,) = (entry for entry in entries if entry.filename.endswith(_PICKLE))
+        said = pickletools.genops(archive.read(pickled))
+        named = {str(what) for op, what, _ in said if op.name == "GLOBAL"}
+    if strange := named - _KNOWN:  # even of what torch would make, such as a bytearray of any size
+        raise ValueError(f"it holds {', '.join(sorted(strange))}")
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(found, dict):
+        raise ValueError("no dictionary")
+    if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(found)) > size:
+        raise ValueError("tensors larger than what it holds")
+    return found
+
+
+def read_exported(path: Path) -> dict[str, Any]:
+    """A checkpoint of what `task=export` wrote as safetensors; raises what safetensors raises.
+
+    The header holds the record. KeyError or ValueError where it does not.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt", device="cpu") as file:
+        record = json.loads((file.metadata() or {})[RECORD])
+        values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    sampler = {n.removeprefix(SAMPLED): v for n, v in values.items() if n.startswith(SAMPLED)}
+    state = {name: value for name, value in values.items() if not name.startswith(SAMPLED)}
+    found = {"state_dict": state, "step": 0, "epoch": 0, RECORD: record}
+    return {**found, SAMPLER: sampler} if sampler else found
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Every tensor in what torch has read, each container once."""
+    seen, todo = set(), [value]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Tensor):
+            yield one
+        elif isinstance(one, Mapping):
+            todo.extend(one.values())
+        elif isinstance(one, list | tuple):
+            todo.extend(one)
+
+
+def weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The model's weights, by the names that the model gives them.
+
+    Raises ValueError where there is something else among them.
+    """
+    state: dict[str, Tensor] = {}
+    for name, value in checkpoint["state_dict"].items():
+        if not (isinstance(name, str) and type(value) is Tensor):
+            raise ValueError("weights that are no tensors")
+        state[name.removeprefix(PREFIX)] = value
+    return state
+
+
+def check_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise UserError where weights are another model's; the model may be on the meta device."""
+    own = model.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        here, there = own.get(name), state.get(name)
+        if here is None or there is None or here.shape != there.shape:
+            shapes = [None if t is None else tuple(t.shape) for t in (there, here)]
+            raise UserError(
+                f"{path}: weights of another model "
+                f"({printable(name)}: {shapes[0]} there, {shapes[1]} here)\n"
+                "  give the same network, latent and data shape as that run"
+            )
+
+
+def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Put a checkpoint's weights into the model; UserError where they are another model's."""
+    state = weights(checkpoint)
+    check_weights(model, state, path)
+    model.load_state_dict(state)

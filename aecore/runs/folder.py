@@ -1,0 +1,200 @@
+"""The run folder: what a run leaves, written and read in one place.
+
+config.yaml         the resolved configuration, all that is needed to build the model again
+run.json            the words chosen, the overrides given, versions and revision
+metrics.json        flat and strict JSON; there when the run is finished
+history.csv         one row an epoch
+checkpoints/        last.ckpt, previous.ckpt, best.ckpt; sampler.ckpt where one was fitted
+tensorboard/        events
+figures/            PNG and GIF files
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aecore import __version__
+from aecore.config.folders import command
+from aecore.errors import UserError
+from aecore.runs.validation import check_plain, check_targets, printable, read_plain
+
+CONFIG, RUN, METRICS, HISTORY = "config.yaml", "run.json", "metrics.json", "history.csv"
+ERROR = "error.txt"  # why a job of a multirun failed
+_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "numpy")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file by a whole one or not at all, synced to the disk; OSError where it cannot."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a full disk does not name the file by itself
+        raise
+
+
+def reserve(folder: Path) -> Path:
+    """Make that folder, or the same with -1, -2, ... where it exists already; returns the new one.
+
+    Safe against runs that start at the same moment: `mkdir` is what decides.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    candidate, count = folder, 0
+    while True:
+        try:
+            candidate.mkdir()
+            return candidate
+        except FileExistsError:
+            if not candidate.is_dir():
+                raise
+            count += 1
+            candidate = folder.with_name(f"{folder.name}-{count}")
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run was recorded there."""
+    return (folder / CONFIG).is_file()
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Record the resolved configuration."""
+    write_atomically(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False).encode())
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The recorded configuration; UserError where the folder holds no run or a damaged one."""
+    if not folder.exists():
+        raise UserError(f"{folder}: no such run folder\n  `{command()} task=list` shows the runs")
+    if not is_run(folder):
+        raise UserError(
+            f"{folder}: no run of this project ({CONFIG} is missing)\n"
+            f"  `{command()} task=list` shows the runs"
+        )
+    try:
+        config = read_plain(folder / CONFIG)
+        if not isinstance(config, dict):
+            raise yaml.YAMLError("no mapping")
+    except Exception as error:  # YAML raises many kinds on what is damaged
+        reason = printable(" ".join(str(error).split()))
+        raise UserError(f"{folder / CONFIG}: damaged configuration ({reason})") from error
+    check_plain(config, folder / CONFIG)
+    check_targets(config, folder / CONFIG)
+    return config
+
+
+def write_run(folder: Path, words: Mapping[str, Any], overrides: list[str]) -> None:
+    """Record the choices, and on what they ran."""
+    record = {
+        "words": dict(words),
+        "overrides": overrides,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "revision": _revision(),
+    }
+    write_atomically(folder / RUN, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The record of `write_run`."""
+    return _read_json(folder / RUN)
+
+
+def read_version(folder: Path) -> str:
+    """The version of aecore that made a run; UserError where it does not say."""
+    versions = read_run(folder).get("versions")
+    version = versions.get("aecore") if isinstance(versions, dict) else None
+    if not isinstance(version, str):
+        raise UserError(f"{folder / RUN}: names no version of aecore that made this run")
+    return version
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError("no mapping")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: missing or damaged ({error})".replace("\n", " ")) from error
+    return found
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
+    """Write metrics.json: flat, numbers only, null for what is not finite."""
+    plain = {k: (v if math.isfinite(v) else None) for k, v in metrics.items()}
+    write_atomically(
+        folder / METRICS, (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
+    )
+
+
+def numbered(metric: str) -> bool:
+    """Whether a metric is one of a series, as `test/kl_dim/7`, that would fill any table.
+
+    What the 7th number of a code means is each model's own, so there is nothing to compare.
+    """
+    return metric.rpartition("/")[2].isdecimal()
+
+
+def read_metrics(folder: Path) -> dict[str, float] | None:
+    """The metrics of a finished run, None where it is not finished."""
+    path = folder / METRICS
+    if not path.is_file():
+        return None
+    return _read_json(path)
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The rows of history.csv, empty where there is none."""
+    path = folder / HISTORY
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def optimized(folder: Path) -> float | None:
+    """What a search optimizes (`optimized_metric`): a test metric or one of the last epoch.
+
+    None where the run is not finished or has no such metric.
+    """
+    metrics = read_metrics(folder)
+    wanted = read_config(folder).get("optimized_metric") if metrics is not None else None
+    if metrics is None or not isinstance(wanted, str):
+        return None
+    return {**(read_history(folder) or [{}])[-1], **metrics}.get(wanted)
+
+
+@cache  # of what was imported, whatever is on the disk by now
+def _versions() -> dict[str, str]:
+    # our own of the code itself: a clone that was updated is still installed as it was
+    return {"aecore": __version__, **{name: metadata.version(name) for name in _PACKAGES}}
+
+
+@cache
+def _revision() -> str | None:
+    """The git revision of the code, with '+' where it was changed; None outside a clone."""
+    root = Path(__file__).parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() if (root / ".git").exists() else None

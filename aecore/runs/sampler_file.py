@@ -1,0 +1,69 @@
+"""A fitted sampler, kept beside the checkpoints of its run and read again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aecore.config.folders import resuming
+from aecore.errors import UserError
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.networks.base import flat
+from aecore.model.samplers.base import Fitted, Sampler
+from aecore.model.samplers.classes import restore_by_class
+from aecore.runs.checkpoint import read_tensors
+from aecore.runs.folder import write_atomically
+
+FILE = "checkpoints/sampler.ckpt"
+_KEY = "sampler"
+
+
+def save(fitted: Fitted, path: Path) -> None:
+    """Write its tensors, atomically."""
+    buffer = io.BytesIO()
+    torch.save({_KEY: fitted.tensors()}, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+
+
+def read(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
+    """What was saved there, for that model's codes.
+
+    Raises UserError where the file is gone, truncated, or another sampler's or model's.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file, so this run was not finished\n"
+            f"  {resuming(path.parents[1])} fits the sampler"
+        )
+    try:
+        return _restored(sampler, read_tensors(path)[_KEY], model)
+    except Exception as error:  # torch raises many kinds on damaged files
+        raise UserError(
+            f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})\n"
+            "  it was not used; delete the run's metrics.json and resume it, which fits another"
+        ) from error
+
+
+def restored(
+    sampler: Sampler, tensors: Mapping[str, Tensor], path: Path, model: Autoencoder
+) -> Fitted:
+    """What an exported model holds; UserError where that is another sampler's or model's."""
+    try:
+        return _restored(sampler, tensors, model)
+    except Exception as error:  # of whatever a file may hold
+        raise UserError(
+            f"{path}: damaged, or another model's sampler ({type(error).__name__})\n"
+            "  it was not used; export the run again"
+        ) from error
+
+
+def _restored(sampler: Sampler, tensors: Mapping[str, Tensor], model: Autoencoder) -> Fitted:
+    dim = flat(model.code_shape)
+    if model.classes is None:
+        return sampler.restore(tensors, dim)
+    return restore_by_class(sampler, tensors, dim, model.classes)

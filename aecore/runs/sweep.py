@@ -1,0 +1,85 @@
+"""The record of a sweep: what was asked for and the list of jobs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aecore.config.choices import split_override
+from aecore.errors import UserError
+from aecore.runs.folder import ERROR, METRICS, write_atomically
+from aecore.sweeps.loader import Composed
+
+RECORD = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A recorded multirun.
+
+    overrides: those that all jobs share and that Hydra itself reads, in Hydra's grammar.
+    jobs: the overrides of each job, in order; job i lives in `folder/i`.
+    numbers: where given, job i lives in `folder/numbers[i]` instead.
+    search: where the jobs are chosen one after another, what `aecore.sweeps.search` remembers.
+    composed: configurations of jobs, where they are known; not recorded.
+    """
+
+    folder: Path
+    flags: list[str]
+    overrides: list[str]
+    jobs: list[list[str]]
+    numbers: list[int] | None = None
+    search: dict[str, Any] | None = None
+    composed: Composed = field(default_factory=dict, repr=False)
+
+    def write(self) -> None:
+        """Record it in its folder."""
+        record = {"flags": self.flags, "overrides": self.overrides, "jobs": self.jobs}
+        if self.search is not None:
+            record |= {"numbers": self.numbers, "search": self.search}
+        write_atomically(self.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+
+    @property
+    def folders(self) -> list[Path]:
+        """The run folder of each job, there or not."""
+        numbers = range(len(self.jobs)) if self.numbers is None else self.numbers
+        return [self.folder / str(number) for number in numbers]
+
+    @property
+    def grid(self) -> list[dict[str, str]]:
+        """Key and value of every override of each job."""
+        return [dict(split_override(o) for o in job) for job in self.jobs]
+
+
+def read(folder: Path) -> Sweep | None:
+    """The sweep recorded in a folder, None where there is none; UserError for a damaged record."""
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        more = (record.get("numbers"), record.get("search"))
+        return Sweep(folder, record["flags"], record["overrides"], record["jobs"], *more)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged record of a sweep ({error})") from error
+
+
+def title(sweep: Sweep) -> str:
+    """What the report is called: the study's name and its time."""
+    return f"{sweep.folder.parent.name} {sweep.folder.name}"
+
+
+def ended(folder: Path) -> bool:
+    """Whether a job has finished or told what went wrong."""
+    return (folder / METRICS).is_file() or (folder / ERROR).is_file()
+
+
+def lose(folder: Path, reason: str) -> None:
+    """Record that a job's process went without a word."""
+    folder.mkdir(parents=True, exist_ok=True)
+    message = f"its process was lost: {reason}\n"
+    write_atomically(folder / ERROR, message.encode(errors="backslashreplace"))
+    print(f"job {folder.name} failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)

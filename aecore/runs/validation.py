@@ -1,0 +1,150 @@
+"""What a recorded configuration may hold and name: words of this package and the user's own.
+
+A run folder may come from anywhere. Its configuration is read as plain YAML: nothing in it is
+interpolated, and a `_target_` is looked up only where it names a module that holds words of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aecore.config.folders import groups, make_importable, own_folders, set_own_folders, theirs
+from aecore.errors import UserError
+
+_PACKAGE = Path(__file__).parents[1]
+_LONGEST = 2**20  # bytes of a configuration
+_MOST, _DEEPEST, _GREATEST = 20_000, 30, 2**63  # values in one, one in the other, of integers
+# the modules that hold components
+_MODULES = (
+    "aecore.data.sources.", "aecore.evaluation.figures.", "aecore.evaluation.metrics.",
+    "aecore.model.latents.", "aecore.model.networks.", "aecore.model.noise.",
+    "aecore.model.objectives.", "aecore.model.penalties.", "aecore.model.priors.",
+    "aecore.model.reconstruction.", "aecore.model.samplers.", "aecore.tasks.",
+    "aecore.training.init.", "aecore.training.loggers.", "aecore.training.optimizers.",
+)  # fmt: skip
+
+
+def read_plain(path: Path) -> Any:
+    """What a YAML file holds; raises many kinds of errors where that is not plain.
+
+    Merged mappings are refused: a few lines of them can stand for more than any memory holds.
+    Aliases cost nothing here, and `check_plain` counts what they stand for.
+    """
+    if path.stat().st_size > _LONGEST:
+        raise ValueError("too long")
+    return yaml.load(path.read_text(), _Plain)
+
+
+class _Plain(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain YAML without merged mappings."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("it merges mappings")
+
+
+def check_plain(config: Any, where: Path) -> None:
+    """Raise UserError for what is no mapping of plain values, as a configuration is.
+
+    Checkpoints can hold other things too, and mappings within themselves.
+    """
+    count, todo = 0, [(config, 0)]
+    while todo:
+        value, depth = todo.pop()
+        count += 1
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            todo.extend((one, depth + 1) for one in value.values())
+        elif isinstance(value, list):
+            todo.extend((one, depth + 1) for one in value)
+        elif type(value) is int and abs(value) < _GREATEST:
+            continue
+        elif not (value is None or type(value) in (str, float, bool)):
+            raise UserError(f"{where}: damaged configuration (it holds a {type(value).__name__})")
+        if count > _MOST or depth > _DEEPEST:
+            raise UserError(f"{where}: damaged configuration (it is too large)")
+
+
+def check_targets(config: Mapping[str, Any], where: Path) -> None:
+    """Raise UserError for a `_target_` that is neither a word of ours nor one of the user's own.
+
+    The user's own are those that a YAML file below --config-dir names. Nothing is imported.
+    where: the file that the configuration was read from.
+    """
+    strange = {key: name for key, name in targets(config) if not is_word(name)}
+    if not strange:
+        return
+    own = own_targets()
+    for key, name in strange.items():
+        if not (isinstance(name, str) and name in own):
+            raise UserError(
+                f"{where}: {key}={printable(name)}: no word of aecore, so it was not looked up\n"
+                "  if it is your own, name the folder of its YAML: --config-dir FOLDER"
+            )
+
+
+@contextmanager
+def trusting(config_dir: str | Path | None) -> Iterator[None]:
+    """For a while, take the words of YAML files below that folder for the user's own too.
+
+    Raises UserError where there is no such folder.
+    """
+    before = own_folders()
+    if config_dir is not None:
+        folder = Path(config_dir).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"config_dir={config_dir}: no such folder")
+        set_own_folders([*before, folder])
+        make_importable()
+    try:
+        yield
+    finally:
+        set_own_folders(before)
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Where a `_target_` stands in a tree of mappings and lists, and what it is."""
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield f"{path}_target_", value
+            else:
+                yield from targets(value, f"{path}{key}.")
+
+
+def printable(foreign: Any) -> str:
+    """A foreign text as it may stand in a line on a terminal, shortened."""
+    return "".join(c if c.isprintable() else " " for c in str(foreign)[:200])
+
+
+def is_word(name: Any) -> bool:
+    """Whether a dotted name lies in a module of a word's folder of this package.
+
+    Only names of files count: `aecore.data.images.files.os.system` is in none.
+    """
+    if not isinstance(name, str) or not name.startswith(_MODULES):
+        return False
+    _, *modules = name.split(".")
+    if not all(part.isidentifier() for part in modules):
+        return False
+    module = _PACKAGE.joinpath(*modules[:-1])
+    return module.with_suffix(".py").is_file() or (module / "__init__.py").is_file()
+
+
+def own_targets() -> set[str]:
+    """What the words in the user's own configuration folders name."""
+    found: set[str] = set()
+    for group in groups():  # and nothing else below: runs may lie there too
+        for file in theirs(group, own_folders()).values():
+            try:
+                node = yaml.safe_load(file.read_text())
+            except (OSError, UnicodeDecodeError, yaml.YAMLError):
+                continue  # no word can be chosen by it either
+            found.update(name for _, name in targets(node) if isinstance(name, str))
+    return found

@@ -1,0 +1,58 @@
+"""Start the jobs of a sweep that are not finished, then compare all."""
+
+from __future__ import annotations
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+
+from aecore.config.arguments import Arguments, quoted
+from aecore.config.compose import opened
+from aecore.config.folders import resuming
+from aecore.runs.folder import METRICS
+from aecore.runs.sweep import Sweep, title
+from aecore.sweeps.loader import Loader
+
+
+def launch(sweep: Sweep, more: list[str]) -> int:
+    """Start the jobs that are not finished, compare all; returns the exit status.
+
+    more: further overrides of Hydra's own (another launcher).
+    """
+    from aecore.compare.compare import compare
+    from aecore.sweeps.engines import run_jobs
+    from aecore.sweeps.job import run_job
+
+    if sweep.search is not None:
+        from aecore.sweeps.search.loop import search
+
+        return search(sweep, more)
+    todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
+    print(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}", flush=True)
+    if todo:
+        arguments = Arguments(
+            sweep.flags, sweep.overrides + more, multirun=True, informational=False
+        )
+        settings = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
+        with opened(arguments) as hydra:
+            config = hydra.compose_config(
+                arguments.config_name, [*arguments.overrides, *settings], run_mode=RunMode.MULTIRUN
+            )
+            loader = hydra.config_loader
+            if config.hydra.launcher._target_.endswith(".BasicLauncher"):  # others send it around
+                loader = Loader(loader.get_search_path(), sweep.composed)
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
+                task_function=run_job,
+                config=config,
+            )
+            run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
+    summary = compare(
+        sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid, figures=True
+    )  # fmt: skip
+    print(summary.told, flush=True)
+    failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
+    if failed:
+        print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "
+              f"{resuming(sweep.folder)}", flush=True)  # fmt: skip
+    return 1 if failed else 0

@@ -1,0 +1,122 @@
+"""Ask for a batch of trials, launch them, tell what they reached; until there are enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from hydra._internal.callbacks import Callbacks
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode
+from optuna import Trial
+from optuna.trial import TrialState
+
+from aecore.config import compose
+from aecore.config.arguments import Arguments, quoted
+from aecore.config.choices import split_override
+from aecore.errors import UserError
+from aecore.runs.folder import ERROR, write_atomically
+from aecore.runs.sweep import Sweep, read
+from aecore.sweeps.engines import run_jobs
+from aecore.sweeps.search.pruning import PRUNED
+from aecore.sweeps.search.report import finish
+from aecore.sweeps.search.settings import plan_of, settings_of
+from aecore.sweeps.search.study import STORAGE, Shared, opened
+
+
+def search(sweep: Sweep, more: list[str]) -> int:
+    """Run or continue a recorded search; returns the exit status, 1 where a trial failed.
+
+    more: further overrides of Hydra's own: another launcher, other n_trials or n_jobs.
+    """
+    from aecore.sweeps.job import run_job
+
+    plan = plan_of(sweep)
+    arguments = Arguments(sweep.flags, sweep.overrides + more, multirun=True, informational=False)
+    changed = {split_override(o)[0].rpartition(".")[2] for o in more if "hydra.sweeper." in o}
+    if changed:
+        settings = settings_of(arguments, arguments.overrides)
+        plan = plan.model_copy(update=settings.model_dump(include=changed))
+    here = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
+    try:
+        with FileLock(sweep.folder / ".lock", blocking=False), compose.opened(arguments) as hydra:
+            latest = read(sweep.folder)  # another process may have held the lock until now
+            assert latest is not None
+            replace(latest, search=plan.model_dump()).write()
+            config = hydra.compose_config(
+                arguments.config_name, [*arguments.overrides, *here], run_mode=RunMode.MULTIRUN
+            )
+            sweeper = Plugins.instance().instantiate_sweeper(
+                hydra_context=HydraContext(
+                    config_loader=hydra.config_loader, callbacks=Callbacks(config)
+                ),
+                task_function=run_job,
+                config=config,
+            )
+            sweeper.sweep([])
+    except Timeout:
+        raise UserError(
+            f"{sweep.folder}: another process is at this search\n"
+            "  for a second worker start another search with the same hydra.sweeper.storage\n"
+            "  and hydra.sweeper.study_name"
+        ) from None
+    return finish(sweep.folder)
+
+
+def run_trials(folder: Path, launcher: Launcher) -> None:
+    """Launch what the recorded search in a folder still lacks; raises UserError."""
+    sweep = read(folder)
+    assert sweep is not None
+    plan = plan_of(sweep)
+    shared = opened(folder, plan)
+    lost = set(sweep.numbers or []) - {trial.number for trial in shared.mine()}
+    if lost:
+        raise UserError(
+            f"{plan.storage or folder / STORAGE}: it knows nothing of the trials in {folder}\n"
+            "  bring that file back; without it the search cannot go on"
+        )
+    waiting = shared.unfinished()
+    lacking = len(waiting) + max(0, plan.n_trials - len(shared.trials()))
+    print(
+        f"search of {plan.n_trials} trials, {lacking} to do, to {plan.direction} {plan.metric}: "
+        f"{folder}",
+        flush=True,
+    )
+    while batch := _batch(shared, waiting):
+        jobs = {trial.number: plan.job(shared.values(trial)) for trial in batch}
+        known = dict(zip(sweep.numbers or [], sweep.jobs, strict=True)) | jobs
+        sweep = replace(sweep, numbers=sorted(known), jobs=[known[n] for n in sorted(known)])
+        sweep.write()
+        for trial, value in zip(batch, run_jobs(launcher, folder, jobs), strict=True):
+            _tell(shared, trial, folder / str(trial.number), value)
+
+
+def _batch(shared: Shared, waiting: list[Trial]) -> list[Trial]:
+    """The next trials, interrupted ones first; takes them out of `waiting`."""
+    batch: list[Trial] = []
+    while len(batch) < shared.plan.n_jobs:
+        trial = waiting.pop(0) if waiting else shared.next()
+        if trial is None:
+            break
+        batch.append(trial)
+    return batch
+
+
+def _tell(shared: Shared, trial: Trial, folder: Path, value: float | None) -> None:
+    """Tell Optuna how a job ended; what failed keeps its reason in the trial and in error.txt."""
+    error = folder / ERROR
+    reason = f"{shared.plan.metric}: this job has no such metric"
+    if error.is_file():
+        reason = error.read_text(errors="replace").partition("\n")[0]
+    elif value is not None and math.isfinite(value):
+        pruned = shared.trials()[trial.number].user_attrs.get(PRUNED, False)
+        state, values = (TrialState.PRUNED, None) if pruned else (TrialState.COMPLETE, value)
+        shared.study.tell(trial, values, state)
+        return
+    else:
+        reason = reason if value is None else f"{shared.plan.metric} became {value}"
+        write_atomically(error, f"{reason}\n".encode())
+    shared.fail(trial, reason)

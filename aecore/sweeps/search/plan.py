@@ -1,0 +1,132 @@
+"""What is searched, checked as a whole before anything trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from optuna.distributions import (
+    distribution_to_json,
+)
+
+from aecore.compare.metrics import direction
+from aecore.config.arguments import Arguments
+from aecore.config.choices import split_override
+from aecore.config.compose import Job, compose, opened, refusal
+from aecore.errors import UserError, nearest
+from aecore.runs.sweep import Sweep
+from aecore.sweeps.plan import check, sweep_folder
+from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
+from aecore.sweeps.search.space import SearchSpace, corners, overrides_of, split
+from aecore.sweeps.search.study import absolute, opened_at
+from aecore.training.optimizers.closed_form import ClosedForm
+from aecore.training.prepare import prepare
+from aecore.training.setup import build_experiment
+
+
+def plan(arguments: Arguments, job: Job) -> Sweep:
+    """Check a search and record it in a new folder; raises UserError before that."""
+    ours = [o for o in arguments.overrides if not o.startswith("hydra")]
+    hydras = [o for o in arguments.overrides if o.startswith("hydra")]
+    study = [o for o in ours if split_override(o)[0] == "sweeps"]
+    settings = settings_of(arguments, [*hydras, *study])
+    parts = _split(arguments, job, ours)
+    metric = _objective(job.config.get("optimized_metric"))
+    if not parts.space:
+        raise UserError(
+            "hydra/sweeper=optuna: nothing varies\n"
+            "  give for example 'latent.dim=range(2,33)' 'optimizer.lr=interval(1e-4,1e-2)'"
+        )
+    if settings.storage is not None and settings.study_name is None:
+        raise UserError(
+            f"hydra.sweeper.storage={settings.storage}: which study in it?\n"
+            "  give hydra.sweeper.study_name=NAME; workers with the same name share one"
+        )
+    points = [[*parts.fixed, *overrides_of(point)] for point in corners(parts.space)]
+    check(arguments, points, what="point")
+    first = compose(replace(arguments, overrides=[*hydras, *points[0]], multirun=False))
+    _check_metric(metric, known_metrics(first.config))
+    way = _direction(metric, settings)
+    made = SearchPlan(
+        **settings.model_dump(exclude={"direction", "study_name"}),
+        direction=way,
+        study_name=settings.study_name or "search",
+        metric=metric,
+        owner="",
+        fixed=parts.fixed,
+        space={key: distribution_to_json(d) for key, d in parts.space.items()},
+    )
+    if made.storage is not None:
+        opened_at(made.storage, made)
+        made = made.model_copy(update={"storage": absolute(made.storage)})
+    folder = sweep_folder(job, job.words.get("sweeps") or "search")
+    record = made.model_dump() | {"owner": str(folder.resolve())}
+    sweep = Sweep(folder, arguments.flags, [*hydras, *study], [], [], record)
+    sweep.write()
+    return sweep
+
+
+def _split(arguments: Arguments, job: Job, ours: list[str]) -> SearchSpace:
+    """The study's own parameters, then those of the command line, which replace them."""
+    lines = [*(f"{key}={value}" for key, value in job.parameters.items()), *ours]
+    try:
+        with opened(arguments) as hydra:
+            parser = OverridesParser.create(config_loader=hydra.config_loader)
+            return split(parser.parse_overrides(lines))
+    except HydraException as error:
+        raise refusal(error, arguments, lines) from None
+
+
+def _objective(metric: Any) -> str:
+    """The metric to optimize; UserError where there is none, or it is one of the test split."""
+    if not isinstance(metric, str):
+        raise UserError(
+            "optimized_metric: a search needs to know what to optimize\n"
+            "  give for example optimized_metric=val/loss"
+        )
+    if metric.startswith("test"):
+        raise UserError(
+            f"optimized_metric={metric}: optimizing a test metric is refused\n"
+            "  the test images judge what was chosen without them; use val/loss or another val/..."
+        )
+    return metric
+
+
+def _direction(metric: str, settings: Settings) -> Direction:
+    """The way that was given, or else the metric's own; UserError where it has none."""
+    natural: dict[str, Direction] = {"lower": "minimize", "higher": "maximize"}
+    way = settings.direction or natural.get(direction(metric))
+    if way is None:
+        raise UserError(
+            f"optimized_metric={metric}: it is not known which way it is better\n"
+            "  give hydra.sweeper.direction=minimize or maximize"
+        )
+    return way
+
+
+def known_metrics(config: dict[str, Any]) -> list[str]:
+    """What a job of this configuration can tell of its training; raises UserError.
+
+    One training image goes through the objective, whose terms are known by nobody else.
+    """
+    parts = build_experiment(config)
+    if isinstance(parts.optimizer, ClosedForm):
+        return []
+    model = prepare(parts).eval()
+    one = parts.data.train.subset(torch.arange(1))
+    draws = torch.Generator().manual_seed(0)
+    terms = model.terms(one.pixels(), draws, epoch=0, noisy=False, y=one.labels).told
+    names = ["loss", *terms, *(f"{name}_weighted" for name in model.weights if name in terms)]
+    splits = ["train"] if parts.data.val is None else ["val", "train"]
+    return [f"{split}/{name}" for split in splits for name in names] + ["train/seconds"]
+
+
+def _check_metric(metric: str, known: list[str]) -> None:
+    if metric not in known:
+        listed = ", ".join(known) or "none, nothing is trained by gradient descent here"
+        raise UserError(
+            f"optimized_metric={metric}: no such metric{nearest(metric, known)}\n  known: {listed}"
+        )

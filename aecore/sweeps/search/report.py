@@ -1,0 +1,147 @@
+"""What a search says at its end: the best trials, how to run the best, what mattered."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import optuna
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from optuna.trial import FrozenTrial, TrialState
+
+from aecore.compare.compare import compare
+from aecore.config.choices import split_override
+from aecore.config.folders import command
+from aecore.runs.sweep import Sweep, read, title
+from aecore.runs.text_table import table
+from aecore.sweeps.search.settings import SearchPlan, plan_of
+from aecore.sweeps.search.space import overrides_of
+from aecore.sweeps.search.study import Shared, opened
+
+IMPORTANCE, TRIALS = "importance.png", "trials.png"
+_SHOWN = 5
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "still running",
+}
+
+
+def finish(folder: Path) -> int:
+    """Compare the jobs, draw and print; returns 1 where a trial of this worker failed, else 0."""
+    sweep = read(folder)
+    assert sweep is not None
+    plan = plan_of(sweep)
+    shared = opened(folder, plan)
+    pictures = draw(shared, folder)
+    summary = compare(
+        sweep.folders, folder, title=title(sweep), grid=sweep.grid, extra=pictures
+    )  # fmt: skip
+    print(summary.text, flush=True)
+    print(f"\n{told(shared, sweep)}\n\nreport  {summary.report}", flush=True)
+    return int(any(trial.state == TrialState.FAIL for trial in shared.mine()))
+
+
+def told(shared: Shared, sweep: Sweep) -> str:
+    """How many trials ended how, the best of them, and the command that runs the best."""
+    plan, trials = shared.plan, shared.trials()
+    counts = [
+        f"{found} {name}"
+        for state, name in _STATES.items()
+        if (found := sum(trial.state == state for trial in trials))
+    ]
+    lines = [f"{len(trials)} trials: {', '.join(counts)}"]
+    pruned = [str(trial.number) for trial in trials if trial.state == TrialState.PRUNED]
+    if pruned:
+        lines.append(f"pruned, so their metrics are those of fewer epochs: {', '.join(pruned)}")
+    best = ranked(trials, plan)
+    if not best:
+        return "\n".join(lines)
+    keys = list(plan.space)
+    rows = [
+        [str(t.number), f"{t.value:.6g}", *(_shown(t.params.get(key)) for key in keys)]
+        for t in best[:_SHOWN]
+    ]
+    overrides = [*_alone(sweep, plan), *overrides_of(best[0].params)]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            table(["trial", plan.metric, *keys], rows),
+            "",
+            f"run the best: {command()} {shlex.join([*sweep.flags, *overrides])}",
+        ]
+    )
+
+
+def ranked(trials: list[FrozenTrial], plan: SearchPlan) -> list[FrozenTrial]:
+    """The trials that were trained to their end, the best first."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    sign = 1 if plan.direction == "minimize" else -1
+    return sorted(complete, key=lambda trial: (sign * float(trial.value or 0.0), trial.number))
+
+
+def draw(shared: Shared, folder: Path) -> dict[str, Path]:
+    """Write the pictures of a search, by their captions; none where too few trials ended."""
+    found: dict[str, Path] = {}
+    best = ranked(shared.trials(), shared.plan)
+    if not best:
+        return found
+    course(shared.trials(), shared.plan).savefig(folder / TRIALS, dpi=120)
+    found[f"{shared.plan.metric} of every trial"] = folder / TRIALS
+    varied = [key for key in shared.plan.space if len({str(t.params.get(key)) for t in best}) > 1]
+    if varied:
+        shares = optuna.importance.get_param_importances(shared.study, params=varied)
+        bars(shares, shared.plan.metric).savefig(folder / IMPORTANCE, dpi=120)
+        found[f"What {shared.plan.metric} depends on"] = folder / IMPORTANCE
+    return found
+
+
+def course(trials: list[FrozenTrial], plan: SearchPlan) -> Figure:
+    """The metric of every trial, the last of those that were pruned, and the best so far."""
+    numbers, values = _points(trials, TrialState.COMPLETE)
+    better = min if plan.direction == "minimize" else max
+    so_far = [better(values[: n + 1]) for n in range(len(values))]
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(numbers, values, "o", markersize=4, label="trial")
+    pruned = _points(trials, TrialState.PRUNED)
+    if pruned[0]:
+        axes.plot(*pruned, "x", markersize=4, color="0.6", label="pruned")
+    axes.step(numbers, so_far, where="post", label="best so far")
+    axes.set_xlabel("trial")
+    axes.set_ylabel(plan.metric)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def _points(trials: list[FrozenTrial], state: TrialState) -> tuple[list[int], list[float]]:
+    """Numbers and values of the trials that ended so."""
+    found = [t for t in trials if t.state == state and t.value is not None]
+    return [t.number for t in found], [float(t.value or 0.0) for t in found]
+
+
+def bars(shares: dict[str, float], metric: str) -> Figure:
+    """The share of each parameter in the variance of the metric, the largest on top."""
+    figure = Figure(figsize=(6.4, 0.8 + 0.4 * len(shares)), layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.barh(list(shares), list(shares.values()))
+    axes.bar_label(drawn, fmt="%.2f", padding=3)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel(f"importance for {metric}")
+    return figure
+
+
+def _alone(sweep: Sweep, plan: SearchPlan) -> list[str]:
+    """What a single run needs besides the values: a study is told not to search again."""
+    fixed = [o for o in plan.fixed if split_override(o)[0] != "optimized_metric"]
+    study = any(split_override(o)[0] == "sweeps" for o in fixed)
+    return [*fixed, "hydra.mode=RUN"] if study else fixed
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

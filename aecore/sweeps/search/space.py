@@ -1,0 +1,121 @@
+"""Hydra's grammar of sweeps as Optuna's distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    RangeSweep,
+    Sweep,
+    Transformer,
+)
+from optuna import Trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from aecore.errors import UserError
+
+Space = Mapping[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Overrides, in Hydra's grammar: `fixed` for every job, `space` for what is searched."""
+
+    fixed: list[str]
+    space: dict[str, BaseDistribution]
+
+
+def split(overrides: Sequence[Override]) -> SearchSpace:
+    """Tell what varies from what does not; of one key given twice the last counts.
+
+    Raises UserError for a space that cannot be searched.
+    """
+    last = {override.get_key_element(): override for override in overrides}
+    fixed = [str(o.input_line) for o in last.values() if not o.is_sweep_override()]
+    swept = {key: o for key, o in last.items() if o.is_sweep_override()}
+    return SearchSpace(fixed, {key: distribution(override) for key, override in swept.items()})
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """What values an override may take; raises UserError.
+
+    `interval(a,b)` is continuous, `int(interval(a,b))` its whole numbers with both ends,
+    `range(a,b,step)` has no end b, `tag(log,...)` spreads over magnitudes; lists, `choice(...)`
+    and `glob(...)` are words without an order.
+    """
+    value, text = override.value(), str(override.input_line)
+    tags: set[str] = value.tags if isinstance(value, Sweep) else set()  # a glob has none
+    if tags - {"log"}:
+        raise UserError(f"{text}: no tag {sorted(tags - {'log'})[0]!r}\n  known: log")
+    log = "log" in tags
+    try:
+        if isinstance(value, IntervalSweep):
+            assert value.start is not None and value.end is not None
+            if isinstance(value.start, int) and isinstance(value.end, int):
+                return IntDistribution(value.start, value.end, log=log)
+            return FloatDistribution(value.start, value.end, log=log)
+        if isinstance(value, RangeSweep):
+            return _range(list(value.range()), log)
+        if log:
+            raise ValueError("tag(log,...) is for interval and range")
+        words = (
+            [Transformer.str(word) for word in value.list]  # in order, even if to be shuffled
+            if isinstance(value, ChoiceSweep)
+            else list(override.sweep_string_iterator())
+        )
+        return CategoricalDistribution(tuple(dict.fromkeys(words)))
+    except ValueError as error:
+        raise UserError(f"{text}: cannot be searched\n  {error}") from None
+
+
+def _range(values: list[int] | list[float], log: bool) -> BaseDistribution:
+    """The distribution of evenly spaced values."""
+    if not values:
+        raise ValueError("the range is empty; its end is not part of it")
+    low, high = min(values), max(values)
+    step = abs(values[1] - values[0]) if len(values) > 1 else 1
+    if all(isinstance(value, int) for value in values):
+        return IntDistribution(int(low), int(high), log=log, step=int(step))
+    if log:
+        raise ValueError("a range with a fractional step has no log; use interval")
+    return FloatDistribution(low, high, step=step)
+
+
+def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+    """The values of a trial; those that it has not been given yet are drawn now."""
+    for name, d in space.items():
+        if isinstance(d, FloatDistribution):
+            trial.suggest_float(name, d.low, d.high, step=d.step, log=d.log)
+        elif isinstance(d, IntDistribution):
+            trial.suggest_int(name, d.low, d.high, step=d.step, log=d.log)
+        elif isinstance(d, CategoricalDistribution):
+            trial.suggest_categorical(name, d.choices)
+    return {name: trial.params[name] for name in space}
+
+
+def overrides_of(params: Mapping[str, Any]) -> list[str]:
+    """The values of a trial as overrides; words are in Hydra's grammar already."""
+    return [f"{key}={value}" for key, value in params.items()]
+
+
+def corners(space: Space) -> Iterable[dict[str, Any]]:
+    """A few points that together show both ends of every interval and each word once."""
+    words = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
+    for n in range(max([2, *map(len, words)])):
+        point: dict[str, Any] = {}
+        for name, d in space.items():
+            if isinstance(d, CategoricalDistribution):
+                point[name] = d.choices[n % len(d.choices)]
+            elif isinstance(d, IntDistribution | FloatDistribution):
+                point[name] = d.high if n % 2 else d.low
+        yield point

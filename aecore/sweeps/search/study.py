@@ -1,0 +1,181 @@
+"""The Optuna study behind a search: its storage, and which trial belongs to which worker.
+
+Several workers, each with a folder of its own, may share a study. A trial carries the mark of the
+worker that asked for it (`OWNER`), so that a killed worker finds its own again.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from filelock import FileLock
+from optuna import Trial
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from aecore.errors import UserError
+from aecore.sweeps.search.settings import SearchPlan
+from aecore.sweeps.search.space import suggest
+
+STORAGE = "study.db"  # in the folder of the search, where no other was given
+OWNER, ERROR, METRIC = "owner", "error", "metric"  # attributes of trials and of the study
+_SQLITE_WAIT = 60  # seconds for which a writer waits for the others
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A study in its storage, seen by one worker."""
+
+    plan: SearchPlan
+    study: optuna.Study
+    storage: RDBStorage
+    file: Path | None  # of a database that is a file
+
+    def next(self) -> Trial | None:
+        """A new trial of this worker, None where the study has as many as it should.
+
+        With a database that is a file, a trial whose worker was killed while asking for it is
+        taken over, and the number of trials is exact; with others, workers that ask at the same
+        moment may exceed it.
+        """
+        with locked(self.file):
+            trials = self.trials()
+            lost = [
+                t.number
+                for t in trials
+                if t.state == TrialState.RUNNING and OWNER not in t.user_attrs
+            ]
+            if lost and self.file is not None:
+                trial = self.trial(lost[0])
+            elif len(trials) >= self.plan.n_trials:
+                return None
+            else:
+                trial = self.study.ask()
+            trial.set_user_attr(OWNER, self.plan.owner)
+        return trial
+
+    def values(self, trial: Trial) -> dict[str, Any]:
+        """The values of a trial, drawn where it has not got them all yet.
+
+        They depend on the sampler's seed, the trial's number and what was reached before: a
+        search that was interrupted draws the same as one that was not.
+        """
+        self.study.sampler = sampler(self.plan, trial.number)
+        return suggest(trial, self.plan.distributions)
+
+    def unfinished(self) -> list[Trial]:
+        """The trials of this worker that were going on when it was killed."""
+        going = [t.number for t in self.mine() if t.state == TrialState.RUNNING]
+        return [self.trial(number) for number in going]
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial of the study, in order."""
+        return self.study.get_trials(deepcopy=False)
+
+    def mine(self) -> list[FrozenTrial]:
+        """The trials of this worker."""
+        return [t for t in self.trials() if t.user_attrs.get(OWNER) == self.plan.owner]
+
+    def trial(self, number: int) -> Trial:
+        """A trial that was asked for elsewhere or before."""
+        study_id = self.storage.get_study_id_from_name(self.study.study_name)
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return Trial(self.study, trial_id)
+
+    def fail(self, trial: Trial, error: str) -> None:
+        """Mark a trial as failed; the search goes on without it."""
+        trial.set_user_attr(ERROR, error)
+        self.study.tell(trial, state=TrialState.FAIL)
+
+
+def opened(folder: Path, plan: SearchPlan) -> Shared:
+    """The study of a plan, made where it is not there yet; `folder`: that of the search.
+
+    Raises UserError for a storage that cannot be opened or holds another study of that name.
+    """
+    return opened_at(plan.storage or f"sqlite:///{(folder / STORAGE).absolute()}", plan)
+
+
+def opened_at(url: str, plan: SearchPlan) -> Shared:
+    """The same for the URL of a storage."""
+    try:
+        parsed = make_url(url)
+        local = parsed.get_backend_name() == "sqlite"
+        file = Path(parsed.database or ":memory:") if local else None
+        if file is not None and not file.absolute().parent.is_dir():
+            raise FileNotFoundError(f"{file.absolute().parent} is no folder")
+        if file is not None and file.name == ":memory:":
+            raise FileNotFoundError("jobs cannot see the memory of another process")
+        with locked(file):
+            storage = RDBStorage(
+                url, engine_kwargs={"connect_args": {"timeout": _SQLITE_WAIT}} if local else None
+            )
+            study = optuna.create_study(
+                storage=storage,
+                study_name=plan.study_name,
+                direction=plan.direction,
+                load_if_exists=True,
+                pruner=optuna.pruners.MedianPruner(n_warmup_steps=plan.warmup)
+                if plan.pruner == "median"
+                else optuna.pruners.NopPruner(),
+            )
+            _check(study, plan)
+    except (SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"hydra.sweeper.storage={url}: cannot be used\n  {first}") from error
+    return Shared(plan, study, storage, file)
+
+
+def absolute(url: str) -> str:
+    """The URL with the whole path, where it names a file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database is None:
+        return url
+    return f"sqlite:///{Path(parsed.database).absolute()}"
+
+
+def locked(file: Path | None) -> AbstractContextManager[Any]:
+    """Only one process at a time, where the database is a file."""
+    return nullcontext() if file is None else FileLock(f"{file}.lock")
+
+
+def sampler(plan: SearchPlan, number: int) -> optuna.samplers.BaseSampler:
+    """A sampler whose draws are those of that trial alone."""
+    seed = int(np.random.SeedSequence([plan.seed, number]).generate_state(1)[0])
+    if plan.sampler == "random":
+        return optuna.samplers.RandomSampler(seed)
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _check(study: optuna.Study, plan: SearchPlan) -> None:
+    """Raise UserError where a study of that name searches for something else."""
+    name = f"hydra.sweeper.study_name={plan.study_name}"
+    metric = study.user_attrs.get(METRIC)
+    if metric is None:
+        study.set_user_attr(METRIC, plan.metric)
+    elif metric != plan.metric:
+        raise UserError(f"{name}: that study optimizes {metric}, not {plan.metric}")
+    if study.direction.name.lower() != plan.direction:
+        raise UserError(f"{name}: that study is to {study.direction.name.lower()} {plan.metric}")
+    for key, mine in plan.distributions.items():
+        for trial in study.get_trials(deepcopy=False):
+            _same(name, key, trial.distributions.get(key), mine)
+
+
+def _same(name: str, key: str, theirs: BaseDistribution | None, mine: BaseDistribution) -> None:
+    if theirs is not None:
+        try:
+            check_distribution_compatibility(theirs, mine)
+        except ValueError:
+            raise UserError(
+                f"{name}: that study searches {key} in another space, {theirs}\n"
+                "  give the same space, or another study_name"
+            ) from None

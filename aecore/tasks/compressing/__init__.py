@@ -1,0 +1,1 @@
+"""The storage cost of images: as codes, and in lossless formats."""

@@ -1,0 +1,1 @@
+"""One experiment: prepared, trained, evaluated, and written to its run folder."""

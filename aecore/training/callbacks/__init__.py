@@ -1,0 +1,1 @@
+"""Lightning callbacks; none changes the arithmetic of training."""

@@ -1,0 +1,137 @@
+"""Checkpoints that are whole or not there: tensors and plain values, replaced atomically."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from aecore.errors import UserError
+from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load
+from aecore.runs.folder import write_atomically
+from aecore.runs.record import Record
+from aecore.training.module import Training, check_weights
+
+
+class AtomicIO(CheckpointIO):
+    """Write to a temporary file in the same folder, sync, rename; never unpickle on reading.
+
+    record: what each checkpoint says of its model; None keeps what it says already.
+    """
+
+    def __init__(self, record: Record | None = None) -> None:
+        self.record = {} if record is None else {RECORD: record.plain()}
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        path = Path(path)
+        buffer = io.BytesIO()  # so that a full disk is an OSError of ours, not one inside torch
+        torch.save({**checkpoint, **self.record}, buffer)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.name == LAST:
+            keep_previous(path)
+        write_atomically(path, buffer.getvalue())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return load(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def keep_previous(last: Path) -> None:
+    """Before the last checkpoint is replaced it becomes the previous one."""
+    if last.exists():
+        twin(last, last.with_name(PREVIOUS))
+
+
+def twin(path: Path, other: Path) -> None:
+    """Make `other`, replaced as a whole, the same file as `path`: neither is ever written into."""
+    spare = other.with_name(other.name + ".tmp")
+    spare.unlink(missing_ok=True)
+    try:
+        os.link(path, spare)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, spare)
+    os.replace(spare, other)
+
+
+def latest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest readable of last and previous, None where neither exists.
+
+    Raises UserError, naming the newest, where files exist but none is readable.
+    """
+    failure: UserError | None = None
+    for name in (LAST, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            return path, load(path)
+        except UserError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return None
+
+
+class Checkpoints(Checkpoint):
+    """Saves `last.ckpt` each epoch and `best.ckpt` where `val/loss` is lowest.
+
+    minutes: `last.ckpt` is saved within an epoch too, after the first chunk that ends so long
+    after the last save; None for never.
+    """
+
+    def __init__(self, folder: Path, minutes: float | None) -> None:
+        self.folder, self.minutes = folder, minutes
+        self.best = float("inf")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.minutes is None or trainer.is_last_batch:  # the end of the epoch is about to save
+            return
+        due = time.monotonic() - self._saved >= 60 * self.minutes
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # all ranks save together
+            assert isinstance(pl_module, Training)
+            check_weights(pl_module.parameters(), pl_module.step)
+            for logger in trainer.loggers:
+                logger.save()  # what comes before a checkpoint's step is not logged again
+            self._save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        score = trainer.callback_metrics.get("val/loss")
+        better = score is not None and float(score) < self.best
+        if better and score is not None:
+            self.best = float(score)
+            trainer.save_checkpoint(self.folder / BEST)
+            if trainer.is_global_zero:  # written once, it is the last one too
+                keep_previous(self.folder / LAST)
+                twin(self.folder / BEST, self.folder / LAST)
+            self._saved = time.monotonic()
+        else:
+            self._save_last(trainer)
+
+    def _save_last(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.folder / LAST)
+        self._saved = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]

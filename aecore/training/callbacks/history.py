@@ -1,0 +1,76 @@
+"""`history.csv`: one row an epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from aecore.runs.folder import write_atomically
+from aecore.training.module import Training
+
+
+class History(Callback):
+    """Means of every term over each epoch, the learning rate and the seconds it took.
+
+    The rows travel in the checkpoint, so that a resumed run has one history.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._spent = 0.0  # seconds of the epoch under way, before this process
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._clock = time.perf_counter() - self._spent
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Training)
+        now = time.perf_counter()
+        row: dict[str, float] = {
+            "epoch": trainer.current_epoch + 1,
+            "step": pl_module.step,
+            **pl_module.train_mean.result("train"),
+            **pl_module.val_mean.result("val"),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "images": pl_module.train_mean.images,
+            "seconds": now - self._clock,
+        }
+        self._clock = now
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            write_atomically(self.path, to_csv(self.rows).encode())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": time.perf_counter() - self._clock}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+        self._spent = state_dict.get("seconds", 0.0)  # older checkpoints have none
+
+
+def timing(rows: list[dict[str, float]]) -> dict[str, float]:
+    """`train/seconds`, and `train/images_per_second` after the first epoch where there are more.
+
+    The wall time of an epoch runs from the end of the one before to its own end: logging,
+    validation and checkpoints are in it.
+    """
+    if not rows:
+        return {}
+    later = rows[1:] or rows
+    speed = sum(r["images"] for r in later) / sum(r["seconds"] for r in later)
+    return {"train/seconds": sum(r["seconds"] for r in rows), "train/images_per_second": speed}
+
+
+def to_csv(rows: list[dict[str, float]]) -> str:
+    """Rows as CSV text, the columns of all rows in order of appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,79 @@
+"""What a person sees while training."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from tqdm import tqdm
+
+from aecore.training.module import Training
+
+
+class Progress(Callback):
+    """A bar with the losses on a terminal, one line an epoch elsewhere (none where `brief`)."""
+
+    def __init__(self, brief: bool) -> None:
+        self.brief = brief
+        self.bar: tqdm[Any] | None = None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Training)
+        self._start = time.perf_counter()
+        done = pl_module.step % pl_module.steps_an_epoch  # of an epoch that goes on
+        self._first = pl_module.step - done
+        if trainer.is_global_zero and sys.stderr.isatty():
+            self.bar = tqdm(
+                initial=done,
+                total=pl_module.steps_an_epoch,
+                desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+                unit="step",
+                dynamic_ncols=True,
+                leave=not self.brief,
+                file=sys.stderr,
+                bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}{postfix}",
+            )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.bar is not None and isinstance(pl_module, Training):
+            self.bar.set_postfix_str(_terms(pl_module.latest), refresh=False)
+            self.bar.update(pl_module.step - self._first - self.bar.n)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Training)
+        means = {
+            k.removeprefix("train/"): v for k, v in pl_module.train_mean.result("train").items()
+        }
+        text = _terms({k: v for k, v in means.items() if not k.endswith("_weighted")})
+        validation = pl_module.val_mean.result("val")
+        if validation:
+            text += f" | val loss {validation['val/loss']:.4g}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.close()
+        elif trainer.is_global_zero and not self.brief:
+            seconds = time.perf_counter() - self._start
+            print(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {seconds:.1f} s, {text}",
+                flush=True,
+            )
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self.bar is not None:
+            self.bar.refresh()
+            self.bar.close()
+            self.bar = None
+
+
+def _terms(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -1,0 +1,60 @@
+"""The sampler of a run: fitted to the trained model, and kept beside its checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from aecore.config.schema import Config
+from aecore.data.module import ImageData
+from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.metrics.mean_codes import mean_codes, part_of
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.conditioning import need_labels
+from aecore.model.samplers.base import Fitted, Sampler
+from aecore.model.samplers.classes import fit_by_class
+from aecore.runs.sampler_file import FILE, save
+from aecore.training.machine import device_of
+from aecore.training.setup import Experiment
+
+log = logging.getLogger("aecore")
+
+
+def add_sampler(parts: Experiment, model: Autoencoder, folder: Path) -> None:
+    """Fit the sampler that was chosen, if any, to the trained model, and keep it in the folder.
+
+    Leaves the model on its device and in evaluation mode.
+    """
+    if parts.components.sampler is not None:
+        model.sampler = fit_sampler(parts.components.sampler, parts.data, parts.settings, model)
+        save(model.sampler, folder / FILE)
+
+
+def fit_sampler(sampler: Sampler, data: ImageData, settings: Config, model: Autoencoder) -> Fitted:
+    """Fit it to the codes of training images; to those of each class, of a conditional model.
+
+    Leaves the model on its device and in evaluation mode.
+    """
+    seed = settings.seed
+    subject = Subject(
+        model=model.to(device_of(settings)).eval(),
+        test=data.test,
+        training=part_of(data.train, sampler.images, seed),
+        batch_size=data.eval_batch_size,
+    )
+    with torch.no_grad():
+        codes = mean_codes(subject, subject.training).float()
+    if model.classes is None:
+        return sampler.fit(codes, seed)
+    labels = need_labels(subject.training.labels)
+    fitted = fit_by_class(sampler, codes, labels, model.classes, seed)
+    few = [str(k) for k in torch.unique(labels).tolist() if k not in fitted.own]
+    if few:
+        log.warning(
+            "sampler=%s: too few codes of class %s for a distribution of its own, so it has "
+            "that of all classes",
+            sampler.name, ", ".join(few),
+        )  # fmt: skip
+    return fitted

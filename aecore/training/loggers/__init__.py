@@ -1,0 +1,1 @@
+"""Loggers: where metrics and images go during training."""

@@ -1,0 +1,195 @@
+"""A run in an MLflow store: a database file, or a server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from lightning_utilities.core.rank_zero import rank_zero_only
+from pydantic import Field
+from torch import Tensor
+
+from aecore.config.component import NonNegativeInt, component
+from aecore.errors import UserError
+from aecore.runs.folder import CONFIG, numbered, write_atomically
+from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, need, pixels
+from aecore.training.loggers.mlflow_store import library, open_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_RECORD = "mlflow.json"  # in the run folder: which run of which store it is
+_METRICS, _PARAMETERS = 1000, 100  # that a store takes at once
+Value = tuple[str, float, int, int]  # of a metric: name, value, milliseconds, step
+
+log = logging.getLogger("aecore")
+
+
+class MLflow(RunLogger):
+    """Hyperparameters, metrics, pictures and figures of a run, written by the main process only.
+
+    A resumed run goes on in the MLflow run that it began. MLflow takes no metric back, so steps
+    that the store has already are not written again. If the store is lost during the training,
+    the training goes on without it.
+
+    uri: of the store: `sqlite:///FILE`, made where it is not there, or that of a server.
+    experiment: the name of the MLflow experiment that the run belongs to.
+    Raises UserError where the package is missing, and before training where there is no store.
+    """
+
+    takes_pictures = True
+
+    @component
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        purge_step: NonNegativeInt | None,
+        uri: str,
+        experiment: Annotated[str, Field(min_length=1)],
+    ) -> None:
+        need("mlflow", "mlflow")
+        if "://" not in uri:
+            raise UserError(
+                f"logger.uri={uri}: no address of a store\n  write sqlite:///FILE or http://SERVER"
+            )
+        super().__init__(folder, purge_step)
+        self.uri = uri
+        self.experiment = experiment
+        self._client: MlflowClient | None = None
+        self._run = ""
+        self._written: dict[str, int] = {}  # the last step of each metric in the store
+        self._waiting: list[Value] = []
+        self._flushed = 0.0
+        self._measured = False
+        self._lost = False
+
+    def check(self) -> None:
+        """Raise UserError where the store cannot be opened."""
+        open_store(self.uri, self.experiment)
+
+    def looks(self, output_dir: str) -> list[tuple[str, str]]:
+        """MLflow's own page, which needs all of MLflow; a server has one already."""
+        if self.uri.startswith("http"):
+            return [("MLflow", self.uri)]
+        return [("MLflow", f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}")]
+
+    def _open(self) -> MlflowClient:
+        """The store; the run in it is the one that the folder names, or else a new one."""
+        if self._client is None:
+            client, experiment = open_store(self.uri, self.experiment)
+            self._run = self._continued(client) or self._new(client, experiment)
+            self._client, self._flushed = client, time.monotonic()
+        return self._client
+
+    def _continued(self, client: MlflowClient) -> str | None:
+        """The run that this folder began; None for a new folder, or where the store has it not."""
+        try:
+            run = str(json.loads((self.folder / _RECORD).read_text())["run"])
+            for key in client.get_run(run).data.metrics:
+                steps = [metric.step for metric in client.get_metric_history(run, key)]
+                self._written[key] = max(steps)
+            client.update_run(run, status="RUNNING")
+        except (OSError, ValueError, KeyError, TypeError, library().MlflowException):
+            return None
+        return run
+
+    def _new(self, client: MlflowClient, experiment: str) -> str:
+        name = f"{self.folder.parent.name}/{self.folder.name}"
+        tags = {"folder": str(self.folder.absolute())}
+        run = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+        record = {"uri": self.uri, "experiment": self.experiment, "run": run}
+        write_atomically(self.folder / _RECORD, (json.dumps(record, indent=2) + "\n").encode())
+        return run
+
+    def _write(self, write: Callable[[MlflowClient], None]) -> None:
+        """Write something, while the store is there."""
+        if self._lost:
+            return
+        try:
+            write(self._open())
+        except (library().MlflowException, OSError, UserError) as error:
+            self._lost = True
+            told = str(error).strip().partition("\n")[0]
+            log.warning(f"logger=mlflow: {told}; the run goes on without it")
+
+    @rank_zero_only
+    def hparams(self, parameters: Mapping[str, object]) -> None:
+        """Write the hyperparameters that the store has not: MLflow changes none.
+
+        Raises UserError where there is no store.
+        """
+
+        def write(client: MlflowClient) -> None:
+            param, known = library().entities.Param, client.get_run(self._run).data.params
+            new = [param(k, str(v)) for k, v in parameters.items() if k not in known]
+            for start in range(0, len(new), _PARAMETERS):
+                client.log_batch(self._run, params=new[start : start + _PARAMETERS])
+
+        self._open()
+        self._write(write)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write the values, many at a time; Lightning's `epoch` is left out."""
+        now, at = _milliseconds(), step or 0
+        self._waiting += [(k, float(v), now, at) for k, v in metrics.items() if k != "epoch"]
+        late = time.monotonic() - self._flushed > FLUSH_SECONDS
+        if late or len(self._waiting) > _METRICS:
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the metrics that wait."""
+        waiting, self._waiting, self._flushed = self._waiting, [], time.monotonic()
+        if waiting:
+            self._write(lambda client: self._put(client, waiting))
+
+    def _put(self, client: MlflowClient, values: list[Value]) -> None:
+        metric = library().entities.Metric
+        new = [value for value in values if value[-1] > self._written.get(value[0], -1)]
+        for start in range(0, len(new), _METRICS):
+            some = new[start : start + _METRICS]
+            client.log_batch(self._run, metrics=[metric(*value) for value in some])
+        self._written |= {key: step for key, _, _, step in new}
+
+    @rank_zero_only
+    def image(self, tag: str, grid: Tensor, step: int) -> None:
+        """Write one picture (1|3, H, W), pixels in [0, 1]."""
+        self._write(lambda client: client.log_image(self._run, pixels(grid), key=tag, step=step))
+
+    @rank_zero_only
+    def results(self, metrics: Mapping[str, float]) -> None:
+        """Write the test metrics, but none of a series, the figures and the configuration."""
+
+        def write(client: MlflowClient) -> None:
+            now, last = _milliseconds(), max(self._written.values(), default=0)
+            told = [(k, float(v), now, last) for k, v in metrics.items() if not numbered(k)]
+            self._put(client, told)
+            if (self.folder / "figures").is_dir():
+                client.log_artifacts(self._run, str(self.folder / "figures"), "figures")
+            client.log_artifact(self._run, str(self.folder / CONFIG))
+
+        self.save()
+        self._write(write)
+        self._measured = True
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what waits; the run is finished when it has been measured, and failed at once."""
+        if self._client is None:
+            return
+        self.save()
+        if self._measured or status != "success":
+            state = "FINISHED" if status == "success" else "FAILED"
+            self._write(lambda client: client.set_terminated(self._run, state))
+            self._client = None
+
+
+def _milliseconds() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,52 @@
+"""A CSV file, one line a value."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+from aecore.config.component import NonNegativeInt, component
+from aecore.training.loggers.base import RunLogger
+
+
+class StepCSV(RunLogger):
+    """Lines `step,metric,value` in `folder/steps.csv`, written by the main process only.
+
+    One line a value: a metric that comes later needs no new column, and a resumed run appends.
+    """
+
+    header = ("step", "metric", "value")
+
+    @component
+    def __init__(self, *, folder: Path, purge_step: NonNegativeInt | None) -> None:
+        super().__init__(folder, purge_step)
+        self.path = folder / "steps.csv"
+        self._started = False
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append the values; Lightning's `epoch` is left out."""
+        if not self._started:
+            self._start()
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            for key, value in metrics.items():
+                if key != "epoch":
+                    writer.writerow((step or 0, key, float(value)))
+
+    def _start(self) -> None:
+        """Keep a resumed run's lines before the purge step, but no line cut short by a kill."""
+        kept: list[list[str]] = []
+        if self._purge_step is not None and self.path.exists():
+            text = self.path.read_text()
+            lines = text[: text.rfind("\n") + 1].splitlines()
+            kept = [row for row in csv.reader(lines[1:]) if int(row[0]) < self._purge_step]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".csv.part")
+        with part.open("w", newline="") as file:
+            csv.writer(file).writerows([self.header, *kept])
+        part.replace(self.path)
+        self._started = True

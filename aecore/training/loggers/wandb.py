@@ -1,0 +1,169 @@
+"""A run of Weights & Biases: a folder that can be uploaded later, or straight to the server."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from lightning_utilities.core.rank_zero import rank_zero_only
+from pydantic import Field
+from torch import Tensor
+
+from aecore.config.component import NonNegativeInt, component
+from aecore.errors import UserError
+from aecore.runs.folder import numbered, write_atomically
+from aecore.training.loggers.base import BINS, RunLogger, environment, need, pixels
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+_RECORD = "wandb.json"  # in the run folder: the id of the run
+
+
+class WandB(RunLogger):
+    """Hyperparameters, metrics, pictures and figures of a run, written by the main process only.
+
+    Offline, all goes to `folder/wandb`, and nothing to the network; `wandb sync` uploads it. A
+    resumed run keeps its id, in another folder there: uploaded, both are one run, in which the
+    steps after the last checkpoint of the first are twice.
+
+    project: the name of the project that the run belongs to. mode: offline, or online for those
+    who have logged in.
+    Raises UserError where the package is missing, and before training where it cannot log in.
+    """
+
+    takes_pictures = True
+
+    @component
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        purge_step: NonNegativeInt | None,
+        project: Annotated[str, Field(min_length=1)],
+        mode: Literal["offline", "online"],
+    ) -> None:
+        need("wandb", "wandb")
+        super().__init__(folder, purge_step)
+        self.project = project
+        self.mode: Literal["offline", "online"] = mode
+        self._run: Run | None = None
+        self._step = 0
+        self._measured = False
+
+    def looks(self, output_dir: str) -> list[tuple[str, str]]:
+        """What uploads all that lies in the folder, where it was not uploaded."""
+        if self.mode == "online":
+            return []
+        return [("W&B", f"wandb sync {shlex.quote(str(self.folder / 'wandb'))}/offline-run-*")]
+
+    def _opened(self) -> Run:
+        """The run, under the id that the folder names, or a new one."""
+        if self._run is not None:
+            return self._run
+        with environment(WANDB_ERROR_REPORTING="false"):  # nothing is reported to anyone
+            import wandb
+
+            try:
+                self._run = wandb.init(
+                    project=self.project,
+                    name=f"{self.folder.parent.name}/{self.folder.name}",
+                    id=self._id(),
+                    dir=self.folder,
+                    mode=self.mode,
+                    resume="allow" if self.mode == "online" else None,
+                    reinit="create_new",
+                    settings=wandb.Settings(
+                        console="off",
+                        silent=True,
+                        disable_git=True,
+                        disable_job_creation=True,
+                        save_code=False,
+                        x_disable_meta=True,
+                        x_disable_stats=True,
+                        x_disable_machine_info=True,
+                        x_save_requirements=False,
+                    ),
+                )
+            except wandb.Error as error:
+                wandb.teardown()
+                told = str(error).strip().partition("\n")[0]
+                raise UserError(f"logger.mode={self.mode}: {told}") from error
+        return self._run
+
+    def _id(self) -> str:
+        path = self.folder / _RECORD
+        try:
+            return str(json.loads(path.read_text())["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            made = uuid.uuid4().hex[:8]
+            write_atomically(path, (json.dumps({"id": made}) + "\n").encode())
+            return made
+
+    @rank_zero_only
+    def hparams(self, parameters: Mapping[str, object]) -> None:
+        """Write the hyperparameters; raises UserError where the run cannot be opened."""
+        self._opened().config.update(dict(parameters), allow_val_change=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write the values; Lightning's `epoch` is left out."""
+        self._log({k: v for k, v in metrics.items() if k != "epoch"}, step or 0)
+
+    def _log(self, values: Mapping[str, object], step: int) -> None:
+        self._step = max(self._step, step)  # they are taken in order only
+        self._opened().log(dict(values), step=self._step)
+
+    @rank_zero_only
+    def image(self, tag: str, grid: Tensor, step: int) -> None:
+        """Write one picture (1|3, H, W), pixels in [0, 1]."""
+        import wandb
+
+        self._log({tag: wandb.Image(pixels(grid))}, step)
+
+    @rank_zero_only
+    def histogram(self, tag: str, values: Tensor, step: int) -> None:
+        """Write the distribution of values of any shape; those that are not finite are left out."""
+        import wandb
+
+        finite = values.detach().float().cpu().flatten()
+        finite = finite[finite.isfinite()]
+        if len(finite):
+            counts = np.histogram(finite.numpy(), bins=BINS)
+            self._log({tag: wandb.Histogram(np_histogram=counts)}, step)
+
+    @rank_zero_only
+    def results(self, metrics: Mapping[str, float]) -> None:
+        """Write the test metrics, none that is one of a series, and the figures."""
+        import wandb
+
+        run = self._opened()
+        run.summary.update({k: v for k, v in metrics.items() if not numbered(k)})
+        figures = sorted((self.folder / "figures").glob("*"))
+        shown: dict[str, object] = {
+            f"figures/{f.stem}": wandb.Image(str(f)) for f in figures if f.suffix == ".png"
+        }
+        shown |= {
+            f"figures/{f.stem}": wandb.Video(str(f), format="gif")
+            for f in figures
+            if f.suffix == ".gif"
+        }
+        if shown:
+            self._log(shown, self._step)
+        self._measured = True
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End the run when it has been measured, or at once where it failed, and its process."""
+        if self._run is None or (status == "success" and not self._measured):
+            return
+        import wandb
+
+        self._run.finish(exit_code=0 if status == "success" else 1)
+        self._run = None
+        wandb.teardown()

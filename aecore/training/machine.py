@@ -1,0 +1,84 @@
+"""Device and threads of a run."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from aecore.config.schema import Config
+from aecore.errors import UserError
+
+_DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
+
+
+def set_threads(threads: int | str, processes: int = 1) -> int:
+    """Set and return the number of threads of this process.
+
+    'auto': OMP_NUM_THREADS where set, else SLURM_CPUS_PER_TASK where set, else the cores (those
+    that Slurm gives), shared by the processes of a training over several devices.
+    """
+    if isinstance(threads, str):
+        cores = min(_DEFAULT_THREADS, _told("SLURM_CPUS_ON_NODE") or _DEFAULT_THREADS)
+        given = _told("OMP_NUM_THREADS") or _told("SLURM_CPUS_PER_TASK")
+        threads = given or max(cores // processes, 1)
+    torch.set_num_threads(threads)
+    if processes > 1:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning would set them again
+    return threads
+
+
+def _told(name: str) -> int | None:
+    """A positive number in an environment variable, None where there is none."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def check_device(settings: Config) -> None:
+    """Raise UserError where the accelerator asked for is not there."""
+    options = settings.trainer
+    name = options.accelerator.name
+    if name == "gpu" and not torch.cuda.is_available():
+        missing = "no CUDA GPU is visible to torch"
+    elif name == "mps" and not torch.backends.mps.is_available():
+        missing = "no Apple GPU is visible to torch"
+    elif settings.trainer.devices * settings.trainer.num_nodes > 1 and options.strategy != "ddp":
+        raise UserError(
+            f"trainer.devices={options.devices}: several devices need a strategy\n  use trainer=ddp"
+        )
+    elif name == "gpu" and settings.trainer.devices > torch.cuda.device_count():
+        missing = (
+            f"trainer.devices={settings.trainer.devices} but {torch.cuda.device_count()} found"
+        )
+    else:
+        return
+    raise UserError(
+        f"trainer/accelerator={name}: {missing}\n"
+        "  use trainer/accelerator=auto or trainer/accelerator=cpu"
+    )
+
+
+def device_of(settings: Config) -> torch.device:
+    """The device on which a model of these settings is evaluated."""
+    name = settings.trainer.accelerator.name
+    if name in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if name in ("auto", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def device_named(name: str) -> torch.device:
+    """The device of that name; "auto" is the first GPU, else the CPU."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise UserError(
+            f"device={name}: torch cannot use it here\n  use device='auto' or 'cpu'"
+        ) from error
+    return device

@@ -1,0 +1,65 @@
+"""Learning rates over epochs: thin words over torch.optim.lr_scheduler."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated
+
+from pydantic import Field
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau, StepLR
+
+from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt, component
+
+Factor = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Schedule(ABC):
+    """A schedule yet without an optimizer; stepped once an epoch, with `val/loss`."""
+
+    @abstractmethod
+    def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler | None:
+        """The torch scheduler, None for a constant rate."""
+
+
+class Constant(Schedule):
+    """The learning rate as it is."""
+
+    @component
+    def __init__(self) -> None: ...
+
+    def __call__(self, optimizer: Optimizer, max_epochs: int) -> None:
+        return None
+
+
+class Step(Schedule):
+    """Times `factor` every `epochs` epochs."""
+
+    @component
+    def __init__(self, *, epochs: PositiveInt, factor: Factor) -> None:
+        self.epochs, self.factor = epochs, factor
+
+    def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
+        return StepLR(optimizer, self.epochs, self.factor)
+
+
+class Cosine(Schedule):
+    """A half cosine from the learning rate down to `final` (Loshchilov & Hutter 2017)."""
+
+    @component
+    def __init__(self, *, final: NonNegativeFloat) -> None:
+        self.final = final
+
+    def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
+        return CosineAnnealingLR(optimizer, max_epochs, self.final)
+
+
+class Plateau(Schedule):
+    """Times `factor` where the validation loss has not fallen for `patience` epochs."""
+
+    @component
+    def __init__(self, *, patience: NonNegativeInt, factor: Factor) -> None:
+        self.patience, self.factor = patience, factor
+
+    def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
+        return ReduceLROnPlateau(optimizer, patience=self.patience, factor=self.factor)
