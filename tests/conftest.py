@@ -14,8 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # they wait for processes, so one worker begins with them while the other takes from the rest
 LONG = (
-    "test_engines.py", "test_training_killed.py", "test_cli_runs.py", "test_search.py",
-    "test_lean.py", "test_experiments.py",
+    "sweeps/test_engines.py", "training/test_killed.py", "cli/test_runs.py",
+    "search/test_search.py", "cli/test_lean.py", "cli/test_experiments.py",
 )  # fmt: skip
 
 
@@ -35,4 +35,4 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first: a long one begun last would be waited for by all others."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import pkgutil
 import re
 from collections.abc import Iterable
 from typing import get_args
@@ -66,11 +68,21 @@ def activations(_: str) -> str:
 
 
 def api(which: str) -> str:
-    """`package Name Other`: everything that a package offers, these first."""
+    """`package Name Other`: every public class of a package, these first."""
     package, *first = which.split()
-    offered: list[str] = importlib.import_module(package).__all__
-    rest = [name for name in offered if name not in first]
-    return "\n\n".join(f"::: {package}.{name}" for name in (*first, *rest))
+    root = importlib.import_module(package)
+    modules = [
+        root.__name__,
+        *(m.name for m in pkgutil.walk_packages(root.__path__, f"{package}.")),
+    ]
+    places = {
+        name: f"{module}.{name}"
+        for module in modules
+        for name, value in vars(importlib.import_module(module)).items()
+        if inspect.isclass(value) and value.__module__ == module and not name.startswith("_")
+    }
+    rest = sorted(name for name in places if name not in first)
+    return "\n\n".join(f"::: {places[name]}" for name in (*first, *rest))
 
 
 def choices_table(group: str) -> str:

@@ -1,0 +1,146 @@
+"""The documentation: its commands compose, its examples run, no word is left out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from aecore.config.arguments import parse
+from aecore.config.choices import split_override
+from aecore.config.compose import compose
+from aecore.config.folders import groups, ours
+from aecore.errors import UserError
+from aecore.tasks.resume import resumed_folder
+from helpers.commands import called
+from helpers.docs_code import DOCS, PAGES, Block, blocks
+
+SENTENCE = {
+    "model", "network", "latent", "noise", "penalty", "reconstruction", "prior", "objective",
+    "experiment", "sweeps",
+}  # fmt: skip
+TINY = {"trainer.max_epochs": "1", "figures": "none", "logger": "none", "trainer.threads": "1"}
+
+
+def said() -> list[list[str]]:
+    """The overrides of every command, the last of several values, where no page's test runs it."""
+    runs = yaml.safe_load((DOCS / "making" / "pictures.yaml").read_text())
+    drawn = [Block("sh", "", f"run.py {run['command']}") for run in runs]
+    found = [b for page in PAGES for b in blocks(page) if b.language == "sh" and not b.runs]
+    # the reader's own folder is not here, nor are runs to resume
+    commands = [argv for block in (*found, *drawn) for argv in block.commands]
+    others = {"--help", "--config-dir"}
+    parsed = [parse(own_keys(argv)) for argv in commands if not others & {*argv}]
+    return [
+        [last(override) for override in arguments.overrides]
+        for arguments in parsed
+        if resumed_folder(arguments.overrides) is None
+    ]
+
+
+def own_keys(argv: list[str]) -> list[str]:
+    """`score.by` is `task.by` where that is the task."""
+    task = dict(split_override(word) for word in argv).get("task")
+    own = f"{task}." if task != "evaluate" else "none."
+    return [f"task.{w.removeprefix(own)}" if w.startswith(own) else w for w in argv]
+
+
+def last(override: str) -> str:
+    """Of several values the last one; of a range any."""
+    parsed = OverridesParser.create().parse_override(override)
+    if not parsed.is_sweep_override():
+        return override
+    key = parsed.get_key_element()
+    return f"{key}={[*parsed.sweep_string_iterator()][-1] if parsed.is_choice_sweep() else 1}"
+
+
+def sentence(keys: dict[str, str]) -> dict[str, str]:
+    """The words of the model, and whatever is Hydra's."""
+    return {k: v for k, v in keys.items() if k in SENTENCE or k.startswith("hydra")}
+
+
+def together(commands: list[list[str]]) -> list[dict[str, str]]:
+    """Commands of one sentence in one, as far as no word says otherwise: composing takes long."""
+    known, made = {*groups()}, []
+    for command in commands:
+        keys = dict(split_override(override) for override in command)
+        words = {k: v for k, v in keys.items() if k.lstrip("+").partition("@")[0] in known}
+        for other in made:
+            same = sentence(other) == sentence(keys)
+            if same and all(other.get(key, value) == value for key, value in words.items()):
+                other |= keys
+                break
+        else:
+            made.append(keys)
+    return made
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_commands_compose(part: int) -> None:
+    for command in together(said())[part::4]:
+        overrides = [f"{key}={value}" for key, value in command.items()]
+        try:
+            compose(replace(parse([]), overrides=overrides))
+        except UserError as error:
+            if "not installed" not in str(error):  # an extra that this machine lacks
+                raise AssertionError(f"{' '.join(overrides)}\n{error}") from error
+
+
+def examples() -> list[Path]:
+    """The pages with something to run."""
+    return [
+        page
+        for page in PAGES
+        if any(block.runs or block.language == "python" for block in blocks(page))
+    ]
+
+
+@pytest.mark.parametrize("page", examples(), ids=lambda page: page.stem)
+def test_a_page_can_be_followed(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": page.stem}
+    for block in blocks(page):
+        if block.title is not None:
+            Path(block.title).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.title).write_text(block.text)
+        elif block.language == "python":
+            exec(compile(block.text, str(page), "exec", dont_inherit=True), names)
+        elif block.language == "yaml":
+            assert isinstance(yaml.safe_load(block.text), dict)
+        for argv in block.commands if block.runs else []:
+            given = {split_override(word)[0] for word in argv}
+            more = {} if "run" in given else TINY
+            called(*argv, *(f"{k}={v}" for k, v in more.items() if k not in given))
+
+
+def test_every_word_has_its_place() -> None:
+    """A word that is new is missing here until a page says `{{ keys group/name }}` or lists it."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    lines = set(re.findall(r"^\{\{ (\w+.*?) \}\}$", text, re.MULTILINE))
+    for group in groups():
+        for name, file in ours(group).items():
+            listed = {f"keys {group}/{name}", f"choices {group}"}
+            starts = (yaml.safe_load(file.read_text()) or {}).get("defaults", [])
+            if group == "model":
+                listed.add("presets")
+            elif sum(start != "_self_" for start in starts) == 1:
+                listed.add(f"variants {group}")
+            assert listed & lines, f"{group}={name} stands on no page of docs/"
+
+
+def test_pictures_are_small_and_all_of_them_used() -> None:
+    runs = yaml.safe_load((DOCS / "making" / "pictures.yaml").read_text())
+    known = {name: picture for run in runs for name, picture in run["pictures"].items()}
+    text = "\n".join(page.read_text() for page in PAGES)
+    shown = set(re.findall(r"^\{\{ picture (\w+) \}\}$", text, re.MULTILINE))
+    assert shown == known.keys()
+    drawn = {file.stem: file.stat().st_size for file in (DOCS / "pictures").glob("*")}
+    assert drawn.keys() == {name for name, picture in known.items() if "figure" in picture}
+    assert max(drawn.values()) < 60 * 1024 and sum(drawn.values()) < 2 * 1024**2

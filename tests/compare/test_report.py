@@ -1,0 +1,214 @@
+"""The report of compared runs: its strips, tables, page and text."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aecore.compare.compare import compare
+from aecore.errors import NotApplicable
+from aecore.evaluation.figures.draw import draw
+from aecore.evaluation.figures.strip import Strip, fixed_choice
+from aecore.evaluation.figures.view import View
+from helpers import models as making
+from helpers.run_folders import make, png, sweep
+
+# --- pictures ---
+
+
+def test_strips_stand_for_runs_and_other_figures_for_strips(tmp_path: Path) -> None:
+    folders = sweep(tmp_path, (2, 4, 8, 16), (0,))
+    png(folders[0], "strip.png", (60, 12), noise=False)
+    png(folders[0], "reconstructions.png", (70, 12), noise=False)
+    png(folders[1], "reconstructions.png", (1000, 300), noise=True)
+    (folders[2] / "figures").mkdir()
+    (folders[2] / "figures" / "strip.png").write_bytes(b"\x89PNG torn")
+    page = compare(folders, tmp_path, title="t").report.read_text()
+    found = re.findall(
+        r'<img src="data:image/(\w+);base64,[^"]*" width="(\d+)" height="(\d+)"', page
+    )
+    assert found == [("png", "60", "12"), ("jpeg", "640", "192")]
+    assert "run 0 (latent.dim 2)" in page
+
+
+def test_at_most_sixty_strips_and_the_page_says_so(tmp_path: Path) -> None:
+    folders = sweep(tmp_path, tuple(range(1, 62)), (0,))
+    for folder in folders:
+        png(folder, "strip.png", (6, 2), noise=False)
+    page = compare(folders, tmp_path, title="t").report.read_text()
+    assert page.count("<img") == 60
+    assert "first 60 of 61 runs" in page
+
+
+# --- files ---
+
+
+def test_csv_has_a_row_a_run(tmp_path: Path) -> None:
+    folders = [*sweep(tmp_path), make(tmp_path / "6", error='bad, "very"\n')]
+    compare(folders, tmp_path / "out", title="t")
+    text = (tmp_path / "out" / "summary.csv").read_bytes().decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == [
+        "name", "state", "error", "latent.dim", "seed", "test/mse", "test/psnr"
+    ]  # fmt: skip
+    assert [row["name"] for row in rows] == [str(n) for n in range(7)]
+    assert float(rows[4]["test/mse"]) == 9.0
+    assert rows[6]["error"] == 'bad, "very"'
+    assert rows[6]["test/mse"] == ""
+
+
+def test_json_is_strict_and_relative(tmp_path: Path) -> None:
+    folders = sweep(tmp_path)
+    odd = make(
+        tmp_path / "6",
+        config={"latent.dim": math.inf},
+        metrics={"test/mse": math.nan, "test/psnr": math.inf},  # Python's JSON, not everybody's
+    )
+    compare([*folders, odd], tmp_path / "out", title="t")
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    text = (tmp_path / "out" / "summary.json").read_text()
+    assert str(tmp_path) not in text
+    found = json.loads(text, parse_constant=refuse)
+    assert found["varied"] == ["latent.dim"]
+    assert found["runs"][0]["folder"] == "../0"
+    assert found["runs"][6]["metrics"] == {"test/mse": None, "test/psnr": None}
+    group = found["groups"][0]
+    assert group["runs"] == ["0", "1", "2"]
+    assert group["metrics"]["test/mse"] == {
+        "n": 3, "mean": pytest.approx(2 + 5 / 3), "std": pytest.approx(np.std([0, 1, 4], ddof=1)),
+        "best": True,
+    }  # fmt: skip
+
+
+def test_the_same_runs_give_the_same_bytes_anywhere(tmp_path: Path) -> None:
+    written = []
+    for place in ("here", "elsewhere/deep"):
+        folders = [*sweep(tmp_path / place), make(tmp_path / place / "6", error="bad")]
+        png(folders[0], "strip.png", (60, 12), noise=True)
+        compare(folders, tmp_path / place, title="t")
+        names = ("summary.csv", "summary.json", "report.html")
+        written.append([(tmp_path / place / name).read_bytes() for name in names])
+    assert written[0] == written[1]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+class Page(HTMLParser):
+    """What a browser would act on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+EVIL = '<script>alert("1")</script><img src=x onerror=alert(2)>'
+
+
+def test_nothing_of_a_run_is_executed_by_the_page(tmp_path: Path) -> None:
+    name = "\"><script>alert('3')<&script>%20$x$"
+    folders = [
+        make(tmp_path / "a", words={"model": EVIL}, metrics={"test/mse": 1.0, f"test/{EVIL}": 1.0}),
+        make(tmp_path / name, words={"model": "$x^{"}, metrics={"test/mse": 2.0}),
+        make(tmp_path / "c", words={"model": "'onload='"}, error=EVIL),
+    ]
+    page = compare(folders, tmp_path, title=EVIL).report.read_text()
+    tags = Page(page).tags
+    assert [tag for tag, _ in tags].count("script") == 1
+    assert all(not key.startswith("on") for _, attrs in tags for key in attrs)
+    assert [tag for tag, _ in tags].count("img") == 0
+    assert html.escape(EVIL) in page
+    links = [attrs["href"] for tag, attrs in tags if tag == "a"]
+    assert "%22%3E%3Cscript%3Ealert%28%273%27%29%3C%26script%3E%2520%24x%24/" in links
+
+
+def test_the_page_stands_alone_and_sorts(tmp_path: Path) -> None:
+    folders = sweep(tmp_path)
+    png(folders[0], "strip.png", (60, 12), noise=False)
+    page = compare(folders, tmp_path / "out", title="t").report.read_text()
+    tags = Page(page).tags
+    assert "://" not in page.replace("http://www.w3.org", "")
+    sources = [attrs.get("src") or "" for _, attrs in tags if "src" in attrs]
+    assert all(source.startswith("data:image/") for source in sources)
+    assert not [tag for tag, _ in tags if tag in ("link", "iframe", "object", "base", "form")]
+    heads = [attrs for tag, attrs in tags if tag == "th"]
+    assert len(heads) == [tag for tag, _ in tags].count("button") == 10
+    identifiers = [attrs["id"] for _, attrs in tags if "id" in attrs]
+    assert len(identifiers) == len(set(identifiers))
+    links = [attrs["href"] for tag, attrs in tags if tag == "a"]
+    assert links[:2] == ["../0/", "../1/"]
+    assert 'data-value="2" title="2"' in page
+
+
+# --- text ---
+
+
+def test_text_has_means_failures_and_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [*sweep(tmp_path), make(tmp_path / "6", config={"latent.dim": 0}, error="too small")]
+    text = compare(folders, tmp_path / "out", title="My runs").text
+    lines = text.splitlines()
+    assert lines[0] == "My runs"
+    assert lines[2].split() == ["latent.dim", "seeds", "test/mse", "test/psnr"]
+    assert lines[3].split() == ["2", "3", "3.667", "±", "2.082*", "-2.000", "±", "0.000*"]
+    assert lines[4].split() == ["8", "3", "9.667", "±", "2.082", "-8.000", "±", "0.000"]
+    assert "failed: 1 of 7" in lines
+    assert "  6 (latent.dim 0 · seed 0): too small" in lines
+    assert "\x1b" not in text
+
+
+def test_no_finished_run_is_no_error(tmp_path: Path) -> None:
+    folders = [make(tmp_path / "0"), make(tmp_path / "1", error="bad")]
+    text = compare(folders, tmp_path, title="t").text
+    assert "unfinished: 1 of 2\n  0: running or interrupted, 2 of 3 epochs done" in text
+    assert "failed: 1 of 2\n  1: bad" in text
+    assert compare([], tmp_path / "none", title="t").text == "t"
+
+
+# --- the strip ---
+
+
+def test_a_strip_shows_the_same_images_whatever_the_seed(tmp_path: Path) -> None:
+    labels = torch.tensor([2, 2, 0, 1, 0, 1])
+    assert fixed_choice(labels, 6, 3).tolist() == [2, 3, 0]
+    assert fixed_choice(labels, 6, 5).tolist() == [2, 4, 3, 5, 0]
+    assert fixed_choice(None, 6, 2).tolist() == [0, 1]
+    x = making.images(6, 1, 4, 4)
+    for seed in (0, 1):
+        view = View(model=making.model().eval(), images=x, labels=labels, seed=seed)
+        draw({str(seed): Strip(columns=3)}, view, tmp_path)
+    assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
+    pixels = np.asarray(Image.open(tmp_path / "0.png")).astype(float)
+    assert pixels.shape == (2 * 56 + 2, 3 * 56 + 4, 4)
+    corners = x[[2, 3, 0], 0, 0, 0].numpy() * 255
+    np.testing.assert_allclose(pixels[0, [0, 58, 116], 0], corners, atol=1)
+    assert (pixels[56:58, :, 3] == 0).all(), "gaps are transparent"
+    rebuilt = view.model.reconstruct(x)[2, 0, 0, 0].clamp(0, 1).item() * 255
+    assert pixels[58, 0, 0] == pytest.approx(rebuilt, abs=1)
+
+
+def test_a_strip_is_small_for_large_images_and_none_for_tables() -> None:
+    large = making.model(image_shape=(3, 64, 80)).eval()
+    figure = Strip(columns=2)(View(model=large, images=making.images(2, 3, 64, 80)))
+    assert (figure.get_size_inches() * 100).round().tolist() == [2 * 56 + 2, 2 * 45 + 2]
+    table = making.model(image_shape=(1, 1, 5)).eval()
+    with pytest.raises(NotApplicable):
+        Strip(columns=2)(View(model=table, images=making.images(3, 1, 1, 5)))

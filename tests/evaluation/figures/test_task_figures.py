@@ -1,0 +1,74 @@
+"""Pictures that the tasks upon a trained run draw."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from aecore.evaluation.figures.rate_distortion import Point, rate_distortion
+from aecore.evaluation.figures.strangest import strangest
+from helpers import models as making
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+STEPS = ["4", "2", "1", "0.5", "0.25", "0.125", "0.0625"]
+FLAT = [(0.12, 8.46), (0.39, 8.47), (0.66, 8.47), (0.96, 8.47), (1.27, 8.47), (1.58, 8.47),
+        (1.9, 8.47)]  # fmt: skip
+RISING = [(0.09, 12.73), (0.19, 13.16), (0.39, 13.3), (0.65, 13.33), (0.94, 13.34), (1.24, 13.33),
+          (1.55, 13.34)]  # fmt: skip
+
+
+def drawn(curve: list[Point], drawn_at: float) -> Axes:
+    named = list(zip(STEPS, curve, strict=True))
+    points = {"drawn, bits back": (drawn_at, 9.6), "as it is": (10.0, curve[-1][1])}
+    figure = rate_distortion(named, points, {"PNG": 15.4, "zlib": 7.2}, "360 images")
+    figure.draw_without_rendering()
+    return figure.axes[0]
+
+
+def overlaps(texts: list[Text]) -> list[tuple[str, str]]:
+    """Which of these texts touch on the page."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text()]
+    return [(a, b) for (a, one), (b, two) in combinations(boxes, 2) if touch(one, two)]
+
+
+def touch(one: Bbox, two: Bbox) -> bool:
+    return bool(one.padded(1).overlaps(two))
+
+
+class TestRateDistortion:
+    @pytest.mark.parametrize("curve", [FLAT, RISING])
+    @pytest.mark.parametrize("drawn_at", [1e-5, 2e-3, 0.04])
+    def test_no_text_touches_another(self, curve: list[Point], drawn_at: float) -> None:
+        axes = drawn(curve, drawn_at)
+        assert not overlaps(list(axes.texts))
+        ticks = axes.get_xticklabels()
+        assert (
+            sum(axes.viewLim.x0 <= tick.get_position()[0] <= axes.viewLim.x1 for tick in ticks) > 2
+        )
+        assert not overlaps(ticks)
+
+    def test_texts_are_nearest_to_their_own_points(self) -> None:
+        axes = drawn(RISING, 0.04)
+        assert sorted(text.get_text() for text in axes.texts) == sorted(STEPS), "there is room"
+        dots = axes.transData.transform(RISING)
+        for text in axes.texts:
+            box = text.get_window_extent()
+            middle = [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]
+            away = ((dots - middle) ** 2).sum(1)
+            assert STEPS[int(away.argmin())] == text.get_text()
+
+    def test_codes_that_cost_nothing(self) -> None:
+        figure = rate_distortion([("1", (0.0, 9.0))], {}, {"PNG": 15.4}, "t")
+        assert not figure.axes[0].texts
+
+
+def test_the_strangest_rows_of_a_table_have_their_numbers() -> None:
+    x = making.images(3, 1, 1, 5)
+    figure = strangest(x, x + 1, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
+    heads = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert heads == [f"row {n}: {v:#.4g}" for n, v in zip((17, 0, 4), x[:, 0, 0, 0], strict=True)]

@@ -1,0 +1,229 @@
+"""How alike sets of images are, by distances of features, against known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import scipy.linalg
+import torch
+from torch import Tensor
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from aecore.data.split import Split
+from aecore.errors import NotApplicable
+from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.metrics.samples.classifier_cache import remembered
+from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
+from aecore.evaluation.metrics.samples.extractor import FEATURES, trained
+from aecore.evaluation.metrics.samples.frechet import Frechet, samples
+from aecore.evaluation.metrics.samples.inception import Inception, weights_file
+from aecore.model.penalties.kl import KL
+from helpers.models import gaussian, gen, images, model
+from helpers.trials import perfect, subject
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(autouse=True)
+def _without_gradients() -> Any:
+    with torch.no_grad():
+        yield
+
+
+def points(n: int, dim: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, dim, generator=gen(seed), dtype=torch.float64)
+
+
+def exactly(mean: Tensor, root: Tensor, seed: int) -> Tensor:
+    """Points of exactly that mean, and of the covariance root @ root.T."""
+    x = points(50, len(mean), seed)
+    x = x - x.mean(0)
+    white = torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T)))
+    return mean + x @ white.T @ root.T
+
+
+class TestDistances:
+    def test_of_two_gaussians(self) -> None:
+        """Any two: with scipy's root of a matrix."""
+        means, roots = points(2, 4), points(8, 4, seed=1).view(2, 4, 4)
+        a, b = (exactly(means[i], roots[i], seed=i) for i in (0, 1))
+        covariances = [root @ root.T for root in roots]
+        root = scipy.linalg.sqrtm((covariances[0] @ covariances[1]).numpy()).real
+        apart = float((means[0] - means[1]).square().sum())
+        expected = apart + float(sum(c.trace() for c in covariances)) - 2 * root.trace()
+        assert frechet(a, b) == pytest.approx(expected, rel=1e-6)
+        assert frechet(b, a) == pytest.approx(expected, rel=1e-6)
+
+    def test_of_gaussians_with_common_axes(self) -> None:
+        """|m - m'|^2 + sum (s - s')^2."""
+        s, t = torch.tensor([1.0, 0.0, 2.0]).double(), torch.tensor([3.0, 0.5, 2.0]).double()
+        a = exactly(torch.zeros(3).double(), s.diag(), seed=0)
+        b = exactly(torch.ones(3).double(), t.diag(), seed=1)
+        assert frechet(a, b) == pytest.approx(3 + 4 + 0.25)
+
+    def test_is_torchmetrics(self) -> None:
+        class Same(torch.nn.Module):
+            num_features = 5
+
+            def forward(self, x: Tensor) -> Tensor:
+                return x
+
+        a, b = points(40, 5), 2 * points(60, 5, seed=1) + 0.3
+        reference = FrechetInceptionDistance(feature=Same())
+        reference.update(a, real=True)
+        reference.update(b, real=False)
+        assert frechet(a, b) == pytest.approx(float(reference.compute()), rel=1e-5)
+
+    def test_of_equals(self) -> None:
+        a = points(10, 30)  # fewer points than dimensions
+        assert frechet(a, a) == pytest.approx(0, abs=1e-6)
+        assert frechet(a, a.flip(0)) == pytest.approx(0, abs=1e-6)
+        assert precision_recall(a, a, 3) == (1, 1)
+
+    def test_what_is_far_and_what_is_missing(self) -> None:
+        a = points(50, 3)
+        assert precision_recall(a, a + 100, 3) == (0, 0)
+        both = torch.cat([a, a + 100])
+        assert precision_recall(a, both, 3) == (1, 0.5), "half of the images have no samples"
+        assert precision_recall(both, a, 3) == (0.5, 1)
+
+    def test_manifolds_of_the_obvious_loop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("aecore.evaluation.metrics.samples.distances._ROWS", 7)
+        a, b = points(30, 2), 1.5 * points(41, 2, seed=1)
+
+        def share(some: Tensor, others: Tensor) -> float:
+            reach = [sorted((other - o).norm() for o in others)[3] for other in others]
+            pairs = [(p, zip(others, reach, strict=True)) for p in some]
+            return sum(any((p - o).norm() <= r for o, r in balls) for p, balls in pairs) / len(some)
+
+        expected = (share(a, b), share(b, a))
+        assert precision_recall(a, b, 3) == expected
+        assert expected[0] != expected[1]
+
+
+def halves(n: int, seed: int, side: int = 8) -> Split:
+    """Noisy images that are bright above or below, or left; three classes."""
+    x = 0.3 * images(n, 1, side, side, seed=seed)
+    labels = torch.arange(n) % 3
+    x[labels == 0, :, : side // 2] += 0.7
+    x[labels == 1, :, side // 2 :] += 0.7
+    x[labels == 2, :, :, : side // 2] += 0.7
+    return Split(x, labels)
+
+
+def judge(**changes: Any) -> Frechet:
+    values = {"images": 100, "neighbours": 3, "epochs": 2, "seed": 0}
+    return Frechet(**(values | changes))
+
+
+class TestFrechet:
+    def test_classifier(self) -> None:
+        split = halves(300, 0)
+        state = torch.get_rng_state()
+        found = trained(split, 10, 0, torch.device("cpu"))
+        assert torch.equal(torch.get_rng_state(), state)
+        test = halves(90, 1)
+        assert float((found(test.images).argmax(1) == test.labels).float().mean()) > 0.95
+        again = trained(split, 10, 0, torch.device("cpu"))
+        assert torch.equal(found.extract(test.images), again.extract(test.images))
+        other = trained(split, 10, 1, torch.device("cpu"))
+        assert not torch.equal(found.extract(test.images), other.extract(test.images))
+
+    def test_a_classifier_is_trained_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        on = Subject(perfect(8), test=halves(60, 1), training=halves(150, 0), batch_size=70)
+        on.model.decoder[1].weight *= 0.5
+        plain = judge()(on)
+        kept = replace(on, cache=tmp_path / "cache")
+        state = torch.get_rng_state()
+        assert judge()(kept) == plain, "bit for bit"
+        (file,) = (tmp_path / "cache").iterdir()
+        with monkeypatch.context() as patched:
+            patched.setattr("aecore.evaluation.metrics.samples.classifier_cache.trained", None)
+            assert judge()(kept) == plain
+        assert torch.equal(torch.get_rng_state(), state)
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        for damaged in (whole[:1000], flipped, b""):
+            file.write_bytes(damaged)
+            assert judge()(kept) == plain, "trained again"
+            assert file.read_bytes() == whole, "and kept again"
+        nowhere = replace(on, cache=file / "below a file")
+        assert judge()(nowhere) == plain
+
+    def test_another_classifier_is_another_file(self, tmp_path: Path) -> None:
+        one = halves(30, 0)
+        assert one.labels is not None
+        x, y = one.images.clone(), one.labels.clone()
+        x[7, 0, 3, 3] += 0.01
+        y[[0, 1]] = y[[1, 0]]
+        cpu = torch.device("cpu")
+        for split, epochs, seed in (
+            (one, 1, 0), (one, 2, 0), (one, 1, 1), (Split(x, one.labels), 1, 0),
+            (Split(one.images, y), 1, 0), (Split(one.images.view(30, 1, 4, 16), one.labels), 1, 0),
+        ):  # fmt: skip
+            count = len(list(tmp_path.iterdir()))
+            remembered(split, epochs, seed, cpu, tmp_path)
+            assert len(list(tmp_path.iterdir())) == count + 1
+            again = remembered(split, epochs, seed, cpu, tmp_path)
+            own = trained(split, epochs, seed, cpu)
+            assert torch.equal(again.extract(split.images), own.extract(split.images))
+
+    @pytest.mark.parametrize("shape", [(1, 2, 2), (3, 9, 5), (2, 64, 33)])
+    def test_images_of_any_size(self, shape: tuple[int, int, int]) -> None:
+        split = Split(images(6, *shape), torch.arange(6) % 2)
+        found = trained(split, 1, 0, torch.device("cpu"))
+        assert found.extract(split.images).shape == (6, FEATURES)
+        assert torch.equal(found.extract(split.images - 2), found.extract(split.images * 0))
+
+    def test_a_perfect_model_and_one_that_blurs(self) -> None:
+        on = Subject(perfect(8), test=halves(100, 1), training=halves(300, 0), batch_size=70)
+        found = judge()(on)
+        assert set(found) == {"frechet_cnn_training", "frechet_cnn_reconstructions"}
+        assert found["frechet_cnn_reconstructions"] == pytest.approx(0, abs=1e-4)
+        on.model.decoder[1].weight *= 0.5
+        worse = judge()(on)
+        assert worse["frechet_cnn_reconstructions"] > 1
+        assert worse["frechet_cnn_training"] == found["frechet_cnn_training"]
+        assert judge()(replace(on, seed=1)).keys() == worse.keys()
+
+    def test_samples(self) -> None:
+        words: dict[str, Any] = {"latent": gaussian(3), "image_shape": (1, 8, 8)}
+        whole = model(penalties={"kl": KL()}, **words).eval()
+        on = Subject(whole, test=halves(40, 1), training=halves(90, 0), batch_size=17)
+        found = judge()(on)
+        assert found["frechet_cnn_samples"] > found["frechet_cnn_training"]
+        assert found["precision_cnn"] < 0.5
+        assert found == judge()(on), "bit for bit"
+        assert [len(x) for x in samples(on, on.test)] == [17, 17, 6]
+
+    def test_where_there_is_nothing_to_learn(self) -> None:
+        few = Subject(perfect(8), test=halves(3, 1), training=halves(30, 0))
+        with pytest.raises(NotApplicable, match="3 neighbours of 3 test images"):
+            judge()(few)
+        with pytest.raises(NotApplicable, match="no labels"):
+            judge()(replace(few, training=Split(few.training.images)))
+        with pytest.raises(NotApplicable, match="table"):
+            judge()(subject(model(image_shape=(1, 1, 6))))
+
+
+class TestInception:
+    def test_what_is_missing_is_named_with_its_mend(self, tmp_path: Path) -> None:
+        for on, why in (
+            (subject(), "pip install|no weights at .*get them from https"),
+            (subject(model(image_shape=(2, 4, 4))), "1 or 3 channels"),
+        ):
+            given = str(tmp_path / "none.pth")
+            with pytest.raises(NotApplicable, match=why):
+                Inception(images=5, weights=given)(on)
+
+    def test_a_file_is_no_code(self, tmp_path: Path) -> None:
+        pytest.importorskip("torch_fidelity", reason="needs the extra inception")
+        (tmp_path / "junk.pth").write_bytes(b"junk")
+        with pytest.raises(NotApplicable, match="holds no weights"):
+            weights_file(str(tmp_path / "junk.pth"))

@@ -1,0 +1,19 @@
+"""Splits to measure, and the measuring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aecore.data.split import Split
+from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.model.autoencoder import Autoencoder
+from helpers.models import images
+
+
+def split(n: int = 23, *shape: int) -> Split:
+    return Split(images(n, *(shape or (1, 4, 4)), seed=5))
+
+
+def measured(whole: Autoencoder, on: Split, **changes: Any) -> dict[str, float]:
+    values: dict[str, Any] = {"prefix": "test", "batch_size": 7, "seed": 0}
+    return evaluate(whole.eval(), on, **(values | changes))
