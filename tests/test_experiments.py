@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from needing import need
 from PIL import Image
 from writing import small_mnist
 
@@ -108,6 +109,7 @@ def test_study(name: str) -> None:
     job = composed(f"sweeps={name}")
     told = any("experiment" in key for key in job.parameters) or job.words.get("experiment")
     if not job.sweeper.endswith(".BasicSweeper"):
+        need("optuna")
         words = ["hydra.sweeper.n_trials=2", *BUDGET]
     elif told:
         words = [*BUDGET, "dataset.val_size=40", "evaluate.weights=last"]

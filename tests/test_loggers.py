@@ -14,6 +14,7 @@ import torch
 import yaml
 from event_files import read
 from google.protobuf import text_format
+from needing import MODULES, need
 from PIL import Image
 from pydantic import ValidationError
 from tensorboard.plugins.hparams import metadata
@@ -232,6 +233,8 @@ class TestConf:
         if path.stem == "none":
             assert node == {}
             return
+        if path.stem in MODULES:
+            need(path.stem)
         logger = build(node, "logger", RunLogger, folder=tmp_path, purge_step=None)
         assert (logger.name, logger.version, logger.save_dir) == ("", "", str(tmp_path))
 

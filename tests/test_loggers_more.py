@@ -13,6 +13,7 @@ from typing import Any
 import making
 import pytest
 import torch
+from needing import installed, need, needs
 from offline import Offline, called_out, read, watched_network
 from starting import called
 
@@ -26,12 +27,12 @@ URI = "sqlite:///outputs/mlflow.db"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of each logger, `mlflow` and `wandb`; nobody was told of them."""
+    """A folder with a run of each installed logger, `mlflow` and `wandb`; nobody was told."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch, watched_network() as (environment, server):
         patch.chdir(folder)
         environment["HOME"] = str(folder)
-        for name in ("mlflow", "wandb"):
+        for name in filter(installed, ("mlflow", "wandb")):
             said = called(
                 *TINY, f"logger={name}", f"hydra.run.dir={name}", environment=environment
             )  # fmt: skip
@@ -85,6 +86,7 @@ def offline(folder: str) -> list[Offline]:
     return [read(path) for path in sorted(Path(folder, "wandb").glob("offline-run-*"))]
 
 
+@needs("mlflow")
 class TestMLflow:
     def test_what_the_store_holds(self) -> None:
         client, run = stored("mlflow")
@@ -158,6 +160,7 @@ class TestMLflow:
         assert warning.startswith("logger=mlflow: ") and warning.endswith("goes on without it")
 
 
+@needs("wandb")
 class TestWandB:
     def test_what_the_folder_holds(self) -> None:
         (run,) = offline("wandb")
@@ -210,6 +213,7 @@ class TestWandB:
 def test_what_is_refused(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    need(words[0].removeprefix("logger="))
     assert main([*TINY, *words, f"hydra.run.dir={tmp_path}/run"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) <= 3 and said in "\n".join(lines)

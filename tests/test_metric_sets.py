@@ -10,6 +10,7 @@ import pytest
 import scipy.linalg
 import torch
 from making import gaussian, gen, images, model
+from needing import needs
 from subjects import perfect, subject
 from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -222,8 +223,8 @@ class TestInception:
             with pytest.raises(NotApplicable, match=why):
                 Inception(images=5, weights=given)(on)
 
+    @needs("inception")
     def test_a_file_is_no_code(self, tmp_path: Path) -> None:
-        pytest.importorskip("torch_fidelity", reason="needs the extra inception")
         (tmp_path / "junk.pth").write_bytes(b"junk")
         with pytest.raises(NotApplicable, match="holds no weights"):
             weights_file(str(tmp_path / "junk.pth"))
