@@ -93,8 +93,8 @@ BAD = [
     (["model=vae,ae"], "add -m"),
     (["-x"], "unknown flag"),
     (["dataset=image_folder"], "dataset.root=/"),
-    (["dataset=image_folder", "dataset.root=/nonexistent"], "no such folder"),
-    (["dataset=arrays", "dataset.path=/nonexistent.npz"], "no such file"),
+    (["dataset=image_folder", "dataset.root=nowhere"], "no such folder"),
+    (["dataset=arrays", "dataset.path=nowhere.npz"], "no such file"),
     (["trainer/accelerator=mps"], "trainer/accelerator=cpu"),
     (["trainer.devices=2", "trainer/accelerator=cpu"], "trainer=ddp"),
     (["trainer.early_stopping.patience=2", "dataset.val_size=0"], "dataset.val_size"),
@@ -102,8 +102,8 @@ BAD = [
     (["trainer.early_stopping.monitor=train/loss"], "val/"),
     (["runs=outputs/*"], "task=compare"),
     (["task=compare", "runs=nothing/*"], "nothing"),
-    (["resume=/nonexistent"], "no such run folder"),
-    (["init_from=/nonexistent"], "no such run folder"),
+    (["resume=nowhere"], "no such run folder"),
+    (["init_from=nowhere"], "no such run folder"),
     (["resume=."], "no run of this project"),
 ]
 

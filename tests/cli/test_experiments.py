@@ -20,6 +20,7 @@ from aecore.sweeps.plan import check, points
 from benchmarks.reproduce.__main__ import main as reproduce
 from benchmarks.reproduce.rows import documents
 from helpers.datasets import small_mnist
+from helpers.extras import need
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 STUDIES = sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml"))
@@ -109,6 +110,7 @@ def test_study(name: str) -> None:
     job = composed(f"sweeps={name}")
     told = any("experiment" in key for key in job.parameters) or job.words.get("experiment")
     if not job.sweeper.endswith(".BasicSweeper"):
+        need("optuna")
         words = ["hydra.sweeper.n_trials=2", *BUDGET]
     elif told:
         words = [*BUDGET, "dataset.val_size=40", "evaluate.weights=last"]

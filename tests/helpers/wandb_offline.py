@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wandb.proto import wandb_internal_pb2
-
 _BLOCK, _HEADER = 32768, 7
 _FULL, _LAST = 1, 4
 
@@ -35,6 +33,8 @@ class Offline:
 
 def read(folder: Path) -> Offline:
     """The one run in an offline folder."""
+    from wandb.proto import wandb_internal_pb2  # of the extra wandb
+
     (file,) = folder.glob("run-*.wandb")
     found = Offline()
     for data in _records(file.read_bytes()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from aecore.cli import main
 from aecore.config.folders import ROOT
 from helpers.commands import RUN, Done, called, started
 from helpers.dying_penalties import write_yaml
+from helpers.extras import need
 
 STARTERS = {
     "torchrun": [
@@ -44,12 +44,7 @@ SHARED = [
     "dataset.batch_size=11", "dataset.train_size=400", "network.hidden=[16]", "trainer.log_every=1",
 ]  # fmt: skip
 DDP = ["trainer=ddp", "trainer.devices=2"]
-LAUNCHERS = {
-    "joblib": ("hydra_plugins.hydra_joblib_launcher", "joblib"),
-    "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
-    "submitit_local": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
-    "submitit_slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
-}
+LAUNCHERS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +52,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def need(launcher: str) -> None:
+def need_launcher(launcher: str) -> None:
     """Skip where a launcher cannot run here, naming what misses."""
-    module, extra = LAUNCHERS[launcher]
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"hydra/launcher={launcher} misses: pip install -e '.[{extra}]'")
+    need(LAUNCHERS[launcher])
     if launcher == "submitit_slurm":
         need_slurm()
 
@@ -102,7 +95,7 @@ def table(sweep: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
-    need(launcher)
+    need_launcher(launcher)
     argv = ["-m", "model=ae,pca", *TINY]
     done = launched(*argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=there")
     assert main([*argv, "hydra.sweep.dir=here"]) == 0
@@ -118,7 +111,7 @@ def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
 
 
 def test_slurm_tells_the_threads() -> None:
-    need("submitit_slurm")
+    need_launcher("submitit_slurm")
     argv = ["-m", "model=pca", *TINY, "hydra/launcher=submitit_slurm"]
     launched(*argv, "hydra.launcher.cpus_per_task=2", "hydra.sweep.dir=sweep")
     config = yaml.safe_load(Path("sweep/0/config.yaml").read_text())
@@ -127,7 +120,7 @@ def test_slurm_tells_the_threads() -> None:
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_slurm"])
 def test_a_killed_job_costs_only_itself(launcher: str, tmp_path: Path) -> None:
-    need(launcher)
+    need_launcher(launcher)
     write_yaml(tmp_path / "words", rank=0)
     argv = ["--config-dir", "words", "-m", "model=ae", "penalty=dying,none", *TINY]
     done = launched(*argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep", status=1)
@@ -163,7 +156,7 @@ def test_two_processes_train_as_one(starter: str) -> None:
     if starter == "srun":
         need_slurm()
     if starter == "submitit_slurm":
-        need(starter)
+        need_launcher(starter)
     argv = [*SHARED, *DDP, *STARTED.get(starter, [])]
     if starter in STARTERS:
         command = [*STARTERS[starter], RUN, *argv]
@@ -224,5 +217,5 @@ def test_a_launcher_that_is_not_installed(
     assert main(["-m", "seed=0,1", f"hydra/launcher={launcher}", *TINY]) == 2
     first, mend = capsys.readouterr().err.splitlines()
     assert first == f"error: hydra/launcher={launcher}: not installed"
-    assert mend == f"  pip install -e '.[{LAUNCHERS[launcher][1]}]' brings it"
+    assert mend == f"  pip install -e '.[{LAUNCHERS[launcher]}]' brings it"
     assert not list(Path().iterdir())

@@ -21,6 +21,7 @@ from aecore.evaluation.metrics.samples.extractor import FEATURES, trained
 from aecore.evaluation.metrics.samples.frechet import Frechet, samples
 from aecore.evaluation.metrics.samples.inception import Inception, weights_file
 from aecore.model.penalties.kl import KL
+from helpers.extras import needs
 from helpers.models import gaussian, gen, images, model
 from helpers.trials import perfect, subject
 
@@ -222,8 +223,8 @@ class TestInception:
             with pytest.raises(NotApplicable, match=why):
                 Inception(images=5, weights=given)(on)
 
+    @needs("inception")
     def test_a_file_is_no_code(self, tmp_path: Path) -> None:
-        pytest.importorskip("torch_fidelity", reason="needs the extra inception")
         (tmp_path / "junk.pth").write_bytes(b"junk")
         with pytest.raises(NotApplicable, match="holds no weights"):
             weights_file(str(tmp_path / "junk.pth"))

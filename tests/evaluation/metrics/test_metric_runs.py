@@ -125,8 +125,8 @@ BAD = [
     (["evaluate.ood=kmnist", "evaluate.ood.kmnist.nmae=x"], "did you mean 'name'"),
     (["evaluate.ood=uniform"], r"use evaluate.ood.uniform.shape=\[1,8,8\]"),
     (["evaluate.ood=uniform", "evaluate.ood.uniform.images=0"], "evaluate.ood.uniform.images=0"),
-    (["evaluate.ood=arrays", "evaluate.ood.arrays.path=/none.npz"],
-     "evaluate.ood.arrays.path=/none.npz: .*no such file"),
+    (["evaluate.ood=arrays", "evaluate.ood.arrays.path=nowhere.npz"],
+     "evaluate.ood.arrays.path=/.*/nowhere.npz: .*no such file"),
     (["evaluate.ood=image_folder"], "evaluate.ood.image_folder.root=/a/folder"),
     (["-m", "seed=0,1", "evaluate.ood=uniform"], "job 0 of the sweep"),
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-optuna = pytest.importorskip("optuna", reason="needs the extra optuna: pip install -e '.[optuna]'")
+optuna = pytest.importorskip("optuna", reason="needs the extra 'optuna'")
 
 from filelock import FileLock  # noqa: E402
 from optuna.trial import FrozenTrial, TrialState  # noqa: E402

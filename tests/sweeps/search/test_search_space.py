@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("optuna", reason="needs the extra optuna: pip install -e '.[optuna]'")
+pytest.importorskip("optuna", reason="needs the extra 'optuna'")
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import (

@@ -20,6 +20,7 @@ from aecore.training.loggers.mlflow_store import library
 from aecore.training.loggers.wandb import WandB
 from helpers import models as making
 from helpers.commands import called
+from helpers.extras import installed, need, needs
 from helpers.wandb_offline import Offline, called_out, read, watched_network
 
 TINY = ["model=ae", "trainer=debug", "figures=[curves]", "network.hidden=[16]", "latent.dim=3"]
@@ -28,12 +29,12 @@ URI = "sqlite:///outputs/mlflow.db"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of each logger, `mlflow` and `wandb`; nobody was told of them."""
+    """A folder with a run of each installed logger, `mlflow` and `wandb`; nobody was told."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch, watched_network() as (environment, server):
         patch.chdir(folder)
         environment["HOME"] = str(folder)
-        for name in ("mlflow", "wandb"):
+        for name in filter(installed, ("mlflow", "wandb")):
             said = called(
                 *TINY, f"logger={name}", f"hydra.run.dir={name}", environment=environment
             )  # fmt: skip
@@ -87,6 +88,7 @@ def offline(folder: str) -> list[Offline]:
     return [read(path) for path in sorted(Path(folder, "wandb").glob("offline-run-*"))]
 
 
+@needs("mlflow")
 class TestMLflow:
     def test_what_the_store_holds(self) -> None:
         client, run = stored("mlflow")
@@ -160,6 +162,7 @@ class TestMLflow:
         assert warning.startswith("logger=mlflow: ") and warning.endswith("goes on without it")
 
 
+@needs("wandb")
 class TestWandB:
     def test_what_the_folder_holds(self) -> None:
         (run,) = offline("wandb")
@@ -212,6 +215,7 @@ class TestWandB:
 def test_what_is_refused(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    need(words[0].removeprefix("logger="))
     assert main([*TINY, *words, f"hydra.run.dir={tmp_path}/run"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) <= 3 and said in "\n".join(lines)

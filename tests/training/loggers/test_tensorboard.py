@@ -23,6 +23,7 @@ from aecore.training.loggers.step_csv import StepCSV
 from aecore.training.loggers.tensorboard import TensorBoard
 from helpers import models as making
 from helpers.event_files import read
+from helpers.extras import MODULES, need
 
 CONF = Path(__file__).parents[3] / "conf" / "logger"
 
@@ -234,6 +235,8 @@ class TestConf:
         if path.stem == "none":
             assert node == {}
             return
+        if path.stem in MODULES:
+            need(path.stem)
         logger = build(node, "logger", RunLogger, folder=tmp_path, purge_step=None)
         assert (logger.name, logger.version, logger.save_dir) == ("", "", str(tmp_path))
 
