@@ -2,7 +2,7 @@
 
 What is meant to change them writes them anew, and the change of the file shows what became of them:
 
-    python tests/test_regression.py
+    PYTHONPATH=.:tests python tests/cli/test_regression.py
 
 Nothing but the command line is used here, so that what lies behind it may be arranged otherwise.
 """
@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from starting import called
+
+from helpers.commands import called
 
 RECORDED = Path(__file__).with_name("regression.json")
 RUNS = {  # overrides of each; what a preset says itself is left to it
