@@ -113,7 +113,8 @@ def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
     choices: Mapping[str, Any] = {}
     config = None
     if folder is not None:
-        choices, config = read_run(folder)["choices"], _checked(read_config(folder), folder)
+        config = _checked(read_config(folder), folder)
+        choices = read_run(folder)["choices"]
         file = file or evaluated(folder, config)
     assert file is not None
     content = load(file)

@@ -28,7 +28,6 @@ from aecore.model.latents.fsq import FSQ
 from aecore.model.latents.vq import VQ
 from aecore.model.networks.conv_unpool import ConvUnpool
 from aecore.model.networks.mlp import MLP
-from aecore.runs.record import Record
 from aecore.tasks.exporting.export import Exported, export
 from aecore.tasks.exporting.pieces import on_cpu, undecided
 from helpers.models import conv, images, mlp, model
@@ -202,7 +201,7 @@ def made(
     """Export a model in evaluation mode, tried on 12 images."""
     shape = whole.image_shape
     x = images(12, *shape)
-    return export(whole.eval(), Record("0.2.0", {}, shape), x, labels, formats, folder)
+    return export(whole.eval(), {}, x, labels, formats, folder)
 
 
 def unpooling() -> ConvUnpool:
