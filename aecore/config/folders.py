@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]  # of a clone
-_PACKAGE = Path(__file__).resolve().parents[1]
-HOME = _PACKAGE if (_PACKAGE / "conf").is_dir() else ROOT  # a wheel has them in the package
-CONF = HOME / "conf"
-STUDIES = "sweeps"  # the group that lies beside conf/
+_PACKAGED = Path(__file__).resolve().parents[1] / "conf"  # of a wheel
+CONF = _PACKAGED if _PACKAGED.is_dir() else ROOT / "conf"
+# where `sweeps/` lies; never the package: aecore/runs on the search path would be a group `runs`
+HOME = CONF if CONF == _PACKAGED else ROOT
+STUDIES = "sweeps"  # the group that lies beside conf/ in a clone
 OWN = "AECORE_CONFIG_DIR"  # the folders that --config-dir named, for processes started from here
 
 

@@ -22,7 +22,7 @@ MINE = """
 from torch import Tensor
 
 from aecore.model.penalties.base import Penalty
-from aecore.types import Pass
+from aecore.model.passes import Pass
 
 
 class Mine(Penalty):
@@ -52,10 +52,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_holds_every_word_and_study(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    for group in ("conf", "sweeps"):
+    for place, group in (("aecore", "conf"), ("aecore/conf", "sweeps")):
         files = [file.relative_to(ROOT) for file in (ROOT / group).rglob("*.yaml")]
         assert len(files) > 20
-        assert {f"aecore/{file.as_posix()}" for file in files} <= names
+        assert {f"{place}/{file.as_posix()}" for file in files} <= names
     assert {"aecore/__main__.py", "hydra_plugins/aecore_optuna/__init__.py"} <= names
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"aecore", "hydra_plugins"}
@@ -94,9 +94,12 @@ def test_the_command_of_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> Non
     assert "\n  aecore model=vae dataset=mnist " in said("--help")
     composed = yaml.safe_load(said("sweeps=beta", "model=vae", "--cfg", "job"))
     assert composed["penalty"]["kl"]["_target_"] == "aecore.model.penalties.kl.KL"
-    assert str(tmp_path / "site/aecore") in said("--info", "searchpath")
+    assert str(tmp_path / "site/aecore/conf") in said("--info", "searchpath")
     assert "`aecore --help` lists the words" in said("vae", status=2)
     assert not list((tmp_path / "empty").iterdir())
+    said(*TINY, "paths.output_dir=made", "hydra.run.dir=made/a")
+    assert "1 run" in said("task=compare", "runs=made/*", "out=compared")  # no group `runs`
+    assert (tmp_path / "empty/compared/report.html").is_file()
 
 
 @pytest.fixture
