@@ -1,4 +1,4 @@
-"""What another format of files holds is refused in two lines that name a version; nothing changes."""
+"""Files of another format are refused in two lines that name a version; nothing is changed."""
 
 from __future__ import annotations
 

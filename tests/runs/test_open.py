@@ -58,7 +58,7 @@ def test_an_opened_run_measures_what_was_measured(tmp_path: Path, overrides: lis
     recorded = json.loads((folder / "metrics.json").read_text())
     assert again["test/mse"] == recorded["test/mse"] == run.metrics["test/mse"]
     assert again["test/loss"] == recorded["test/loss"]
-    assert [row["epoch"] for row in run.history] == [1, 2]
+    assert [row["epoch"] for row in run.history] == ([] if "model=pca" in overrides else [1, 2])
     assert run.image_shape == data.train.image_shape and run.class_names == data.train.class_names
 
 

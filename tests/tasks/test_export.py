@@ -86,9 +86,9 @@ def test_the_weights_make_the_model_again(
         again = aecore.load(place, device="cpu")
         assert torch.equal(again.reconstruct(x, y), ae.reconstruct(x, y))
         assert np.array_equal(again.sample(5), ae.sample(5))  # by the sampler
-        assert again.found is not None
-        kept = {"paths": ae.found.settings.paths}  # of which an export tells nothing
-        assert again.found.settings.model_copy(update=kept) == ae.found.settings
+        assert again.run is not None
+        kept = {"paths": ae.run.config.paths}  # of which an export tells nothing
+        assert again.run.config.model_copy(update=kept) == ae.run.config
     assert json.loads((folder / "out" / "config.json").read_text())["image_shape"] == [1, 8, 8]
 
 

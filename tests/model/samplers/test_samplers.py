@@ -19,6 +19,7 @@ from aecore.model.samplers.base import Sampler
 from aecore.model.samplers.flow import Warped
 from aecore.model.samplers.gaussian import GaussianSampler
 from aecore.model.samplers.knn import KNN, Between
+from aecore.runs.format import stamp
 from aecore.runs.open import open_run
 from aecore.runs.sampler_file import FILE, read, save
 from helpers.models import gen, model, plain
@@ -163,8 +164,11 @@ def test_files_that_are_no_samplers(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match="truncated"):
         read(gmm(), path, whole)
-    torch.save({"state_dict": {}, "step": 1, "epoch": 1}, path)
+    torch.save({**stamp(), "state_dict": {}, "step": 1, "epoch": 1}, path)
     with pytest.raises(UserError, match="another model's"):
+        read(gmm(), path, whole)
+    torch.save({"sampler": gmm().fit(skewed(60), 0).tensors()}, path)
+    with pytest.raises(UserError, match="made by aecore 0.2.0 or earlier"):
         read(gmm(), path, whole)
 
 
