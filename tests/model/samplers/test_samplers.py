@@ -168,7 +168,7 @@ def test_files_that_are_no_samplers(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another model's"):
         read(gmm(), path, whole)
     torch.save({"sampler": gmm().fit(skewed(60), 0).tensors()}, path)
-    with pytest.raises(UserError, match="made by aecore 0.2.0 or earlier"):
+    with pytest.raises(UserError, match="format 0"):
         read(gmm(), path, whole)
 
 
