@@ -48,7 +48,7 @@ def vae(prior: Prior | None = None, **words: object) -> Autoencoder:
 
 
 def of_prior(prior: Prior | None = None) -> Draw:
-    made = vae(prior).prior
+    made = vae(prior).prior_density
     return lambda t: made.sample(50, (3,), LIKE, gen(2), t)
 
 

@@ -66,7 +66,7 @@ def codes(n: int, dim: int = 3) -> Tensor:
 
 
 def test_mixture_is_that_of_torch() -> None:
-    prior = vae(Mixture(components=4)).prior
+    prior = vae(Mixture(components=4)).prior_density
     assert isinstance(prior, Mixture)
     same = D.MixtureSameFamily(
         D.Categorical(logits=prior.logits),
@@ -117,7 +117,7 @@ def test_pseudo_inputs_leave_batch_norm_alone() -> None:
 @pytest.mark.parametrize("kind", ["affine", "spline"])
 @torch.no_grad()
 def test_flow_is_normalised_and_draws_what_it_says(kind: Any) -> None:
-    prior = vae(flow(kind), off=0.1).prior
+    prior = vae(flow(kind), off=0.1).prior_density
     z = codes(6000).double()
     spread = D.Independent(D.Normal(torch.zeros(3), torch.full((3,), 1.5)), 1)
     ratio = (prior.log_prob(z.float())[:, 0] - spread.log_prob(z)).exp()
@@ -132,7 +132,7 @@ def test_flow_is_normalised_and_draws_what_it_says(kind: Any) -> None:
 @pytest.mark.parametrize("kind", ["affine", "spline"])
 @pytest.mark.parametrize("dim", [1, 4])
 def test_a_flow_starts_as_the_standard_normal(kind: Any, dim: int) -> None:
-    prior = model(prior=flow(kind), latent=gaussian(dim), penalties={"kl": KL()}).prior
+    prior = model(prior=flow(kind), latent=gaussian(dim), penalties={"kl": KL()}).prior_density
     z = codes(20, dim)
     together = Standard().log_prob(z).sum(1, keepdim=True)
     torch.testing.assert_close(prior.log_prob(z), together, rtol=1e-5, atol=1e-5)
@@ -143,7 +143,7 @@ def test_estimated_kl_is_unbiased() -> None:
     """A mixture of one standard normal is the standard prior, whose KL is known."""
     word = Mixture(components=1)
     whole = model(prior=word, latent=gaussian(3), penalties={"kl": KL()})
-    prior = whole.prior
+    prior = whole.prior_density
     assert isinstance(prior, Mixture)
     prior.means.data.zero_()
     n = 20_000
@@ -172,7 +172,7 @@ def test_every_parameter_of_a_prior_learns(word: Prior, penalty: str) -> None:
 
 @pytest.mark.parametrize("word", LEARNED)
 def test_draws_are_repeatable_and_fixed(word: Prior) -> None:
-    prior = vae(word).prior
+    prior = vae(word).prior_density
     like = torch.zeros(1)
     drawn = prior.sample(6, (3,), like, gen(5))
     assert drawn.shape == (6, 3) and not drawn.requires_grad
