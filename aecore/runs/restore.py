@@ -14,7 +14,7 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.conditioning import PLANES
-from aecore.model.limits import at_most
+from aecore.model.limits import limited_to
 from aecore.runs.checkpoint import check_weights, weights
 from aecore.runs.validation import printable
 from aecore.types import ImageShape
@@ -47,7 +47,7 @@ def _built(
     path: Path,
 ) -> Autoencoder:
     try:
-        with torch.device("meta"), at_most(state.values()):
+        with torch.device("meta"), limited_to(state.values()):
             shift, scale = (None if t is None else t.to("meta") for t in statistics)
             blank = build_components(config).autoencoder(image_shape, shift, scale, classes)
     except UserError as error:
