@@ -1,4 +1,4 @@
-"""What conf/ and the classes say of a word: its sentence, keys, defaults, types and meanings."""
+"""What conf/ and the classes say about an option: summary, keys, defaults, types and meanings."""
 
 from __future__ import annotations
 
@@ -20,52 +20,52 @@ from aecore.config.schema import EarlyStopping, Trainer
 from aecore.data.module import ImageData
 from aecore.model.penalties.weight import Weight
 from entries import ENTRY, entries
-from takes import taken
+from type_text import type_text
 
 _COMMENT = re.compile(r"^ *(\w+):[^#\n]* # (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a word: `path` as it is typed, its default, what it takes and what it means."""
+    """A key of an option: `path` as it is typed, its default, its type and its meaning."""
 
     path: str
     default: str
-    takes: str
+    type: str
     meaning: str
 
 
 @dataclass(frozen=True)
-class Word:
-    """A choice of a group, with what its file says and what it inherits.
+class Option:
+    """An option of a config group, with the content of its file and what it inherits.
 
-    node: the keys, merged with those of the choices that it starts from.
-    own: the keys that its own file sets. starts: the choices that it starts from.
+    node: the keys, merged with those of the options in its defaults list.
+    changes: the keys that its own file sets. bases: the options in its defaults list.
     """
 
     group: str
     name: str
-    sentence: str
+    summary: str
     node: dict[str, Any]
-    own: dict[str, Any]
-    starts: list[str]
+    changes: dict[str, Any]
+    bases: list[str]
 
     @property
     def parent(self) -> str | None:
-        """The choice that it is a variant of; None where there is none, or several."""
-        return self.starts[0] if len(self.starts) == 1 else None
+        """The option that it is a variant of; None where there is none, or several."""
+        return self.bases[0] if len(self.bases) == 1 else None
 
 
 @cache
-def word(group: str, name: str) -> Word:
-    """A choice as its file has it; raises KeyError where there is none."""
+def load_option(group: str, name: str) -> Option:
+    """An option as its file defines it; raises KeyError where there is none."""
     file = ours(group)[name]
-    own = yaml.safe_load(file.read_text()) or {}
-    starts = [d for d in own.pop("defaults", []) if isinstance(d, str) and d != "_self_"]
+    changes = yaml.safe_load(file.read_text()) or {}
+    bases = [d for d in changes.pop("defaults", []) if isinstance(d, str) and d != "_self_"]
     node: dict[str, Any] = {}
-    for start in starts:
-        node = _merged(node, word(group, start).node)
-    return Word(group, name, sentence(file), _merged(node, own), own, starts)
+    for base in bases:
+        node = _merged(node, load_option(group, base).node)
+    return Option(group, name, sentence(file), _merged(node, changes), changes, bases)
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,11 +78,11 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     return both
 
 
-def targets(one: Word) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where the nodes with a class stand below the group, '' for the word itself, and the nodes."""
-    if "_target_" in one.node:
-        yield "", one.node
-    for key, node in one.node.items():
+def targets(option: Option) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The nodes that name a class, with their place below the group ('' for the option itself)."""
+    if "_target_" in option.node:
+        yield "", option.node
+    for key, node in option.node.items():
         if isinstance(node, dict) and "_target_" in node:
             yield f"{key}.", node
 
@@ -90,28 +90,28 @@ def targets(one: Word) -> Iterator[tuple[str, dict[str, Any]]]:
 def class_of(node: Mapping[str, Any]) -> type:
     """The class that a node names."""
     module, _, name = str(node["_target_"]).rpartition(".")
-    found: type = getattr(importlib.import_module(module), name)
-    return found
+    cls: type = getattr(importlib.import_module(module), name)
+    return cls
 
 
 def keys(group: str, name: str) -> list[Key]:
-    """The keys of a word in the order of its file."""
-    one = word(group, name)
-    comments = _comments(one)
+    """The keys of an option in the order of its file."""
+    option = load_option(group, name)
+    comments = _comments(option)
     if group == "trainer":
-        return [*_plain("trainer.", one.node, Trainer, comments)]
-    found = []
-    for place, node in targets(one):
+        return [*_model_keys("trainer.", option.node, Trainer, comments)]
+    rows: list[Key] = []
+    for place, node in targets(option):
         typed = {"metrics": "evaluate.metrics", "task": name}.get(group, group)
-        found += [*_keys(f"{typed}.{place}", node, class_of(node), comments)]
-    return found
+        rows += _keys(f"{typed}.{place}", node, class_of(node), comments)
+    return rows
 
 
-def _comments(one: Word) -> dict[str, str]:
-    files = [ours(one.group)[one.name]]
-    if one.parent is not None:
-        files.insert(0, ours(one.group)[one.parent])
-    if one.group == "dataset":
+def _comments(option: Option) -> dict[str, str]:
+    files = [ours(option.group)[option.name]]
+    if option.parent is not None:
+        files.insert(0, ours(option.group)[option.parent])
+    if option.group == "dataset":
         files.insert(0, CONF / "config.yaml")
     return {k: text for file in files for k, text in _COMMENT.findall(file.read_text())}
 
@@ -119,28 +119,29 @@ def _comments(one: Word) -> dict[str, str]:
 def _keys(
     path: str, node: Mapping[str, Any], target: type, comments: Mapping[str, str]
 ) -> Iterator[Key]:
-    own, shared = _hints(target), {**_hints(Weight), **_hints(ImageData)}
-    told = entries(_text(target), own)
+    hints, shared = _hints(target), {**_hints(Weight), **_hints(ImageData)}
+    documented = entries(_text(target), hints)
     for key in node:
         if key == "_target_":
             continue
         meaning = comments.get(key, "")
         if not meaning or meaning.startswith("or "):  # another choice, which stands beside it
-            meaning = told.get(key, meaning)
-        yield Key(f"{path}{key}", shown(node[key]), taken(own.get(key, shared.get(key))), meaning)
+            meaning = documented.get(key, meaning)
+        hint = hints.get(key, shared.get(key))
+        yield Key(f"{path}{key}", formatted(node[key]), type_text(hint), meaning)
 
 
-def _plain(
+def _model_keys(
     path: str, node: Mapping[str, Any], model: type[BaseModel], comments: Mapping[str, str]
 ) -> Iterator[Key]:
-    told = entries(inspect.getdoc(model) or "", list(model.model_fields))
+    documented = entries(inspect.getdoc(model) or "", list(model.model_fields))
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from _plain(f"{path}{key}.", value, EarlyStopping, comments)
+            yield from _model_keys(f"{path}{key}.", value, EarlyStopping, comments)
         else:
             hint = get_type_hints(model, include_extras=True)[key]
-            meaning = comments.get(key) or told.get(key, "")
-            yield Key(f"{path}{key}", shown(value), taken(hint), meaning)
+            meaning = comments.get(key) or documented.get(key, "")
+            yield Key(f"{path}{key}", formatted(value), type_text(hint), meaning)
 
 
 @cache
@@ -148,25 +149,25 @@ def _hints(target: type) -> dict[str, Any]:
     return get_type_hints(inspect.getattr_static(target, "__init__"), include_extras=True)
 
 
-def described(target: type) -> str:
+def description(target: type) -> str:
     """The docstring of a class without the entries of its arguments."""
-    known = set(_hints(target)) - {"return"}
-    kept = []
+    arguments = set(_hints(target)) - {"return"}
+    paragraphs = []
     for paragraph in (inspect.getdoc(target) or "").split("\n\n"):
         lines = []
         for line in paragraph.splitlines():
             entry = ENTRY.match(line)
-            if entry and known & set(entry[1].split(", ")):
+            if entry and arguments & set(entry[1].split(", ")):
                 break
             lines.append(line)
-        kept.append("\n".join(lines))
-    return "\n\n".join(one for one in kept if one)
+        paragraphs.append("\n".join(lines))
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
 def _text(target: type) -> str:
-    """The docstrings of a class and its constructor, which may say what the arguments are."""
-    own = inspect.getdoc(target) or ""
-    return f"{own}\n\n{inspect.getdoc(inspect.getattr_static(target, '__init__')) or ''}"
+    """The docstrings of a class and its constructor, either of which may document arguments."""
+    text = inspect.getdoc(target) or ""
+    return f"{text}\n\n{inspect.getdoc(inspect.getattr_static(target, '__init__')) or ''}"
 
 
 def flat(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -178,8 +179,8 @@ def flat(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{key}", value
 
 
-def shown(value: Any) -> str:
+def formatted(value: Any) -> str:
     """A value as it is typed on the command line."""
     if isinstance(value, list):
-        return f"[{','.join(shown(v) for v in value)}]"
+        return f"[{','.join(formatted(v) for v in value)}]"
     return value if isinstance(value, str) else json.dumps(value)
