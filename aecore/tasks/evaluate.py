@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aecore.config.component import component
+from aecore.evaluation.evaluate import evaluate
+from aecore.evaluation.figures.draw import draw_figures
 from aecore.runs import folder as results
 from aecore.tasks.use import Opened, Use
 from aecore.training.callbacks.history import timing
-from aecore.training.measure import Material, draw_figures, measure
 from aecore.training.prepare import check_ood
 from aecore.training.report import metrics_table
+from aecore.training.trial import make_trial
 
 
 class Evaluate(Use):
@@ -31,13 +35,18 @@ class Evaluate(Use):
         if opened.is_strange:
             data, split = opened.request.words["dataset"] or "data", parts.settings.split
             name = data if split is None else f"{data}_{split}"
-        material = Material(name, images, lambda: opened.own.train, parts.strangers())
-        metrics = measure(parts, model, material)
-        if name == "test" and run is not None:
-            metrics |= timing(results.read_history(run))
+        trial = replace(
+            make_trial(parts, model, [] if run is None else results.read_history(run)),
+            name=name,
+            images=images,
+            read_training=lambda: opened.own.train,
+        )
+        metrics = evaluate(trial, metrics=parts.metrics, noise=parts.test_noise)
+        if name == "test":
+            metrics |= timing(trial.history)
         folder = opened.folder
         if parts.figures:
-            draw_figures(parts, model, material, run, folder)
+            draw_figures(parts.figures, trial, folder / "figures")
         results.write_metrics(folder, metrics)
         noise = ", as they are and with noise" if parts.test_noise.active else ""
         print(f"{opened.told(images)}{noise}\n\n{metrics_table(metrics, images.image_shape)}\n")

@@ -13,7 +13,8 @@ import yaml
 from aecore.cli import main
 from aecore.compare.views import Views, open_run
 from aecore.errors import UserError
-from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.evaluation.evaluate import evaluate
+from aecore.training.trial import make_trial
 
 TINY = ["model=ae", "logger=none", "figures=none", "trainer.threads=1"]
 
@@ -44,13 +45,7 @@ def test_an_opened_run_measures_what_was_measured(tmp_path: Path, overrides: lis
     folder = trained(tmp_path / "run", *overrides)
     parts, model = open_run(folder)
     assert not model.training
-    again = evaluate(
-        model,
-        parts.data.test,
-        prefix="test",
-        batch_size=parts.data.eval_batch_size,
-        seed=parts.settings.seed,
-    )
+    again = evaluate(make_trial(parts, model))
     told = json.loads((folder / "metrics.json").read_text())
     assert again["test/mse"] == told["test/mse"]
     assert again["test/loss"] == told["test/loss"]
