@@ -135,7 +135,7 @@ def without_presets(config: dict[Any, Any]) -> dict[str, Any]:
 def choices(hydra: DictConfig, config: dict[Any, Any]) -> dict[str, Any]:
     """The choice of each group; of lists, which Hydra leaves out, the names of the terms."""
     found = {str(k): v for k, v in hydra.runtime.choices.items() if "hydra/" not in str(k)}
-    for group in ("penalty", "figures"):
+    for group in ("penalty", "reconstruction", "figures"):
         found.setdefault(group, list(config[group]))
     found.setdefault(WORDS["evaluate.metrics"], list(config["evaluate"]["metrics"]))
     return found

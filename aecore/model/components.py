@@ -25,7 +25,7 @@ from aecore.model.noise.noises import Chain
 from aecore.model.objectives.base import Objective
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.weight import WEIGHT_KEYS, Weight, Weighted
-from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.samplers.base import Sampler
 from aecore.types import ImageShape
@@ -43,7 +43,7 @@ class Components:
     penalties: dict[str, Penalty]
     weights: dict[str, Weight]
     reconstruction: Reconstruction
-    prior: PriorComponent
+    prior: Prior
     objective: Objective
     sampler: Sampler | None
 
@@ -93,11 +93,22 @@ def build_components(settings: Config) -> Components:
         noise=build_noise(settings.noise, "noise"),
         penalties=penalties,
         weights=weights,
-        reconstruction=build(settings.reconstruction, "reconstruction", Reconstruction),
-        prior=build(settings.prior, "prior", PriorComponent),
+        reconstruction=build_reconstruction(settings.reconstruction),
+        prior=build(settings.prior, "prior", Prior),
         objective=build(settings.objective, "objective", Objective),
         sampler=build(settings.sampler, "sampler", Sampler) if settings.sampler else None,
     )
+
+
+def build_reconstruction(terms: Mapping[str, Mapping[str, Any]]) -> Reconstruction:
+    """The reconstruction loss; UserError unless there is exactly one term."""
+    if len(terms) != 1:
+        raise UserError(
+            f"reconstruction=[{','.join(terms)}]: must be exactly one term\n"
+            f"  choose one, for example reconstruction={next(iter(terms), 'mse')}"
+        )
+    ((name, node),) = terms.items()
+    return build(node, f"reconstruction.{name}", Reconstruction)
 
 
 def build_penalty(node: Mapping[str, Any], path: str) -> Weighted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from aecore.model.noise.base import Noise
 from aecore.model.objectives.base import Objective
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.weight import WEIGHT_KEYS, Weighted
-from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 
 SLOTS: dict[str, type] = {
@@ -22,7 +23,7 @@ SLOTS: dict[str, type] = {
     "noise": Noise,
     "penalty": Penalty,
     "reconstruction": Reconstruction,
-    "prior": PriorComponent,
+    "prior": Prior,
     "objective": Objective,
 }
 
@@ -38,17 +39,22 @@ def check_words(words: Mapping[str, object], penalties: Mapping[str, Weighted]) 
             )
 
 
-def nodes_of(words: Mapping[str, object], penalties: Mapping[str, Weighted]) -> dict[str, Any]:
+def component_configs(
+    words: Mapping[str, object], penalties: Mapping[str, Weighted]
+) -> dict[str, Any]:
     """The nodes of a configuration that say these words."""
     terms = {}
     for name, term in penalties.items():
         weight = config_of(term.weight)
         terms[name] = {**config_of(term.penalty), **{key: weight[key] for key in WEIGHT_KEYS}}
-    return {**config_of(words), "penalty": terms}
+    nodes = config_of(words)
+    name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(words["reconstruction"]).__name__).lower()
+    return {**nodes, "reconstruction": {name: nodes["reconstruction"]}, "penalty": terms}
 
 
 def named(nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """What to call the words of such nodes, by slot; of penalties the names of their terms."""
-    words = {slot: node.get("_target_") for slot, node in nodes.items() if slot != "penalty"}
-    called = {slot: str(target).rpartition(".")[2] for slot, target in words.items()}
-    return {**called, "penalty": list(nodes["penalty"])}
+    """The names of the components of such nodes, by slot; of several terms a list."""
+    return {
+        slot: str(node["_target_"]).rpartition(".")[2] if "_target_" in node else list(node)
+        for slot, node in nodes.items()
+    }

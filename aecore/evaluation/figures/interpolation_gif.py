@@ -10,7 +10,7 @@ from aecore.evaluation.figures.animation import Animation, there_and_back
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.interpolations import blend
 from aecore.evaluation.trial import Trial, need_decoder, need_images
-from aecore.model.passes import Code
+from aecore.model.codes import Code
 
 
 class InterpolationGif(TrialFigure):

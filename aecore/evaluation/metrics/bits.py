@@ -47,7 +47,7 @@ class Bits(Metric):
             ):
                 raise NotApplicable(
                     "grey pixels have no probability under Bernoulli draws, "
-                    "use reconstruction.targets=stochastic"
+                    "use reconstruction.bernoulli.targets=stochastic"
                 )
             log_likelihood, kl = elbo_terms(model, x, draws, y)
             total += float((log_likelihood - kl).double().sum())

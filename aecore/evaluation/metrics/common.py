@@ -78,7 +78,7 @@ class CommonMetrics(Metric):
                 means.add("kl", kl)
             terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False, y=y)
             means.add("loss", terms.loss * len(x))
-            for name, value in terms.told.items():
+            for name, value in terms.logged.items():
                 if name not in ("kl", "elbo") or not model.latent.variational:
                     means.add(name, value * len(x))
         return means.of(trial)

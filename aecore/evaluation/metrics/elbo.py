@@ -23,4 +23,4 @@ def elbo_terms(
     """
     p = model.run(x, generator, noisy=False, sample=True, y=y)
     constant = model.reconstruction.log_constant(p.x[0].numel())
-    return constant - model.reconstruction(p.output, p.x), model.prior.kl(p.code).sum(1)
+    return constant - model.reconstruction(p.output, p.x), model.prior_density.kl(p.code).sum(1)

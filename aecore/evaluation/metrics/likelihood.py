@@ -13,10 +13,11 @@ from aecore.errors import NotApplicable
 from aecore.evaluation.metrics.base import Metric, Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
 from aecore.model.objectives.importance import log_density, times, weigh
-from aecore.model.passes import Seen, posterior_of
-from aecore.model.priors.base import Prior
+from aecore.model.passes import EncoderPass
+from aecore.model.priors.base import PriorDensity
 
 _VALUES = 2**20  # decoded at once: as fast as any, on a CPU
 
@@ -56,13 +57,13 @@ class Likelihood(Metric):
         model, generator = trial.model, trial.generator()
         check(model)
         rows = max(_VALUES // flat(model.image_shape), 1)
-        prior, found = model.prior, []
+        prior, found = model.prior_density, []
         for x, y in trial.at_most(self.images).batches(min(trial.batch_size, rows)):
-            seen = model.seen(x, generator, noisy=False, y=y)
+            seen = model.encoder_pass(x, generator, noisy=False, y=y)
             if not model.reconstruction.covers(seen.x):
                 raise NotApplicable(
                     "grey pixels have no probability under Bernoulli draws, "
-                    "use reconstruction.targets=stochastic or dataset.binarise"
+                    "use reconstruction.bernoulli.targets=stochastic or dataset.binarise"
                 )
             found.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
         log_p, elbo = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -84,8 +85,8 @@ def check(model: Autoencoder) -> None:
 
 def log_likelihood(
     model: Autoencoder,
-    prior: Prior,
-    seen: Seen,
+    prior: PriorDensity,
+    seen: EncoderPass,
     generator: Generator,
     samples: int,
     rows: int,

@@ -72,7 +72,7 @@ def distortion(trial: Trial, codes: Tensor) -> float:
     model, total, start = trial.model, 0.0, 0
     for x, y in trial.batches():
         z = codes[start : start + len(x)].to(x.device).view(-1, *model.code_shape)
-        made = model.decode(model.latent.nearest(z), model.told(y))
+        made = model.decode(model.latent.nearest(z), model.label_context(y))
         total += float(squared_error(made, x).double().sum())
         start += len(x)
     return total / start
@@ -102,7 +102,7 @@ def _entries(trial: Trial, training: Trial) -> Row:
     indices, known = _indices(trial), _indices(training).flatten(1)
     low = torch.zeros(known.shape[1], dtype=torch.int64)
     tables = Tables(known, low, low + latent.codes - 1, shared=latent.shared_codes)
-    parts = [latent.made_of(part.to(trial.device)).flatten(1).cpu()
+    parts = [latent.decode_indices(part.to(trial.device)).flatten(1).cpu()
              for part in torch.split(indices, 512)]  # fmt: skip
     mse = distortion(trial, torch.cat(parts))
     length = float(tables.length(indices.flatten(1)).mean())
@@ -111,7 +111,7 @@ def _entries(trial: Trial, training: Trial) -> Row:
 
 def _drawn(trial: Trial) -> Row:
     model, generator = trial.model, trial.generator()
-    prior, nats, error, count = model.prior, 0.0, 0.0, 0
+    prior, nats, error, count = model.prior_density, 0.0, 0.0, 0
     for x, y in trial.batches():
         code = model.encode(x, generator, y)
         nats += float(prior.kl(code).double().sum())

@@ -253,7 +253,7 @@ class TestPerplexity:
     def test_against_counting(self) -> None:
         whole = model(latent=vq(codes=6, words=2))
         found = self.of(whole)
-        indices = whole.encode(trial(whole).test.pixels()).indices
+        indices = whole.encode(trial(whole).images.pixels()).indices
         assert indices is not None
         share = torch.bincount(indices.flatten(), minlength=6) / indices.numel()
         used = share[share > 0]
@@ -275,5 +275,5 @@ class TestPerplexity:
         assert found["code_bits"] == pytest.approx(441)
 
     def test_codes_of_numbers_have_none(self) -> None:
-        with pytest.raises(NotApplicable, match="not of code words"):
+        with pytest.raises(NotApplicable, match="the code is continuous"):
             self.of(model(latent=plain(3)))
