@@ -1,4 +1,4 @@
-"""A finished run as a model again: from its folder alone, and nothing in the folder is executed."""
+"""The views of finished runs, for figures that compare them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import for_figures
 from aecore.evaluation.trial import Trial, equal_images
-from aecore.model.autoencoder import Autoencoder
-from aecore.runs import folder as results
-from aecore.runs.checkpoint import BEST, LAST, load
-from aecore.runs.record import read_record, restore
-from aecore.runs.sampler_file import FILE, read
-from aecore.training.machine import device_of
-from aecore.training.setup import Experiment, build_experiment
+from aecore.runs.open import open_run
+from aecore.training.setup import build_experiment
 from aecore.training.trial import make_trial
 
 
@@ -37,34 +32,6 @@ class Remembered(Source):
     def whole(self, data_dir: Path) -> Split:
         """As the source does."""
         return self.source.whole(data_dir)
-
-
-def open_run(
-    folder: Path, sources: dict[str, Remembered] | None = None
-) -> tuple[Experiment, Autoencoder]:
-    """The words and the trained model of a run, on its device and in evaluation mode.
-
-    The weights are those that the run was measured with (`evaluate.weights`).
-    sources: the data sets of other runs, by their node, which this one may share; it adds its own.
-    Raises UserError where the configuration, the data or the checkpoint are damaged or gone.
-    """
-    config = results.read_config(folder)
-    parts = build_experiment(config)
-    settings, data = parts.settings, parts.data
-    if sources is not None:
-        nodes = {**settings.evaluate.ood, "": settings.dataset}
-        for name, module in {**parts.ood, "": data}.items():
-            key = json.dumps(nodes[name], sort_keys=True, default=str)
-            module.source = sources.setdefault(key, Remembered(module.source))
-    last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
-    path = best if settings.evaluate.weights == "best" and best.exists() else last
-    checkpoint = load(path)
-    record = read_record(checkpoint, path)
-    shape = None if record is None else record.image_shape
-    model = restore(settings, checkpoint, shape or data.test.image_shape, path)
-    if parts.components.sampler is not None:
-        model.sampler = read(parts.components.sampler, folder / FILE, model)
-    return parts, model.to(device_of(settings)).eval()
 
 
 class Trials(Mapping[str, Trial]):
@@ -87,13 +54,12 @@ class Trials(Mapping[str, Trial]):
             raise self._failure
         if name not in self._opened:
             try:
-                parts, model = open_run(folder, self._sources)
-                trial = for_figures(make_trial(parts, model, results.read_history(folder)))
+                trial = self._trial(folder)
                 ood = {kind: self._once(images) for kind, images in trial.ood.items()}
                 self._opened[name] = replace(trial, images=self._once(trial.images), ood=ood)
             except Exception as error:  # whatever was done to the folder
-                told = (str(error).splitlines() or [type(error).__name__])[0]
-                self._failure = UserError(f"{name} cannot be opened ({told})")
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                self._failure = UserError(f"{name} cannot be opened ({reason})")
                 raise self._failure from error
         return self._opened[name]
 
@@ -102,6 +68,16 @@ class Trials(Mapping[str, Trial]):
 
     def __len__(self) -> int:
         return len(self._folders)
+
+    def _trial(self, folder: Path) -> Trial:
+        """The trial of the run in a folder, with as many images as figures look at."""
+        run = open_run(folder)
+        experiment = build_experiment(run.config.model_dump())
+        nodes = {**run.config.evaluate.ood, "": run.config.dataset}
+        for name, module in {**experiment.ood, "": experiment.data}.items():
+            key = json.dumps(nodes[name], sort_keys=True, default=str)
+            module.source = self._sources.setdefault(key, Remembered(module.source))
+        return for_figures(make_trial(experiment, run.model(), history=run.history))
 
     def _once(self, images: Split) -> Split:
         """These images, or equal ones of another run."""
