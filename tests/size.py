@@ -1,4 +1,4 @@
-"""Lines of code by package, without blank lines, comments and docstrings: `python tests/size.py`."""
+"""Lines of code by package, without blanks, comments and docstrings: `python tests/size.py`."""
 
 from __future__ import annotations
 
