@@ -7,7 +7,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from typing import Any, Literal
 import yaml
 
 from aecore.compare.values import as_values, as_words, flat
+from aecore.config.overrides import Override, read
+from aecore.errors import UserError
 from aecore.runs.folder import CONFIG, HISTORY, METRICS, RUN
 
 ERROR = "error.txt"
@@ -89,8 +92,7 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
     record = _mapping(folder / RUN, trouble)
     metrics = _metrics(folder / METRICS, trouble)
     asked = record.get("overrides") or _asked_of_hydra(folder)
-    pairs = [o.partition("=")[::2] for o in asked if isinstance(o, str)]
-    given = as_values(pair for pair in pairs if not pair[0].startswith("hydra."))
+    given = as_values((o.key, o.text) for o in _readable(asked) if not o.of_hydra)
     chosen = None if grid is None else as_values(grid.items())
     words = record.get("words")
     values = {
@@ -114,6 +116,13 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
         grid=chosen,
         revision=record.get("revision") if isinstance(record.get("revision"), str) else None,
     )
+
+
+def _readable(asked: Iterable[Any]) -> Iterator[Override]:
+    """The overrides in a record, those that can be read."""
+    for text in asked:
+        with suppress(UserError):
+            yield from read([text] if isinstance(text, str) else [])
 
 
 def _state(

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from aecore.config.choices import split_override
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from aecore.config.arguments import parse
-from aecore.config.choices import split_override
 from aecore.config.compose import compose
 from aecore.config.folders import groups, ours
+from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.tasks.resume import resumed_folder
 from helpers.commands import called

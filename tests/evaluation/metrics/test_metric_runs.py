@@ -15,9 +15,9 @@ from aecore.cli import main
 from aecore.compare.metrics import direction
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
-from aecore.config.arguments import parse
 from aecore.config.compose import Job, compose
 from aecore.config.folders import CONF
+from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.training.prepare import ConfigChecker, prepare
 from aecore.training.setup import build_experiment
