@@ -12,7 +12,7 @@ import yaml
 from aecore.config.build import build
 from aecore.config.folders import known
 from aecore.errors import UserError, nearest
-from aecore.model.components import build_noise, build_penalty
+from aecore.model.components import build_noise, build_penalty, build_reconstruction
 from aecore.model.slots import SLOTS
 
 
@@ -39,6 +39,9 @@ def create(said: str, /, **values: Any) -> Any:
             raise UserError(f"{said}: {len(node)} penalties\n  leave `penalties` out for none")
         ((name, term),) = node.items()
         return build_penalty(_told(term | values, said), f"penalty.{name}")
+    if group == "reconstruction":
+        ((name, term),) = node.items()
+        return build_reconstruction({name: _told(term | values, said)})
     node = _told(node | values, said)
     return build_noise(node, group) if group == "noise" else build(node, group, SLOTS[group])
 

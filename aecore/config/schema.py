@@ -117,7 +117,7 @@ class Config(Node):
     latent: dict[str, Any]
     noise: dict[str, Any]
     penalty: dict[str, dict[str, Any]] = {}
-    reconstruction: dict[str, Any]
+    reconstruction: dict[str, dict[str, Any]]
     prior: dict[str, Any]
     objective: dict[str, Any]
     sampler: dict[str, Any] = {}

@@ -93,11 +93,22 @@ def build_components(settings: Config) -> Components:
         noise=build_noise(settings.noise, "noise"),
         penalties=penalties,
         weights=weights,
-        reconstruction=build(settings.reconstruction, "reconstruction", Reconstruction),
+        reconstruction=build_reconstruction(settings.reconstruction),
         prior=build(settings.prior, "prior", PriorComponent),
         objective=build(settings.objective, "objective", Objective),
         sampler=build(settings.sampler, "sampler", Sampler) if settings.sampler else None,
     )
+
+
+def build_reconstruction(terms: Mapping[str, Mapping[str, Any]]) -> Reconstruction:
+    """The reconstruction loss; UserError unless there is exactly one term."""
+    if len(terms) != 1:
+        raise UserError(
+            f"reconstruction=[{','.join(terms)}]: must be exactly one term\n"
+            f"  choose one, for example reconstruction={next(iter(terms), 'mse')}"
+        )
+    ((name, node),) = terms.items()
+    return build(node, f"reconstruction.{name}", Reconstruction)
 
 
 def build_penalty(node: Mapping[str, Any], path: str) -> Weighted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,11 +45,14 @@ def nodes_of(words: Mapping[str, object], penalties: Mapping[str, Weighted]) -> 
     for name, term in penalties.items():
         weight = config_of(term.weight)
         terms[name] = {**config_of(term.penalty), **{key: weight[key] for key in WEIGHT_KEYS}}
-    return {**config_of(words), "penalty": terms}
+    nodes = config_of(words)
+    name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(words["reconstruction"]).__name__).lower()
+    return {**nodes, "reconstruction": {name: nodes["reconstruction"]}, "penalty": terms}
 
 
 def named(nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """What to call the words of such nodes, by slot; of penalties the names of their terms."""
-    words = {slot: node.get("_target_") for slot, node in nodes.items() if slot != "penalty"}
-    called = {slot: str(target).rpartition(".")[2] for slot, target in words.items()}
-    return {**called, "penalty": list(nodes["penalty"])}
+    """The names of the components of such nodes, by slot; of several terms a list."""
+    return {
+        slot: str(node["_target_"]).rpartition(".")[2] if "_target_" in node else list(node)
+        for slot, node in nodes.items()
+    }

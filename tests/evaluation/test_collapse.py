@@ -180,7 +180,14 @@ RUN = ["model=vae", "latent.dim=4", "figures=none", "logger=none", "hydra.run.di
     ("words", "warned"),
     [
         (["reconstruction=mse", "penalty.kl.weight=50", "trainer.max_epochs=2"], 2),
-        (["reconstruction=gaussian", "reconstruction.scale=0.1", "trainer.max_epochs=4"], 0),
+        (
+            [
+                "reconstruction=gaussian",
+                "reconstruction.gaussian.scale=0.1",
+                "trainer.max_epochs=4",
+            ],
+            0,
+        ),
     ],
     ids=["collapses", "does not"],
 )

@@ -43,7 +43,7 @@ class Bits(Metric):
             ):
                 raise NotApplicable(
                     "grey pixels have no probability under coin throws, "
-                    "use reconstruction.targets=stochastic"
+                    "use reconstruction.bernoulli.targets=stochastic"
                 )
             log_likelihood, kl = elbo_parts(model, x, draws, y)
             total += float((log_likelihood - kl).double().sum())

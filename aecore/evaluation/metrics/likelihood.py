@@ -59,7 +59,7 @@ class Likelihood(Metric):
             if not model.reconstruction.covers(seen.x):
                 raise NotApplicable(
                     "grey pixels have no probability under coin throws, "
-                    "use reconstruction.targets=stochastic or dataset.binarise"
+                    "use reconstruction.bernoulli.targets=stochastic or dataset.binarise"
                 )
             found.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
         log_p, elbo = (torch.cat(parts) for parts in zip(*found, strict=True))
