@@ -69,12 +69,13 @@ def _refuse_plus(override: Override, groups: Groups) -> None:
 def _check_names(override: Override, known: set[str]) -> None:
     group, value = str(override.group), override.value
     where = OOD if override.is_below(OOD) else override.typed_key
+    kind = group.rpartition("/")[2]
     names = _names(value)
     for name in names:
         if name not in known and "/" not in name and "${" not in name:  # those are Hydra's to find
             near = nearest("none" if name == "null" else name, known)
             listed = ", ".join(sorted(known)) or "none yet"
-            raise UserError(f"{where}={name}: no such {group}{near}\n  known: {listed}")
+            raise UserError(f"{where}={name}: no such {kind}{near}\n  known: {listed}")
     if isinstance(value, list) and len(names) > 1:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:

@@ -15,7 +15,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep
 from hydra.core.override_parser.types import Override as HydraOverride
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from aecore.config.folders import HOME, command, groups
 from aecore.errors import UserError
@@ -79,8 +79,11 @@ class Override:
         """Whether it changes a node, or a value below it."""
         return f"{self.key}.".startswith(f"{node}.")
 
-    def single(self, loader: ConfigLoader) -> list[Override]:
-        """An override for each of its values, in their order; itself where it has but one."""
+    def single(self, loader: ConfigLoader | None = None) -> list[Override]:
+        """An override for each of its values, in their order; itself where it has but one.
+
+        loader: knows the choices for `glob(...)`.
+        """
         if not self.is_sweep:
             return [self]
         texts = replace(self.parsed, config_loader=loader).sweep_string_iterator()
@@ -221,7 +224,7 @@ def _override(name: str, text: str, typed: str) -> Override:
 def _parsed(line: str, typed: str) -> HydraOverride:
     try:
         return OverridesParser.create().parse_override(line)
-    except OverrideParseException as error:
+    except HydraException as error:
         quotes = "='".join(typed.split("=", 1))
         raise UserError(
             f"{typed}: cannot be read\n"

@@ -40,23 +40,21 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
 
 
 def build_task(config: Mapping[str, Any]) -> Task:
-    """The task of a configuration: the one class derived from `Task` in `aecore.tasks.NAME`.
-
-    Its arguments are the keys below its name. Raises UserError for no name of conf/task.
-    """
+    """The task of a configuration, with the options below its name; raises UserError."""
     name = config["task"]
     if name not in ours("task"):
         raise UserError(f"task={name}: no such task{nearest(str(name), ours('task'))}")
+    target = class_of_task(name)
+    options = config[name] if known_keys(target) else {}  # `evaluate` is a node of every run
+    return build({"_target_": f"{target.__module__}.{target.__name__}", **options}, name, Task)
+
+
+def class_of_task(name: str) -> type[Task]:
+    """The one class derived from `Task` that the module `aecore.tasks.NAME` defines."""
     module = importlib.import_module(f"aecore.tasks.{name}")
-    (target,) = (
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, Task)
-        and value.__module__ == module.__name__
-    )
-    options = config[name] if known_keys(target) else {}
-    return build({"_target_": f"{module.__name__}.{target.__name__}", **options}, name, Task)
+    classes = [value for value in vars(module).values() if inspect.isclass(value)]
+    (target,) = (c for c in classes if issubclass(c, Task) and c.__module__ == module.__name__)
+    return target
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class SearchSpace:
     space: dict[str, BaseDistribution]
 
 
-def split(overrides: Sequence[Override], loader: ConfigLoader) -> SearchSpace:
+def split(overrides: Sequence[Override], loader: ConfigLoader | None = None) -> SearchSpace:
     """Tell what varies from what does not; of one key given twice the last counts.
 
     Raises UserError for a space that cannot be searched.
@@ -47,7 +47,7 @@ def split(overrides: Sequence[Override], loader: ConfigLoader) -> SearchSpace:
     return SearchSpace(fixed, {name: distribution(o, loader) for name, o in swept.items()})
 
 
-def distribution(override: Override, loader: ConfigLoader) -> BaseDistribution:
+def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistribution:
     """What values an override may take; raises UserError.
 
     `interval(a,b)` is continuous, `int(interval(a,b))` its whole numbers with both ends,
