@@ -23,7 +23,7 @@ from aecore.data.pixels import Array, as_codes, as_labels, as_pixels, like_given
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import in_parts
-from aecore.model.sample_codes import classes_in_turn, sample_codes
+from aecore.model.sample_codes import cycle_classes, sample_codes
 from aecore.runs.open import Found, find
 from aecore.runs.record import restore
 from aecore.runs.validation import trusting
@@ -104,11 +104,14 @@ class Trained:
 
     def decode(self, codes: Array, labels: Array | None = None) -> Any:
         """Mean images (N, C, H, W) of codes; on [0, 1], not clamped."""
-        z = as_codes(codes, self.model.code_shape, self.model.shift)
+        model = self.model
+        z = as_codes(codes, model.code_shape, model.shift)
         y = self._labels(labels, len(z))
         parts = in_parts(z, y, _BATCH)
         with torch.no_grad():
-            images = [self.model.decode(part, self.model.told(given)) for part, given in parts]
+            images = [
+                self.model.decode(part, self.model.label_context(given)) for part, given in parts
+            ]
         return like_given(codes, _joined(images, (0, *self.image_shape), z))
 
     def reconstruct(self, images: Array, labels: Array | None = None) -> Any:
@@ -149,11 +152,11 @@ class Trained:
         if n < 0:
             raise UserError(f"n={n}: must be 0 or more")
         self._check_drawn()
-        y = classes_in_turn(model, n) if labels is None else self._labels(labels, n)
+        y = cycle_classes(model, n) if labels is None else self._labels(labels, n)
         with torch.no_grad():
             z = sample_codes(model, n, self._generator(seed), y, temperature)
             parts = in_parts(z, y, _BATCH)
-            images = [model.decode(part, model.told(given)).cpu() for part, given in parts]
+            images = [model.decode(part, model.label_context(given)).cpu() for part, given in parts]
         return torch.cat(images).numpy()
 
     @property

@@ -160,7 +160,7 @@ class Source(ABC):
         """Which images of `whole` make the test split, (M,) int64, ascending."""
         return torch.arange(len(whole) - len(self.load("test", data_dir)), len(whole))
 
-    def misfit(self, shape: ImageShape) -> str | None:
+    def shape_mismatch(self, shape: ImageShape) -> str | None:
         """What its first image is that `load` would resize, or give other channels, for that shape.
 
         None where none is, or where images are never changed.

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from aecore.data.pixels import check_shape
 from aecore.errors import UserError
+from aecore.model.codes import Code
 from aecore.model.conditioning import Conditioning, need_labels
 from aecore.model.critics import Adversary
 from aecore.model.latents.base import Latent
@@ -20,15 +21,15 @@ from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import NoNoise
 from aecore.model.objectives.base import Objective, Terms, check_names
 from aecore.model.objectives.elbo import Elbo
-from aecore.model.passes import Code, Pass, Seen
+from aecore.model.passes import EncoderPass, Pass
 from aecore.model.penalties.base import Penalty, by_name
 from aecore.model.penalties.weight import Weight, Weighted, weigh
-from aecore.model.priors.base import Prior, PriorComponent
+from aecore.model.priors.base import Prior, PriorDensity
 from aecore.model.priors.standard import Standard
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.errors import MSE
-from aecore.model.sample_codes import classes_in_turn, sample_codes
-from aecore.model.slots import check_words, nodes_of
+from aecore.model.sample_codes import cycle_classes, sample_codes
+from aecore.model.slots import check_words, component_configs
 from aecore.types import ImageShape
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Autoencoder(nn.Module):
         reconstruction: Reconstruction | None = None,
         penalties: Mapping[str, Penalty | Weighted] | None = None,
         weights: Mapping[str, Weight | float] | None = None,
-        prior: PriorComponent | None = None,
+        prior: Prior | None = None,
         objective: Objective | None = None,
         shift: Tensor | None = None,
         scale: Tensor | None = None,
@@ -85,7 +86,7 @@ class Autoencoder(nn.Module):
         }
         weighted = weigh(penalties or {}, weights or {})
         check_words(words, weighted)
-        self.nodes = nodes_of(words, weighted)  # how all of it is said again
+        self.nodes = component_configs(words, weighted)  # how all of it is said again
         self.image_shape = image_shape = check_shape(image_shape)
         self.output_activation = network.output_activation
         self.needs_context = network.needs_context
@@ -102,21 +103,26 @@ class Autoencoder(nn.Module):
         self.decoder = network.decoder(told, image_shape)
         self.noise: Noise = words["noise"]
         self.reconstruction: Reconstruction = deepcopy(words["reconstruction"])
-        self.penalties = by_name({n: deepcopy(term.penalty) for n, term in weighted.items()})
+        self.penalty_modules = by_name({n: deepcopy(t.penalty) for n, t in weighted.items()})
         self.weights = {name: term.weight for name, term in weighted.items()}
         rule = deepcopy(words["prior"])
-        self.prior_word: PriorComponent = rule.attach(self.latent, self.code_shape, image_shape)
+        self.prior: Prior = rule.attach(self.latent, self.code_shape, image_shape)
         self.sampler: Fitted | None = None
         self.objective: Objective = words["objective"]
-        for rival in self.adversaries.values():
-            rival.oppose(self)
+        for adversary in self.adversaries.values():
+            adversary.attach_critic(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
         check_names(self)
         self.reconstruction.check(self)
         self.objective.check(self)
-        self.prior_word.check(self)
+        self.prior.check(self)
         for penalty in self.penalties.values():
-            penalty.check(self)  # type: ignore[operator]
+            penalty.check(self)
+
+    @property
+    def penalties(self) -> dict[str, Penalty]:
+        """The penalties by the names of their terms."""
+        return {n: p for n, p in self.penalty_modules.items() if isinstance(p, Penalty)}
 
     @property
     def classes(self) -> int | None:
@@ -129,24 +135,24 @@ class Autoencoder(nn.Module):
         return self.image_shape if self.condition is None else self.condition.image_shape
 
     @property
-    def prior(self) -> Prior:
+    def prior_density(self) -> PriorDensity:
         """p(z) as it stands: one that is made by the encoder moves with it."""
-        return self.prior_word.given(self)
+        return self.prior.density(self)
 
     @property
     def adversaries(self) -> dict[str, Adversary]:
         """The words that own a critic, by the names of their terms."""
-        words = {"reconstruction": self.reconstruction, **self.penalties}
-        return {name: one for name, one in words.items() if isinstance(one, Adversary)}
+        terms = {"reconstruction": self.reconstruction, **self.penalties}
+        return {name: term for name, term in terms.items() if isinstance(term, Adversary)}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What an optimizer trains: the model's weights, then those of each critic at its rate."""
-        rivals = self.adversaries.values()
-        owned = {id(p) for rival in rivals for p in rival.critic.parameters()}
+        adversaries = self.adversaries.values()
+        owned = {id(p) for adversary in adversaries for p in adversary.critic.parameters()}
         groups: list[dict[str, Any]] = [
             {"params": [p for p in self.parameters() if p.requires_grad and id(p) not in owned]}
         ]
-        groups += [{"params": [*r.critic.parameters()], "lr": r.critic_lr} for r in rivals]
+        groups += [{"params": [*a.critic.parameters()], "lr": a.critic_lr} for a in adversaries]
         return groups
 
     @property
@@ -170,29 +176,29 @@ class Autoencoder(nn.Module):
         y: Tensor | None = None,
     ) -> Pass:
         """One trip of pixels (N, C, H, W): noise where `noisy`, a drawn code where `sample`."""
-        clean, x_in, h, context = self.seen(x, generator, noisy=noisy, y=y)
+        clean, x_in, h, context = self.encoder_pass(x, generator, noisy=noisy, y=y)
         code = replace(self.latent(h, generator, sample), context=context)
         return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator, y)
 
-    def seen(
+    def encoder_pass(
         self, x: Tensor, generator: Generator | None, *, noisy: bool, y: Tensor | None = None
-    ) -> Seen:
+    ) -> EncoderPass:
         """The first half of a trip: pixels (N, C, H, W) as far as the encoder's features."""
         clean = self.reconstruction.target(self.normalise(x), generator)
         x_in = self.noise(clean, generator, self._span()) if noisy else clean
-        return Seen(clean, x_in, *self.features(x_in, y))
+        return EncoderPass(clean, x_in, *self.features(x_in, y))
 
     def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What the encoder makes of x in the model's range: features, and what passes by codes."""
-        found = self.encoder(self.beheld(x, y))
+        found = self.encoder(self.encoder_input(x, y))
         h, context = found if self.needs_context else (found, ())
-        return h, (*context, *self.told(y))
+        return h, (*context, *self.label_context(y))
 
-    def beheld(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def encoder_input(self, x: Tensor, y: Tensor | None) -> Tensor:
         """x in the model's range as the encoder is given it, (N, *encoder_shape)."""
         return x if self.condition is None else self.condition.beside_image(x, need_labels(y))
 
-    def told(self, y: Tensor | None) -> tuple[Tensor, ...]:
+    def label_context(self, y: Tensor | None) -> tuple[Tensor, ...]:
         """The end of each context: the labels, nothing where the model is not conditional."""
         return () if self.condition is None else (need_labels(y),)
 
@@ -218,8 +224,9 @@ class Autoencoder(nn.Module):
     ) -> Terms:
         """The objective on pixels (N, C, H, W), penalties weighted as after `epoch` epochs."""
         weights = {name: weight.at(epoch) for name, weight in self.weights.items()}
-        for part in (self.latent, *self.penalties.values()):
-            part.set_epoch(epoch)  # type: ignore[operator]
+        self.latent.set_epoch(epoch)
+        for penalty in self.penalties.values():
+            penalty.set_epoch(epoch)
         return self.objective(self, x, generator, weights, noisy, y)
 
     def encode(
@@ -233,7 +240,7 @@ class Autoencoder(nn.Module):
     def decode(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
         """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped.
 
-        context: that of the codes' images; where it is the class alone, `told(y)`. Raises
+        context: that of the codes' images; where it is the class alone, `label_context(y)`. Raises
         UserError where the model needs it and it is not given.
         """
         passing = len(context) - (self.condition is not None)  # without the class
@@ -267,8 +274,8 @@ class Autoencoder(nn.Module):
         temperature: scales the standard deviations of what codes are drawn from.
         Raises UserError for codes with neither, and for a temperature where there is none.
         """
-        y = classes_in_turn(self, n) if y is None else y
-        return self.decode(sample_codes(self, n, generator, y, temperature), self.told(y))
+        y = cycle_classes(self, n) if y is None else y
+        return self.decode(sample_codes(self, n, generator, y, temperature), self.label_context(y))
 
     def normalise(self, x: Tensor) -> Tensor:
         """Pixels -> the model's range."""

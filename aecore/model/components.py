@@ -25,7 +25,7 @@ from aecore.model.noise.noises import Chain
 from aecore.model.objectives.base import Objective
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.weight import WEIGHT_KEYS, Weight, Weighted
-from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.samplers.base import Sampler
 from aecore.types import ImageShape
@@ -43,7 +43,7 @@ class Components:
     penalties: dict[str, Penalty]
     weights: dict[str, Weight]
     reconstruction: Reconstruction
-    prior: PriorComponent
+    prior: Prior
     objective: Objective
     sampler: Sampler | None
 
@@ -94,7 +94,7 @@ def build_components(settings: Config) -> Components:
         penalties=penalties,
         weights=weights,
         reconstruction=build_reconstruction(settings.reconstruction),
-        prior=build(settings.prior, "prior", PriorComponent),
+        prior=build(settings.prior, "prior", Prior),
         objective=build(settings.objective, "objective", Objective),
         sampler=build(settings.sampler, "sampler", Sampler) if settings.sampler else None,
     )

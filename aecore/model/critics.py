@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
+from aecore.model.passes import Model
 from aecore.types import ImageShape
 
 if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
     from aecore.model.passes import Pass
 
 _SLOPE = 0.2  # of leaky units below 0, as critics have it since Radford et al. 2016
@@ -36,7 +36,7 @@ class Adversary(ABC):
     critic_lr: float
 
     @abstractmethod
-    def oppose(self, model: Autoencoder) -> None:
+    def attach_critic(self, model: Model) -> None:
         """Make the critic, for codes or images of that model, which stands but for its critics."""
 
     @abstractmethod

@@ -13,7 +13,7 @@ from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 from zuko.lazy import LazyComposedTransform
 from zuko.transforms import MonotonicRQSTransform
 
-from aecore.model.limits import need_room
+from aecore.model.limits import check_room
 
 Kind = Literal["affine", "spline"]
 _BINS = 8
@@ -41,7 +41,7 @@ class Warp(nn.Module):
             how["univariate"] = MonotonicRQSTransform
             how["shapes"] = [(_BINS,), (_BINS,), (_BINS - 1,)]
         widths = [dim + context, *hidden, dim * (2 if kind == "affine" else 3 * _BINS - 1)]
-        need_room(transforms * sum(a * b for a, b in pairwise(widths)))
+        check_room(transforms * sum(a * b for a, b in pairwise(widths)))
         ahead = torch.arange(dim, device="cpu")
         with _numbers():
             self.steps = LazyComposedTransform(

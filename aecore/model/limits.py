@@ -18,7 +18,7 @@ _room: ContextVar[int | None] = ContextVar("room", default=None)
 
 
 @contextmanager
-def at_most(tensors: Collection[Tensor]) -> Iterator[None]:
+def limited_to(tensors: Collection[Tensor]) -> Iterator[None]:
     """Raise ValueError as soon as a model is made of many more weights or numbers than these.
 
     Meant for the meta device, where a model takes memory for its layers, not for their numbers.
@@ -46,8 +46,8 @@ def at_most(tensors: Collection[Tensor]) -> Iterator[None]:
             hook.remove()
 
 
-def need_room(numbers: int) -> None:
-    """For what takes memory on the meta device too: ValueError where `at_most` allows less."""
+def check_room(numbers: int) -> None:
+    """For what takes memory on the meta device too: ValueError where `limited_to` allows less."""
     room = _room.get()
     if room is not None and numbers > room:
         raise ValueError("more weights than the file has")

@@ -1,84 +1,21 @@
-"""The records of a pass through an autoencoder: Batch -> Code -> Pass."""
+"""A pass through an autoencoder, and what a component may use of the model that made it.
+
+Components import the protocol `Model` and never `Autoencoder`, which imports them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
-
-
-class Posterior(Protocol):
-    """q(z | x), one distribution an image.
-
-    Densities and KLs come in `parts` that are independent: the dimensions of a Gaussian, the
-    variables of a categorical code; the single one of a code that has none.
-    """
-
-    @property
-    def mean(self) -> Tensor:
-        """(N, dim)."""
-
-    @property
-    def variance(self) -> Tensor:
-        """Of each dimension, (N, dim)."""
-
-    def sample(self, generator: Generator | None) -> Tensor:
-        """A reparametrised draw, (N, dim)."""
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Log density of each part in nats, (N, parts).
-
-        (M, 1, dim) codes give (M, N, parts): each under the posterior of each image.
-        """
-
-    def kl_standard(self) -> Tensor | None:
-        """KL(q || p) of each part in nats, (N, parts); p is the latent's standard prior.
-
-        None where there is no closed form.
-        """
+from aecore.model.codes import Code
+from aecore.types import ImageShape, Shape
 
 
-@runtime_checkable
-class Pathwise(Posterior, Protocol):
-    """A posterior whose density can be followed along a code: those of a `pathwise` latent."""
-
-    def detached(self) -> Posterior:
-        """The same, its parameters held fixed: a density that is a function of z alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """What a latent makes of the features.
-
-    z: (N, *code_shape), what the decoder sees: a draw in training, the mean in evaluation.
-    mean: (N, *code_shape), the same without randomness.
-    posterior: q(z | x) of a variational latent, else None.
-    costs: what the latent itself charges (a codebook's commitment), each (N,), per image.
-    context: what passes by the code: the places of pooled maxima, then the classes (N,) of a
-        conditional model; empty for most. All of it comes image by image.
-    indices: (N, ...) int64, which code words z is made of, from 0; None where it has none.
-    """
-
-    z: Tensor
-    mean: Tensor
-    posterior: Posterior | None = None
-    costs: Mapping[str, Tensor] = field(default_factory=dict)
-    context: tuple[Tensor, ...] = ()
-    indices: Tensor | None = None
-
-
-def posterior_of(code: Code) -> Posterior:
-    """q(z | x) of the code of a variational latent."""
-    assert code.posterior is not None, "only variational latents have a posterior"
-    return code.posterior
-
-
-class Seen(NamedTuple):
+class EncoderPass(NamedTuple):
     """What an encoder has seen, and what it made of it; the fields are those of Pass and Code.
 
     x, x_in: (N, C, H, W). h: (N, *feature_shape). context: what passes by the code.
@@ -109,6 +46,164 @@ class Pass:
     h: Tensor
     code: Code
     output: Tensor
-    model: Autoencoder
+    model: Model
     generator: Generator | None = None
     y: Tensor | None = None
+
+
+class ModuleProtocol(Protocol):
+    """A part of a model."""
+
+    def modules(self) -> Iterator[nn.Module]: ...
+
+
+class NoiseProtocol(Protocol):
+    """The noise of a model: see `aecore.model.noise.base.Noise`."""
+
+    @property
+    def active(self) -> bool: ...
+
+
+class LatentProtocol(ModuleProtocol, Protocol):
+    """The latent of a model: see `aecore.model.latents.base.Latent`."""
+
+    variational: bool
+    gaussian: bool
+    layered: bool
+    pathwise: bool
+    relaxed: bool
+    sequential: bool
+    codes: int | None
+    cost_names: tuple[str, ...]
+
+    @property
+    def smooth(self) -> bool: ...
+    def __call__(self, h: Tensor, generator: Generator | None, sample: bool) -> Code: ...
+    def nearest(self, z: Tensor) -> Tensor: ...
+    # a prior that is its own density: `Standalone`, whose module imports this one
+    def standard_prior(self) -> Any: ...
+
+
+class ReconstructionProtocol(Protocol):
+    """The reconstruction loss of a model: see `aecore.model.reconstruction.base.Reconstruction`."""
+
+    likelihood: bool
+    cost_names: tuple[str, ...]
+
+    def __call__(self, output: Tensor, x: Tensor) -> Tensor: ...
+    def costs(self, p: Pass) -> Mapping[str, Tensor]: ...
+    def log_constant(self, pixels: int) -> float: ...
+
+
+class PenaltyProtocol(Protocol):
+    """A penalty of a model: see `aecore.model.penalties.base.Penalty`."""
+
+    is_kl: bool
+    holds_prior: bool
+
+    def __call__(self, p: Pass) -> Tensor: ...
+
+
+class PriorProtocol(Protocol):
+    """The prior of a model: see `aecore.model.priors.base.PriorDensity`."""
+
+    factorised: bool
+
+
+class PriorDensityProtocol(Protocol):
+    """p(z) as it is now: see `aecore.model.priors.base.PriorDensity`."""
+
+    no_temperature: str | None
+
+    def kl(self, code: Code) -> Tensor: ...
+    def log_prob(self, z: Tensor) -> Tensor: ...
+    def sample(
+        self,
+        n: int,
+        shape: Shape,
+        like: Tensor,
+        generator: Generator | None,
+        temperature: float = 1.0,
+    ) -> Tensor: ...
+
+
+class SamplerProtocol(Protocol):
+    """The fitted sampler of a model: see `aecore.model.samplers.base.Fitted`."""
+
+    @property
+    def no_temperature(self) -> str | None: ...
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor: ...
+    def draw_of(
+        self, y: Tensor, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor: ...
+
+
+class ObjectiveProtocol(Protocol):
+    """The objective of a model: see `aecore.model.objectives.base.Objective`."""
+
+    holds_prior: bool
+    term: str | None
+
+
+class AdversaryProtocol(Protocol):
+    """A component that owns a critic: see `aecore.model.critics.Adversary`."""
+
+    def critic_loss(self, p: Pass) -> Tensor: ...
+
+
+class Model(Protocol):
+    """The autoencoder, as its components see it; shapes as in `Autoencoder`."""
+
+    image_shape: ImageShape
+    code_shape: Shape
+    needs_context: bool
+    standardised: bool
+    shift: Tensor
+    encoder: nn.Module
+    decoder: nn.Module
+
+    @property
+    def output_activation(self) -> str | None: ...
+    @property
+    def classes(self) -> int | None: ...
+    @property
+    def latent(self) -> LatentProtocol: ...
+    @property
+    def noise(self) -> NoiseProtocol: ...
+    @property
+    def reconstruction(self) -> ReconstructionProtocol: ...
+    @property
+    def penalties(self) -> Mapping[str, PenaltyProtocol]: ...
+    @property
+    def adversaries(self) -> Mapping[str, AdversaryProtocol]: ...
+    @property
+    def prior(self) -> PriorProtocol: ...
+    @property
+    def prior_density(self) -> PriorDensityProtocol: ...
+    @property
+    def sampler(self) -> SamplerProtocol | None: ...
+    @property
+    def objective(self) -> ObjectiveProtocol: ...
+    @property
+    def draws_prior(self) -> bool: ...
+    @property
+    def can_sample(self) -> bool: ...
+    def run(
+        self,
+        x: Tensor,
+        generator: Generator | None,
+        *,
+        noisy: bool,
+        sample: bool,
+        y: Tensor | None = None,
+    ) -> Pass: ...
+    def encoder_pass(
+        self, x: Tensor, generator: Generator | None, *, noisy: bool, y: Tensor | None = None
+    ) -> EncoderPass: ...
+    def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]: ...
+    def encoder_input(self, x: Tensor, y: Tensor | None) -> Tensor: ...
+    def output(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor: ...
+    def decode(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor: ...
+    def normalise(self, x: Tensor) -> Tensor: ...

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
 
 from aecore.errors import UserError
 from aecore.model.conditioning import need_labels
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import Model
 
 
 def sample_codes(
-    model: Autoencoder,
+    model: Model,
     n: int,
     generator: Generator | None,
     y: Tensor | None = None,
@@ -39,7 +36,7 @@ def sample_codes(
         raise UserError(f"nothing to sample from: {why}")
     shape, like = model.code_shape, model.shift
     if model.sampler is None:
-        prior = model.prior
+        prior = model.prior_density
         _check(temperature, prior.no_temperature)
         return prior.sample(n, shape, like, generator, temperature)
     _check(temperature, model.sampler.no_temperature)
@@ -50,7 +47,7 @@ def sample_codes(
     return model.latent.nearest(z.view(n, *shape))
 
 
-def classes_in_turn(model: Autoencoder, n: int) -> Tensor | None:
+def cycle_classes(model: Model, n: int) -> Tensor | None:
     """One class after the other, (n,), for a conditional model; None for another."""
     if model.classes is None:
         return None

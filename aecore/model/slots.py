@@ -14,7 +14,7 @@ from aecore.model.noise.base import Noise
 from aecore.model.objectives.base import Objective
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.weight import WEIGHT_KEYS, Weighted
-from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 
 SLOTS: dict[str, type] = {
@@ -23,7 +23,7 @@ SLOTS: dict[str, type] = {
     "noise": Noise,
     "penalty": Penalty,
     "reconstruction": Reconstruction,
-    "prior": PriorComponent,
+    "prior": Prior,
     "objective": Objective,
 }
 
@@ -39,7 +39,9 @@ def check_words(words: Mapping[str, object], penalties: Mapping[str, Weighted]) 
             )
 
 
-def nodes_of(words: Mapping[str, object], penalties: Mapping[str, Weighted]) -> dict[str, Any]:
+def component_configs(
+    words: Mapping[str, object], penalties: Mapping[str, Weighted]
+) -> dict[str, Any]:
     """The nodes of a configuration that say these words."""
     terms = {}
     for name, term in penalties.items():

@@ -19,7 +19,7 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.conditioning import PLANES
-from aecore.model.limits import at_most
+from aecore.model.limits import limited_to
 from aecore.runs.checkpoint import RECORD, check_weights, weights
 from aecore.runs.validation import check_plain, check_targets, printable
 from aecore.types import ImageShape
@@ -137,7 +137,7 @@ def _built(
     path: Path,
 ) -> Autoencoder:
     try:
-        with torch.device("meta"), at_most(state.values()):
+        with torch.device("meta"), limited_to(state.values()):
             there = [None if t is None else t.to("meta") for t in statistics]
             blank = build_components(settings).autoencoder(image_shape, there[0], there[1], classes)
     except UserError as error:

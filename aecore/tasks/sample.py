@@ -113,7 +113,7 @@ class Sample(Use):
         paths = iter(png_names([f"{f}/{n}" for f, n in zip(folders, numbers, strict=True)]))
         shown: list[Tensor] = []
         for part, given in in_parts(codes, y, _BATCH):
-            images = model.decode(part, model.told(given)).cpu()
+            images = model.decode(part, model.label_context(given)).cpu()
             shown += images[: _SHOWN - len(shown)]
             for image in images:
                 path = opened.folder / "images" / next(paths)
@@ -139,7 +139,9 @@ class Sample(Use):
 
     def _write_rows(self, opened: Opened, codes: Tensor, y: Tensor | None) -> None:
         model = opened.ae.model
-        parts = [model.decode(z, model.told(k)).cpu() for z, k in in_parts(codes, y, _BATCH)]
+        parts = [
+            model.decode(z, model.label_context(k)).cpu() for z, k in in_parts(codes, y, _BATCH)
+        ]
         found = {"x": torch.cat(parts).flatten(1).numpy()}
         if y is not None:
             found["y"] = y.cpu().numpy()

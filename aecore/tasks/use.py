@@ -101,9 +101,9 @@ class Opened:
         which, data = self.which(default), self.parts.data
         shape, resize = self.ae.image_shape, self.parts.settings.resize
         if self.is_strange and not resize:
-            misfit = data.source.misfit(shape)
-            if misfit is not None:
-                raise UserError(f"{misfit}: {_expected(self.ae)}")
+            mismatch = data.source.shape_mismatch(shape)
+            if mismatch is not None:
+                raise UserError(f"{mismatch}: {_expected(self.ae)}")
         read: dict[str, Callable[[], Split | None]] = {
             "train": lambda: data.train, "val": lambda: data.val,
             "test": lambda: data.test, "all": lambda: data.whole,

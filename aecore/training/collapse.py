@@ -18,8 +18,8 @@ from aecore.data.split import Split, permutation
 from aecore.evaluation.metrics.base import labelled_batches
 from aecore.evaluation.metrics.principal import LARGEST
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
-from aecore.model.passes import posterior_of
 
 log = logging.getLogger("aecore")
 _IMAGES = 2000

@@ -139,7 +139,7 @@ class Training(LightningModule):
             optimizer.step()
             if self._autocast:
                 torch.clear_autocast_cache()  # it holds casts of the weights before the step
-            rows.append(torch.stack([loss, *terms.told.values()]).detach())
+            rows.append(torch.stack([loss, *terms.logged.values()]).detach())
             sizes.append(len(batch.x))
             self.step += 1
         assert terms is not None
@@ -148,7 +148,7 @@ class Training(LightningModule):
 
     def _account(self, rows: Tensor, sizes: list[int], terms: Terms) -> None:
         """Read a chunk's losses, (steps, 1 + terms): the one wait for the device in a chunk."""
-        names = ["loss", *terms.told]
+        names = ["loss", *terms.logged]
         rows, sizes = self._over_ranks(rows.float(), sizes)
         values = rows.cpu().numpy()
         first = self.step - len(sizes)
@@ -182,8 +182,8 @@ class Training(LightningModule):
             terms = self.autoencoder.terms(
                 batch.x, self._val_generator, epoch=epoch, noisy=False, y=batch.y
             )
-            names = ["loss", *terms.told]
-            row = torch.stack([terms.loss, *terms.told.values()]).detach().float()
+            names = ["loss", *terms.logged]
+            row = torch.stack([terms.loss, *terms.logged.values()]).detach().float()
             rows, sizes = self._over_ranks(row[None], [len(batch.x)])
             values = rows.cpu().numpy()
             check_finite(values, [f"val/{n}" for n in names], self.step - 1)

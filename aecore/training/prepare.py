@@ -34,8 +34,8 @@ def prepare(parts: Experiment, model: Autoencoder | None = None) -> Autoencoder:
         classes = data.count_classes() if parts.settings.conditional else None
         model = parts.components.autoencoder(shape, shift, scale, classes)
     for penalty in model.penalties.values():
-        penalty.attach(len(data.train))  # type: ignore[operator]
-    model.prior_word.begin(model, data.train, parts.settings.seed)
+        penalty.attach(len(data.train))
+    model.prior.begin(model, data.train, parts.settings.seed)
     check_fits(parts, model, len(data.train))
     if parts.init is not None:
         parts.init.begin(model, data.train)

@@ -72,7 +72,7 @@ def stepped(parts: Experiment) -> None:
     generator = torch.Generator().manual_seed(0)
     terms = model.terms(x, generator, epoch=1.0, noisy=True, y=y)
     assert torch.isfinite(terms.loss)
-    assert {*terms.told} == {*own_terms(model), *model.penalties}
+    assert {*terms.logged} == {*own_terms(model), *model.penalties}
     sum(terms.critics.values(), terms.loss).backward()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aecore.model.latents.vq import Book
+from aecore.model.latents.vq import Codebook
 
 
 def points(n: int, width: int, seed: int = 0) -> Tensor:
@@ -16,9 +16,9 @@ def points(n: int, width: int, seed: int = 0) -> Tensor:
 
 def book(
     vectors: Tensor, *, learned: bool = False, decay: float = 0.0, revive: float = 0.0
-) -> Book:
+) -> Codebook:
     """A book of those vectors, of which each has been used as much as any."""
-    made = Book(*vectors.shape, learned=learned, decay=decay, revive=revive).to(vectors.dtype)
+    made = Codebook(*vectors.shape, learned=learned, decay=decay, revive=revive).to(vectors.dtype)
     with torch.no_grad():
         made.vectors.copy_(vectors)
         made.usage.fill_(1)
@@ -31,7 +31,7 @@ def share(rank: int, start: str, folder: str) -> None:
     x = points(30, 3, seed=10 + rank)
     made = book(points(4, 3), decay=0.5)
     made.learn(x, made(x))
-    fresh = Book(4, 3, learned=False, decay=0.5, revive=0.1).double()
+    fresh = Codebook(4, 3, learned=False, decay=0.5, revive=0.1).double()
     fresh.revive(x, torch.Generator().manual_seed(rank))
     state = {"vectors": made.vectors, "usage": made.usage, "fresh": fresh.vectors}
     torch.save(state, f"{folder}/{rank}.pt")

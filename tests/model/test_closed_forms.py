@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from aecore.model.codes import Code
 from aecore.model.noise.noises import GaussianNoise
-from aecore.model.passes import Code
 from aecore.model.penalties.l1 import L1Penalty
 from helpers.models import gen, images, linear, model, plain
 

@@ -117,7 +117,7 @@ class TestModel:
         same(whole.encode(x, y=Y).mean, whole.latent(h, None, False).mean)
         z = torch.randn(5, 2, dtype=torch.float64, generator=gen())
         output = whole.decoder(torch.cat([z, torch.eye(3, dtype=torch.float64)[Y]], 1))
-        same(whole.decode(z, whole.told(Y)), output.sigmoid())
+        same(whole.decode(z, whole.label_context(Y)), output.sigmoid())
 
     def test_a_map_has_the_class_at_every_place(self) -> None:
         whole = cvae(network=conv(4), latent=spatial(2), penalties={}).eval().requires_grad_(False)
@@ -153,7 +153,7 @@ class TestModel:
 
     def test_samples_take_one_class_after_the_other(self) -> None:
         whole = cvae().eval()
-        z = whole.prior.sample(5, (2,), whole.shift, gen())
+        z = whole.prior_density.sample(5, (2,), whole.shift, gen())
         assert torch.equal(whole.sample(5, gen()), whole.decode(z, (torch.arange(5) % 3,)))
         assert torch.equal(whole.sample(5, gen(), Y), whole.decode(z, (Y,)))
 
@@ -163,12 +163,12 @@ class TestModel:
         whole = cvae(objective=Iwae(samples=3), penalties={}).requires_grad_(False)
         got = whole.terms(x, gen(4), epoch=0, noisy=False, y=Y).values["iwae"]
         draws = gen(4)
-        h = whole.seen(x, draws, noisy=False, y=Y).h
+        h = whole.encoder_pass(x, draws, noisy=False, y=Y).h
         codes = [whole.latent(h, draws, True), whole.latent(h.repeat(2, 1), draws, True)]
         each: list[list[Tensor]] = [[] for _ in x]
         for code in codes:
             assert code.posterior is not None
-            ratio = (whole.prior.log_prob(code.z) - code.posterior.log_prob(code.z)).sum(1)
+            ratio = (whole.prior_density.log_prob(code.z) - code.posterior.log_prob(code.z)).sum(1)
             for k, z in enumerate(code.z):
                 n = k % 5
                 cost = whole.reconstruction(whole.output(z[None], (Y[n : n + 1],)), x[n : n + 1])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from aecore.data.sources.digits import Digits
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import Code, Posterior
 from aecore.model.critics import ImageCritic, code_critic, frozen
 from aecore.model.latents.base import Latent
 from aecore.model.latents.categorical import Categorical
@@ -21,7 +22,7 @@ from aecore.model.latents.deterministic import Spatial
 from aecore.model.latents.gaussian import DiagonalGaussian
 from aecore.model.latents.hypersphere import Hypersphere
 from aecore.model.objectives.base import Terms
-from aecore.model.passes import Code, Pass, Posterior
+from aecore.model.passes import Pass
 from aecore.model.penalties.adversarial import AdversarialPenalty
 from aecore.model.penalties.factor import Factor, permuted
 from aecore.model.penalties.kl import KL

@@ -124,7 +124,7 @@ def test_code_words_cost_their_logarithm_and_make_the_images(name: str, fixed: f
     with torch.no_grad():
         code = whole.encode(x)
         assert code.indices is not None
-        made = whole.latent.made_of(code.indices)
+        made = whole.latent.decode_indices(code.indices)
     if name == "categorical":  # the likeliest category of each variable
         assert torch.equal(made.view(30, 3, 5).argmax(-1), code.mean.view(30, 3, 5).argmax(-1))
         assert torch.equal(made.view(30, 3, 5).sum(-1), torch.ones(30, 3))
@@ -141,7 +141,7 @@ def test_a_class_and_a_drawn_code() -> None:
     x, y = images(20, 1, 4, 4), torch.arange(20) % 4
     _, drawn, exact = rows_of(whole, x, [1], y)
     with torch.no_grad():
-        nats = float(whole.prior.kl(whole.encode(x, y=y)).sum(1).mean())
+        nats = float(whole.prior_density.kl(whole.encode(x, y=y)).sum(1).mean())
     assert drawn.coded == pytest.approx(nats / math.log(2) + 2, rel=1e-5)  # 2 bits are the class
     assert exact.fixed == 32 * 2 + 2
 

@@ -27,7 +27,7 @@ from aecore.model.latents.base import Latent
 from aecore.model.objectives.base import Objective
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.kl import KL
-from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.runs.checkpoint import LAST
@@ -43,7 +43,7 @@ INSTEAD: dict[str, dict[str, Any]] = {
     "frechet": {"epochs": 1},
 }
 SLOTS: dict[str, type] = {
-    "latent": Latent, "penalty": Penalty, "reconstruction": Reconstruction, "prior": PriorComponent,
+    "latent": Latent, "penalty": Penalty, "reconstruction": Reconstruction, "prior": Prior,
     "objective": Objective,
 }  # fmt: skip
 CHOICES = [

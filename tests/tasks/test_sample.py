@@ -19,7 +19,7 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.categorical import Categorical
 from aecore.model.latents.hypersphere import Hypersphere
 from aecore.model.penalties.kl import KL
-from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.base import Prior
 from aecore.model.priors.flow import FlowPrior
 from aecore.model.priors.mixture import Mixture
 from aecore.model.priors.vamp import Vamp
@@ -37,18 +37,18 @@ LIKE = torch.zeros(1)
 Draw = Callable[[float], Tensor]
 
 
-def vae(prior: PriorComponent | None = None, **words: object) -> Autoencoder:
+def vae(prior: Prior | None = None, **words: object) -> Autoencoder:
     """Of codes of 3 numbers, its prior's parameters off their symmetric start."""
     made = model(**({"prior": prior, "latent": gaussian(3), "penalties": {"kl": KL()}} | words))
     torch.manual_seed(1)
     with torch.no_grad():
-        for parameter in made.prior_word.parameters():
+        for parameter in made.prior.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
     return made.eval()
 
 
-def of_prior(prior: PriorComponent | None = None) -> Draw:
-    made = vae(prior).prior
+def of_prior(prior: Prior | None = None) -> Draw:
+    made = vae(prior).prior_density
     return lambda t: made.sample(50, (3,), LIKE, gen(2), t)
 
 
@@ -95,10 +95,10 @@ class TestTemperature:
         assert bool((drawn[:, None] == fitted.means).all(2).any(1).all())
         assert bool((of_prior()(0.0) == 0).all())
         made = vae(Vamp(components=4, start="noise"))
-        assert isinstance(made.prior_word, Vamp)
-        posterior = made.encode(made.prior_word.images(made)).posterior
+        assert isinstance(made.prior, Vamp)
+        posterior = made.encode(made.prior.images(made)).posterior
         assert posterior is not None
-        drawn = made.prior.sample(50, (3,), LIKE, gen(2), 0.0)
+        drawn = made.prior_density.sample(50, (3,), LIKE, gen(2), 0.0)
         apart = (drawn[:, None] - posterior.mean).abs().amax(2)
         assert float(apart.min(1).values.max()) < 1e-6
         assert len(set(apart.argmin(1).tolist())) == 4

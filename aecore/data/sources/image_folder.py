@@ -92,7 +92,7 @@ class ImageFolder(Source):
         places = [n for n, name in enumerate(whole.names or ()) if name in own]
         return torch.tensor(places, dtype=torch.int64)
 
-    def misfit(self, shape: ImageShape) -> str | None:
+    def shape_mismatch(self, shape: ImageShape) -> str | None:
         """The first file that is not of that size, or not grey where the model wants grey."""
         for path in images_under(self._folder()):
             found = file_shape(path)

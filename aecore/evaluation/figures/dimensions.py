@@ -59,7 +59,7 @@ def dimensions_of(
         code = model.encode(x, generator, y)
         codes.append(code.mean.flatten(1).float().cpu())
         if code.posterior is not None:
-            costs.append(model.prior.kl(code).flatten(1).float().cpu())
+            costs.append(model.prior_density.kl(code).flatten(1).float().cpu())
     means = torch.cat(codes)
     has_kl = bool(costs) and costs[0].shape == codes[0].shape  # else several share one KL
     score = torch.cat(costs).mean(0) if has_kl else means.var(0, correction=0)

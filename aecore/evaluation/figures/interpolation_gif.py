@@ -9,7 +9,7 @@ from aecore.errors import NotApplicable
 from aecore.evaluation.figures.animation import Animation, there_and_back
 from aecore.evaluation.figures.interpolations import blend
 from aecore.evaluation.figures.view import Picture, View, need_decoder, need_images
-from aecore.model.passes import Code
+from aecore.model.codes import Code
 
 
 class InterpolationGif(Picture):

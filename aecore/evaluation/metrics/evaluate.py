@@ -54,7 +54,7 @@ def evaluate(
             sums.add("kl", kl)
         terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False, y=y)
         sums.add("loss", terms.loss * len(x))
-        for name, value in terms.told.items():
+        for name, value in terms.logged.items():
             if name not in ("kl", "elbo") or not model.latent.variational:
                 sums.add(name, value * len(x))
     return _with_psnr(sums.means(prefix, len(split)), split, prefix)
@@ -69,7 +69,7 @@ def elbo_parts(
     """
     p = model.run(x, generator, noisy=False, sample=True, y=y)
     constant = model.reconstruction.log_constant(p.x[0].numel())
-    return constant - model.reconstruction(p.output, p.x), model.prior.kl(p.code).sum(1)
+    return constant - model.reconstruction(p.output, p.x), model.prior_density.kl(p.code).sum(1)
 
 
 @torch.no_grad()

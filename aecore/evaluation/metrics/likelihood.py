@@ -12,10 +12,11 @@ from aecore.errors import NotApplicable
 from aecore.evaluation.metrics.base import Metric, Subject
 from aecore.evaluation.metrics.mean_codes import part_of
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
 from aecore.model.objectives.importance import log_density, times, weigh
-from aecore.model.passes import Seen, posterior_of
-from aecore.model.priors.base import Prior
+from aecore.model.passes import EncoderPass
+from aecore.model.priors.base import PriorDensity
 
 _VALUES = 2**20  # decoded at once: as fast as any, on a CPU
 
@@ -50,12 +51,12 @@ class Likelihood(Metric):
         check(model)
         some = part_of(subject.test, self.images, subject.seed)
         rows = max(_VALUES // flat(model.image_shape), 1)
-        prior, found = model.prior, []
+        prior, found = model.prior_density, []
         device = model.shift.device
         for index in torch.split(torch.arange(len(some)), min(subject.batch_size, rows)):
             x = some.pixels(index).to(device)
             y = None if some.labels is None else some.labels[index].to(device)
-            seen = model.seen(x, generator, noisy=False, y=y)
+            seen = model.encoder_pass(x, generator, noisy=False, y=y)
             if not model.reconstruction.covers(seen.x):
                 raise NotApplicable(
                     "grey pixels have no probability under coin throws, "
@@ -81,8 +82,8 @@ def check(model: Autoencoder) -> None:
 
 def log_likelihood(
     model: Autoencoder,
-    prior: Prior,
-    seen: Seen,
+    prior: PriorDensity,
+    seen: EncoderPass,
     generator: Generator,
     samples: int,
     rows: int,

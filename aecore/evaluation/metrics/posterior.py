@@ -12,7 +12,7 @@ from aecore.errors import NotApplicable
 from aecore.evaluation.metrics.base import Metric, Subject
 from aecore.evaluation.metrics.mean_codes import part_of
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.passes import posterior_of
+from aecore.model.codes import posterior_of
 from aecore.model.penalties.base import precise
 from aecore.model.penalties.total_correlation import mixture
 
@@ -52,7 +52,7 @@ class PosteriorUse(Metric):
         for x, y in subject.labelled(subject.test):
             code = model.encode(x, generator, y)
             means.append(posterior_of(code).mean.cpu().double())
-            costs.append(model.prior.kl(code).cpu().double())
+            costs.append(model.prior_density.kl(code).cpu().double())
         spread = torch.cat(means).var(0, correction=0)
         kl = torch.cat(costs).mean(0)
         found = {
@@ -71,7 +71,7 @@ class PosteriorUse(Metric):
             "kl_mutual_information": float(information.mean()),
             "kl_total_correlation": float(correlation.mean()),
         }
-        if model.prior_word.factorised:
+        if model.prior.factorised:
             return found | {"kl_dimension_wise": float(dimensions.mean())}
         return found | {"kl_marginal": float((correlation + dimensions).mean())}
 
@@ -96,5 +96,5 @@ def surgery(
         torch.stack(parts).logsumexp(0) - torch.tensor(len(z)).double().log()
         for parts in zip(*sums, strict=True)
     )
-    product, prior = marginal.sum(1), model.prior.log_prob(z).sum(1).cpu().double()
+    product, prior = marginal.sum(1), model.prior_density.log_prob(z).sum(1).cpu().double()
     return own.cpu().double() - joint, joint - product, product - prior

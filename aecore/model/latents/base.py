@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
-from aecore.model.passes import Code
+from aecore.model.codes import Code
 from aecore.model.priors.base import Standalone
 from aecore.model.priors.standard import Standard
 from aecore.types import Shape
@@ -71,7 +71,7 @@ class Latent(nn.Module, ABC):
         """The codes nearest to any points (N, *code_shape) that this latent could have made."""
         return z
 
-    def made_of(self, indices: Tensor) -> Tensor:
+    def decode_indices(self, indices: Tensor) -> Tensor:
         """The codes (N, *code_shape) that are made of those code words, see `Code.indices`."""
         raise TypeError(f"{type(self).__name__} has no code words")
 

@@ -12,11 +12,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import straight_through
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
-from aecore.model.passes import Code
 from aecore.model.priors.uniform import UniformCategories
 from aecore.types import Shape
 
@@ -140,7 +140,7 @@ class Categorical(Latent):
         positive = z.reshape(-1, self.variables, self.categories).clamp_min(0)
         return F.normalize(positive, p=1, dim=-1).flatten(1)
 
-    def made_of(self, indices: Tensor) -> Tensor:
+    def decode_indices(self, indices: Tensor) -> Tensor:
         """One-hots."""
         return F.one_hot(indices, self.categories).flatten(1).to(torch.get_default_dtype())
 

@@ -6,10 +6,10 @@ from torch import Generator, Tensor, nn
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Activation, activation_layer, flat
 from aecore.model.networks.dense import Dense
-from aecore.model.passes import Code
 from aecore.types import Shape
 
 

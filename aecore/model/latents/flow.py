@@ -9,12 +9,12 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from aecore.config.component import PositiveInt, component
+from aecore.model.codes import Code
 from aecore.model.flows import Warp
 from aecore.model.latents.base import Latent
 from aecore.model.latents.gaussian import LOG_VAR_BOUND, DiagonalGaussian
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
-from aecore.model.passes import Code
 from aecore.types import Shape
 
 _PAIRS = 32

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from aecore.config.component import PositiveInt, component
+from aecore.model.codes import Code
 from aecore.model.latents.quantised import Quantised, straight_through
-from aecore.model.passes import Code
 
 Levels = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
 
@@ -42,7 +42,7 @@ class FSQ(Quantised):
     def nearest(self, z: Tensor) -> Tensor:
         return self.together(self.round(self.apart(z).clamp(-1, 1)))
 
-    def made_of(self, indices: Tensor) -> Tensor:
+    def decode_indices(self, indices: Tensor) -> Tensor:
         return self.together(self.round.numbered(indices.flatten(1)))
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from aecore.config.component import PositiveInt, component
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
-from aecore.model.passes import Code
 from aecore.types import Shape
 
 LOG_VAR_BOUND = 10.0  # standard deviations from exp(-5) to exp(5)

@@ -12,10 +12,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from aecore.config.component import component
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
-from aecore.model.passes import Code
 from aecore.model.priors.uniform import UniformSphere, log_area, radius
 from aecore.types import Shape
 

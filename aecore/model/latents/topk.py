@@ -7,11 +7,11 @@ from torch import Generator, Tensor, nn
 
 from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
 from aecore.errors import UserError
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import summed
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
-from aecore.model.passes import Code
 from aecore.types import Shape
 
 

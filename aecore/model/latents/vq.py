@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from aecore.config.component import NonNegativeFloat, PositiveInt, component
+from aecore.model.codes import Code
 from aecore.model.latents.quantised import Quantised, from_first, straight_through, summed
-from aecore.model.passes import Code
 
 _LEAST = 1e-30  # of a usage once there is one: 0 marks a book that has seen no image
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -48,7 +48,7 @@ class VQ(Quantised):
         self.commitment = commitment
         learned = update == "gradient"
         self.cost_names = ("commitment", "codebook") if learned else ("commitment",)
-        self.book = Book(codes, dim, learned=learned, decay=decay, revive=revive)
+        self.book = Codebook(codes, dim, learned=learned, decay=decay, revive=revive)
 
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         points = self.apart(self.precise(self.project(h)))
@@ -71,7 +71,7 @@ class VQ(Quantised):
         chosen = F.embedding(self.book(words.flatten(0, 1)), self.book.vectors)
         return self.together(chosen.view(words.shape))
 
-    def made_of(self, indices: Tensor) -> Tensor:
+    def decode_indices(self, indices: Tensor) -> Tensor:
         return self.together(F.embedding(indices.flatten(1), self.book.vectors))
 
 
@@ -79,7 +79,7 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum((1, 2))
 
 
-class Book(nn.Module):
+class Codebook(nn.Module):
     """The vectors (codes, width), and how often each is chosen.
 
     usage: (codes,) running mean, 1 where all are chosen alike; 0 before the first batch.

@@ -11,9 +11,9 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.errors import UserError
+from aecore.model.passes import Model
 
 if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
     from aecore.model.passes import Pass
 
 _YARDSTICKS = ("mse", "psnr", "ssim", "elbo")  # which stand beside terms in `test/...`
@@ -42,7 +42,7 @@ class Terms:
         return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
 
     @property
-    def told(self) -> dict[str, Tensor]:
+    def logged(self) -> dict[str, Tensor]:
         """All that is worth logging beside the loss, each a scalar."""
         return {**self.values, **self.critics}
 
@@ -60,7 +60,7 @@ class Objective(ABC):
     @abstractmethod
     def __call__(
         self,
-        model: Autoencoder,
+        model: Model,
         x: Tensor,
         generator: Generator | None,
         weights: Mapping[str, float],
@@ -72,7 +72,7 @@ class Objective(ABC):
         y: labels (N,), which a conditional model needs.
         """
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         """Raise UserError where this objective and the other words cannot go together."""
         return None
 
@@ -106,7 +106,7 @@ def weighted_term(name: str) -> str:
     return f"{name}_weighted"
 
 
-def own_terms(model: Autoencoder) -> dict[str, str]:
+def own_terms(model: Model) -> dict[str, str]:
     """The names of all terms that are no penalty's, each with what it is."""
     objective = model.objective.term
     return {
@@ -118,7 +118,7 @@ def own_terms(model: Autoencoder) -> dict[str, str]:
     }
 
 
-def check_names(model: Autoencoder) -> None:
+def check_names(model: Model) -> None:
     """Raise UserError where a penalty has the name of something else that is told."""
     taken = {"loss": "the sum of all terms", **own_terms(model)}
     taken |= {weighted_term(name): f"the weighted penalty.{name}" for name in model.penalties}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
@@ -12,9 +11,7 @@ from aecore.config.component import PositiveInt, Probability, component
 from aecore.errors import UserError
 from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
 from aecore.model.objectives.importance import ImportanceSamples, draw, log_mean_exp
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import Model
 
 
 class Bound(Objective):
@@ -41,7 +38,7 @@ class Bound(Objective):
 
     def __call__(
         self,
-        model: Autoencoder,
+        model: Model,
         x: Tensor,
         generator: Generator | None,
         weights: Mapping[str, float],
@@ -56,7 +53,7 @@ class Bound(Objective):
             critic_losses(draws.first),
         )
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         if not model.latent.variational:
             raise UserError(
                 f"objective={self.name}: this latent has no posterior to draw codes from\n"
@@ -159,7 +156,7 @@ class Dreg(Bound):
         weighted = (share * log_w).sum(0)
         return log_mean_exp(log_w).detach() + weighted - weighted.detach()
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         super().check(model)
         if not model.latent.pathwise:
             raise UserError(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
 from aecore.config.component import component
 from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import Model
 
 
 class Elbo(Objective):
@@ -26,7 +23,7 @@ class Elbo(Objective):
 
     def __call__(
         self,
-        model: Autoencoder,
+        model: Model,
         x: Tensor,
         generator: Generator | None,
         weights: Mapping[str, float],

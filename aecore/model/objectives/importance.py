@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
 
-from aecore.model.passes import Code, Pass, Pathwise, Posterior, posterior_of
+from aecore.model.codes import Code, Pathwise, Posterior, posterior_of
+from aecore.model.passes import Model, Pass, PriorDensityProtocol
 from aecore.model.penalties.base import precise
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
-    from aecore.model.priors.base import Prior
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class ImportanceSamples:
 
 
 def draw(
-    model: Autoencoder,
+    model: Model,
     x: Tensor,
     generator: Generator | None,
     *,
@@ -61,7 +57,7 @@ def draw(
     fixed: log q(z | x) as a function of z alone, its parameters held fixed.
     y: labels (N,), which a conditional model needs.
     """
-    clean, x_in, h, context = model.seen(x, generator, noisy=noisy, y=y)
+    clean, x_in, h, context = model.encoder_pass(x, generator, noisy=noisy, y=y)
     first = replace(model.latent(h, generator, True), context=context)
     codes: list[Code] = [first]
     if samples > 1:
@@ -76,7 +72,7 @@ def draw(
     else:
         log_q = [log_density(posterior_of(code), code.z) for code in codes]
     around = tuple(times(part, samples) for part in context)
-    weighed = weigh(model, model.prior, times(clean, samples), z, torch.cat(log_q), around)
+    weighed = weigh(model, model.prior_density, times(clean, samples), z, torch.cat(log_q), around)
     # what may be done to gradients at z on behalf of the weights is not done to those of penalties
     output = model.output(first.z, context) if fixed else weighed.output[: len(x)]
     return ImportanceSamples(
@@ -88,8 +84,8 @@ def draw(
 
 
 def weigh(
-    model: Autoencoder,
-    prior: Prior,
+    model: Model,
+    prior: PriorDensityProtocol,
     x: Tensor,
     z: Tensor,
     log_posterior: Tensor,
@@ -112,7 +108,7 @@ def pathwise(code: Code) -> Pathwise:
     return posterior
 
 
-def log_density(of: Prior | Posterior, z: Tensor) -> Tensor:
+def log_density(of: PriorDensityProtocol | Posterior, z: Tensor) -> Tensor:
     """Of codes (R, *code_shape), in nats, (R,); in single precision at least."""
     return of.log_prob(precise(z)).sum(1)
 

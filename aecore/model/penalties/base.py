@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from aecore.errors import UserError
-from aecore.model.passes import Pass
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import Model, Pass
 
 
 class Penalty(nn.Module, ABC):
@@ -41,7 +37,7 @@ class Penalty(nn.Module, ABC):
         """Told before each loss how many (fractional) epochs lie behind; infinity at the end."""
         return None
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         """Raise UserError where this penalty and the other words cannot go together."""
         return None
 

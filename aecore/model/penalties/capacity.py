@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from aecore.config.component import NonNegativeFloat, component
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
 from aecore.model.penalties.checks import need_posterior
 from aecore.model.penalties.kl import stand_for_kl
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class Capacity(Penalty):
@@ -40,9 +36,9 @@ class Capacity(Penalty):
         return self.nats * (min(1.0, self.epoch / self.epochs) if self.epochs > 0 else 1.0)
 
     def forward(self, p: Pass) -> Tensor:
-        kl = p.model.prior.kl(p.code).sum(1).mean()
+        kl = p.model.prior_density.kl(p.code).sum(1).mean()
         return shared((kl - self.target()).abs(), p)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_posterior(model, "capacity")
         stand_for_kl(self, model, "capacity")

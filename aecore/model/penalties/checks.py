@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import Model, ModuleProtocol
 
 
-def need_posterior(model: Autoencoder, name: str) -> None:
+def need_posterior(model: Model, name: str) -> None:
     """Raise UserError where the latent has no posterior."""
     if not model.latent.variational:
         raise UserError(
@@ -24,13 +21,14 @@ def need_posterior(model: Autoencoder, name: str) -> None:
         )
 
 
-def parts_of(model: Autoencoder) -> int:
+def parts_of(model: Model) -> int:
     """How many parts of a code are independent where codes are as simple as can be."""
     code = torch.zeros(1, flat(model.code_shape))
-    return model.latent.standard_prior().log_prob(code).shape[1]
+    parts: int = model.latent.standard_prior().log_prob(code).shape[1]
+    return parts
 
 
-def need_parts(model: Autoencoder, name: str) -> None:
+def need_parts(model: Model, name: str) -> None:
     """Raise UserError where a code of several numbers is one part, as a point on a sphere is."""
     if parts_of(model) < min(flat(model.code_shape), 2):
         raise UserError(
@@ -39,7 +37,7 @@ def need_parts(model: Autoencoder, name: str) -> None:
         )
 
 
-def no_batch_norm(parts: Iterable[nn.Module], name: str, what: str) -> None:
+def no_batch_norm(parts: Iterable[ModuleProtocol], name: str, what: str) -> None:
     """Raise UserError where a part is batch-normalised: then no image has its own Jacobian.
 
     what: whose Jacobian, for the message.

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.model.critics import Adversary, code_critic
 from aecore.model.networks.base import flat
+from aecore.model.passes import Model
 from aecore.model.penalties.base import Penalty
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class CodeAdversary(Adversary, Penalty):
@@ -25,5 +21,5 @@ class CodeAdversary(Adversary, Penalty):
         self.units, self.layers = units, layers
         self.critic_lr = critic_lr
 
-    def oppose(self, model: Autoencoder) -> None:
+    def attach_critic(self, model: Model) -> None:
         self.critic = code_critic(flat(model.code_shape), self.units, self.layers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -13,12 +13,9 @@ from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import product
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, ModuleProtocol, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import no_batch_norm
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 _ELEMENTWISE = (
     nn.ReLU,
@@ -76,7 +73,7 @@ class Contractive(Penalty):
                 return jacobian_norm(p)
             return estimated_norm(p, self.samples)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         if not model.latent.smooth:
             raise UserError(
                 "penalty=contractive: this code is made of words, which no small change of the "
@@ -85,7 +82,7 @@ class Contractive(Penalty):
         no_batch_norm([model.encoder, model.latent], "contractive", "code")
 
 
-def _dense_layers(model: Autoencoder) -> list[nn.Module] | None:
+def _dense_layers(model: Model) -> list[nn.Module] | None:
     """The encoder up to the code as Linear and elementwise layers, None if it has others."""
     if not model.latent.layered:
         return None
@@ -118,7 +115,7 @@ def dense_steps(layers: list[nn.Module], p: Pass) -> list[LayerStep]:
     if any(isinstance(layer, nn.Dropout) for layer in layers):
         given = {}  # what is run again drops others
     steps: list[LayerStep] = []
-    h = p.model.beheld(p.x_in.detach(), p.y).flatten(1)
+    h = p.model.encoder_input(p.x_in.detach(), p.y).flatten(1)
     waiting: list[nn.Module] = []  # layers between h and where we are
     for layer in layers:
         waiting.append(layer)
@@ -140,7 +137,7 @@ def dense_steps(layers: list[nn.Module], p: Pass) -> list[LayerStep]:
     return steps
 
 
-def _last(part: nn.Module) -> nn.Module:
+def _last(part: ModuleProtocol) -> nn.Module:
     """The layer of a part of the model that works last."""
     return [m for m in part.modules() if not any(m.children())][-1]
 

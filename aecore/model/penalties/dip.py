@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from aecore.config.component import NonNegativeFloat, component
 from aecore.errors import UserError
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, precise, shared, unmixed
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class DIP(Penalty):
@@ -42,7 +39,7 @@ class DIP(Penalty):
         between = spread.square().sum() - own.square().sum()
         return shared(between + self.diagonal * (own - 1).square().sum(), p)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         if self.kind == "ii" and not model.latent.gaussian:
             raise UserError(
                 "penalty.dip.kind=ii: this latent has no posterior of independent dimensions, "

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Generator, Tensor
 
 from aecore.model.critics import fake_loss, frozen, real_loss
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import precise
 from aecore.model.penalties.checks import need_parts, need_posterior, parts_of
 from aecore.model.penalties.code_adversary import CodeAdversary
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class Factor(CodeAdversary):
@@ -29,8 +24,8 @@ class Factor(CodeAdversary):
     units, layers: of the critic, fully connected; the paper's are 1000 and 6.
     """
 
-    def oppose(self, model: Autoencoder) -> None:
-        super().oppose(model)
+    def attach_critic(self, model: Model) -> None:
+        super().attach_critic(model)
         self.parts = parts_of(model)
 
     def forward(self, p: Pass) -> Tensor:
@@ -42,7 +37,7 @@ class Factor(CodeAdversary):
         together, apart = self.critic(both).chunk(2)
         return 0.5 * (real_loss(together) + fake_loss(apart))
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_posterior(model, "factor")
         need_parts(model, "factor")
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from aecore.config.component import NonNegativeFloat, component
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
 from aecore.model.penalties.checks import need_posterior
 from aecore.model.penalties.kl import stand_for_kl
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class FreeBits(Penalty):
@@ -32,8 +27,8 @@ class FreeBits(Penalty):
         self.nats = nats
 
     def forward(self, p: Pass) -> Tensor:
-        return shared(p.model.prior.kl(p.code).mean(0).clamp_min(self.nats).sum(), p)
+        return shared(p.model.prior_density.kl(p.code).mean(0).clamp_min(self.nats).sum(), p)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_posterior(model, "free_bits")
         stand_for_kl(self, model, "free_bits")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import no_batch_norm
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class GradientPenalty(Penalty):
@@ -39,7 +36,7 @@ class GradientPenalty(Penalty):
                 return exact_norm(image, z)
             return estimated_norm(image, z, self.samples, p.generator)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         no_batch_norm([model.decoder], "gradient", "image")
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from aecore.config.component import component
 from aecore.errors import UserError
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import need_posterior
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class KL(Penalty):
@@ -30,13 +25,13 @@ class KL(Penalty):
         super().__init__()
 
     def forward(self, p: Pass) -> Tensor:
-        return p.model.prior.kl(p.code).sum(1)
+        return p.model.prior_density.kl(p.code).sum(1)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_posterior(model, "kl")
 
 
-def stand_for_kl(penalty: Penalty, model: Autoencoder, name: str, mend: str = "") -> None:
+def stand_for_kl(penalty: Penalty, model: Model, name: str, mend: str = "") -> None:
     """Raise UserError where the KL is charged beside a penalty that stands in its place.
 
     mend: what may be done but to use the penalty alone.

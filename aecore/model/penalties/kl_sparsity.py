@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -10,11 +10,8 @@ from torch import Tensor, nn
 
 from aecore.config.component import component
 from aecore.errors import UserError
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, precise, shared
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class KLSparsity(Penalty):
@@ -37,7 +34,7 @@ class KLSparsity(Penalty):
         kl = target * (target / active).log() + (1 - target) * ((1 - target) / (1 - active)).log()
         return shared(kl.sum(), p)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         layers = [m for m in model.latent.modules() if next(m.children(), None) is None]
         if model.latent.variational or not (layers and isinstance(layers[-1], nn.Sigmoid)):
             raise UserError(

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from aecore.config.component import component
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class Orthogonal(Penalty):
@@ -38,7 +33,7 @@ class Orthogonal(Penalty):
         units = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
         return shared((whole @ whole.T - units).square().sum(), p)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         matrices = _matrices(model)
         if matrices is None:
             raise UserError(
@@ -53,7 +48,7 @@ class Orthogonal(Penalty):
             )
 
 
-def _matrices(model: Autoencoder) -> list[Tensor] | None:
+def _matrices(model: Model) -> list[Tensor] | None:
     """The encoder's weights from pixels to code, in order; None where it has other layers."""
     if model.latent.variational:
         return None

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aecore.config.component import NonNegativeFloat, component
 from aecore.errors import UserError
-from aecore.model.passes import Code, Pass, Posterior
+from aecore.model.codes import Code, Posterior
+from aecore.model.passes import Model, Pass, PriorDensityProtocol
 from aecore.model.penalties.base import Penalty, precise
 from aecore.model.penalties.checks import need_parts, need_posterior
 from aecore.model.penalties.kl import stand_for_kl
-from aecore.model.priors.base import Prior
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 _VALUES = 2**24  # densities at once
 
@@ -54,10 +50,10 @@ class TotalCorrelation(Penalty):
 
     def forward(self, p: Pass) -> Tensor:
         assert self.images is not None, "attach() comes first"
-        information, correlation, dimensions = split_kl(p.code, p.model.prior, self.images)
+        information, correlation, dimensions = split_kl(p.code, p.model.prior_density, self.images)
         return self.alpha * information + self.beta * correlation + self.gamma * dimensions
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_posterior(model, "total_correlation")
         if model.latent.relaxed:
             raise UserError(
@@ -71,7 +67,7 @@ class TotalCorrelation(Penalty):
                 "penalty=total_correlation: this latent's posteriors have no dimensions of their "
                 "own\n  use latent=gaussian, or penalty=kl"
             )
-        if self.holds_prior and not model.prior_word.factorised:
+        if self.holds_prior and not model.prior.factorised:
             raise UserError(
                 "penalty=total_correlation: it takes the KL apart by dimensions, which a learned "
                 "prior ties together\n  use prior=standard, or 'penalty=[kl,total_correlation]' "
@@ -85,7 +81,7 @@ class TotalCorrelation(Penalty):
             )  # fmt: skip
 
 
-def split_kl(code: Code, prior: Prior, images: int) -> tuple[Tensor, Tensor, Tensor]:
+def split_kl(code: Code, prior: PriorDensityProtocol, images: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mutual information, total correlation, dimension-wise KL at each drawn code, each (N,).
 
     Their sum is log q(z | x) - log p(z). images: how many the batch was drawn from.

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor, nn
 
-from aecore.model.passes import Code
+from aecore.model.codes import Code
+from aecore.model.passes import LatentProtocol, Model
 from aecore.types import ImageShape, Shape
 
 if TYPE_CHECKING:
     from aecore.data.split import Split
-    from aecore.model.autoencoder import Autoencoder
-    from aecore.model.latents.base import Latent
 
 
-class Prior(ABC):
+class PriorDensity(ABC):
     """p(z), of variational latents; densities come in parts, at best those of the posteriors.
 
     no_temperature: why draws have no temperature; None where they are made of Gaussian ones.
@@ -58,7 +57,7 @@ class Prior(ABC):
         """
 
 
-class PriorComponent(nn.Module, ABC):
+class Prior(nn.Module, ABC):
     """The word that says what p(z) is; it holds what of that is learned.
 
     factorised: whether the parts of a code that are independent in its posterior, such as the
@@ -67,18 +66,18 @@ class PriorComponent(nn.Module, ABC):
 
     factorised: bool = False
 
-    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorComponent:
+    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         """The word for codes (*code_shape) of that latent, as a rule itself, ready to be used.
 
         Raises UserError for a latent that cannot have this prior.
         """
         return self
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         """Raise UserError where this prior and the other words cannot go together."""
         return None
 
-    def begin(self, model: Autoencoder, training: Split, seed: int) -> None:
+    def begin(self, model: Model, training: Split, seed: int) -> None:
         """Told before training which images there are; may start from some, drawn by the seed.
 
         model: that it is a part of.
@@ -86,14 +85,14 @@ class PriorComponent(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def given(self, model: Autoencoder) -> Prior:
+    def density(self, model: Model) -> PriorDensity:
         """The prior as it is now; of some priors the model makes a part."""
 
 
-class Standalone(PriorComponent, Prior):
+class Standalone(Prior, PriorDensity):
     """A prior that is the same whatever the rest of the model does."""
 
-    def given(self, model: Autoencoder) -> Prior:
+    def density(self, model: Model) -> PriorDensity:
         return self
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aecore.errors import UserError
+from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.standard import Standard
 
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
-    from aecore.model.latents.base import Latent
 
-
-def need_posterior(latent: Latent, name: str) -> None:
+def need_posterior(latent: LatentProtocol, name: str) -> None:
     """Raise UserError where the latent has no posterior from which a prior could be learned."""
     if not latent.variational:
         raise UserError(
@@ -21,7 +16,7 @@ def need_posterior(latent: Latent, name: str) -> None:
         )
 
 
-def need_all_of_space(latent: Latent, name: str) -> None:
+def need_all_of_space(latent: LatentProtocol, name: str) -> None:
     """Raise UserError where codes are bounded, so that a density on R^dim is none of them."""
     if not isinstance(latent.standard_prior(), Standard):
         raise UserError(
@@ -30,10 +25,10 @@ def need_all_of_space(latent: Latent, name: str) -> None:
         )
 
 
-def need_teacher(model: Autoencoder, name: str) -> None:
+def need_teacher(model: Model, name: str) -> None:
     """Raise UserError where nothing in the loss holds posteriors to the prior, nor it to them."""
     teachers = [model.objective.holds_prior]
-    teachers += [penalty.holds_prior for penalty in model.penalties.values()]  # type: ignore[misc]
+    teachers += [penalty.holds_prior for penalty in model.penalties.values()]
     if not any(teachers):
         raise UserError(
             f"prior={name}: it is learned by the KL, which nothing charges here\n"

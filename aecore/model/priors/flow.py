@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -12,13 +12,10 @@ from torch import Generator, Tensor
 from aecore.config.component import PositiveInt, component
 from aecore.model.flows import Kind, Warp
 from aecore.model.networks.base import flat
-from aecore.model.priors.base import PriorComponent, Standalone
+from aecore.model.passes import LatentProtocol, Model
+from aecore.model.priors.base import Prior, Standalone
 from aecore.model.priors.checks import need_all_of_space, need_posterior, need_teacher
 from aecore.types import ImageShape, Shape
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
-    from aecore.model.latents.base import Latent
 
 
 class FlowPrior(Standalone):
@@ -44,14 +41,14 @@ class FlowPrior(Standalone):
         self.kind: Kind = kind
         self.transforms, self.hidden = transforms, hidden
 
-    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorComponent:
+    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_posterior(latent, "flow")
         need_all_of_space(latent, "flow")
         dim = flat(code_shape)
         self.warp = Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)
         return self
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_teacher(model, "flow")
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor, nn
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.networks.base import flat
-from aecore.model.priors.base import PriorComponent, Standalone
+from aecore.model.passes import LatentProtocol, Model
+from aecore.model.priors.base import Prior, Standalone
 from aecore.model.priors.checks import need_all_of_space, need_posterior, need_teacher
 from aecore.types import ImageShape, Shape
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
-    from aecore.model.latents.base import Latent
 
 
 class Mixture(Standalone):
@@ -35,7 +31,7 @@ class Mixture(Standalone):
         super().__init__()
         self.components = components
 
-    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorComponent:
+    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_posterior(latent, "mixture")
         need_all_of_space(latent, "mixture")
         self.means = nn.Parameter(torch.randn(self.components, flat(code_shape)))
@@ -43,7 +39,7 @@ class Mixture(Standalone):
         self.logits = nn.Parameter(torch.zeros(self.components))
         return self
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_teacher(model, "mixture")
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
 from aecore.config.component import component
-from aecore.model.priors.base import Closed, PriorComponent
+from aecore.model.passes import LatentProtocol
+from aecore.model.priors.base import Closed, Prior
 from aecore.types import ImageShape, Shape
-
-if TYPE_CHECKING:
-    from aecore.model.latents.base import Latent
 
 
 class Standard(Closed):
@@ -24,8 +21,9 @@ class Standard(Closed):
     def __init__(self) -> None:
         super().__init__()
 
-    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorComponent:
-        return latent.standard_prior()
+    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
+        prior: Prior = latent.standard_prior()
+        return prior
 
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square() + math.log(2 * math.pi))

@@ -12,20 +12,19 @@ from torch import Generator, Tensor, nn
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
-from aecore.model.passes import Posterior
-from aecore.model.priors.base import Prior, PriorComponent
+from aecore.model.codes import Posterior
+from aecore.model.passes import LatentProtocol, Model
+from aecore.model.priors.base import Prior, PriorDensity
 from aecore.model.priors.checks import need_posterior, need_teacher
 from aecore.types import ImageShape, Shape, is_table
 
 if TYPE_CHECKING:
     from aecore.data.split import Split
-    from aecore.model.autoencoder import Autoencoder
-    from aecore.model.latents.base import Latent
 
 _EDGE = 0.05  # nearer to black and white a sigmoid would hardly move
 
 
-class Vamp(PriorComponent):
+class Vamp(Prior):
     """p(z) = 1/K sum_k q(z | u_k), the posteriors of K learned pseudo-inputs u_k.
 
     Tomczak & Welling 2018. Their pixels are the sigmoids of what is learned, but the numbers of a
@@ -41,7 +40,7 @@ class Vamp(PriorComponent):
         super().__init__()
         self.components, self.start = components, start
 
-    def attach(self, latent: Latent, code_shape: Shape, image_shape: ImageShape) -> PriorComponent:
+    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_posterior(latent, "vamp")
         if latent.codes is not None or latent.sequential:
             raise UserError(
@@ -51,29 +50,29 @@ class Vamp(PriorComponent):
         self.logits = nn.Parameter(torch.randn(self.components, *image_shape))
         return self
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_teacher(model, "vamp")
 
     @torch.no_grad()
-    def begin(self, model: Autoencoder, training: Split, seed: int) -> None:
+    def begin(self, model: Model, training: Split, seed: int) -> None:
         if self.start == "data":
             pixels = training.pixels(_some(training, self.components, model.classes, seed))
             free = model.normalise(pixels.to(model.shift))
             edged = torch.logit(pixels.clamp(_EDGE, 1 - _EDGE))
             self.logits.copy_(free if _unbounded(model) else edged)
 
-    def images(self, model: Autoencoder) -> Tensor:
+    def images(self, model: Model) -> Tensor:
         """The pseudo-inputs in the model's range, (K, C, H, W)."""
         return self.logits if _unbounded(model) else model.normalise(self.logits.sigmoid())
 
-    def given(self, model: Autoencoder) -> Prior:
+    def density(self, model: Model) -> PriorDensity:
         return VampPrior(model, self.images(model))
 
 
-class VampPrior(Prior):
+class VampPrior(PriorDensity):
     """The mixture of the posteriors of some images, which are encoded once."""
 
-    def __init__(self, model: Autoencoder, images: Tensor) -> None:
+    def __init__(self, model: Model, images: Tensor) -> None:
         """images: in the model's range, (K, C, H, W)."""
         self.model, self.images = model, images
         if model.latent.gaussian:
@@ -111,7 +110,7 @@ class VampPrior(Prior):
         return drawn.to(like).view(n, *shape)
 
 
-def _unbounded(model: Autoencoder) -> bool:
+def _unbounded(model: Model) -> bool:
     """Whether numbers are no pixels in [0, 1]."""
     return model.standardised and is_table(model.image_shape)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -12,11 +12,8 @@ from torch import Tensor
 from aecore.config.component import LearningRate, NonNegativeFloat, PositiveInt, component
 from aecore.errors import UserError
 from aecore.model.critics import Adversary, ImageCritic, fake_loss, frozen, real_loss
-from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 from aecore.model.reconstruction.base import Reconstruction
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class AdversarialReconstruction(Adversary, Reconstruction):
@@ -59,7 +56,7 @@ class AdversarialReconstruction(Adversary, Reconstruction):
         self.channels, self.units, self.layer = channels, units, layer
         self.critic_lr = critic_lr
 
-    def oppose(self, model: Autoencoder) -> None:
+    def attach_critic(self, model: Model) -> None:
         self.logits = not model.standardised and model.output_activation is None
         self.critic = ImageCritic(model.image_shape, self.channels, self.units, self.layer)
         with torch.no_grad():
@@ -98,4 +95,4 @@ def _drawn(p: Pass) -> list[Tensor]:
     """As many codes of the prior as the batch has images, where that makes images."""
     if not p.model.draws_prior:
         return []
-    return [p.model.prior.sample(len(p.x), p.model.code_shape, p.code.z, p.generator)]
+    return [p.model.prior_density.sample(len(p.x), p.model.code_shape, p.code.z, p.generator)]

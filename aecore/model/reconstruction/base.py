@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
 
+from aecore.model.passes import Model
+
 if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
     from aecore.model.passes import Pass
 
 
@@ -61,6 +62,6 @@ class Reconstruction(nn.Module, ABC):
         """Whether p(x | z) is defined at data as `target` gives them, (N, C, H, W)."""
         return True
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         """Raise UserError where this reconstruction and the other words cannot go together."""
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -10,10 +10,8 @@ from torch.nn import functional as F
 
 from aecore.config.component import Probability, component
 from aecore.errors import UserError
+from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 
 class Bernoulli(Reconstruction):
@@ -55,7 +53,7 @@ class Bernoulli(Reconstruction):
     def covers(self, x: Tensor) -> bool:
         return bool(((x == 0) | (x == 1)).all())
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_logits(model, "bernoulli")
         if self.targets == "threshold" and model.noise.active:
             raise UserError(
@@ -65,7 +63,7 @@ class Bernoulli(Reconstruction):
             )
 
 
-def need_logits(model: Autoencoder, name: str) -> None:
+def need_logits(model: Model, name: str) -> None:
     """Raise UserError unless pixels are in [0, 1] and the decoder's output is free to be logits."""
     if model.standardised:
         raise UserError(

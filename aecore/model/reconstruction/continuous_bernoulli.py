@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aecore.config.component import component
+from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import need_logits
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 _SMALL = 0.3  # half a logit below which the series are more precise than the formulas
 
@@ -38,7 +35,7 @@ class ContinuousBernoulli(Reconstruction):
     def image(self, output: Tensor) -> Tensor:
         return mean(output)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         need_logits(model, "continuous_bernoulli")
 
 

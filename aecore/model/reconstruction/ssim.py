@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -11,11 +11,9 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
+from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import need_logits
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
 _SHARES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, of the finest scale first
 
@@ -73,7 +71,7 @@ class SSIM(_Similarity):
 
         return structural_similarity_index_measure(output, x, **options)
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         _check(model, "ssim", self.window, scales=1)
 
 
@@ -100,11 +98,11 @@ class MSSSIM(_Similarity):
             output, x, betas=betas, normalize="simple", **options
         )
 
-    def check(self, model: Autoencoder) -> None:
+    def check(self, model: Model) -> None:
         _check(model, "ms_ssim", self.window, self.scales)
 
 
-def _check(model: Autoencoder, name: str, window: int, scales: int) -> None:
+def _check(model: Model, name: str, window: int, scales: int) -> None:
     """Raise UserError where the images are standardised, or too small for window and scales."""
     need_logits(model, name)
     height, width = model.image_shape[1:]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
 from aecore.errors import UserError
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
+from aecore.model.passes import Model
 
 
 class Fitted(ABC):
@@ -72,7 +69,7 @@ class Sampler(ABC):
         Raises ValueError or KeyError for the tensors of something else.
         """
 
-    def check(self, model: Autoencoder, images: int) -> None:
+    def check(self, model: Model, images: int) -> None:
         """Raise UserError where codes of that model, of so many training images, are no use."""
         if model.needs_context:
             raise UserError(

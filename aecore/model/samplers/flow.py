@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.model.flows import Kind, Warp
-from aecore.model.limits import at_most
+from aecore.model.limits import limited_to
 from aecore.model.samplers.base import Fitted, Sampler, shaped
 
 
@@ -105,7 +105,7 @@ class FlowSampler(Sampler):
         own = {"mean", "scale"}
         mean, scale = shaped({k: tensors[k] for k in own}, mean=(dim,), scale=(dim,))
         weights = {k.removeprefix("warp."): v for k, v in tensors.items() if k not in own}
-        with torch.random.fork_rng(devices=[]), at_most(tensors.values()):
+        with torch.random.fork_rng(devices=[]), limited_to(tensors.values()):
             warp = self._warp(dim).requires_grad_(False)
         expected = {k: (v.shape, v.dtype) for k, v in warp.state_dict().items()}
         if {k: (v.shape, v.dtype) for k, v in weights.items()} != expected:

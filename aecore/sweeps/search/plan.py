@@ -103,7 +103,7 @@ def known_metrics(config: dict[str, Any]) -> list[str]:
     model = prepare(parts).eval()
     one = parts.data.train.subset(torch.arange(1))
     draws = torch.Generator().manual_seed(0)
-    terms = model.terms(one.pixels(), draws, epoch=0, noisy=False, y=one.labels).told
+    terms = model.terms(one.pixels(), draws, epoch=0, noisy=False, y=one.labels).logged
     names = ["loss", *terms, *(f"{name}_weighted" for name in model.weights if name in terms)]
     splits = ["train"] if parts.data.val is None else ["val", "train"]
     return [f"{split}/{name}" for split in splits for name in names] + ["train/seconds"]

@@ -77,7 +77,7 @@ def distortion(model: Autoencoder, images: Batches, codes: Tensor) -> float:
     total, start = 0.0, 0
     for x, y in images():
         z = codes[start : start + len(x)].to(x.device).view(-1, *model.code_shape)
-        made = model.decode(model.latent.nearest(z), model.told(y))
+        made = model.decode(model.latent.nearest(z), model.label_context(y))
         total += float(squared_error(made, x).double().sum())
         start += len(x)
     return total / start
@@ -114,7 +114,7 @@ def _words(model: Autoencoder, images: Batches, training: Batches) -> Row:
     indices, known = _indices(model, images), _indices(model, training).flatten(1)
     low = torch.zeros(known.shape[1], dtype=torch.int64)
     tables = Tables(known, low, low + latent.codes - 1, shared=latent.shared_codes)
-    parts = [latent.made_of(part.to(model.shift.device)).flatten(1).cpu()
+    parts = [latent.decode_indices(part.to(model.shift.device)).flatten(1).cpu()
              for part in torch.split(indices, 512)]  # fmt: skip
     mse = distortion(model, images, torch.cat(parts))
     length = float(tables.length(indices.flatten(1)).mean())
@@ -122,7 +122,7 @@ def _words(model: Autoencoder, images: Batches, training: Batches) -> Row:
 
 
 def _drawn(model: Autoencoder, images: Batches, generator: Generator) -> Row:
-    prior, nats, error, count = model.prior, 0.0, 0.0, 0
+    prior, nats, error, count = model.prior_density, 0.0, 0.0, 0
     for x, y in images():
         code = model.encode(x, generator, y)
         nats += float(prior.kl(code).double().sum())

@@ -33,7 +33,7 @@ class Decoder(_Part):
 
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, *code_shape), and (N,) of a conditional model -> (N, C, H, W)."""
-        return self.model.decode(codes, self.model.told(labels))
+        return self.model.decode(codes, self.model.label_context(labels))
 
 
 class Whole(_Part):
@@ -76,7 +76,7 @@ def pieces(model: Autoencoder, images: Tensor, labels: Tensor | None) -> list[Pi
     given = () if model.classes is None or labels is None else (labels,)
     told = ("labels",) * len(given)
     codes, made = model.encode(images, y=labels).mean, model.reconstruct(images, labels)
-    decoded = made if model.needs_context else model.decode(codes, model.told(labels))
+    decoded = made if model.needs_context else model.decode(codes, model.label_context(labels))
     between = undecided(model, images, labels)
     model.to(memory_format=torch.contiguous_format)
     seen, kept = (images, *given), (codes, *given)

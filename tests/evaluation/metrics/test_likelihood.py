@@ -124,8 +124,8 @@ class TestWork:
     ) -> None:
         whole, table = exact_gaussian(exact=True, images=4)
         seen, decoded = counted(whole.eval())
-        half = whole.seen(pictures(table), gen(), noisy=False)
-        log_p, elbo = log_likelihood(whole, whole.prior, half, gen(), 25, rows)
+        half = whole.encoder_pass(pictures(table), gen(), noisy=False)
+        log_p, elbo = log_likelihood(whole, whole.prior_density, half, gen(), 25, rows)
         assert seen == [4] and decoded == calls
         torch.testing.assert_close(log_p, table[:, 5])
         torch.testing.assert_close(elbo, table[:, 5])

@@ -143,7 +143,7 @@ class TestPosterior:
         even = Categorical(torch.ones(23, dtype=torch.float64))
         own = Independent(posteriors(on.model, on.test.pixels()), 1)
         joint = MixtureSameFamily(even, own).log_prob(z)
-        prior = on.model.prior.log_prob(z.float()).sum(1)
+        prior = on.model.prior_density.log_prob(z.float()).sum(1)
         assert found["kl_marginal"] == pytest.approx(float((joint - prior).mean()), abs=1e-4)
 
     def test_codes_without_a_posterior(self) -> None:

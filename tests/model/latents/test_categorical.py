@@ -142,10 +142,12 @@ class TestCategorical:
 
     def test_the_standard_prior_is_uniform(self) -> None:
         whole = model(latent=categorical(), prior=Standard(), penalties={"kl": KL()})
-        z = whole.prior.sample(DRAWS, (15,), torch.zeros(1), gen())
+        z = whole.prior_density.sample(DRAWS, (15,), torch.zeros(1), gen())
         assert is_one_hot(z)
         assert (z.mean(0) - 0.2).abs().max() < 4.5 * (0.16 / DRAWS) ** 0.5
-        torch.testing.assert_close(whole.prior.log_prob(z[:2]), torch.full((2, 3), -math.log(5.0)))
+        torch.testing.assert_close(
+            whole.prior_density.log_prob(z[:2]), torch.full((2, 3), -math.log(5.0))
+        )
         assert whole.sample(2, gen()).shape == (2, 1, 4, 4)
         loss = whole.terms(images(6, 1, 4, 4), gen(), epoch=0.0, noisy=True).loss
         loss.backward()

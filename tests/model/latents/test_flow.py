@@ -10,11 +10,11 @@ from torch import Tensor
 
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import Code
 from aecore.model.flows import Warp
 from aecore.model.latents.flow import FlowLatent, WarpedGaussian
 from aecore.model.latents.gaussian import DiagonalGaussian
 from aecore.model.objectives.bounds import Iwae
-from aecore.model.passes import Code
 from aecore.model.penalties.kl import KL
 from aecore.model.penalties.total_correlation import TotalCorrelation
 from aecore.model.priors.standard import Standard
@@ -132,7 +132,7 @@ def test_it_starts_as_a_gaussian(dim: int) -> None:
 
 
 def kl(whole: Autoencoder, code: Code) -> Tensor:
-    return whole.prior.kl(code)
+    return whole.prior_density.kl(code)
 
 
 @torch.no_grad()

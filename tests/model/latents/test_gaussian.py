@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from aecore.errors import UserError
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.deterministic import Spatial
 from aecore.model.latents.gaussian import LOG_VAR_BOUND, DiagonalGaussian
-from aecore.model.passes import Code
 from aecore.model.priors.standard import Standard
 from helpers.models import conv, gaussian, gen, images, mlp, model, plain
 

@@ -133,10 +133,12 @@ class TestHypersphere:
     def test_the_standard_prior_is_uniform(self) -> None:
         whole = model(latent=Hypersphere(dim=3), prior=Standard(), penalties={"kl": KL()})
         assert isinstance(whole.prior, UniformSphere)
-        z = whole.prior.sample(DRAWS, (3,), torch.zeros(1), gen())
+        z = whole.prior_density.sample(DRAWS, (3,), torch.zeros(1), gen())
         assert off(z, 0) < 4.5 and off(z.square(), 1) < 4.5
         area = 4 * math.pi * 3
-        torch.testing.assert_close(whole.prior.log_prob(z[:2]), torch.full((2, 1), -math.log(area)))
+        torch.testing.assert_close(
+            whole.prior_density.log_prob(z[:2]), torch.full((2, 1), -math.log(area))
+        )
         assert whole.sample(2, gen()).shape == (2, 1, 4, 4)
 
     def test_trains_and_has_an_elbo(self) -> None:

@@ -92,7 +92,7 @@ class TestValue:
         q = Normal(p.code.posterior.mean, p.code.posterior.variance.sqrt())  # type: ignore
         kl = (q.log_prob(p.code.z) - Normal(0, 1).log_prob(p.code.z)).sum(1)
         cost = whole.reconstruction(p.output, p.x) + 8 * math.log(math.pi)
-        whole.penalties.clear()
+        whole.penalty_modules.clear()
         terms = Iwae(samples=1)(whole, x, gen(1), {}, False)
         torch.testing.assert_close(terms.values["iwae"], (cost + kl).mean())
         elbo = Elbo()(whole, x, gen(1), {}, False)

@@ -13,11 +13,12 @@ from torch.distributions import Bernoulli, kl_divergence
 
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.deterministic import Spatial
 from aecore.model.latents.gaussian import DiagonalGaussian
 from aecore.model.latents.hypersphere import Hypersphere
-from aecore.model.passes import Code, Pass
+from aecore.model.passes import Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.dip import DIP, covariance
 from aecore.model.penalties.distances import Kernel, mmd, sliced_wasserstein
@@ -89,7 +90,7 @@ class TestMMD:
             where = gen()
             where.set_state(p.generator.get_state())  # type: ignore[union-attr]
             found = penalty(p)
-            drawn = whole.prior.sample(6, whole.code_shape, x, where).flatten(1)
+            drawn = whole.prior_density.sample(6, whole.code_shape, x, where).flatten(1)
             same(found, mmd(p.code.z.flatten(1), drawn, kernel, SCALES).expand(6))
 
     def test_it_draws_codes_to_the_prior(self, kernel: Kernel) -> None:

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from torch import Generator, Tensor, nn
 
 from aecore.errors import UserError
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.deterministic import Spatial
 from aecore.model.latents.topk import TopK
 from aecore.model.networks.base import Activation, Network
 from aecore.model.noise.noises import GaussianNoise
-from aecore.model.passes import Code
 from aecore.model.penalties.contractive import (
     _dense_layers,
     dense_norm,

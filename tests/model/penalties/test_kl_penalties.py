@@ -17,9 +17,10 @@ from aecore.config.overrides import parse
 from aecore.data.sources.digits import Digits
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.gaussian import DiagonalGaussian
-from aecore.model.passes import Code, Pass
+from aecore.model.passes import Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.capacity import Capacity
 from aecore.model.penalties.free_bits import FreeBits

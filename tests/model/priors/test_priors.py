@@ -12,15 +12,15 @@ from torch import distributions as D
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.codes import Code
 from aecore.model.latents.categorical import Categorical
 from aecore.model.latents.flow import FlowLatent
 from aecore.model.latents.gaussian import DiagonalGaussian
 from aecore.model.latents.hypersphere import Hypersphere
-from aecore.model.passes import Code
 from aecore.model.penalties.free_bits import FreeBits
 from aecore.model.penalties.kl import KL
 from aecore.model.penalties.total_correlation import TotalCorrelation
-from aecore.model.priors.base import PriorComponent
+from aecore.model.priors.base import Prior
 from aecore.model.priors.flow import FlowPrior
 from aecore.model.priors.mixture import Mixture
 from aecore.model.priors.standard import Standard
@@ -46,13 +46,13 @@ LEARNED = [
 ]
 
 
-def vae(prior: PriorComponent, off: float = 0.3, **words: Any) -> Autoencoder:
+def vae(prior: Prior, off: float = 0.3, **words: Any) -> Autoencoder:
     """Of codes of 3 numbers, its parameters off their symmetric start."""
     given = {"latent": gaussian(3), "penalties": {"kl": KL()}, "reconstruction": bernoulli()}
     made = model(prior=prior, **(given | words))
     torch.manual_seed(1)
     with torch.no_grad():
-        for parameter in made.prior_word.parameters():
+        for parameter in made.prior.parameters():
             parameter += off * torch.randn_like(parameter)
     return made
 
@@ -66,7 +66,7 @@ def codes(n: int, dim: int = 3) -> Tensor:
 
 
 def test_mixture_is_that_of_torch() -> None:
-    prior = vae(Mixture(components=4)).prior
+    prior = vae(Mixture(components=4)).prior_density
     assert isinstance(prior, Mixture)
     same = D.MixtureSameFamily(
         D.Categorical(logits=prior.logits),
@@ -82,40 +82,42 @@ def test_mixture_is_that_of_torch() -> None:
 
 def test_vamp_of_one_pseudo_input_is_its_posterior() -> None:
     whole = vae(vamp(1))
-    word = whole.prior_word
+    word = whole.prior
     assert isinstance(word, Vamp)
     posterior = whole.encode(word.images(whole)).posterior
     assert posterior is not None
     z = codes(9)
-    torch.testing.assert_close(whole.prior.log_prob(z), posterior.log_prob(z).sum(1, keepdim=True))
-    drawn = whole.prior.sample(20_000, (3,), z, gen(1))
+    torch.testing.assert_close(
+        whole.prior_density.log_prob(z), posterior.log_prob(z).sum(1, keepdim=True)
+    )
+    drawn = whole.prior_density.sample(20_000, (3,), z, gen(1))
     torch.testing.assert_close(drawn.mean(0), posterior.mean[0], rtol=0.05, atol=0.05)
     torch.testing.assert_close(drawn.var(0), posterior.variance[0], rtol=0.05, atol=0)
 
 
 def test_vamp_on_a_sphere_is_the_mean_of_densities() -> None:
     whole = vae(vamp(5), latent=Hypersphere(dim=3))
-    word = whole.prior_word
+    word = whole.prior
     assert isinstance(word, Vamp)
     z = whole.latent.nearest(codes(7))
     one = [whole.encode(image[None]).posterior for image in word.images(whole)]
     each = torch.cat([q.log_prob(z).exp() for q in one if q is not None], 1)
-    torch.testing.assert_close(whole.prior.log_prob(z).exp(), each.mean(1, keepdim=True))
+    torch.testing.assert_close(whole.prior_density.log_prob(z).exp(), each.mean(1, keepdim=True))
 
 
 def test_pseudo_inputs_leave_batch_norm_alone() -> None:
     whole = vae(vamp(5), network=mlp(6, norm="batch")).train()
     before = {k: v.clone() for k, v in whole.state_dict().items()}
-    trained, z = whole.prior.log_prob(codes(4)), codes(4)
+    trained, z = whole.prior_density.log_prob(codes(4)), codes(4)
     assert all(torch.equal(v, before[k]) for k, v in whole.state_dict().items())
     assert all(module.training for module in whole.modules())
-    torch.testing.assert_close(trained, whole.eval().prior.log_prob(z))
+    torch.testing.assert_close(trained, whole.eval().prior_density.log_prob(z))
 
 
 @pytest.mark.parametrize("kind", ["affine", "spline"])
 @torch.no_grad()
 def test_flow_is_normalised_and_draws_what_it_says(kind: Any) -> None:
-    prior = vae(flow(kind), off=0.1).prior
+    prior = vae(flow(kind), off=0.1).prior_density
     z = codes(6000).double()
     spread = D.Independent(D.Normal(torch.zeros(3), torch.full((3,), 1.5)), 1)
     ratio = (prior.log_prob(z.float())[:, 0] - spread.log_prob(z)).exp()
@@ -130,7 +132,7 @@ def test_flow_is_normalised_and_draws_what_it_says(kind: Any) -> None:
 @pytest.mark.parametrize("kind", ["affine", "spline"])
 @pytest.mark.parametrize("dim", [1, 4])
 def test_a_flow_starts_as_the_standard_normal(kind: Any, dim: int) -> None:
-    prior = model(prior=flow(kind), latent=gaussian(dim), penalties={"kl": KL()}).prior
+    prior = model(prior=flow(kind), latent=gaussian(dim), penalties={"kl": KL()}).prior_density
     z = codes(20, dim)
     together = Standard().log_prob(z).sum(1, keepdim=True)
     torch.testing.assert_close(prior.log_prob(z), together, rtol=1e-5, atol=1e-5)
@@ -141,7 +143,7 @@ def test_estimated_kl_is_unbiased() -> None:
     """A mixture of one standard normal is the standard prior, whose KL is known."""
     word = Mixture(components=1)
     whole = model(prior=word, latent=gaussian(3), penalties={"kl": KL()})
-    prior = whole.prior
+    prior = whole.prior_density
     assert isinstance(prior, Mixture)
     prior.means.data.zero_()
     n = 20_000
@@ -158,19 +160,19 @@ def test_estimated_kl_is_unbiased() -> None:
 
 @pytest.mark.parametrize("word", LEARNED)
 @pytest.mark.parametrize("penalty", ["kl", "free_bits"])
-def test_every_parameter_of_a_prior_learns(word: PriorComponent, penalty: str) -> None:
+def test_every_parameter_of_a_prior_learns(word: Prior, penalty: str) -> None:
     one = KL() if penalty == "kl" else FreeBits(nats=0.0)
     whole = vae(word, penalties={penalty: one})
     whole.terms(images(8, 1, 4, 4), gen(), epoch=0.0, noisy=True).loss.backward()
-    named = dict(whole.prior_word.named_parameters())
+    named = dict(whole.prior.named_parameters())
     assert named
     for name, parameter in named.items():
         assert parameter.grad is not None and float(parameter.grad.abs().max()) > 0, name
 
 
 @pytest.mark.parametrize("word", LEARNED)
-def test_draws_are_repeatable_and_fixed(word: PriorComponent) -> None:
-    prior = vae(word).prior
+def test_draws_are_repeatable_and_fixed(word: Prior) -> None:
+    prior = vae(word).prior_density
     like = torch.zeros(1)
     drawn = prior.sample(6, (3,), like, gen(5))
     assert drawn.shape == (6, 3) and not drawn.requires_grad
@@ -178,7 +180,7 @@ def test_draws_are_repeatable_and_fixed(word: PriorComponent) -> None:
     assert len({tuple(row) for row in drawn.tolist()}) == 6
 
 
-def refused(word: PriorComponent, **words: Any) -> str:
+def refused(word: Prior, **words: Any) -> str:
     with pytest.raises(UserError) as raised:
         vae(word, **words)
     return str(raised.value)
@@ -204,7 +206,7 @@ def test_what_cannot_learn_a_prior_is_refused() -> None:
 @pytest.mark.parametrize("word", LEARNED)
 @pytest.mark.parametrize("factors", [(1.0, 6.0, 1.0), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)])
 def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
-    word: PriorComponent, factors: tuple[float, float, float]
+    word: Prior, factors: tuple[float, float, float]
 ) -> None:
     """Else the part that is so called is no divergence, and without it the prior is never read."""
     alpha, beta, gamma = factors
@@ -213,7 +215,7 @@ def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
 
 
 @pytest.mark.parametrize("word", LEARNED)
-def test_the_correlation_alone_goes_with_any_prior(word: PriorComponent) -> None:
+def test_the_correlation_alone_goes_with_any_prior(word: Prior) -> None:
     penalty = TotalCorrelation(alpha=0.0, beta=2.0, gamma=0.0)
     penalty.attach(100)
     assert "penalty=kl" in refused(word, penalties={"tc": penalty}), "which is what teaches it"
@@ -228,13 +230,13 @@ def test_pseudo_inputs_have_the_shape_of_colour_images() -> None:
         image_shape=(3, 6, 5), network=conv(4), latent=gaussian(2),
         penalties={"kl": KL()}, prior=vamp(4), reconstruction=bernoulli(),
     )  # fmt: skip
-    word = whole.prior_word
+    word = whole.prior
     assert isinstance(word, Vamp) and word.images(whole).shape == (4, 3, 6, 5)
     assert whole.sample(2, gen()).shape == (2, 3, 6, 5)
 
 
 @pytest.mark.parametrize("word", [Mixture(components=3), vamp(3)])
-def test_a_conditional_model_may_have_any_prior(word: PriorComponent) -> None:
+def test_a_conditional_model_may_have_any_prior(word: Prior) -> None:
     whole = vae(word, classes=2)
     y = torch.arange(8) % 2
     terms = whole.terms(images(8, 1, 4, 4), gen(), epoch=0.0, noisy=True, y=y)
@@ -245,7 +247,7 @@ def test_a_conditional_model_may_have_any_prior(word: PriorComponent) -> None:
 def test_pseudo_inputs_may_start_from_training_images() -> None:
     few = images(3, 1, 4, 4)
     whole = vae(vamp(5, "data"))
-    word = whole.prior_word
+    word = whole.prior
     assert isinstance(word, Vamp)
     word.begin(whole, Split(few), seed=0)
     found = word.images(whole).detach().flatten(1)
@@ -258,7 +260,7 @@ def test_pseudo_inputs_may_start_from_training_images() -> None:
 def test_pseudo_inputs_are_learned_whatever_becomes_of_images(targets: str) -> None:
     whole = vae(vamp(4), reconstruction=bernoulli(targets))
     whole.terms(images(8, 1, 4, 4), gen(), epoch=0.0, noisy=True).loss.backward()
-    learned = whole.prior_word.logits
+    learned = whole.prior.logits
     assert isinstance(learned, Tensor) and learned.grad is not None and bool(learned.grad.all())
 
 
@@ -267,7 +269,7 @@ def test_pseudo_inputs_may_be_any_rows_of_a_standardised_table() -> None:
     shift, scale = torch.full((1, 1, 6), 5.0), torch.full((1, 1, 6), 3.0)
     table: dict[str, Any] = {"image_shape": (1, 1, 6), "shift": shift, "scale": scale}
     whole = vae(vamp(4, "data"), reconstruction=MSE(), **table)
-    word = whole.prior_word
+    word = whole.prior
     assert isinstance(word, Vamp)
     word.begin(whole, Split(rows), seed=0)
     found = whole.denormalise(word.images(whole)).detach()
@@ -277,7 +279,7 @@ def test_pseudo_inputs_may_be_any_rows_of_a_standardised_table() -> None:
 def test_pseudo_inputs_start_from_images_of_their_own_class() -> None:
     few, labels = images(6, 1, 4, 4), torch.tensor([1, 1, 1, 0, 1, 0])
     whole = vae(vamp(5, "data"), classes=3)
-    word = whole.prior_word
+    word = whole.prior
     assert isinstance(word, Vamp)
     word.begin(whole, Split(few, labels), seed=0)
     found = word.images(whole).detach().flatten(1)
