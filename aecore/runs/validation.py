@@ -24,7 +24,7 @@ _MODULES = (
     "aecore.data.sources.", "aecore.evaluation.figures.", "aecore.evaluation.metrics.",
     "aecore.model.latents.", "aecore.model.networks.", "aecore.model.noise.",
     "aecore.model.objectives.", "aecore.model.penalties.", "aecore.model.priors.",
-    "aecore.model.reconstruction.", "aecore.model.samplers.", "aecore.tasks.",
+    "aecore.model.reconstruction.", "aecore.model.samplers.",
     "aecore.training.init.", "aecore.training.loggers.", "aecore.training.optimizers.",
 )  # fmt: skip
 

@@ -37,7 +37,7 @@ def _told(name: str) -> int | None:
 def check_device(settings: Config) -> None:
     """Raise UserError where the accelerator asked for is not there."""
     options = settings.trainer
-    name = options.accelerator.name
+    name = options.accelerator
     if name == "gpu" and not torch.cuda.is_available():
         missing = "no CUDA GPU is visible to torch"
     elif name == "mps" and not torch.backends.mps.is_available():
@@ -60,7 +60,7 @@ def check_device(settings: Config) -> None:
 
 def device_of(settings: Config) -> torch.device:
     """The device on which a model of these settings is evaluated."""
-    name = settings.trainer.accelerator.name
+    name = settings.trainer.accelerator
     if name in ("auto", "gpu") and torch.cuda.is_available():
         return torch.device("cuda")
     if name in ("auto", "mps") and torch.backends.mps.is_available():

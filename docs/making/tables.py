@@ -87,7 +87,7 @@ def api(which: str) -> str:
 
 def choices_table(group: str) -> str:
     """Every choice of a group with its sentence."""
-    typed = "evaluate.metrics=[{}]" if group == "metrics" else f"{group}={{}}"
+    typed = "evaluate.metrics=[{}]" if group == "evaluate/metrics" else f"{group}={{}}"
     rows = (
         (f"`{typed.format(name)}`", escaped(sentence(file))) for name, file in ours(group).items()
     )

@@ -19,6 +19,7 @@ from aecore.config.help import sentence
 from aecore.config.schema import EarlyStopping, Trainer
 from aecore.data.module import ImageData
 from aecore.model.penalties.weight import Weight
+from aecore.tasks.run import class_of_task
 from entries import ENTRY, entries
 from takes import taken
 
@@ -80,6 +81,11 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 
 def targets(one: Word) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where the nodes with a class stand below the group, '' for the word itself, and the nodes."""
+    if one.group == "task":
+        task = class_of_task(one.name)
+        target = f"{task.__module__}.{task.__name__}"
+        options = one.node.get(one.name, {})
+        yield "", {"_target_": target, **options}
     if "_target_" in one.node:
         yield "", one.node
     for key, node in one.node.items():
@@ -102,7 +108,7 @@ def keys(group: str, name: str) -> list[Key]:
         return [*_plain("trainer.", one.node, Trainer, comments)]
     found = []
     for place, node in targets(one):
-        typed = {"metrics": "evaluate.metrics", "task": name}.get(group, group)
+        typed = name if group == "task" else group.replace("/", ".")
         found += [*_keys(f"{typed}.{place}", node, class_of(node), comments)]
     return found
 

@@ -280,7 +280,7 @@ class TestFigures:
 
     def test_traversals_are_of_one_class(self, trained: Autoencoder) -> None:
         view = self.view(trained)
-        figure = Traversals(dims=2, steps=3, reach=1.0, start="zero")(view)
+        figure = Traversals(dims=2, steps=3, span=1.0, start="zero")(view)
         assert view.labels is not None
         (label,) = view.labels[spread(view.labels, 30, 1, view.generator())].tolist()
         for axes in figure.axes:

@@ -49,7 +49,7 @@ class TestTraversals:
 
     def test_rows_are_decoded_codes(self) -> None:
         view = view_of(latent=making.gaussian(4))
-        figure = Traversals(dims=2, steps=5, reach=2.0, start="zero")(view)
+        figure = Traversals(dims=2, steps=5, span=2.0, start="zero")(view)
         assert len(figure.axes) == 2
         with torch.no_grad():
             order = dimensions(view).order
@@ -63,7 +63,7 @@ class TestTraversals:
 
     def test_around_an_image_by_the_spread_of_the_codes(self) -> None:
         view = view_of()
-        figure = Traversals(dims=1, steps=3, reach=1.0, start="image")(view)
+        figure = Traversals(dims=1, steps=3, span=1.0, start="image")(view)
         with torch.no_grad():
             codes = view.codes(view.images)
             d = int(codes.var(0).argmax())
