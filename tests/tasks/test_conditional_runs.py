@@ -114,10 +114,10 @@ def test_every_metric_is_given_labels() -> None:
     splits = [Split(images(40, *shape, seed=seed), y) for seed in (1, 2)]
     subject = Subject(model=whole, test=splits[0], training=splits[1], batch_size=16)
     applied = set()
-    for file in (CONF / "metrics").glob("*.yaml"):
+    for file in (CONF / "evaluate/metrics").glob("*.yaml"):
         if file.stem == "none":
             continue
-        metric = build(node("metrics", file.stem), file.stem, Metric)
+        metric = build(node("evaluate/metrics", file.stem), file.stem, Metric)
         try:
             assert metric(subject), file.stem
             applied.add(file.stem)
