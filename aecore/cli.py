@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from aecore import __version__
+from aecore.version import __version__
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
