@@ -16,6 +16,7 @@ from aecore.compare.metrics import direction
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
 from aecore.config.compose import Composition, compose
+from aecore.config.folders import ours
 from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.training.prepare import ConfigChecker, prepare
@@ -113,7 +114,7 @@ class TestComposition:
 BAD = [
     (["evaluate.metrics=jacobien"], r"evaluate.metrics=jacobien: .*did you mean 'jacobian'"),
     (["evaluate.metrics=[dead,peanut]"], "evaluate.metrics=peanut: no such metrics"),
-    (["metrics=dead"], "write evaluate.metrics=dead"),
+    (["metrics=dead"], "evaluate/metrics"),
     (["evaluate.metrics=jacobian", "evaluate.metrics.jacobian.images=0"], "at least 1"),
     (["evaluate.metrics=compression", "evaluate.metrics.compression.bits=17"], "at most 16"),
     (["evaluate.metrics=dead", "evaluate.metrics.dead.count=1"], "dead has no key 'count'"),
