@@ -15,7 +15,6 @@ import os
 import sys
 from pathlib import Path
 
-from aecore import __version__
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
@@ -90,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str], folder: list[Path]) -> int:
     """Do what the arguments ask for; `folder` gets that of the run or sweep once it is known."""
     if "--version" in argv:
+        from aecore.version import __version__
+
         print(f"aecore {__version__}")
         return 0
     set_own_folders(own_folders(argv))
@@ -149,9 +150,9 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
             f"hydra.sweeper._target_={composition.sweeper}: no sweeper of this project\n"
             "  known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)"
         )
-    sweep = plan(arguments, composition)
+    sweep, composed = plan(arguments, composition)
     folder.append(sweep.folder)
-    return launch(sweep, [])
+    return launch(sweep, [], composed)
 
 
 def _warn_on_stderr() -> None:

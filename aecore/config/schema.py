@@ -56,8 +56,8 @@ class Trainer(Node):
     gradient_clip: PositiveFloat | None
     log_every: PositiveInt
     limit_batches: PositiveInt | None
-    checkpoint_minutes: NonNegativeFloat | None = None  # runs of older versions do not name it
-    compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
+    checkpoint_minutes: NonNegativeFloat | None
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None
     strategy: Literal["auto", "ddp"]
     devices: PositiveInt
     num_nodes: PositiveInt
@@ -80,8 +80,8 @@ class EvaluateConfig(Node):
 
     weights: Literal["last", "best"]
     noise: dict[str, Any]
-    metrics: dict[str, dict[str, Any]] = {}
-    ood: Annotated[dict[str, dict[str, Any]], PathKeys(tuple(f"*.{k}" for k in _DATA_KEYS))] = {}
+    metrics: dict[str, dict[str, Any]]
+    ood: Annotated[dict[str, dict[str, Any]], PathKeys(tuple(f"*.{k}" for k in _DATA_KEYS))]
 
 
 class Config(Node):
@@ -91,15 +91,15 @@ class Config(Node):
     """
 
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
-    conditional: bool = False
+    conditional: bool
     resume: Annotated[str | None, PATH]
     init_from: Annotated[str | None, PATH]
-    runs: Annotated[str | list[str] | None, PATH] = None
-    out: Annotated[str | None, PATH] = None
-    run: Annotated[str | None, PATH] = None
-    split: Literal["train", "val", "test", "all"] | None = None
-    resize: bool = False
-    optimized_metric: str | None = None
+    runs: Annotated[str | list[str] | None, PATH]
+    out: Annotated[str | None, PATH]
+    run: Annotated[str | None, PATH]
+    split: Literal["train", "val", "test", "all"] | None
+    resize: bool
+    optimized_metric: str | None
     paths: Paths
     trainer: Trainer
     evaluate: EvaluateConfig
@@ -116,16 +116,16 @@ class Config(Node):
     network: dict[str, Any]
     latent: dict[str, Any]
     noise: dict[str, Any]
-    penalty: dict[str, dict[str, Any]] = {}
+    penalty: dict[str, dict[str, Any]]
     reconstruction: dict[str, dict[str, Any]]
     prior: dict[str, Any]
     objective: dict[str, Any]
-    sampler: dict[str, Any] = {}
-    init: dict[str, Any] = {}  # runs of older versions began as PyTorch draws
+    sampler: dict[str, Any]
+    init: dict[str, Any]
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
-    logger: dict[str, Any] = {}
-    figures: dict[str, dict[str, Any]] = {}
+    logger: dict[str, Any]
+    figures: dict[str, dict[str, Any]]
 
 
 def is_path(key: str) -> bool:

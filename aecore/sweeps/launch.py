@@ -11,13 +11,14 @@ from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, quoted
 from aecore.runs.folder import METRICS
 from aecore.runs.sweep import Sweep, title
-from aecore.sweeps.loader import Loader
+from aecore.sweeps.loader import Composed, Loader
 
 
-def launch(sweep: Sweep, more: list[Override]) -> int:
+def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None) -> int:
     """Start the jobs that are not finished, compare all; returns the exit status.
 
     more: further overrides of Hydra's own (another launcher).
+    composed: configurations of jobs that were composed already, by their overrides.
     """
     from aecore.compare.compare import compare
     from aecore.sweeps.engines import run_jobs
@@ -38,7 +39,7 @@ def launch(sweep: Sweep, more: list[Override]) -> int:
             )
             loader = hydra.config_loader
             if config.hydra.launcher._target_.endswith(".BasicLauncher"):  # others send it around
-                loader = Loader(loader.get_search_path(), sweep.composed)
+                loader = Loader(loader.get_search_path(), composed or {})
             launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
                 task_function=run_job,

@@ -27,15 +27,18 @@ Point = tuple[Override, ...]  # of a grid: one value for each key
 KEPT = 200  # configurations, of a quarter of a megabyte each
 
 
-def plan(arguments: Arguments, composition: Composition) -> Sweep:
-    """Spell out the grid, check every point, then record it in a new folder; raises UserError."""
+def plan(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
+    """Spell out the grid, check every point, then record it in a new folder; raises UserError.
+
+    Returns with the sweep the configurations of its first jobs, which need not be composed again.
+    """
     jobs = points(arguments, composition)
     composed = check(arguments, jobs)
     folder = sweep_folder(composition, composition.words.get("sweeps"))
     lines = [[o.line for o in job] for job in jobs]
-    sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines, composed=composed)
+    sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines)
     sweep.write()
-    return sweep
+    return sweep, composed
 
 
 def shared(arguments: Arguments) -> list[str]:

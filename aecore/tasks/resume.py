@@ -27,7 +27,7 @@ _FREE = (
 def recorded_run(folder: Path, overrides: Iterable[Override]) -> Request:
     """The request that a run folder recorded, with what may change; raises UserError."""
     config = read_config(folder)
-    words = read_run(folder)["words"]
+    words = read_run(folder)["choices"]
     for override in overrides:
         if override.key != "resume":
             _change(config, override)

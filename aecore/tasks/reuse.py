@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +16,11 @@ from aecore.config.compose import compose
 from aecore.config.folders import command, ours
 from aecore.config.overrides import OOD, Arguments, Override
 from aecore.errors import UserError, nearest
-from aecore.runs.folder import read_run, reserve
+from aecore.runs.folder import reserve
 from aecore.tasks.base import Request
 
 if TYPE_CHECKING:
-    from aecore.runs.open import Found
+    from aecore.runs.open import Run
 
 TEST_NOISE = "evaluate.noise"
 _OWN = ("task", "run", "out", "split", "resize", "paths", "logger")  # never the run's
@@ -56,13 +55,13 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     changes = [o for o in overrides if _changes_record(o, replaced)]
     rest = tuple(o for o in overrides if o not in changes)
     composed = compose(replace(arguments, overrides=rest))
-    from aecore.runs.open import NEWEST, find  # torch comes in here
+    from aecore.runs.open import NEWEST, open_run  # torch comes in here
 
-    found = find(run, below=Path(composed.config["paths"]["output_dir"]))
+    trained = open_run(run, below=Path(composed.config["paths"]["output_dir"]))
     if run == NEWEST:
-        print(f"run={NEWEST} is {found.folder}")
+        print(f"run={NEWEST} is {trained.folder}")
     keys = {o.key for o in overrides}
-    config = _merged(found, composed.config, replaced, keys)
+    config = _merged(trained, composed.config, replaced, keys)
     for override in changes:
         _set(config, override)
     replaced |= {TEST_NOISE for o in changes if o.is_below(TEST_NOISE)}
@@ -71,13 +70,13 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
         config["dataset"]["batch_size"] = 1  # nothing is trained: there may be very few images
     words = composed.words
     if "dataset" not in keys:
-        words = {**words, "dataset": _data_of(found)}
+        words = {**words, "dataset": _data_of(trained)}
     return Request(
         config,
         words,
         composed.overrides,
-        _folder(found, config),
-        found=found,
+        _folder(trained, config),
+        run=trained,
         replaced=frozenset(replaced),
         beside=_beside(overrides),
     )
@@ -129,18 +128,17 @@ def _beside(overrides: Iterable[Override]) -> dict[str, str]:
     return found
 
 
-def _data_of(found: Found) -> str | None:
-    """The name of the run's data set, None where its record does not tell."""
-    words = read_run(found.folder).get("words") if found.folder is not None else None
-    name = words.get("dataset") if isinstance(words, dict) else None
+def _data_of(run: Run) -> str | None:
+    """The name of the run's data set, None where it is not recorded."""
+    name = run.choices.get("dataset")
     return name if isinstance(name, str) and re.fullmatch(r"[\w-]+", name) else None
 
 
 def _merged(
-    found: Found, own: dict[str, Any], replaced: Iterable[str], keys: Collection[str]
+    run: Run, own: dict[str, Any], replaced: Iterable[str], keys: Collection[str]
 ) -> dict[str, Any]:
     """The run's configuration with what replaces parts of it. keys: of the overrides."""
-    config = deepcopy(found.record.config)
+    config = run.config.model_dump()
     for task in {*ours("task")} - {"evaluate"}:  # whose options lie in a node of every run
         config.pop(task, None)
         if task in own:
@@ -156,7 +154,7 @@ def _merged(
         for part in above:
             node, source = node[part], source[part]
         if place == "dataset":
-            node[name] = source[name] | _as_trained(found, node[name], source[name], keys)
+            node[name] = source[name] | _as_trained(run, node[name], source[name], keys)
         else:
             node[name] = source.get(name, {})
     if "cache_dir" in config["dataset"] and "dataset" not in replaced:
@@ -165,10 +163,10 @@ def _merged(
 
 
 def _as_trained(
-    found: Found, before: dict[str, Any], data: dict[str, Any], keys: Collection[str]
+    run: Run, before: dict[str, Any], data: dict[str, Any], keys: Collection[str]
 ) -> dict[str, Any]:
     """How other images are treated as those of the training, but for what is overridden."""
-    channels, *size = found.image_shape
+    channels, *size = run.image_shape
     stays = {key: before[key] for key in _KEPT if key in before}
     fits = {"image_size": size, "channels": channels if channels in (1, 3) else "auto"}
     stays |= {key: value for key, value in fits.items() if key in data}
@@ -202,7 +200,7 @@ def _visible(folder: Path) -> Iterator[Path]:
         yield from (file for file in folder.iterdir() if not file.name.startswith("."))
 
 
-def _folder(found: Found, config: dict[str, Any]) -> Callable[[], Path]:
+def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
     """What makes the folder of the results when it is first needed."""
     out = None if config["out"] is None else Path(str(config["out"])).expanduser()
     if out is not None and (out.is_file() or any(_visible(out))):
@@ -216,7 +214,7 @@ def _folder(found: Found, config: dict[str, Any]) -> Callable[[], Path]:
             except OSError as error:
                 raise UserError(f"out={out}: {error.strerror}\n  give another folder") from error
             return out
-        root = found.folder or Path(config["paths"]["output_dir"])
+        root = run.folder or Path(config["paths"]["output_dir"])
         return reserve(root / config["task"] / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
 
     return make

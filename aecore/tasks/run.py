@@ -30,7 +30,7 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
         return made[0]
 
     task = build_task(request.config)
-    if request.found is not None and not isinstance(task, Use):
+    if request.run is not None and not isinstance(task, Use):
         raise UserError(
             f"task={request.config['task']}: does nothing with a trained run\n"
             f"  leave out run=, or choose a task that does: `{command()} --help` lists them"

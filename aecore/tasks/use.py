@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
 
 from aecore.api.trained import Trained
 from aecore.data.classes import renumbered
@@ -18,10 +17,9 @@ from aecore.data.module import ImageData
 from aecore.data.pixels import resized
 from aecore.data.split import PART, Split, to_pixels
 from aecore.errors import UserError
-from aecore.evaluation.metrics.base import labelled_batches
+from aecore.evaluation.trial import Trial
 from aecore.model.noise.base import Noise
-from aecore.runs.open import Found
-from aecore.runs.record import restore
+from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
 from aecore.tasks.reuse import BESIDE, TEST_NOISE
 from aecore.training.fit_sampler import fit_sampler
@@ -40,7 +38,7 @@ class Opened:
     """
 
     request: Request
-    found: Found
+    run: Run
     parts: Experiment
     ae: Trained
 
@@ -71,17 +69,13 @@ class Opened:
     @cached_property
     def own(self) -> ImageData:
         """The data that the model was trained on, where this command says that data lie."""
-        recorded, here = self.found.settings, self.parts.settings
+        recorded, here = self.run.config, self.parts.settings
         node = dict(recorded.dataset)
         if "cache_dir" in node:
             node["cache_dir"] = here.dataset.get("cache_dir")
         if node == here.dataset:
             return self.parts.data
         return build_data(recorded.model_copy(update={"dataset": node, "paths": here.paths}))
-
-    def generator(self) -> Generator:
-        """A fresh generator on the model's device."""
-        return Generator(device=self.ae.device).manual_seed(self.seed)
 
     def which(self, default: str) -> str:
         """The split to be used: the one given, else the default of the task.
@@ -129,7 +123,7 @@ class Opened:
 
         Raises UserError where it is to be told classes that it does not know.
         """
-        names, count = self.found.record.class_names, self.ae.model.classes
+        names, count = self.run.class_names, self.ae.model.classes
         same = split.class_names == names or None in (split.class_names, names)
         numbered = split if same else renumbered(split, names or ())
         if count is None:
@@ -159,9 +153,10 @@ class Opened:
         what = what if len(split) > 1 else what[:-1]
         return f"{len(split):,} {kinds[which]}{what}{f' of {name}' if name else ''}"
 
-    def batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """All images in order, (n, C, H, W) pixels on the model's device, with labels (n,)."""
-        return labelled_batches(split, self.parts.data.eval_batch_size, self.ae.device)
+    def trial(self, split: Split) -> Trial:
+        """The model with these images."""
+        batch_size = self.parts.data.eval_batch_size
+        return Trial(self.ae.model, split, seed=self.seed, batch_size=batch_size)
 
     def named(self, split: Split) -> list[str]:
         """A name for each image: its file's, else its number."""
@@ -182,26 +177,25 @@ class Use(Task):
         """Do it; returns metrics. Raises UserError before anything is written."""
 
     def __call__(self, request: Request) -> dict[str, float]:
-        if request.found is None:
+        if request.run is None:
             raise UserError(
                 f"task={request.config['task']}: with which trained run?\n"
                 "  add run=outputs/..., or run=last for the newest"
             )
         self._check_beside(request)
         try:
-            parts, found = build_experiment(request.config), request.found
+            parts, run = build_experiment(request.config), request.run
         except UserError as error:
             if "noise" not in request.beside:
                 raise
             raise UserError(str(error).replace("evaluate.noise", "noise")) from error
         check_device(parts.settings)
         set_threads(parts.settings.trainer.threads)
-        model = restore(found.settings, found.checkpoint, found.image_shape, found.path)
-        model.to(device_of(parts.settings))
-        opened = Opened(request, found, parts, Trained(model, found))
-        kept = parts.settings.sampler == found.settings.sampler
-        if kept and "sampler" not in request.replaced:
-            model.sampler = found.sampler(model)
+        model = run.model(sampler=False).to(device_of(parts.settings))
+        opened = Opened(request, run, parts, Trained(model, run))
+        unchanged = parts.settings.sampler == run.config.sampler
+        if unchanged and "sampler" not in request.replaced:
+            model.sampler = run.sampler(model)
         elif parts.components.sampler is not None:  # fitted to what the model was trained on
             sampler = parts.components.sampler
             try:

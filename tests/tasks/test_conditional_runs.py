@@ -12,7 +12,6 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.compare.views import open_run
 from aecore.config.build import build
 from aecore.config.compose import compose
 from aecore.config.folders import CONF
@@ -20,8 +19,9 @@ from aecore.config.overrides import parse
 from aecore.data.classes import count_classes
 from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.evaluation.evaluate import evaluate
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.base import Latent
 from aecore.model.objectives.base import Objective
@@ -31,7 +31,9 @@ from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.runs.checkpoint import LAST
+from aecore.runs.open import open_run
 from aecore.training.prepare import ConfigChecker
+from aecore.training.setup import build_experiment
 from helpers.checkpoints import checkpointed, same_checkpoint
 from helpers.models import Memory, conv, data_of, gaussian, gen, images, linear, model, plain
 from helpers.training_loop import equal
@@ -111,19 +113,19 @@ def test_every_metric_is_given_labels() -> None:
         reconstruction=GaussianLikelihood(scale=1.0),
     ).eval()  # fmt: skip
     splits = [Split(images(40, *shape, seed=seed), y) for seed in (1, 2)]
-    subject = Subject(model=whole, test=splits[0], training=splits[1], batch_size=16)
+    trial = Trial(whole, splits[0], read_training=lambda: splits[1], batch_size=16)
     applied = set()
     for file in (CONF / "metrics").glob("*.yaml"):
         if file.stem == "none":
             continue
         metric = build(node("metrics", file.stem), file.stem, Metric)
         try:
-            assert metric(subject), file.stem
+            assert metric(trial), file.stem
             applied.add(file.stem)
         except NotApplicable:
             continue
     assert applied >= {
-        "bits", "code", "compression", "dead", "equivalent_variance", "frechet", "hidden",
+        "activity", "bits", "compression", "equivalent_variance", "frechet",
         "jacobian", "likelihood", "manifold", "pca", "posterior", "probe", "rank",
     }  # fmt: skip
 
@@ -144,9 +146,10 @@ def test_a_run_is_drawn_opened_again_and_resumed(
         "reconstructions", "denoised", "latent", "samples", "interpolations", "curves", "strip"
     }  # fmt: skip
     metrics = json.loads((folder / "metrics.json").read_text())
-    parts, whole = open_run(folder)
+    opened = open_run(folder)
+    whole, data_module = opened.model(), build_experiment(opened.config.model_dump()).data
     assert whole.classes == 10
-    again = evaluate(whole, parts.data.test, prefix="test", batch_size=1000, seed=0)
+    again = evaluate(Trial(whole, data_module.test))
     assert again.items() <= metrics.items(), "bit for bit"
 
 

@@ -55,8 +55,8 @@ class TestTheRunsOwnImages:
         assert len(rows) == 360
         assert mean(rows, "mse") == pytest.approx(wanted, abs=1e-6)
         ae = aecore.load(run, device="cpu")
-        assert ae.found is not None
-        test = build_data(ae.found.settings).test
+        assert ae.run is not None
+        test = build_data(ae.run.config).test
         made = ae.reconstruct(test.pixels().numpy())
         errors = np.square(made - test.pixels().numpy()).mean((1, 2, 3))
         assert float(errors.mean()) == pytest.approx(wanted, abs=1e-6)
@@ -138,7 +138,7 @@ class TestOtherImages:
         small = ["reconstruct.columns=2", "reconstruct.rows=1"]
         rows = reconstructed(run, out, "split=all", *small)
         told = capsys.readouterr().out
-        assert "40 rows of arrays reconstructed" in told and " per number\n" in told
+        assert "40 rows of arrays reconstructed" in told and " per feature\n" in told
         with np.load(tmp_path / "own.npz") as own, np.load(out / "reconstructions.npz") as found:
             assert found["y"].tolist() == own["y"].tolist()
             error = np.square(found["x"] - own["x"]).mean(1)

@@ -14,6 +14,7 @@ from aecore.config.compose import Composition, compose, composing, hydra_of
 from aecore.config.overrides import Arguments, read
 from aecore.errors import UserError, nearest
 from aecore.runs.sweep import Sweep
+from aecore.sweeps.loader import Composed
 from aecore.sweeps.plan import at_point, check, grid, shared, sweep_folder
 from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
 from aecore.sweeps.search.space import corners, overrides_of, split
@@ -23,8 +24,11 @@ from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 
 
-def plan(arguments: Arguments, composition: Composition) -> Sweep:
-    """Check a search and record it in a new folder; raises UserError before that."""
+def plan(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
+    """Check a search and record it in a new folder; raises UserError before that.
+
+    Returns with it no configurations of jobs: which ones there will be is not known yet.
+    """
     overrides = shared(arguments)
     settings = settings_of(arguments, read(overrides))
     lines = grid(arguments, composition)
@@ -62,7 +66,7 @@ def plan(arguments: Arguments, composition: Composition) -> Sweep:
     record = made.model_dump() | {"owner": str(folder.resolve())}
     sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record)
     sweep.write()
-    return sweep
+    return sweep, {}
 
 
 def _objective(metric: Any) -> str:
