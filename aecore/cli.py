@@ -15,7 +15,6 @@ import os
 import sys
 from pathlib import Path
 
-from aecore.version import __version__
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
@@ -90,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str], folder: list[Path]) -> int:
     """Do what the arguments ask for; `folder` gets that of the run or sweep once it is known."""
     if "--version" in argv:
+        from aecore.version import __version__
+
         print(f"aecore {__version__}")
         return 0
     set_own_folders(own_folders(argv))

@@ -32,9 +32,7 @@ def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
     """Choices as they are shown: `l1+contractive` for several; `evaluate.noise` by its key."""
-    joined = {
-        key: "+".join(map(str, v)) if isinstance(v, list) else v for key, v in choices.items()
-    }
+    joined = {k: "+".join(map(str, v)) if isinstance(v, list) else v for k, v in choices.items()}
     return {str(key).rpartition("@")[2].replace("/", "."): v for key, v in joined.items()}
 
 
