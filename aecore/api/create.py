@@ -34,14 +34,14 @@ def create(said: str, /, **values: Any) -> Any:
         listed = ", ".join(n for n in sorted(files) if _read(files[n]))
         raise UserError(f"{said}: no such {group}{nearest(name, files)}\n  known: {listed}")
     node = _inherited(files, name)
-    if group == "penalty":
+    if group in ("penalty", "reconstruction"):
         if len(node) != 1:
-            raise UserError(f"{said}: {len(node)} penalties\n  leave `penalties` out for none")
+            raise UserError(f"{said}: {len(node)} terms\n  choose an option of one term")
         ((name, term),) = node.items()
-        return build_penalty(_told(term | values, said), f"penalty.{name}")
-    if group == "reconstruction":
-        ((name, term),) = node.items()
-        return build_reconstruction({name: _told(term | values, said)})
+        term = _told(term | values, said)
+        if group == "reconstruction":
+            return build_reconstruction({name: term})
+        return build_penalty(term, f"penalty.{name}")
     node = _told(node | values, said)
     return build_noise(node, group) if group == "noise" else build(node, group, SLOTS[group])
 
