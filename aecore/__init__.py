@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from aecore.version import __version__
+
 if TYPE_CHECKING:
     from aecore.api.create import create
     from aecore.api.fit import fit
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from aecore.data.pixels import resized
     from aecore.errors import UserError
     from aecore.model.autoencoder import Autoencoder
-
-__version__ = "0.2.0"
 
 _HOMES = {
     "Autoencoder": "aecore.model.autoencoder",

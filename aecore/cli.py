@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command, that of this process where none is given; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     if "--version" in argv:
-        from aecore import __version__
+        from aecore.version import __version__
 
         print(f"aecore {__version__}")
         return 0
@@ -144,9 +144,9 @@ def _multirun(arguments: Arguments, job: Job, folder: list[Path]) -> int:
             f"hydra.sweeper._target_={job.sweeper}: no sweeper of this project\n"
             "  known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)"
         )
-    sweep = plan(arguments, job)
+    sweep, composed = plan(arguments, job)
     folder.append(sweep.folder)
-    return launch(sweep, [])
+    return launch(sweep, [], composed)
 
 
 def _hydra(arguments: Arguments) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from aecore.api.arguments import MODEL, TRAINING, check_said, in_python, listed, value_of
-from aecore.api.trained import Made, Trained
+from aecore.api.trained import FitResult, Trained
 from aecore.config.arguments import parse
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Job, compose
@@ -29,9 +29,9 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.slots import named
-from aecore.runs import folder as results
-from aecore.runs.checkpoint import BEST, LAST, load, load_weights
-from aecore.runs.open import find
+from aecore.runs.checkpoint import evaluated, load_weights
+from aecore.runs.folder import is_run, read_history, write_config, write_metrics, write_run
+from aecore.runs.open import open_run
 from aecore.runs.validation import check_targets, trusting
 from aecore.training.callbacks.history import timing
 from aecore.training.collapse import warn_if_collapsed, warn_of_collapse
@@ -193,28 +193,26 @@ def _trained(run: _Run, keep: Path | None, place: torch.device, progress: bool) 
             keep.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"folder={keep}: {error.strerror}\n  give another") from error
-        results.write_run(keep, run.choices, run.overrides)
-        results.write_config(keep, run.config)
+        write_run(keep, run.choices, run.overrides)
+        write_config(keep, run.config)
     with TemporaryDirectory() if keep is None else nullcontext(keep) as at:
         folder = Path(at)
         warn_of_collapse(model, data.train)
         descend(parts, model, folder, None, [], silent=not progress)
-        last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
-        chosen = best if parts.settings.evaluate.weights == "best" and best.exists() else last
-        load_weights(model, load(chosen), chosen)
+        load_weights(model, evaluated(folder, parts.settings))
         add_sampler(parts, model, folder)
         metrics = _metrics(run, folder)
         if keep is not None:
-            results.write_metrics(keep, metrics)
+            write_metrics(keep, metrics)
     some = data.train if data.val is None else data.val
     some = some.subset(torch.arange(min(_SHOWN, len(some))))
-    made = Made(metrics, some.pixels(), None if model.classes is None else some.labels)
-    return Trained(model.to(place).eval(), None if keep is None else find(keep), made)
+    fitted = FitResult(metrics, some.pixels(), None if model.classes is None else some.labels)
+    return Trained(model.to(place).eval(), None if keep is None else open_run(keep), fitted)
 
 
 def _metrics(run: _Run, folder: Path) -> dict[str, float]:
     """The losses of the last epoch; of the validation images, if there are some, all yardsticks."""
-    rows, data = results.read_history(folder), run.parts.data
+    rows, data = read_history(folder), run.parts.data
     told = {key: value for key, value in (rows or [{}])[-1].items() if key.startswith("train/")}
     if data.val is not None:
         told |= measure(run.parts, run.model, Material("val", data.val, lambda: data.train, {}))
@@ -224,7 +222,7 @@ def _metrics(run: _Run, folder: Path) -> dict[str, float]:
 
 def _check_free(folder: Path, config: Mapping[str, Any]) -> None:
     """Raise UserError where a run lies already, and for words that it could not say again."""
-    if results.is_run(folder):
+    if is_run(folder):
         raise UserError(f"folder={folder}: holds a run already\n  give another")
     try:
         check_targets(config, folder)

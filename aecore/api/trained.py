@@ -24,8 +24,7 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import cycle_classes, sample_codes
-from aecore.runs.open import Found, find
-from aecore.runs.record import restore
+from aecore.runs.open import Run, open_run
 from aecore.runs.validation import trusting
 from aecore.training.machine import device_named
 
@@ -38,28 +37,28 @@ _BATCH = 512  # images at once
 def load(
     path: str | Path, *, device: str = "auto", config_dir: str | Path | None = None
 ) -> Trained:
-    """The trained model of a run folder, of a checkpoint, or of the newest run (`"last"`).
+    """The trained model of a run folder, a checkpoint, an export, or the newest run (`"last"`).
 
-    Of a folder the weights that the run was measured with. Nothing in it is executed: its words
-    must be those of this package, or those that the YAML files in `config_dir` name.
+    A run folder gives the weights that the run was evaluated with. Nothing in the files is
+    executed: the classes that they name must be components of this package, or those that the
+    YAML files in `config_dir` name.
     device: "auto", "cpu", "cuda", "cuda:1", "mps".
-    Raises UserError where there is no such run, or it is damaged, foreign or of another version.
+    Raises UserError where there is no such run, or it is damaged, foreign or of another format.
     """
     if not isinstance(path, str | os.PathLike):
         raise UserError(f'{path!r}: no run\n  give its folder, a checkpoint, or "last"')
     with trusting(config_dir):
-        found = find(path)
-        model = restore(found.settings, found.checkpoint, found.image_shape, found.path)
-        model.sampler = found.sampler(model)
-    return Trained(model.to(device_named(device)), found)
+        run = open_run(path)
+        model = run.model()
+    return Trained(model.to(device_named(device)), run)
 
 
 @dataclass(frozen=True)
-class Made:
+class FitResult:
     """What is known of a model that was trained in this process.
 
     metrics: of its training and its validation images. images: a few of those, (n, C, H, W), with
-    their labels (n,) where the model is told them.
+    their labels (n,) where the model is class-conditional.
     """
 
     metrics: dict[str, float]
@@ -77,13 +76,13 @@ class Trained:
     conditional models, which need them; others take none. All raise UserError for what does not
     fit.
 
-    model: the autoencoder, in evaluation mode. found: where it was found, None for one that no
-    file keeps. made: how it was trained, None for one that was not trained here.
+    model: the autoencoder, in evaluation mode. run: its files, None for a model without any.
+    fitted: the result of its training, None for a model that was not trained in this process.
     """
 
     model: Autoencoder
-    found: Found | None = None
-    made: Made | None = None
+    run: Run | None = None
+    fitted: FitResult | None = None
 
     def encode(
         self,
@@ -115,11 +114,11 @@ class Trained:
         return like_given(codes, _joined(images, (0, *self.image_shape), z))
 
     def reconstruct(self, images: Array, labels: Array | None = None) -> Any:
-        """What the model makes of images, (N, C, H, W): without noise, from the mean codes."""
+        """Reconstructions of images, (N, C, H, W): without noise, from the mean codes."""
         return self._mapped(self.model.reconstruct, images, labels)
 
     def score(self, images: Array, labels: Array | None = None, *, by: By = "error") -> Any:
-        """How strange images are, (N,): larger is stranger.
+        """Anomaly scores of images, (N,): larger is more anomalous.
 
         by: "error" is the mean squared error per pixel of the reconstruction; "elbo" is minus the
         ELBO in nats (its code drawn once, by the seed 0), of variational models with a likelihood.
@@ -127,7 +126,7 @@ class Trained:
         from aecore.evaluation.metrics.strangeness import (
             By,
             scorer,
-        )  # brings the packages of all yardsticks
+        )  # imports the packages of all metrics
 
         if by not in get_args(By):
             raise UserError(f"by={by!r}: must be one of {', '.join(get_args(By))}")
@@ -176,14 +175,14 @@ class Trained:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Those of its training here; else the run's, of test images, empty if not finished."""
-        if self.made is not None:
-            return self.made.metrics
-        return {} if self.found is None else self.found.metrics()
+        """Of its training in this process, else of its run; empty where that is not finished."""
+        if self.fitted is not None:
+            return self.fitted.metrics
+        return {} if self.run is None else self.run.metrics
 
     def __repr__(self) -> str:
         image, code = ("x".join(map(str, s)) for s in (self.image_shape, self.code_shape))
-        place = "made here" if self.found is None else str(self.found.folder or self.found.path)
+        place = "in memory" if self.run is None else str(self.run.place)
         return f"Trained(images {image}, codes {code}, {place})"
 
     def _repr_html_(self) -> str:
@@ -227,8 +226,8 @@ class Trained:
         if self.model.can_sample or self.model.needs_context:
             return
         mend = 'train with words="sampler=gmm", which fits that to them'
-        if self.found is not None:
-            run = shlex.quote(f"run={self.found.folder or self.found.path}")
+        if self.run is not None:
+            run = shlex.quote(f"run={self.run.place}")
             mend = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
         raise UserError(
             f"nothing to sample from: this model does not say how its codes are spread\n  {mend}"

@@ -68,13 +68,9 @@ def direction(metric: str) -> Direction:
 
 
 def data_of(run: Run) -> str:
-    """What a run was tested on: equal where the test images are.
-
-    A key that is null counts as none: runs of older versions do not name it.
-    """
+    """What a run was tested on: equal where the test images are."""
     keys = (key for key in run.values if key.startswith("dataset."))
     kept = {k: run.values[k] for k in keys if k.partition(".")[2] not in _TRAINING_ONLY}
-    kept = {k: value for k, value in kept.items() if value is not None}
     return frozen([run.values.get("dataset"), kept])
 
 

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import yaml
 
-from aecore.compare.values import as_values, as_words, flat
+from aecore.compare.values import as_choices, as_values, flat
 from aecore.runs.folder import CONFIG, HISTORY, METRICS, RUN
+from aecore.runs.format import check_format, difference, is_current
 
 ERROR = "error.txt"
 State = Literal["finished", "failed", "unfinished"]
@@ -26,16 +27,17 @@ _EPOCHS = "trainer.max_epochs"
 
 @dataclass(frozen=True)
 class Run:
-    """What a folder tells of its run.
+    """What the folder of a run records.
 
     name: the folder below the parent that all runs share.
-    values: the words chosen and every key of the configuration, flat (`latent.dim`).
-    given: what was asked for on the command line; its keys are those that somebody chose.
-    grid: what the job of a sweep was started with; None where no sweep told.
+    values: the options chosen and every key of the configuration, flat (`latent.dim`).
+    given: the overrides of the command line; their keys are those that somebody chose.
+    grid: the overrides of a job of a sweep; None where no sweep is known.
     metrics: None unless finished; None for a value that was not finite.
     error: why it failed or what is missing; None where it finished.
     epochs: trained so far, by its history.
-    complete: whether its whole configuration is known, not only what was asked for.
+    complete: whether its whole configuration is known, not only its overrides.
+    readable: whether its files are of the format that this version reads.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Run:
     error: str | None = None
     epochs: int | None = None
     complete: bool = True
+    readable: bool = True
     given: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, Any] | None = None
     revision: str | None = None
@@ -75,6 +78,15 @@ def gather(folders: Sequence[Path], grid: Sequence[Mapping[str, str]] | None = N
     ]
 
 
+def check_readable(folders: Sequence[Path]) -> None:
+    """Raise UserError where every run that is recorded is of another format."""
+    records = {folder: _mapping(folder / RUN, []) for folder in folders}
+    recorded = {folder: record for folder, record in records.items() if record}
+    if recorded and not any(map(is_current, recorded.values())):
+        folder, record = next(iter(recorded.items()))
+        check_format(record, folder)
+
+
 def _names(folders: Sequence[Path]) -> list[str]:
     """Paths below the deepest folder that holds all of them."""
     whole = [os.path.abspath(folder) for folder in folders]
@@ -85,19 +97,22 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
     trouble: list[str] = []
-    config = _mapping(folder / CONFIG, trouble)
     record = _mapping(folder / RUN, trouble)
+    readable = not record or is_current(record)
+    if not readable:
+        trouble.append(difference(record))
+    config = _mapping(folder / CONFIG, trouble) if readable else {}
     metrics = _metrics(folder / METRICS, trouble)
     asked = record.get("overrides") or _asked_of_hydra(folder)
     pairs = [o.partition("=")[::2] for o in asked if isinstance(o, str)]
     given = as_values(pair for pair in pairs if not pair[0].startswith("hydra."))
     chosen = None if grid is None else as_values(grid.items())
-    words = record.get("words")
+    choices = record.get("choices")
     values = {
         **given,
         **(chosen or {}),
         **flat(config),
-        **(as_words(words) if isinstance(words, Mapping) else {}),
+        **(as_choices(choices) if isinstance(choices, Mapping) else {}),
     }
     epochs = _epochs(folder / HISTORY)
     state, error = _state(folder, metrics, trouble, epochs, values.get(_EPOCHS))
@@ -110,6 +125,7 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
         error=error,
         epochs=epochs,
         complete=bool(config),
+        readable=readable,
         given=given,
         grid=chosen,
         revision=record.get("revision") if isinstance(record.get("revision"), str) else None,
@@ -148,7 +164,7 @@ def failure_of(folder: Path) -> str | None:
 
 
 def _mapping(path: Path, trouble: list[str]) -> dict[str, Any]:
-    """A YAML or JSON file as a mapping; empty where there is none, with a word on a damaged one."""
+    """A YAML or JSON file as a mapping; empty where it is missing or, noted, damaged."""
     try:
         text = path.read_text(encoding="utf-8")
         found = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)

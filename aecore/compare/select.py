@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from aecore.compare.runs import ERROR
+from aecore.compare.runs import ERROR, check_readable
 from aecore.config.folders import command
 from aecore.errors import UserError
 from aecore.runs.folder import RUN, is_run
@@ -23,7 +23,7 @@ def select(runs: str | list[str]) -> list[Path]:
 
     A text is, in this order: a path that exists, a pattern, a list `[a,b]`, paths and patterns
     between commas. A folder that is no run stands for the runs below it.
-    Raises UserError where one of them selects nothing.
+    Raises UserError where one of them selects nothing, and where all runs are of another format.
     """
     given = [
         text for entry in ([runs] if isinstance(runs, str) else runs) for text in _split(entry)
@@ -37,6 +37,7 @@ def select(runs: str | list[str]) -> list[Path]:
                 f"  `{command()} task=list` shows the runs"
             )
         found.update(dict.fromkeys(folders))
+    check_readable([*found])
     return list(found)
 
 

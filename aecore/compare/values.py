@@ -30,11 +30,11 @@ def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return found
 
 
-def as_words(words: Mapping[str, Any]) -> dict[str, Any]:
+def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
     """Choices as they are shown: `l1+contractive` for several; `evaluate.noise` by its key."""
     return {
         str(key).rpartition("@")[2]: "+".join(map(str, v)) if isinstance(v, list) else v
-        for key, v in words.items()
+        for key, v in choices.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""A finished run as a model again: from its folder alone, and nothing in the folder is executed."""
+"""The views of finished runs, for figures that compare them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,10 @@ from torch import Tensor
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 from aecore.evaluation.figures.view import View
-from aecore.model.autoencoder import Autoencoder
-from aecore.runs import folder as results
-from aecore.runs.checkpoint import BEST, LAST, load
-from aecore.runs.record import read_record, restore
-from aecore.runs.sampler_file import FILE, read
+from aecore.runs.open import open_run
 from aecore.training.machine import device_of
 from aecore.training.measure import tested, view_of
-from aecore.training.setup import Experiment, build_experiment
+from aecore.training.setup import build_experiment
 
 
 class Remembered(Source):
@@ -41,34 +37,6 @@ class Remembered(Source):
         return self.source.whole(data_dir)
 
 
-def open_run(
-    folder: Path, sources: dict[str, Remembered] | None = None
-) -> tuple[Experiment, Autoencoder]:
-    """The words and the trained model of a run, on its device and in evaluation mode.
-
-    The weights are those that the run was measured with (`evaluate.weights`).
-    sources: the data sets of other runs, by their node, which this one may share; it adds its own.
-    Raises UserError where the configuration, the data or the checkpoint are damaged or gone.
-    """
-    config = results.read_config(folder)
-    parts = build_experiment(config)
-    settings, data = parts.settings, parts.data
-    if sources is not None:
-        nodes = {**settings.evaluate.ood, "": settings.dataset}
-        for name, module in {**parts.ood, "": data}.items():
-            key = json.dumps(nodes[name], sort_keys=True, default=str)
-            module.source = sources.setdefault(key, Remembered(module.source))
-    last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
-    path = best if settings.evaluate.weights == "best" and best.exists() else last
-    checkpoint = load(path)
-    record = read_record(checkpoint, path)
-    shape = None if record is None else record.image_shape
-    model = restore(settings, checkpoint, shape or data.test.image_shape, path)
-    if parts.components.sampler is not None:
-        model.sampler = read(parts.components.sampler, folder / FILE, model)
-    return parts, model.to(device_of(settings)).eval()
-
-
 class Views(Mapping[str, View]):
     """What the figures of several runs look at, by name; a run is opened when first looked at.
 
@@ -83,19 +51,18 @@ class Views(Mapping[str, View]):
         self._failure: UserError | None = None
 
     def __getitem__(self, name: str) -> View:
-        """The view of a run; UserError where one cannot be opened, KeyError for a strange name."""
+        """The view of a run; UserError where one cannot be opened, KeyError for an unknown name."""
         folder = self._folders[name]
         if self._failure is not None:
             raise self._failure
         if name not in self._opened:
             try:
-                parts, model = open_run(folder, self._sources)
-                view = view_of(parts, model, tested(parts), folder)
+                view = self._view(folder)
                 ood = {kind: self._once(images) for kind, images in view.ood.items()}
                 self._opened[name] = replace(view, images=self._once(view.images), ood=ood)
             except Exception as error:  # whatever was done to the folder
-                told = (str(error).splitlines() or [type(error).__name__])[0]
-                self._failure = UserError(f"{name} cannot be opened ({told})")
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                self._failure = UserError(f"{name} cannot be opened ({reason})")
                 raise self._failure from error
         return self._opened[name]
 
@@ -104,6 +71,17 @@ class Views(Mapping[str, View]):
 
     def __len__(self) -> int:
         return len(self._folders)
+
+    def _view(self, folder: Path) -> View:
+        """What the run in a folder was evaluated on, and its model on its device."""
+        run = open_run(folder)
+        experiment = build_experiment(run.config.model_dump())
+        nodes = {**run.config.evaluate.ood, "": run.config.dataset}
+        for name, module in {**experiment.ood, "": experiment.data}.items():
+            key = json.dumps(nodes[name], sort_keys=True, default=str)
+            module.source = self._sources.setdefault(key, Remembered(module.source))
+        model = run.model().to(device_of(run.config))
+        return view_of(experiment, model, tested(experiment), folder)
 
     def _once(self, images: Tensor) -> Tensor:
         """These images, or equal ones that another run looks at."""

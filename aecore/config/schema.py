@@ -44,8 +44,8 @@ class Trainer(Node):
     gradient_clip: PositiveFloat | None
     log_every: PositiveInt
     limit_batches: PositiveInt | None
-    checkpoint_minutes: NonNegativeFloat | None = None  # runs of older versions do not name it
-    compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
+    checkpoint_minutes: NonNegativeFloat | None
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None
     strategy: Literal["auto", "ddp"]
     devices: PositiveInt
     num_nodes: PositiveInt
@@ -68,23 +68,23 @@ class EvaluateConfig(Node):
 
     weights: Literal["last", "best"]
     noise: dict[str, Any]
-    metrics: dict[str, dict[str, Any]] = {}
-    ood: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, dict[str, Any]]
+    ood: dict[str, dict[str, Any]]
 
 
 class Config(Node):
     """The whole configuration; words are checked by what they build."""
 
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
-    conditional: bool = False
+    conditional: bool
     resume: str | None
     init_from: str | None
-    runs: str | list[str] | None = None
-    out: str | None = None
-    run: str | None = None
-    split: Literal["train", "val", "test", "all"] | None = None
-    resize: bool = False
-    optimized_metric: str | None = None
+    runs: str | list[str] | None
+    out: str | None
+    run: str | None
+    split: Literal["train", "val", "test", "all"] | None
+    resize: bool
+    optimized_metric: str | None
     paths: Paths
     trainer: Trainer
     evaluate: EvaluateConfig
@@ -93,13 +93,13 @@ class Config(Node):
     network: dict[str, Any]
     latent: dict[str, Any]
     noise: dict[str, Any]
-    penalty: dict[str, dict[str, Any]] = {}
+    penalty: dict[str, dict[str, Any]]
     reconstruction: dict[str, dict[str, Any]]
     prior: dict[str, Any]
     objective: dict[str, Any]
-    sampler: dict[str, Any] = {}
-    init: dict[str, Any] = {}  # runs of older versions began as PyTorch draws
+    sampler: dict[str, Any]
+    init: dict[str, Any]
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
-    logger: dict[str, Any] = {}
-    figures: dict[str, dict[str, Any]] = {}
+    logger: dict[str, Any]
+    figures: dict[str, dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Checkpoints as they are read: tensors and plain values, sizes known before memory is taken."""
+"""Reading checkpoints: tensors and plain values, sizes known before memory is taken."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config.folders import installing
+from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.validation import printable
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 PREFIX = "autoencoder."  # of the model's weights among the training module's
-RECORD = "aecore"  # what a checkpoint says of its model, see `aecore.runs.record`
-EXPORTED = "model.safetensors"  # what `task=export` leaves: weights, and the record in its header
-SAMPLER = "sampler"  # in a checkpoint made of that: the tensors of the fitted sampler
-SAMPLED = "sampler/"  # before their names in the file
+RECORD = "aecore"  # the key of the record of the model, see `aecore.runs.record`
+EXPORTED = "model.safetensors"  # of `task=export`: weights, and the record in the header
+SAMPLER = "sampler"  # the key of the tensors of a fitted sampler, in an export
+SAMPLER_PREFIX = "sampler/"  # of their names in the file
 _PARTS = {"state_dict": dict, "step": int, "epoch": int}
 _PICKLE = "data.pkl"
 _NUMBERS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
@@ -31,6 +32,15 @@ _KNOWN = {  # all that a pickle of plain values and tensors names
     "torch._utils _rebuild_tensor_v2",
     *(f"torch {kind}Storage" for kind in _NUMBERS),
 }
+
+
+def evaluated(folder: Path, config: Config) -> Path:
+    """The checkpoint that the run in a folder is evaluated with (`evaluate.weights`).
+
+    There is no best one without validation images; then it is the last one.
+    """
+    best = folder / "checkpoints" / BEST
+    return best if config.evaluate.weights == "best" and best.exists() else best.with_name(LAST)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -68,16 +78,16 @@ def read_tensors(path: Path) -> dict[str, Any]:
         if sum(entry.file_size for entry in entries) > size:
             raise ValueError("a compressed archive")
         (pickled,) = (entry for entry in entries if entry.filename.endswith(_PICKLE))
-        said = pickletools.genops(archive.read(pickled))
-        named = {str(what) for op, what, _ in said if op.name == "GLOBAL"}
-    if strange := named - _KNOWN:  # even of what torch would make, such as a bytearray of any size
-        raise ValueError(f"it holds {', '.join(sorted(strange))}")
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(found, dict):
+        operations = pickletools.genops(archive.read(pickled))
+        named = {str(argument) for op, argument, _ in operations if op.name == "GLOBAL"}
+    if unknown := named - _KNOWN:  # even of what torch would make, such as a bytearray of any size
+        raise ValueError(f"it holds {', '.join(sorted(unknown))}")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict):
         raise ValueError("no dictionary")
-    if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(found)) > size:
+    if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(content)) > size:
         raise ValueError("tensors larger than what it holds")
-    return found
+    return content
 
 
 def read_exported(path: Path) -> dict[str, Any]:
@@ -90,10 +100,11 @@ def read_exported(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="pt", device="cpu") as file:
         record = json.loads((file.metadata() or {})[RECORD])
         values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    sampler = {n.removeprefix(SAMPLED): v for n, v in values.items() if n.startswith(SAMPLED)}
-    state = {name: value for name, value in values.items() if not name.startswith(SAMPLED)}
-    found = {"state_dict": state, "step": 0, "epoch": 0, RECORD: record}
-    return {**found, SAMPLER: sampler} if sampler else found
+    prefix = SAMPLER_PREFIX
+    sampler = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
+    state = {name: value for name, value in values.items() if not name.startswith(prefix)}
+    content = {"state_dict": state, "step": 0, "epoch": 0, RECORD: record}
+    return {**content, SAMPLER: sampler} if sampler else content
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -127,9 +138,9 @@ def weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def check_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     """Raise UserError where weights are another model's; the model may be on the meta device."""
-    own = model.state_dict()
-    for name in sorted(own.keys() | state.keys()):
-        here, there = own.get(name), state.get(name)
+    expected = model.state_dict()
+    for name in sorted(expected.keys() | state.keys()):
+        here, there = expected.get(name), state.get(name)
         if here is None or there is None or here.shape != there.shape:
             shapes = [None if t is None else tuple(t.shape) for t in (there, here)]
             raise UserError(
@@ -139,8 +150,11 @@ def check_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
             )
 
 
-def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Put a checkpoint's weights into the model; UserError where they are another model's."""
-    state = weights(checkpoint)
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put the weights of a checkpoint into the model.
+
+    Raises UserError where the file is damaged or the weights are another model's.
+    """
+    state = weights(load(path))
     check_weights(model, state, path)
     model.load_state_dict(state)

@@ -1,7 +1,7 @@
 """The run folder: what a run leaves, written and read in one place.
 
 config.yaml         the resolved configuration, all that is needed to build the model again
-run.json            the words chosen, the overrides given, versions and revision
+run.json            format and version, the options chosen, the overrides, packages and revision
 metrics.json        flat and strict JSON; there when the run is finished
 history.csv         one row an epoch
 checkpoints/        last.ckpt, previous.ckpt, best.ckpt; sampler.ckpt where one was fitted
@@ -26,9 +26,9 @@ from typing import Any
 
 import yaml
 
-from aecore import __version__
 from aecore.config.folders import command
 from aecore.errors import UserError
+from aecore.runs.format import check_format, stamp
 from aecore.runs.validation import check_plain, check_targets, printable, read_plain
 
 CONFIG, RUN, METRICS, HISTORY = "config.yaml", "run.json", "metrics.json", "history.csv"
@@ -82,7 +82,10 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The recorded configuration; UserError where the folder holds no run or a damaged one."""
+    """The recorded configuration.
+
+    Raises UserError where the folder holds no run, a damaged one or one of another format.
+    """
     if not folder.exists():
         raise UserError(f"{folder}: no such run folder\n  `{command()} task=list` shows the runs")
     if not is_run(folder):
@@ -90,6 +93,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder}: no run of this project ({CONFIG} is missing)\n"
             f"  `{command()} task=list` shows the runs"
         )
+    read_run(folder)
     try:
         config = read_plain(folder / CONFIG)
         if not isinstance(config, dict):
@@ -102,39 +106,39 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def write_run(folder: Path, words: Mapping[str, Any], overrides: list[str]) -> None:
-    """Record the choices, and on what they ran."""
+def write_run(folder: Path, choices: Mapping[str, Any], overrides: list[str]) -> None:
+    """Record the option chosen of each config group, and what the run was made with.
+
+    The format of the whole folder stands here and not in config.yaml, which holds the keys of a
+    configuration and no others.
+    """
     record = {
-        "words": dict(words),
+        **stamp(),
+        "choices": dict(choices),
         "overrides": overrides,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "packages": {"python": platform.python_version(), **_packages()},
         "revision": _revision(),
     }
     write_atomically(folder / RUN, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The record of `write_run`."""
-    return _read_json(folder / RUN)
-
-
-def read_version(folder: Path) -> str:
-    """The version of aecore that made a run; UserError where it does not say."""
-    versions = read_run(folder).get("versions")
-    version = versions.get("aecore") if isinstance(versions, dict) else None
-    if not isinstance(version, str):
-        raise UserError(f"{folder / RUN}: names no version of aecore that made this run")
-    return version
+    """The record of `write_run`; UserError where it is damaged or of another format."""
+    record = _read_json(folder / RUN)
+    check_format(record, folder)
+    if not isinstance(record.get("choices"), dict):
+        raise UserError(f"{folder / RUN}: damaged (it names no choices)")
+    return record
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
-        if not isinstance(found, dict):
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
             raise ValueError("no mapping")
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: missing or damaged ({error})".replace("\n", " ")) from error
-    return found
+    return content
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
@@ -148,7 +152,7 @@ def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
 def numbered(metric: str) -> bool:
     """Whether a metric is one of a series, as `test/kl_dim/7`, that would fill any table.
 
-    What the 7th number of a code means is each model's own, so there is nothing to compare.
+    What latent dimension 7 means differs from model to model, so there is nothing to compare.
     """
     return metric.rpartition("/")[2].isdecimal()
 
@@ -183,9 +187,8 @@ def optimized(folder: Path) -> float | None:
 
 
 @cache  # of what was imported, whatever is on the disk by now
-def _versions() -> dict[str, str]:
-    # our own of the code itself: a clone that was updated is still installed as it was
-    return {"aecore": __version__, **{name: metadata.version(name) for name in _PACKAGES}}
+def _packages() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _PACKAGES}
 
 
 @cache

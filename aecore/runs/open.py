@@ -1,108 +1,152 @@
-"""Where a trained model lies: a run folder, a checkpoint, or the newest run."""
+"""A trained run, opened: a run folder, a checkpoint, an export, or the newest run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from aecore.config.build import build
+from aecore.config.build import build, validate
 from aecore.config.folders import command
 from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.samplers.base import Fitted, Sampler
-from aecore.runs import folder as results
-from aecore.runs.checkpoint import BEST, EXPORTED, LAST, SAMPLER, load
-from aecore.runs.record import Record, read_record
-from aecore.runs.sampler_file import FILE, read, restored
+from aecore.runs import sampler_file
+from aecore.runs.checkpoint import BEST, EXPORTED, LAST, SAMPLER, evaluated, load
+from aecore.runs.folder import (
+    CONFIG,
+    RUN,
+    is_run,
+    read_config,
+    read_history,
+    read_metrics,
+    read_run,
+)
+from aecore.runs.record import read_record
+from aecore.runs.restore import reason, restore
 from aecore.types import ImageShape
 
 NEWEST = "last"
 
 
-@dataclass(frozen=True)
-class Found:
-    """A trained model's files, read and checked, nothing built yet.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained run whose files were read and checked; no model is built before `model`.
 
-    path: the checkpoint, or what `task=export` made of one. folder: its run's, None for one that
-    lies elsewhere.
-    settings: the run's configuration.
+    folder: the run folder, None for a checkpoint or an export that lies elsewhere.
+    path: the checkpoint or export that `model` restores.
+    choices: the option chosen of each config group, empty without a run folder.
+    image_shape: (C, H, W). class_names: of the labels 0, 1, ...; None where they have no names.
     """
 
-    path: Path
     folder: Path | None
-    checkpoint: Mapping[str, Any]
-    record: Record
-    settings: Config
+    path: Path
+    config: Config
+    choices: Mapping[str, Any]
+    image_shape: ImageShape
+    class_names: tuple[str, ...] | None
+    _content: Mapping[str, Any] = field(repr=False)
 
     @property
-    def image_shape(self) -> ImageShape:
-        """(C, H, W); of a version before 0.2.0, which did not keep it, that of the run's data."""
-        if self.record.image_shape is None:
-            from aecore.training.setup import build_data  # Lightning comes in here
+    def place(self) -> Path:
+        """What names the run in messages: its folder, or its file."""
+        return self.folder or self.path
 
-            return build_data(self.settings).test.image_shape
-        return self.record.image_shape
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The test metrics, empty where the run is not finished; UserError if damaged."""
+        recorded = (self.folder and read_metrics(self.folder)) or {}
+        return {name: float(value) for name, value in recorded.items() if _is_number(value)}
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """What each epoch recorded, empty where there is no history."""
+        return [] if self.folder is None else read_history(self.folder)
+
+    def checkpoint(self, which: Literal["best", "last"] | None = None) -> Path:
+        """A checkpoint of the run; None for the one that it was evaluated with.
+
+        A checkpoint or an export that lies elsewhere is the only one that there is.
+        """
+        if which is None or self.folder is None:
+            return self.path
+        return self.folder / "checkpoints" / {"best": BEST, "last": LAST}[which]
+
+    def model(self, *, sampler: bool = True) -> Autoencoder:
+        """The trained model on the CPU, in evaluation mode, with its sampler where one was fitted.
+
+        sampler: False leaves the sampler out.
+        Raises UserError where the files are damaged or another model's.
+        """
+        model = restore(self.config, self._content, self.image_shape, self.path)
+        if sampler:
+            model.sampler = self.sampler(model)
+        return model
 
     def sampler(self, model: Autoencoder) -> Fitted | None:
-        """The sampler that was fitted to the model's codes, None where there is none."""
-        kept = self.checkpoint.get(SAMPLER)  # of an exported model
-        if not self.settings.sampler or (self.folder is None and kept is None):
+        """The sampler that was fitted to the codes of the model, None where there is none."""
+        exported = self._content.get(SAMPLER)
+        if not self.config.sampler or (self.folder is None and exported is None):
             return None
-        word = build(self.settings.sampler, "sampler", Sampler)
-        if kept is not None:
-            return restored(word, kept, self.path, model)
+        sampler = build(self.config.sampler, "sampler", Sampler)
+        if exported is not None:
+            return sampler_file.restored(sampler, exported, self.path, model)
         assert self.folder is not None
-        return read(word, self.folder / FILE, model)
-
-    def metrics(self) -> dict[str, float]:
-        """The run's test metrics, empty where it is not finished."""
-        found = (self.folder and results.read_metrics(self.folder)) or {}
-        return {name: float(value) for name, value in found.items() if _is_number(value)}
+        return sampler_file.read(sampler, self.folder / sampler_file.FILE, model)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
 
 
-def find(path: str | Path, *, below: Path = Path("outputs")) -> Found:
-    """Read a run folder, a checkpoint, an export, or the newest run below a folder (`"last"`).
+def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
+    """Open a run folder, a checkpoint, an export, or the newest run below a folder (`"last"`).
 
-    Raises UserError where that is no run, or one that is damaged or of another version.
+    Nothing in the files is executed, and none is changed.
+    Raises UserError where that is no run, or one that is damaged or of another format.
     """
     place = newest(below) if str(path) == NEWEST else Path(path).expanduser()
-    folder, file = _files(place)
-    checkpoint = load(file)
-    record = read_record(checkpoint, file)
+    folder, file = _located(place)
+    choices: Mapping[str, Any] = {}
+    config = None
     if folder is not None:
-        config, version = results.read_config(folder), results.read_version(folder)
-        shape, names = (record.image_shape, record.class_names) if record else (None, None)
-        record = Record(version, config, shape, names)
-    elif record is None:
-        raise UserError(
-            f"{file}: made by a version before 0.2.0, which kept no configuration in it\n"
-            "  give the run's folder"
-        )
-    return Found(file, folder, checkpoint, record, record.settings(folder or file))
+        config = _checked(read_config(folder), folder)
+        choices = read_run(folder)["choices"]
+        file = file or evaluated(folder, config)
+    assert file is not None
+    content = load(file)
+    record = read_record(content, file)
+    config = config or _checked(record.config, file)
+    channels, height, width = record.image_shape
+    names = None if record.class_names is None else tuple(record.class_names)
+    return Run(folder, file, config, choices, (channels, height, width), names, content)
+
+
+def _checked(config: Mapping[str, Any], where: Path) -> Config:
+    """A recorded configuration, validated; UserError names the run or the file."""
+    try:
+        return validate(Config, config)
+    except UserError as error:
+        raise UserError(f"{where}: {reason(error)}") from error
 
 
 def newest(below: Path) -> Path:
     """The run folder below that began last and has trained; UserError where there is none."""
-    runs = [path.parent for path in below.rglob(results.RUN)]
+    runs = [path.parent for path in below.rglob(RUN)]
     trained = [run for run in runs if (run / "checkpoints" / LAST).is_file()]
     if not trained:
         raise UserError(
             f"run={NEWEST}: no trained run below {below}\n"
             "  give its folder, run=outputs/..., or where runs lie, paths.output_dir=..."
         )
-    return max(trained, key=lambda run: (os.stat(run / results.RUN).st_mtime, str(run)))
+    return max(trained, key=lambda run: (os.stat(run / RUN).st_mtime, str(run)))
 
 
-def _files(place: Path) -> tuple[Path | None, Path]:
-    """The run folder, where there is one, and the checkpoint."""
+def _located(place: Path) -> tuple[Path | None, Path | None]:
+    """The run folder and the file that a path names; None for what it does not name."""
     if place.suffix in (".onnx", ".pt2"):
         raise UserError(
             f"{place}: made for other programs\n"
@@ -110,18 +154,13 @@ def _files(place: Path) -> tuple[Path | None, Path]:
         )
     if place.is_file():
         parent = place.absolute().parent
-        inside = parent.name == "checkpoints" and results.is_run(parent.parent)
+        inside = parent.name == "checkpoints" and is_run(parent.parent)
         return (parent.parent if inside else None), place
-    if (place / EXPORTED).is_file() and not results.is_run(place):
+    if (place / EXPORTED).is_file() and not is_run(place):
         return None, place / EXPORTED
-    if place.is_dir() and not results.is_run(place) and any(place.rglob(results.CONFIG)):
+    if place.is_dir() and not is_run(place) and any(place.rglob(CONFIG)):
         raise UserError(
             f"{place}: no run, but there are runs below it\n"
             f"  give one of them; `{command()} task=list` shows the runs"
         )
-    config = results.read_config(place)
-    checkpoints = place / "checkpoints"
-    evaluate = config.get("evaluate")
-    wanted = evaluate.get("weights") if isinstance(evaluate, dict) else None
-    best = wanted == "best" and (checkpoints / BEST).exists()
-    return place, checkpoints / (BEST if best else LAST)
+    return place, None

@@ -1,4 +1,4 @@
-"""A fitted sampler, kept beside the checkpoints of its run and read again."""
+"""The file of a fitted sampler, beside the checkpoints of its run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from aecore.model.samplers.base import Fitted, Sampler
 from aecore.model.samplers.classes import restore_by_class
 from aecore.runs.checkpoint import read_tensors
 from aecore.runs.folder import write_atomically
+from aecore.runs.format import check_format, stamp
 
 FILE = "checkpoints/sampler.ckpt"
 _KEY = "sampler"
@@ -25,15 +26,16 @@ _KEY = "sampler"
 def save(fitted: Fitted, path: Path) -> None:
     """Write its tensors, atomically."""
     buffer = io.BytesIO()
-    torch.save({_KEY: fitted.tensors()}, buffer)
+    torch.save({**stamp(), _KEY: fitted.tensors()}, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
 
 
 def read(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
-    """What was saved there, for that model's codes.
+    """The fitted sampler in a file, for the codes of that model.
 
-    Raises UserError where the file is gone, truncated, or another sampler's or model's.
+    Raises UserError where the file is gone, truncated, of another format, or another sampler's or
+    model's.
     """
     if not path.is_file():
         raise UserError(
@@ -41,18 +43,23 @@ def read(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
             f"  {resuming(path.parents[1])} fits the sampler"
         )
     try:
-        return _restored(sampler, read_tensors(path)[_KEY], model)
+        content = read_tensors(path)
     except Exception as error:  # torch raises many kinds on damaged files
-        raise UserError(
-            f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})\n"
-            "  it was not used; delete the run's metrics.json and resume it, which fits another"
-        ) from error
+        raise _damaged(path, error) from error
+    check_format(content, path)
+    try:
+        return _restored(sampler, content[_KEY], model)
+    except Exception as error:  # of whatever a file may hold
+        raise _damaged(path, error) from error
 
 
 def restored(
     sampler: Sampler, tensors: Mapping[str, Tensor], path: Path, model: Autoencoder
 ) -> Fitted:
-    """What an exported model holds; UserError where that is another sampler's or model's."""
+    """The fitted sampler of an exported model; UserError where it is another sampler's or model's.
+
+    tensors: what the export holds of it. path: of the export, for the message.
+    """
     try:
         return _restored(sampler, tensors, model)
     except Exception as error:  # of whatever a file may hold
@@ -60,6 +67,13 @@ def restored(
             f"{path}: damaged, or another model's sampler ({type(error).__name__})\n"
             "  it was not used; export the run again"
         ) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})\n"
+        "  it was not used; delete the run's metrics.json and resume it, which fits another"
+    )
 
 
 def _restored(sampler: Sampler, tensors: Mapping[str, Tensor], model: Autoencoder) -> Fitted:

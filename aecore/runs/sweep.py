@@ -1,17 +1,17 @@
-"""The record of a sweep: what was asked for and the list of jobs."""
+"""The record of a sweep: its overrides and the list of its jobs."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aecore.config.choices import split_override
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, METRICS, write_atomically
-from aecore.sweeps.loader import Composed
+from aecore.runs.format import check_format, stamp
 
 RECORD = "sweep.json"
 
@@ -23,8 +23,7 @@ class Sweep:
     overrides: those that all jobs share and that Hydra itself reads, in Hydra's grammar.
     jobs: the overrides of each job, in order; job i lives in `folder/i`.
     numbers: where given, job i lives in `folder/numbers[i]` instead.
-    search: where the jobs are chosen one after another, what `aecore.sweeps.search` remembers.
-    composed: configurations of jobs, where they are known; not recorded.
+    search: where the jobs are chosen one after another, the plan of `aecore.sweeps.search`.
     """
 
     folder: Path
@@ -33,11 +32,12 @@ class Sweep:
     jobs: list[list[str]]
     numbers: list[int] | None = None
     search: dict[str, Any] | None = None
-    composed: Composed = field(default_factory=dict, repr=False)
 
     def write(self) -> None:
         """Record it in its folder."""
-        record = {"flags": self.flags, "overrides": self.overrides, "jobs": self.jobs}
+        record: dict[str, Any] = {
+            **stamp(), "flags": self.flags, "overrides": self.overrides, "jobs": self.jobs,
+        }  # fmt: skip
         if self.search is not None:
             record |= {"numbers": self.numbers, "search": self.search}
         write_atomically(self.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
@@ -55,16 +55,25 @@ class Sweep:
 
 
 def read(folder: Path) -> Sweep | None:
-    """The sweep recorded in a folder, None where there is none; UserError for a damaged record."""
+    """The sweep recorded in a folder, None where there is none.
+
+    Raises UserError for a record that is damaged or of another format.
+    """
     path = folder / RECORD
     if not path.is_file():
         return None
     try:
         record = json.loads(path.read_text())
-        more = (record.get("numbers"), record.get("search"))
-        return Sweep(folder, record["flags"], record["overrides"], record["jobs"], *more)
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(record, dict):
+            raise ValueError("no mapping")
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged record of a sweep ({error})") from error
+    check_format(record, folder, "start the sweep again")
+    try:
+        flags, overrides, jobs = (record[key] for key in ("flags", "overrides", "jobs"))
+    except KeyError as error:
+        raise UserError(f"{path}: damaged record of a sweep ({error})") from error
+    return Sweep(folder, flags, overrides, jobs, record.get("numbers"), record.get("search"))
 
 
 def title(sweep: Sweep) -> str:
@@ -73,12 +82,12 @@ def title(sweep: Sweep) -> str:
 
 
 def ended(folder: Path) -> bool:
-    """Whether a job has finished or told what went wrong."""
+    """Whether a job has finished or recorded an error."""
     return (folder / METRICS).is_file() or (folder / ERROR).is_file()
 
 
 def lose(folder: Path, reason: str) -> None:
-    """Record that a job's process went without a word."""
+    """Record that the process of a job ended without metrics and without an error."""
     folder.mkdir(parents=True, exist_ok=True)
     message = f"its process was lost: {reason}\n"
     write_atomically(folder / ERROR, message.encode(errors="backslashreplace"))

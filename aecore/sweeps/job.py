@@ -20,8 +20,15 @@ from aecore.config.arguments import searched
 from aecore.config.compose import choices, without_presets
 from aecore.config.folders import flags, resuming, set_own_folders
 from aecore.errors import NonFiniteLoss, UserError
-from aecore.runs import folder as results
-from aecore.runs.folder import ERROR, write_atomically
+from aecore.runs.folder import (
+    ERROR,
+    is_run,
+    optimized,
+    read_config,
+    write_atomically,
+    write_config,
+    write_run,
+)
 from aecore.runs.sweep import read, title
 from aecore.tasks.base import Request
 from aecore.tasks.run import run
@@ -61,12 +68,12 @@ def run_job(config: Any) -> float | None:
         _compared(folder.parent)
     if failed and started_together():
         sys.exit(1)  # so that srun ends the other processes, which would wait for this one
-    return results.optimized(folder)
+    return optimized(folder)
 
 
 def _job(request: Request, folder: Path) -> None:
-    if results.is_run(folder):
-        request = replace(request, config=results.read_config(folder), resumed=True)
+    if is_run(folder):
+        request = replace(request, config=read_config(folder), resumed=True)
     trainer = request.config["trainer"]
     if trainer["devices"] * trainer["num_nodes"] > 1 and not started_together():
         _in_processes(request, folder)
@@ -76,9 +83,9 @@ def _job(request: Request, folder: Path) -> None:
 
 def _in_processes(request: Request, folder: Path) -> None:
     """A distributed job, led by a process of its own: a rank that dies takes its leader along."""
-    if not results.is_run(folder):
-        results.write_run(folder, request.words, request.overrides)
-        results.write_config(folder, request.config)
+    if not is_run(folder):
+        write_run(folder, request.words, request.overrides)
+        write_config(folder, request.config)
     command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}"]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode == 0:

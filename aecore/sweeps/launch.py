@@ -11,13 +11,14 @@ from aecore.config.compose import opened
 from aecore.config.folders import resuming
 from aecore.runs.folder import METRICS
 from aecore.runs.sweep import Sweep, title
-from aecore.sweeps.loader import Loader
+from aecore.sweeps.loader import Composed, Loader
 
 
-def launch(sweep: Sweep, more: list[str]) -> int:
+def launch(sweep: Sweep, more: list[str], composed: Composed | None = None) -> int:
     """Start the jobs that are not finished, compare all; returns the exit status.
 
     more: further overrides of Hydra's own (another launcher).
+    composed: configurations of jobs that were composed already, by their overrides.
     """
     from aecore.compare.compare import compare
     from aecore.sweeps.engines import run_jobs
@@ -40,7 +41,7 @@ def launch(sweep: Sweep, more: list[str]) -> int:
             )
             loader = hydra.config_loader
             if config.hydra.launcher._target_.endswith(".BasicLauncher"):  # others send it around
-                loader = Loader(loader.get_search_path(), sweep.composed)
+                loader = Loader(loader.get_search_path(), composed or {})
             launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
                 task_function=run_job,

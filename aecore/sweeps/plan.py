@@ -29,17 +29,20 @@ from aecore.sweeps.loader import Composed
 KEPT = 200  # configurations, of a quarter of a megabyte each
 
 
-def plan(arguments: Arguments, job: Job) -> Sweep:
-    """Spell out the grid, check every point, then record it in a new folder; raises UserError."""
+def plan(arguments: Arguments, job: Job) -> tuple[Sweep, Composed]:
+    """Spell out the grid, check every point, then record it in a new folder; raises UserError.
+
+    Returns with the sweep the configurations of its first jobs, which need not be composed again.
+    """
     ours = [o for o in arguments.overrides if not o.startswith("hydra")]
     hydras = [o for o in arguments.overrides if o.startswith("hydra")]
     jobs = points(arguments, job, ours)
     composed = check(arguments, jobs)
     folder = sweep_folder(job, job.words.get("sweeps"))
     study_override = [o for o in ours if split_override(o)[0] == "sweeps"]
-    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs, composed=composed)
+    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs)
     sweep.write()
-    return sweep
+    return sweep, composed
 
 
 def sweep_folder(job: Job, name: str | None) -> Path:

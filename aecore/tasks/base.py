@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aecore.runs.open import Found
+    from aecore.runs.open import Run
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Request:
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
     brief: whether one line at the start and one at the end are enough (a job among others).
-    found: the trained model that the task uses, where `run=` named one.
+    run: the trained run that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
     beside: of what may stand beside `run=`, see `aecore.tasks.reuse.BESIDE`, what was typed.
     """
@@ -33,7 +33,7 @@ class Request:
     folder: Callable[[], Path]
     resumed: bool = False
     brief: bool = False
-    found: Found | None = None
+    run: Run | None = None
     replaced: frozenset[str] = frozenset()
     beside: Mapping[str, str] = field(default_factory=dict)
 

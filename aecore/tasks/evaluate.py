@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aecore.config.component import component
-from aecore.runs import folder as results
+from aecore.runs.folder import METRICS, write_metrics
 from aecore.tasks.use import Opened, Use
 from aecore.training.callbacks.history import timing
 from aecore.training.measure import Material, draw_figures, measure
@@ -25,7 +25,7 @@ class Evaluate(Use):
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
-        parts, model, run = opened.parts, opened.ae.model, opened.found.folder
+        parts, model, run = opened.parts, opened.ae.model, opened.run.folder
         check_ood(parts, opened.ae.image_shape)
         images, name = opened.images(), opened.which("test")
         if opened.is_strange:
@@ -34,14 +34,14 @@ class Evaluate(Use):
         material = Material(name, images, lambda: opened.own.train, parts.strangers())
         metrics = measure(parts, model, material)
         if name == "test" and run is not None:
-            metrics |= timing(results.read_history(run))
+            metrics |= timing(opened.run.history)
         folder = opened.folder
         if parts.figures:
             draw_figures(parts, model, material, run, folder)
-        results.write_metrics(folder, metrics)
+        write_metrics(folder, metrics)
         noise = ", as they are and with noise" if parts.test_noise.active else ""
         print(f"{opened.told(images)}{noise}\n\n{metrics_table(metrics, images.image_shape)}\n")
-        print(f"metrics  {folder / results.METRICS}")
+        print(f"metrics  {folder / METRICS}")
         if parts.figures:
             print(f"figures  {folder / 'figures'}")
         return metrics

@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import shutil
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from aecore.config.component import PositiveInt, component
+from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.evaluation.metrics.mean_codes import part_of
 from aecore.model.networks.base import flat
 from aecore.runs.folder import write_atomically
-from aecore.runs.record import Record
+from aecore.runs.record import make_record
 from aecore.tasks.exporting.packages import Format, need_packages
 from aecore.tasks.use import Opened, Use
 
@@ -81,20 +80,20 @@ class Export(Use):
         told = (
             opened.told(split) if len(some) == len(split) else f"{most:,} of {opened.told(split)}"
         )
-        page = readme(opened.ae.model, made.files, told, record.class_names)
+        page = readme(opened.ae.model, made.files, told, opened.run.class_names)
         write_atomically(opened.folder / "README.md", page.encode())
-        config = json.dumps(record.plain(), indent=2) + "\n"
+        config = json.dumps(record, indent=2) + "\n"
         write_atomically(opened.folder / "config.json", config.encode())
         _tell(opened.folder, made, told)
         return {}
 
 
-def _record(opened: Opened) -> Record:
+def _record(opened: Opened) -> dict[str, Any]:
     """What the model is: as it was trained, but with the sampler that it has now.
 
     Without the paths of this machine, which are nobody else's to know.
     """
-    config: dict[str, Any] = deepcopy(opened.found.record.config)
+    config = opened.run.config.model_dump()
     fitted = opened.ae.model.sampler is not None  # a checkpoint alone comes without
     config["sampler"] = opened.request.config["sampler"] if fitted else {}
     config |= {"paths": _PATHS, "logger": {}}
@@ -103,7 +102,8 @@ def _record(opened: Opened) -> Record:
     sets = [config["dataset"], *evaluate.get("ood", {}).values()]
     for node in (*sets, *evaluate.get("metrics", {}).values()):
         node |= dict.fromkeys(key for key, value in node.items() if _is_place(key, value))
-    return replace(opened.found.record, config=config, image_shape=opened.ae.image_shape)
+    names = opened.run.class_names
+    return make_record(Config.model_validate(config), opened.ae.image_shape, names)
 
 
 def _is_place(key: str, value: object) -> bool:

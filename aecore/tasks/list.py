@@ -26,20 +26,22 @@ class List(Task):
         if not records:
             print(f"no runs below {root} yet: `{command()}` makes one")
             return {}
-        rows = []
+        rows, notes = [], []
         for record in records:
             folder = record.parent
             try:
-                words, metrics = read_run(folder).get("words"), read_metrics(folder)
-            except UserError:
-                rows.append([str(folder), "", "", "damaged", *("" for _ in _SHOWN)])
+                choices, metrics = read_run(folder)["choices"], read_metrics(folder)
+            except UserError as error:
+                notes.append(f"note: {str(error).splitlines()[0]}")
                 continue
-            chosen = words if isinstance(words, dict) else {}
             values = [_number((metrics or {}).get(name)) for name in _SHOWN]
             state = "finished" if metrics is not None else "unfinished"
-            said = [str(chosen.get(group, "")) for group in ("model", "dataset")]
-            rows.append([str(folder), *said, state, *values])
-        print(table(["run", "model", "dataset", "state", *_SHOWN], rows))
+            names = [str(choices.get(group, "")) for group in ("model", "dataset")]
+            rows.append([str(folder), *names, state, *values])
+        if rows:
+            print(table(["run", "model", "dataset", "state", *_SHOWN], rows))
+        for note in notes:
+            print(note)
         return {}
 
 

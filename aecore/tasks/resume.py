@@ -39,7 +39,7 @@ def recorded_run(folder: Path, overrides: list[str]) -> Request:
     from aecore.tasks.base import Request
 
     config = read_config(folder)
-    words = read_run(folder)["words"]
+    words = read_run(folder)["choices"]
     for override in overrides:
         key, text = split_override(override)
         if key not in ("resume", "hydra.searchpath"):

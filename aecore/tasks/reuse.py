@@ -19,10 +19,10 @@ from aecore.config.choices import OTHER_DATA, split_override
 from aecore.config.compose import compose
 from aecore.config.folders import command, known
 from aecore.errors import UserError, nearest
-from aecore.runs.folder import read_run, reserve
+from aecore.runs.folder import reserve
 
 if TYPE_CHECKING:
-    from aecore.runs.open import Found
+    from aecore.runs.open import Run
     from aecore.tasks.base import Request
 
 TEST_NOISE, _OOD = "noise@evaluate.noise", "dataset@evaluate.ood"
@@ -71,22 +71,22 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
         if not any(o.startswith("evaluate.noise") for o in arguments.typed):
             told = told.replace("evaluate.noise", "noise")
         raise UserError(told) from error
-    from aecore.runs.open import NEWEST, find  # torch comes in here
+    from aecore.runs.open import NEWEST, open_run  # torch comes in here
     from aecore.tasks.base import Request
 
-    found = find(run, below=Path(job.config["paths"]["output_dir"]))
+    trained = open_run(run, below=Path(job.config["paths"]["output_dir"]))
     if run == NEWEST:
-        print(f"run={NEWEST} is {found.folder}")
-    config = _merged(found, job.config, groups, given)
+        print(f"run={NEWEST} is {trained.folder}")
+    config = _merged(trained, job.config, groups, given)
     for override in direct:
         _set(config, *split_override(override))
-    folder = _folder(found, config, job.words["task"])
+    folder = _folder(trained, config, job.words["task"])
     replaced = frozenset(groups | _replaced(direct))
     if "dataset" in replaced and "dataset.batch_size" not in typed:
         config["dataset"]["batch_size"] = 1  # nothing is trained: there may be very few images
-    chosen = job.words if "dataset" in groups else {**job.words, "dataset": _data_of(found)}
+    chosen = job.words if "dataset" in groups else {**job.words, "dataset": _data_of(trained)}
     return Request(
-        config, chosen, job.overrides, folder, found=found, replaced=replaced, beside=_beside(given)
+        config, chosen, job.overrides, folder, run=trained, replaced=replaced, beside=_beside(given)
     )
 
 
@@ -118,10 +118,9 @@ def _replaced(direct: list[str]) -> set[str]:
     return found | {"dataset" for key in keys if key in _PLACES}
 
 
-def _data_of(found: Found) -> str | None:
-    """The word of the run's data set, None where its record does not say."""
-    words = read_run(found.folder).get("words") if found.folder is not None else None
-    name = words.get("dataset") if isinstance(words, dict) else None
+def _data_of(run: Run) -> str | None:
+    """The name of the run's data set, None where it is not recorded."""
+    name = run.choices.get("dataset")
     return name if isinstance(name, str) and re.fullmatch(r"[\w-]+", name) else None
 
 
@@ -177,11 +176,9 @@ def _within(override: str, groups: set[str]) -> bool:
     return any(key.startswith(f"{place}.") for place in places)
 
 
-def _merged(
-    found: Found, own: dict[str, Any], groups: set[str], given: list[str]
-) -> dict[str, Any]:
+def _merged(run: Run, own: dict[str, Any], groups: set[str], given: list[str]) -> dict[str, Any]:
     """The run's configuration with what was given in its place."""
-    config: dict[str, Any] = yaml.safe_load(yaml.safe_dump(found.record.config))  # a copy
+    config = run.config.model_dump()
     for key in _OWN:
         config[key] = own.get(key)
     for key in ("threads", "accelerator"):
@@ -193,7 +190,7 @@ def _merged(
         for part in place:
             node, source = node[part], source[part]
         if group == "dataset":
-            channels, *size = found.image_shape
+            channels, *size = run.image_shape
             stays = {k: node[name][k] for k in _KEPT if k in node[name]}
             fits = {"image_size": size, "channels": channels if channels in (1, 3) else "auto"}
             stays |= {k: v for k, v in fits.items() if k in source[name]}
@@ -235,7 +232,7 @@ def _visible(folder: Path) -> Iterator[Path]:
         yield from (file for file in folder.iterdir() if not file.name.startswith("."))
 
 
-def _folder(found: Found, config: dict[str, Any], task: str) -> Any:
+def _folder(run: Run, config: dict[str, Any], task: str) -> Any:
     """What makes the folder of the results when it is first needed."""
     out = None if config["out"] is None else Path(str(config["out"])).expanduser()
     if out is not None and (out.is_file() or any(_visible(out))):
@@ -249,7 +246,7 @@ def _folder(found: Found, config: dict[str, Any], task: str) -> Any:
             except OSError as error:
                 raise UserError(f"out={out}: {error.strerror}\n  give another folder") from error
             return out
-        root = found.folder or Path(config["paths"]["output_dir"])
+        root = run.folder or Path(config["paths"]["output_dir"])
         return reserve(root / task / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
 
     return make

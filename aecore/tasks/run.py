@@ -26,9 +26,9 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
             made.append(request.folder())
         return made[0]
 
-    typed = "task" if request.found is None else request.words["task"]  # as in score.by=elbo
+    typed = "task" if request.run is None else request.words["task"]  # as in score.by=elbo
     task = build(request.config["task"], typed, Task)
-    if request.found is not None and not isinstance(task, Use):
+    if request.run is not None and not isinstance(task, Use):
         raise UserError(
             f"task={request.words['task']}: does nothing with a trained run\n"
             f"  leave out run=, or choose a task that does: `{command()} --help` lists them"

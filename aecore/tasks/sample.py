@@ -84,7 +84,7 @@ class Sample(Use):
 
     def _classes(self, opened: Opened) -> Tensor | None:
         """The class of each image (n,), on the device; None where the model is told none."""
-        ae, only = opened.ae, opened.found.settings.dataset.get("classes")
+        ae, only = opened.ae, opened.run.config.dataset.get("classes")
         if ae.model.classes is None:
             if self.label is None:
                 return None
@@ -150,7 +150,7 @@ class Sample(Use):
 
 def _names(opened: Opened) -> list[str]:
     """Of the classes that a conditional model is told, their numbers where they have none."""
-    names = opened.found.record.class_names
+    names = opened.run.class_names
     return list(names or map(str, range(opened.ae.model.classes or 0)))
 
 

@@ -20,7 +20,7 @@ from aecore.evaluation.metrics.base import labelled_batches
 from aecore.evaluation.metrics.evaluate import NOISE_STREAM
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.metrics.strangeness import By, Scorer, scorer
-from aecore.runs import folder as results
+from aecore.runs.folder import write_metrics
 from aecore.tasks.files import class_names, numbers, write_rows
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
@@ -87,7 +87,7 @@ class Score(Use):
             lines.append(f"AUROC      {found['auroc']:.4f}, {of} against {int((~others).sum()):,}")
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
-        results.write_metrics(opened.folder, found)
+        write_metrics(opened.folder, found)
         print("\n".join(lines))
         print(f"scores     {opened.folder / 'scores.csv'}")
         print(f"strangest  {opened.folder / 'strangest.png'}")

@@ -12,8 +12,16 @@ from aecore.config.component import component
 from aecore.config.schema import Config
 from aecore.errors import Interrupted, NonFiniteLoss
 from aecore.model.autoencoder import Autoencoder
-from aecore.runs import folder as results
-from aecore.runs.checkpoint import BEST, LAST, load, load_weights
+from aecore.runs.checkpoint import evaluated, load_weights
+from aecore.runs.folder import (
+    METRICS,
+    read_history,
+    read_metrics,
+    write_config,
+    write_metrics,
+    write_run,
+)
+from aecore.runs.open import open_run
 from aecore.runs.sampler_file import FILE as SAMPLER
 from aecore.tasks.base import Request, Task
 from aecore.training.callbacks.checkpoint import latest_good
@@ -57,24 +65,22 @@ class Train(Task):
         model = prepare(parts)
         init_from = parts.settings.init_from
         if init_from is not None:
-            results.read_config(Path(init_from))
-            path = Path(init_from) / "checkpoints" / LAST
-            load_weights(model, load(path), path)
+            load_weights(model, open_run(init_from).checkpoint("last"))
         if not is_leader():
             return follow(parts, model, request)
         for logger in build_logger(parts.settings, Path(os.devnull), None):
             logger.check()
         folder = request.folder()
         found = latest_good(folder / "checkpoints") if request.resumed else None
-        done = results.read_metrics(folder) if request.resumed else None
+        done = read_metrics(folder) if request.resumed else None
         if done is not None and found is not None and is_complete(parts.settings, found[1]):
             print(self._told(request, parts.settings, model.image_shape, done, folder))
             return done
-        for name in (results.METRICS, SAMPLER):  # of weights that will be others
+        for name in (METRICS, SAMPLER):  # of weights that will be others
             (folder / name).unlink(missing_ok=True)
         if not request.resumed:
-            results.write_run(folder, request.words, request.overrides)
-        results.write_config(folder, config)  # last: it is what makes the folder a run
+            write_run(folder, request.words, request.overrides)
+        write_config(folder, config)  # last: it is what makes the folder a run
         if request.brief:
             print(f"job {folder.name}: {' '.join(request.overrides)}", flush=True)
         else:
@@ -114,18 +120,16 @@ class Train(Task):
                 for logger in loggers:
                     logger.hparams(flat_parameters(request))
                 fit(parts, model, folder, found, loggers, brief=request.brief)
-            last, best = (folder / "checkpoints" / name for name in (LAST, BEST))
-            chosen = best if settings.evaluate.weights == "best" and best.exists() else last
-            load_weights(model, load(chosen), chosen)
+            load_weights(model, evaluated(folder, settings))
             add_sampler(parts, model, folder)
             material = tested(parts)
-            metrics = measure(parts, model, material) | timing(results.read_history(folder))
+            metrics = measure(parts, model, material) | timing(read_history(folder))
             warn_if_collapsed(model, material.images)
             draw_figures(parts, model, material, folder, folder)
             for logger in loggers:
                 logger.results(metrics)
                 logger.finalize("success")
-        results.write_metrics(folder, metrics)
+        write_metrics(folder, metrics)
         return metrics
 
 

@@ -20,8 +20,7 @@ from aecore.data.split import PART, Split, to_pixels
 from aecore.errors import UserError
 from aecore.evaluation.metrics.base import labelled_batches
 from aecore.model.noise.base import Noise
-from aecore.runs.open import Found
-from aecore.runs.record import restore
+from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
 from aecore.tasks.reuse import BESIDE, TEST_NOISE
 from aecore.training.fit_sampler import fit_sampler
@@ -40,7 +39,7 @@ class Opened:
     """
 
     request: Request
-    found: Found
+    run: Run
     parts: Experiment
     ae: Trained
 
@@ -71,7 +70,7 @@ class Opened:
     @cached_property
     def own(self) -> ImageData:
         """The data that the model was trained on, where this command says that data lie."""
-        recorded, here = self.found.settings, self.parts.settings
+        recorded, here = self.run.config, self.parts.settings
         node = dict(recorded.dataset)
         if "cache_dir" in node:
             node["cache_dir"] = here.dataset.get("cache_dir")
@@ -129,7 +128,7 @@ class Opened:
 
         Raises UserError where it is to be told classes that it does not know.
         """
-        names, count = self.found.record.class_names, self.ae.model.classes
+        names, count = self.run.class_names, self.ae.model.classes
         same = split.class_names == names or None in (split.class_names, names)
         numbered = split if same else renumbered(split, names or ())
         if count is None:
@@ -182,26 +181,25 @@ class Use(Task):
         """Do it; returns metrics. Raises UserError before anything is written."""
 
     def __call__(self, request: Request) -> dict[str, float]:
-        if request.found is None:
+        if request.run is None:
             raise UserError(
                 f"task={request.words['task']}: with which trained run?\n"
                 "  add run=outputs/..., or run=last for the newest"
             )
         self._check_beside(request)
         try:
-            parts, found = build_experiment(request.config), request.found
+            parts, run = build_experiment(request.config), request.run
         except UserError as error:
             if "noise" not in request.beside:
                 raise
             raise UserError(str(error).replace("evaluate.noise", "noise")) from error
         check_device(parts.settings)
         set_threads(parts.settings.trainer.threads)
-        model = restore(found.settings, found.checkpoint, found.image_shape, found.path)
-        model.to(device_of(parts.settings))
-        opened = Opened(request, found, parts, Trained(model, found))
-        kept = parts.settings.sampler == found.settings.sampler
-        if kept and "sampler" not in request.replaced:
-            model.sampler = found.sampler(model)
+        model = run.model(sampler=False).to(device_of(parts.settings))
+        opened = Opened(request, run, parts, Trained(model, run))
+        unchanged = parts.settings.sampler == run.config.sampler
+        if unchanged and "sampler" not in request.replaced:
+            model.sampler = run.sampler(model)
         elif parts.components.sampler is not None:  # fitted to what the model was trained on
             sampler = parts.components.sampler
             try:

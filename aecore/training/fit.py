@@ -67,7 +67,7 @@ def fit(
     """
     settings = words.settings
     checkpoints = folder / "checkpoints"
-    keeper = AtomicIO(make_record(settings, model, words.data.train.class_names))
+    keeper = AtomicIO(make_record(settings, model.image_shape, words.data.train.class_names))
     if isinstance(words.optimizer, ClosedForm):
         words.optimizer.solve(model, words.data.train.pixels(), settings.seed)
         state = {PREFIX + k: v for k, v in model.state_dict().items()}

@@ -17,7 +17,7 @@ from aecore.evaluation.figures.view import View
 from aecore.evaluation.metrics.base import Subject
 from aecore.evaluation.metrics.evaluate import evaluate, evaluate_noisy
 from aecore.model.autoencoder import Autoencoder
-from aecore.runs import folder as results
+from aecore.runs.folder import read_history
 from aecore.training.machine import device_of
 from aecore.training.setup import Experiment
 
@@ -119,7 +119,7 @@ def view_of(parts: Experiment, model: Autoencoder, material: Material, run: Path
         images=shown.pixels().to(device),
         labels=None if shown.labels is None else shown.labels.to(device),
         class_names=shown.class_names,
-        history=[] if run is None else results.read_history(run),
+        history=[] if run is None else read_history(run),
         seed=parts.settings.seed,
         noise=next((noise for noise in noises if noise.active), None),
         ood={name: _first(x).pixels().to(device) for name, x in material.ood.items()},

@@ -10,9 +10,9 @@ import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from aecore.runs import folder as results
+from aecore.runs.folder import METRICS, read_history, read_metrics
+from aecore.runs.open import open_run
 from aecore.runs.sweep import read
-from aecore.training.setup import build_experiment
 
 _PRINTED = Path(__file__).with_name("printed.yaml")
 
@@ -84,9 +84,9 @@ def documents() -> list[Document]:
 def is_finished(folder: Path, sweep: bool) -> bool:
     """Whether the run, or each job of the sweep, in a folder has its metrics."""
     if not sweep:
-        return (folder / results.METRICS).is_file()
+        return (folder / METRICS).is_file()
     record = read(folder)
-    return record is not None and all((f / results.METRICS).is_file() for f in record.folders)
+    return record is not None and all((f / METRICS).is_file() for f in record.folders)
 
 
 def job_folder(folder: Path, job: str) -> Path | None:
@@ -103,12 +103,12 @@ def job_folder(folder: Path, job: str) -> Path | None:
 def numbers(run: Path) -> dict[str, float | None]:
     """The metrics of a run and the last epoch of its history; `seconds` is the median epoch's."""
     found: dict[str, float | None] = {}
-    history = results.read_history(run)
+    history = read_history(run)
     if history:
         found |= {**history[-1], "seconds": median(row["seconds"] for row in history)}
-    return found | (results.read_metrics(run) or {})
+    return found | (read_metrics(run) or {})
 
 
 def pixels(run: Path) -> int:
     """How many values an image of the run's data set has."""
-    return torch.Size(build_experiment(results.read_config(run)).data.test.image_shape).numel()
+    return torch.Size(open_run(run).image_shape).numel()

@@ -179,7 +179,7 @@ class TestTraining:
         made = fitted("vae latent.dim=2 sampler=gaussian", images(40, *SHAPE))
         assert [*tmp_path.iterdir()] == []
         assert made.sample(2).shape == (2, *SHAPE)
-        assert made.metrics["val/mse"] > 0 and "made here" in repr(made)
+        assert made.metrics["val/mse"] > 0 and "in memory" in repr(made)
         assert "data:image/png;base64," in made._repr_html_()
         assert capfd.readouterr().out == ""
 

@@ -15,6 +15,7 @@ from aecore.compare.select import select
 from aecore.compare.table import summarise
 from aecore.compare.vary import varied
 from aecore.errors import UserError
+from aecore.runs.format import stamp
 from helpers.run_folders import WORDS, make, sweep
 
 # --- what is read ---
@@ -116,9 +117,9 @@ def test_a_failed_job_without_a_configuration_varies_nothing_more(tmp_path: Path
         config = yaml.safe_load((folder / "config.yaml").read_text())
         config["latent"]["steps"] = [64, 0.001]
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        (folder / "run.json").write_text(
-            json.dumps({"words": WORDS | {"penalty": ["l1", "kl"]}, "overrides": ["latent.dim=2"]})
-        )
+        choices = WORDS | {"penalty": ["l1", "kl"]}
+        record = {**stamp(), "choices": choices, "overrides": ["latent.dim=2"]}
+        (folder / "run.json").write_text(json.dumps(record))
     (lost / "error.txt").write_text("no")
     table = summarise(gather([*folders, lost]))
     assert table.keys == ("latent.dim",)

@@ -18,6 +18,7 @@ TRAINER: dict[str, Any] = {
     "log_every": 50,
     "limit_batches": None,
     "checkpoint_minutes": 5,
+    "compile": None,
     "strategy": "auto",
     "devices": 1,
     "num_nodes": 1,

@@ -110,7 +110,7 @@ class TestFaces:
             drawn = face(i, 0)
             assert kind == ("plain" if drawn.glasses is None else "glasses")
             assert np.array_equal(np.asarray(draw(drawn, 16)).transpose(2, 0, 1), image.numpy())
-        assert [path.name for path in tmp_path.iterdir()] == ["faces_v1_16px_30"]
+        assert [path.name for path in tmp_path.iterdir()] == ["faces_format1_v1_16px_30"]
 
     def test_a_later_use_draws_nothing(self, tmp_path: Path) -> None:
         first = faces().load("train", tmp_path)
@@ -130,11 +130,11 @@ class TestFaces:
     def test_processes_that_begin_together(self, tmp_path: Path) -> None:
         said = [answer.get() for answer in [forked(_total, tmp_path) for _ in range(3)]]
         assert said == [said[0]] * 3 and int(said[0]) > 0
-        assert [path.name for path in tmp_path.iterdir()] == ["faces_v1_16px_300"]
+        assert [path.name for path in tmp_path.iterdir()] == ["faces_format1_v1_16px_300"]
 
     def test_missing_pictures_are_told(self, tmp_path: Path) -> None:
         faces().load("train", tmp_path)
-        folder = tmp_path / "faces_v1_16px_30"
+        folder = tmp_path / "faces_format1_v1_16px_30"
         next(folder.rglob("*.png")).unlink()
         text = message(faces(), "train", tmp_path)
         assert text.startswith(f"{folder} has 29 of its 30 faces") and "delete" in text
@@ -142,12 +142,14 @@ class TestFaces:
     def test_a_data_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         text = message(faces(), "train", tmp_path / "file")
-        assert "faces_v1_16px_30" in text and "Not a directory" in text
+        assert "faces_format1_v1_16px_30" in text and "Not a directory" in text
         assert "paths.data_dir" in text and "AECORE_DATA_DIR" in text
 
     def test_a_full_disk_leaves_nothing(self, tmp_path: Path) -> None:
         said = forked(_with_small_files, tmp_path).get()
-        assert said.startswith(f"{tmp_path / 'faces_v1_64px_9'} cannot be drawn (File too large)")
+        assert said.startswith(
+            f"{tmp_path / 'faces_format1_v1_64px_9'} cannot be drawn (File too large)"
+        )
         assert list(tmp_path.iterdir()) == []
 
     def test_wrong_arguments(self) -> None:

@@ -150,6 +150,7 @@ def trainer_options(epochs: int, **changes: Any) -> Config:
         "log_every": 10,
         "limit_batches": None,
         "checkpoint_minutes": None,
+        "compile": None,
         "strategy": "auto",
         "devices": 1,
         "num_nodes": 1,

@@ -10,6 +10,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from aecore.runs.format import stamp
+
 WORDS = {"model": "ae", "dataset": "digits", "penalty": "none", "latent": "deterministic"}
 CONFIG: dict[str, Any] = {
     "seed": 0,
@@ -38,7 +40,8 @@ def make(
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = value
-    record = {"words": WORDS | (words or {}), "overrides": asked or [], "revision": "abc"}
+    choices = WORDS | (words or {})
+    record = {**stamp(), "choices": choices, "overrides": asked or [], "revision": "abc"}
     (folder / "config.yaml").write_text(yaml.safe_dump(whole))
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "history.csv").write_text("epoch,train/loss\n1,3.0\n2,2.0\n")

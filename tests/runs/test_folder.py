@@ -17,9 +17,20 @@ import pytest
 import yaml
 
 from aecore.errors import UserError
-from aecore.runs import folder as results
-from aecore.runs.folder import reserve, write_atomically
+from aecore.runs.folder import (
+    is_run,
+    read_config,
+    read_history,
+    read_metrics,
+    read_run,
+    reserve,
+    write_atomically,
+    write_config,
+    write_metrics,
+    write_run,
+)
 from aecore.training.callbacks.history import History
+from aecore.version import FORMAT, __version__
 from helpers.models import data, fit, images, model
 
 
@@ -132,7 +143,7 @@ class TestWriteAtomically:
 class TestMetrics:
     def test_are_strict_json(self, tmp_path: Path) -> None:
         metrics = {"a": 0.1, "b": math.nan, "c": math.inf, "d": -math.inf, "e": 3, "f": 1e-300}
-        results.write_metrics(tmp_path, metrics)
+        write_metrics(tmp_path, metrics)
 
         def refuse(constant: str) -> float:
             raise AssertionError(f"{constant} is no JSON")
@@ -140,58 +151,62 @@ class TestMetrics:
         text = (tmp_path / "metrics.json").read_text()
         found = json.loads(text, parse_constant=refuse)
         assert found == {"a": 0.1, "b": None, "c": None, "d": None, "e": 3, "f": 1e-300}
-        assert results.read_metrics(tmp_path) == found
+        assert read_metrics(tmp_path) == found
 
     def test_keep_every_digit(self, tmp_path: Path) -> None:
         value = 0.1 + 0.2
-        results.write_metrics(tmp_path, {"a": value})
-        assert results.read_metrics(tmp_path) == {"a": value}
+        write_metrics(tmp_path, {"a": value})
+        assert read_metrics(tmp_path) == {"a": value}
 
     def test_none_yet(self, tmp_path: Path) -> None:
-        assert results.read_metrics(tmp_path) is None
+        assert read_metrics(tmp_path) is None
 
 
 class TestConfig:
     def test_there_and_back(self, tmp_path: Path) -> None:
         config = {"seed": 0, "a": {"b": [1, 2.5, None, "ü"], "c": True}, "path": "x: y"}
-        results.write_config(tmp_path, config)
-        assert results.read_config(tmp_path) == config
+        write_run(tmp_path, {}, [])
+        write_config(tmp_path, config)
+        assert read_config(tmp_path) == config
         assert list(yaml.safe_load((tmp_path / "config.yaml").read_text())) == list(config)
-        assert results.is_run(tmp_path)
+        assert is_run(tmp_path)
 
     def test_no_run(self, tmp_path: Path) -> None:
         for folder, says in ((tmp_path / "none", "no such run"), (tmp_path, "no run of this")):
             with pytest.raises(UserError, match=says) as raised:
-                results.read_config(folder)
+                read_config(folder)
             assert str(raised.value).startswith(str(folder))
-        assert not results.is_run(tmp_path)
+        assert not is_run(tmp_path)
 
     @pytest.mark.parametrize(
         "content",
         [b"", b"a: [1", b"- 1\n- 2\n", b"\xff\xfe\x00", b"just words", b"a: !!python/x 1"],
     )
     def test_damaged(self, tmp_path: Path, content: bytes) -> None:
+        write_run(tmp_path, {}, [])
         (tmp_path / "config.yaml").write_bytes(content)
         with pytest.raises(UserError, match="damaged") as raised:
-            results.read_config(tmp_path)
+            read_config(tmp_path)
         assert str(tmp_path / "config.yaml") in str(raised.value)
 
     def test_runs_nothing(self, tmp_path: Path) -> None:
         mark = tmp_path / "executed"
         text = f"a: !!python/object/apply:os.mkdir ['{mark}']\n"
+        write_run(tmp_path, {}, [])
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(UserError, match="damaged"):
-            results.read_config(tmp_path)
+            read_config(tmp_path)
         assert not mark.exists()
 
 
 class TestRun:
     def test_there_and_back(self, tmp_path: Path) -> None:
-        results.write_run(tmp_path, {"model": "vae", "experiment": None}, ["seed=1"])
-        record = results.read_run(tmp_path)
-        assert record["words"] == {"model": "vae", "experiment": None}
+        write_run(tmp_path, {"model": "vae", "experiment": None}, ["seed=1"])
+        record = read_run(tmp_path)
+        assert record["choices"] == {"model": "vae", "experiment": None}
         assert record["overrides"] == ["seed=1"]
-        assert {"python", "torch", "aecore"} <= record["versions"].keys()
+        assert {"python", "torch"} <= record["packages"].keys()
+        assert (record["format"], record["version"]) == (FORMAT, __version__)
         assert "revision" in record
 
 
@@ -200,11 +215,11 @@ class TestHistory:
         history = History(tmp_path / "history.csv")
         fit(model(), data(images(20, 1, 4, 4), val_size=4), epochs=3, callbacks=[history])
         assert len(history.rows) == 3
-        assert results.read_history(tmp_path) == history.rows
+        assert read_history(tmp_path) == history.rows
 
     def test_none_yet(self, tmp_path: Path) -> None:
-        assert results.read_history(tmp_path) == []
+        assert read_history(tmp_path) == []
 
     def test_empty_cells_are_left_out(self, tmp_path: Path) -> None:
         (tmp_path / "history.csv").write_text("a,b\n1.0,\n2.0,0.5\n")
-        assert results.read_history(tmp_path) == [{"a": 1.0}, {"a": 2.0, "b": 0.5}]
+        assert read_history(tmp_path) == [{"a": 1.0}, {"a": 2.0, "b": 0.5}]

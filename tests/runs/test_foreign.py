@@ -166,9 +166,11 @@ FILES: dict[str, Tamper] = {
     "no record": lambda run: (run / "run.json").unlink(),
     "a record of nothing": written("run.json", "[]"),
     "a deep record": written("run.json", "[" * 100_000),
-    "a record without versions": recorded(versions=[]),
-    "a later version": recorded(versions={"aecore": "9.0.0"}),
-    "a version that writes": recorded(versions={"aecore": "\x1b[2J\n\n\n"}),
+    "a record without choices": recorded(choices=[]),
+    "a later format": recorded(format=2, version="9.0.0"),
+    "a format that is no number": recorded(format=[]),
+    "a format that writes": recorded(format="\x1b[2J\n\n\n"),
+    "a version that writes": recorded(format=2, version="\x1b[2J\n\n\n"),
 }
 
 
@@ -273,7 +275,7 @@ RECORDS: dict[str, Tamper] = {
     "large images": saved(lambda c: c["aecore"].update(image_shape=[1, WIDE, WIDE])),
     "no images": saved(lambda c: c["aecore"].update(image_shape=[1, 0, 4])),
     "flat images": saved(lambda c: c["aecore"].update(image_shape=[16])),
-    "another version": saved(lambda c: c["aecore"].update(version="9.0.0")),
+    "another format": saved(lambda c: c["aecore"].update(format=2, version="9.0.0")),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.compare.views import Views, open_run
+from aecore.compare.views import Views
 from aecore.errors import UserError
 from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.runs.open import open_run
+from aecore.training.setup import build_experiment
 
 TINY = ["model=ae", "logger=none", "figures=none", "trainer.threads=1"]
 
@@ -42,18 +45,21 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 )
 def test_an_opened_run_measures_what_was_measured(tmp_path: Path, overrides: list[str]) -> None:
     folder = trained(tmp_path / "run", *overrides)
-    parts, model = open_run(folder)
+    run = open_run(folder)
+    model, data = run.model(), build_experiment(run.config.model_dump()).data
     assert not model.training
     again = evaluate(
         model,
-        parts.data.test,
+        data.test,
         prefix="test",
-        batch_size=parts.data.eval_batch_size,
-        seed=parts.settings.seed,
+        batch_size=data.eval_batch_size,
+        seed=run.config.seed,
     )
-    told = json.loads((folder / "metrics.json").read_text())
-    assert again["test/mse"] == told["test/mse"]
-    assert again["test/loss"] == told["test/loss"]
+    recorded = json.loads((folder / "metrics.json").read_text())
+    assert again["test/mse"] == recorded["test/mse"] == run.metrics["test/mse"]
+    assert again["test/loss"] == recorded["test/loss"]
+    assert [row["epoch"] for row in run.history] == ([] if "model=pca" in overrides else [1, 2])
+    assert run.image_shape == data.train.image_shape and run.class_names == data.train.class_names
 
 
 def test_the_best_weights_are_taken_where_they_were_measured(tmp_path: Path) -> None:
@@ -63,9 +69,12 @@ def test_the_best_weights_are_taken_where_they_were_measured(tmp_path: Path) -> 
     state["state_dict"] = {k: torch.zeros_like(v) for k, v in state["state_dict"].items()}
     (checkpoints / "last.ckpt").unlink()  # it may be the same file as the best one
     torch.save(state, checkpoints / "last.ckpt")
-    assert any(p.any() for p in open_run(folder)[1].parameters())
+    run = open_run(folder)
+    assert run.checkpoint() == run.checkpoint("best") == checkpoints / "best.ckpt"
+    assert run.checkpoint("last") == checkpoints / "last.ckpt"
+    assert any(p.any() for p in run.model().parameters())
     (checkpoints / "best.ckpt").unlink()
-    assert not any(p.any() for p in open_run(folder)[1].parameters())
+    assert not any(p.any() for p in open_run(folder).model().parameters())
 
 
 def test_views_share_their_images_and_know_their_runs(pair: dict[str, Path]) -> None:
@@ -96,15 +105,15 @@ def test_a_foreign_configuration_builds_nothing_but_words(
 ) -> None:
     config = yaml.safe_load((pair["dim 2"] / "config.yaml").read_text())
     config["latent"] = {"_target_": target, "path": str(tmp_path / "evil"), "args": ["false"]}
+    shutil.copytree(pair["dim 2"], tmp_path, dirs_exist_ok=True)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=f"latent._target_={re.escape(target)}: no (word|Latent)"):
-        open_run(tmp_path)
+        open_run(tmp_path).model()
     assert not (tmp_path / "evil").exists()
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(pair: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "config.yaml").write_bytes((pair["dim 2"] / "config.yaml").read_bytes())
+    shutil.copytree(pair["dim 2"], tmp_path, dirs_exist_ok=True)
     evil = {"state_dict": {}, "step": 0, "epoch": 0, "more": Path}
     torch.save(evil, tmp_path / "checkpoints" / "last.ckpt")
     with pytest.raises(UserError, match=r"last\.ckpt: truncated, damaged or foreign"):

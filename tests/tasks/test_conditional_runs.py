@@ -12,7 +12,6 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.compare.views import open_run
 from aecore.config.arguments import parse
 from aecore.config.build import build
 from aecore.config.compose import compose
@@ -31,7 +30,9 @@ from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.runs.checkpoint import LAST
+from aecore.runs.open import open_run
 from aecore.training.prepare import ConfigChecker
+from aecore.training.setup import build_experiment
 from helpers.checkpoints import checkpointed, same_checkpoint
 from helpers.models import Memory, conv, data_of, gaussian, gen, images, linear, model, plain
 from helpers.training_loop import equal
@@ -144,9 +145,10 @@ def test_a_run_is_drawn_opened_again_and_resumed(
         "reconstructions", "denoised", "latent", "samples", "interpolations", "curves", "strip"
     }  # fmt: skip
     metrics = json.loads((folder / "metrics.json").read_text())
-    parts, whole = open_run(folder)
+    opened = open_run(folder)
+    whole, data_module = opened.model(), build_experiment(opened.config.model_dump()).data
     assert whole.classes == 10
-    again = evaluate(whole, parts.data.test, prefix="test", batch_size=1000, seed=0)
+    again = evaluate(whole, data_module.test, prefix="test", batch_size=1000, seed=0)
     assert again.items() <= metrics.items(), "bit for bit"
 
 

@@ -110,8 +110,8 @@ def test_all_images_of_the_run(
     n = len(found["ids"])
     assert f"{n} images of digits encoded, codes ({n}, 4)" in told and "projector" not in told
     ae = aecore.load(runs["vae"])
-    assert ae.found is not None
-    data = build_data(ae.found.settings)
+    assert ae.run is not None
+    data = build_data(ae.run.config)
     assert found["ids"].tolist() == [str(i) for i in range(n)]
     assert np.array_equal(found["labels"], data.whole.labels.numpy())  # type: ignore[union-attr]
     assert set(found["labels"].tolist()) == {2, 7} and found["class_names"][7] == "7"
@@ -132,8 +132,8 @@ def test_draws_and_noise(runs: dict[str, Path], tmp_path: Path) -> None:
     noisy = encoded(runs["vae"], tmp_path / "noisy", *test, "noise=gaussian")
     assert set(means["splits"].tolist()) == {"test"}
     ae = aecore.load(runs["vae"])
-    assert ae.found is not None
-    x = build_data(ae.found.settings).test.pixels()
+    assert ae.run is not None
+    x = build_data(ae.run.config).test.pixels()
     with torch.no_grad():
         posterior = ae.model.encode(x).posterior
     assert posterior is not None

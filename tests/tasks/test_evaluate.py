@@ -73,8 +73,8 @@ class TestTheRunsOwnImages:
             )
         }  # fmt: skip
         ae = aecore.load(run, device="cpu")
-        assert ae.found is not None
-        val = build_data(ae.found.settings).val
+        assert ae.run is not None
+        val = build_data(ae.run.config).val
         assert val is not None
         error = (ae.reconstruct(val.pixels()) - val.pixels()).square().mean()
         assert metrics["val/mse"] == pytest.approx(float(error), abs=1e-7)
@@ -114,8 +114,8 @@ class TestOtherImages:
         with np.load(table / "own.npz") as own, np.load(table / "other.npz") as others:
             x, strange = own["x_train"].reshape(60, 20), others["x"].reshape(7, 20)
         ae = aecore.load(table / "run", device="cpu")
-        assert ae.found is not None
-        training = build_data(ae.found.settings).train.pixels().flatten(1).numpy()
+        assert ae.run is not None
+        training = build_data(ae.run.config).train.pixels().flatten(1).numpy()
         assert len(training) == 54 and np.isin(training, x.astype(np.float32)).all()
         pca = PCA(3).fit(training)
         floor = np.square(pca.inverse_transform(pca.transform(strange)) - strange).mean()

@@ -28,7 +28,6 @@ from aecore.model.latents.fsq import FSQ
 from aecore.model.latents.vq import VQ
 from aecore.model.networks.conv_unpool import ConvUnpool
 from aecore.model.networks.mlp import MLP
-from aecore.runs.record import Record
 from aecore.tasks.exporting.export import Exported, export
 from aecore.tasks.exporting.pieces import on_cpu, undecided
 from helpers.models import conv, images, mlp, model
@@ -87,9 +86,9 @@ def test_the_weights_make_the_model_again(
         again = aecore.load(place, device="cpu")
         assert torch.equal(again.reconstruct(x, y), ae.reconstruct(x, y))
         assert np.array_equal(again.sample(5), ae.sample(5))  # by the sampler
-        assert again.found is not None
-        kept = {"paths": ae.found.settings.paths}  # of which an export tells nothing
-        assert again.found.settings.model_copy(update=kept) == ae.found.settings
+        assert again.run is not None
+        kept = {"paths": ae.run.config.paths}  # of which an export tells nothing
+        assert again.run.config.model_copy(update=kept) == ae.run.config
     assert json.loads((folder / "out" / "config.json").read_text())["image_shape"] == [1, 8, 8]
 
 
@@ -202,7 +201,7 @@ def made(
     """Export a model in evaluation mode, tried on 12 images."""
     shape = whole.image_shape
     x = images(12, *shape)
-    return export(whole.eval(), Record("0.2.0", {}, shape), x, labels, formats, folder)
+    return export(whole.eval(), {}, x, labels, formats, folder)
 
 
 def unpooling() -> ConvUnpool:

@@ -89,8 +89,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def opened(run: Path) -> tuple[Trained, Tensor, Tensor]:
     """A run's model, with its test images and their labels."""
     ae = aecore.load(run)
-    assert ae.found is not None
-    split = build_data(ae.found.settings).test
+    assert ae.run is not None
+    split = build_data(ae.run.config).test
     assert split.labels is not None
     return ae, split.pixels(), split.labels
 

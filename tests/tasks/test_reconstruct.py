@@ -55,8 +55,8 @@ class TestTheRunsOwnImages:
         assert len(rows) == 360
         assert mean(rows, "mse") == pytest.approx(wanted, abs=1e-6)
         ae = aecore.load(run, device="cpu")
-        assert ae.found is not None
-        test = build_data(ae.found.settings).test
+        assert ae.run is not None
+        test = build_data(ae.run.config).test
         made = ae.reconstruct(test.pixels().numpy())
         errors = np.square(made - test.pixels().numpy()).mean((1, 2, 3))
         assert float(errors.mean()) == pytest.approx(wanted, abs=1e-6)

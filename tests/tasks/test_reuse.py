@@ -15,7 +15,6 @@ import yaml
 from aecore.cli import main
 from aecore.config.arguments import parse
 from aecore.errors import UserError
-from aecore.runs.open import find
 from aecore.tasks.base import Request
 from aecore.tasks.reuse import asked_run, use_of_run
 
@@ -195,25 +194,6 @@ def test_a_checkpoint_alone(run: Path, tmp_path: Path) -> None:
             codes.append(torch.from_numpy(found["codes"]))
     assert torch.equal(*codes)
     assert len(codes[0]) == 1797, "train, validation and test images"
-
-
-def test_a_run_of_a_version_that_kept_no_record(run: Path, tmp_path: Path) -> None:
-    old = tmp_path / "old"
-    (old / "checkpoints").mkdir(parents=True)
-    for name in ("config.yaml", "run.json"):
-        text = (run / name).read_text().replace('"aecore": "0.2.0"', '"aecore": "0.1.0"')
-        (old / name).write_text(text)
-    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    del checkpoint["aecore"]
-    torch.save(checkpoint, old / "checkpoints" / "last.ckpt")
-    assert asked(old, "task=encode").found.image_shape == (1, 8, 8)
-
-
-def test_classes_as_they_were_called_once(run: Path, tmp_path: Path) -> None:
-    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    checkpoint["aecore"]["class_names"] = ["0 - zero", "T-shirt - top", "2"]
-    torch.save(checkpoint, tmp_path / "alone.ckpt")
-    assert find(tmp_path / "alone.ckpt").record.class_names == ("0", "T-shirt - top", "2")
 
 
 def test_a_run_that_was_told_more_than_it_needs_goes_on(run: Path, tmp_path: Path) -> None:

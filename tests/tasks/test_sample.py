@@ -207,8 +207,8 @@ class TestRuns:
         assert "3 new images from sampler=gaussian" in capsys.readouterr().out
         (folder,) = (runs["ae"] / "sample").iterdir()
         ae = aecore.load(runs["ae"])
-        assert ae.found is not None
-        training = build_data(ae.found.settings).train.pixels()
+        assert ae.run is not None
+        training = build_data(ae.run.config).train.pixels()
         ae.model.sampler = GaussianSampler(images=9999).fit(ae.encode(training), 0)
         apart = read(folder / "images").astype(int) - stored(ae.sample(3, seed=4))
         assert np.abs(apart).max() <= 1, "other batches round differently"

@@ -58,8 +58,8 @@ def scored(run: Path, out: Path, *overrides: str) -> tuple[list[dict[str, str]],
 
 def known(run: Path) -> tuple[aecore.Trained, ImageData]:
     ae = aecore.load(run, device="cpu")
-    assert ae.found is not None
-    return ae, build_data(ae.found.settings)
+    assert ae.run is not None
+    return ae, build_data(ae.run.config)
 
 
 class TestScores:

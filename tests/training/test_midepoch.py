@@ -223,19 +223,6 @@ class TestWhatIsSaved:
         checkpointed(noisy_vae(), tmp_path, 3, module=drawn(), resume=True)
         assert [float(row["seconds"]) > 5000 for row in read(tmp_path)] == [False, True, False]
 
-    def test_a_checkpoint_of_older_versions_goes_on_from_its_epoch_s_end(
-        self, tmp_path: Path
-    ) -> None:
-        whole, parts = folders(tmp_path)
-        checkpointed(noisy_vae(), whole, 3, module=drawn())
-        checkpointed(noisy_vae(), parts, 2, module=drawn())
-        found = load(parts / LAST)
-        for state in found["callbacks"].values():
-            state.pop("seconds", None)
-        AtomicIO().save_checkpoint(found, parts / LAST)
-        checkpointed(noisy_vae(8), parts, 3, module=drawn(), minutes=0, resume=True)
-        same(whole, parts)
-
     def test_on_another_number_of_devices_it_draws_anew(self, tmp_path: Path) -> None:
         """Draws of two ranks are of no use to one; those that were made are not made again."""
         whole, parts = folders(tmp_path)

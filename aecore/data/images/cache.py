@@ -25,10 +25,11 @@ from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, 
 from aecore.data.images.files import Files
 from aecore.data.images.memory import GIB, InMemory, available_memory, fits
 from aecore.errors import UserError
+from aecore.version import FORMAT
 
 BYTES_AT_ONCE = 32 * 2**20  # decoded before they are written
 IMAGES, RECORD = "images.npy", "record.json"  # of a folder of the cache
-FORMAT = 1  # raised when the same files are to be decoded anew
+DECODING = 1  # raised when the same files are to be decoded anew
 
 
 def cache_folder(cache_dir: str | None, data_dir: Path) -> Path:
@@ -79,7 +80,7 @@ def _mapped(files: Files, part: str, recipe: Recipe, cache: Path) -> Decoded:
 
 def _fingerprint(files: Files) -> str:
     """A hash of the names, sizes and times of the files, and of what decodes them."""
-    digest = hashlib.sha256(f"{FORMAT} {PIL.__version__}\n".encode())
+    digest = hashlib.sha256(f"{DECODING} {PIL.__version__}\n".encode())
     for name, path in zip(files.names, files, strict=True):
         try:
             status = path.stat()
@@ -108,9 +109,12 @@ def alone(path: Path) -> Iterator[None]:
 def _read(entry: Path, files: Files, recipe: Recipe) -> Decoded | None:
     """What a folder of the cache holds; None where it is missing, damaged or out of date."""
     try:
-        numbers = [int(i) for i in json.loads((entry / RECORD).read_text())["broken"]]
+        record = json.loads((entry / RECORD).read_text())
+        if record.get("format") != FORMAT:
+            return None
+        numbers = [int(i) for i in record["broken"]]
         images = np.lib.format.open_memmap(entry / IMAGES, mode="r")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     shape = (len(files), *recipe.shape)
     if images.shape != shape or images.dtype != np.uint8:
@@ -156,7 +160,8 @@ def _write(entry: Path, files: Files, recipe: Recipe, asked: dict[str, str]) -> 
             broken = _fill(file, files, recipe)
             file.flush()
             os.fsync(file.fileno())
-        (made / RECORD).write_text(json.dumps({**asked, "broken": broken}, indent=1))
+        record = {"format": FORMAT, **asked, "broken": broken}
+        (made / RECORD).write_text(json.dumps(record, indent=1))
         made.rename(entry)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)

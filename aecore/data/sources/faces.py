@@ -19,6 +19,7 @@ from aecore.data.images.memory import InMemory
 from aecore.data.sources.image_folder import ImageFolder
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
+from aecore.version import FORMAT
 
 SEED = 0  # of the faces, the same in every run
 CLASSES = ("glasses", "plain")
@@ -28,9 +29,9 @@ CLASSES = ("glasses", "plain")
 class Faces(Source):
     """Cartoon faces, (3, S, S) uint8, with or without glasses, the same in every run.
 
-    The first use draws `faces_<version>_<size>px_<images>/` in the data folder, with a subfolder
-    for each class; from then on it is an image folder. Of other sizes and numbers each has a
-    folder of its own; the first pictures of a larger one are those of a smaller one.
+    The first use draws `faces_format1_v<drawing>_<size>px_<images>/` in the data folder, with a
+    subfolder for each class; from then on it is an image folder. Every size and number has a
+    folder of its own; the first images of a larger one are those of a smaller one.
     """
 
     @component
@@ -57,7 +58,7 @@ class Faces(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split of the folder, drawn if it is not there; see `ImageFolder.load`."""
-        folder = data_dir / f"faces_v{VERSION}_{self.image_size}px_{self.images}"
+        folder = data_dir / f"faces_format{FORMAT}_v{VERSION}_{self.image_size}px_{self.images}"
         if not folder.exists():
             self._make(folder)
         found = sum(len(list((folder / name).glob("*.png"))) for name in CLASSES)

@@ -35,7 +35,7 @@ class Probe(Metric):
         images: PositiveInt | None,
         neighbours: PositiveInt,
         iterations: PositiveInt,
-        standardise: bool = True,  # runs of older versions do not name it
+        standardise: bool,
     ) -> None:
         self.images = images
         self.standardise = standardise

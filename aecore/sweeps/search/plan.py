@@ -18,6 +18,7 @@ from aecore.config.choices import split_override
 from aecore.config.compose import Job, compose, opened, refusal
 from aecore.errors import UserError, nearest
 from aecore.runs.sweep import Sweep
+from aecore.sweeps.loader import Composed
 from aecore.sweeps.plan import check, sweep_folder
 from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
 from aecore.sweeps.search.space import SearchSpace, corners, overrides_of, split
@@ -27,8 +28,11 @@ from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 
 
-def plan(arguments: Arguments, job: Job) -> Sweep:
-    """Check a search and record it in a new folder; raises UserError before that."""
+def plan(arguments: Arguments, job: Job) -> tuple[Sweep, Composed]:
+    """Check a search and record it in a new folder; raises UserError before that.
+
+    Returns with it no configurations of jobs: which ones there will be is not known yet.
+    """
     ours = [o for o in arguments.overrides if not o.startswith("hydra")]
     hydras = [o for o in arguments.overrides if o.startswith("hydra")]
     study = [o for o in ours if split_override(o)[0] == "sweeps"]
@@ -66,7 +70,7 @@ def plan(arguments: Arguments, job: Job) -> Sweep:
     record = made.model_dump() | {"owner": str(folder.resolve())}
     sweep = Sweep(folder, arguments.flags, [*hydras, *study], [], [], record)
     sweep.write()
-    return sweep
+    return sweep, {}
 
 
 def _split(arguments: Arguments, job: Job, ours: list[str]) -> SearchSpace:

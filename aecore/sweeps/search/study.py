@@ -22,11 +22,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from aecore.errors import UserError
+from aecore.runs.format import check_format, stamp
 from aecore.sweeps.search.settings import SearchPlan
 from aecore.sweeps.search.space import suggest
 
 STORAGE = "study.db"  # in the folder of the search, where no other was given
 OWNER, ERROR, METRIC = "owner", "error", "metric"  # attributes of trials and of the study
+_RECORD = "aecore"  # the attribute of the study that holds its format and version
 _SQLITE_WAIT = 60  # seconds for which a writer waits for the others
 
 
@@ -159,8 +161,11 @@ def _check(study: optuna.Study, plan: SearchPlan) -> None:
     """Raise UserError where a study of that name searches for something else."""
     name = f"hydra.sweeper.study_name={plan.study_name}"
     metric = study.user_attrs.get(METRIC)
+    if metric is not None:
+        check_format(study.user_attrs.get(_RECORD, {}), Path(name), "give another study_name")
     if metric is None:
         study.set_user_attr(METRIC, plan.metric)
+        study.set_user_attr(_RECORD, stamp())
     elif metric != plan.metric:
         raise UserError(f"{name}: that study optimizes {metric}, not {plan.metric}")
     if study.direction.name.lower() != plan.direction:

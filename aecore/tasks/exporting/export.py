@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch import Tensor
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import EXPORTED
-from aecore.runs.record import Record
+from aecore.runs.open import open_run
 from aecore.tasks.exporting import tensors
 from aecore.tasks.exporting.formats import PROGRAMS, Run, silent, trace
 from aecore.tasks.exporting.packages import Format
@@ -40,7 +42,7 @@ class Exported:
 @torch.no_grad()
 def export(
     model: Autoencoder,
-    record: Record,
+    record: Mapping[str, Any],
     images: Tensor,
     labels: Tensor | None,
     formats: list[Format],
@@ -51,8 +53,9 @@ def export(
     Each file must answer as the model does on the CPU, within TOLERANCE (of answers beyond 1 in
     size: of the largest), for one image, for a few and for many; one that does not is deleted.
 
-    record: what the model is. images: pixels (N, C, H, W). labels: (N,), which a conditional model
-    needs. An image between two answers, see `undecided`, may get the other one, if few do.
+    record: of the model, as `make_record` gives it. images: pixels (N, C, H, W). labels: (N,), for
+    a class-conditional model. An image between two answers, see `undecided`, may get the other one,
+    if few do.
     Raises UserError for a model that answers with numbers that are not finite.
     """
     original = on_cpu(model)
@@ -63,7 +66,7 @@ def export(
     found = Exported()
     if "safetensors" in formats:
         tensors.write(model, record, folder / EXPORTED)
-        again = tensors.read(folder / EXPORTED)
+        again = open_run(folder / EXPORTED).model()
         pairs = [(part(again)(x, y), part(original)(x, y)) for part in (Encoder, Whole)]
         found.files[EXPORTED] = max(float(_differences(*pair).max()) for pair in pairs)
         assert found.files[EXPORTED] <= TOLERANCE, "equal weights answer alike"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aecore import __version__
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import EXPORTED
 from aecore.types import is_table
+from aecore.version import __version__
 
 _BATCH = 16
 _NAMES = 30  # of classes

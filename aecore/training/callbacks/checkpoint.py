@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from aecore.errors import UserError
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load
 from aecore.runs.folder import write_atomically
-from aecore.runs.record import Record
 from aecore.training.module import Training, check_weights
 
 
@@ -27,8 +27,8 @@ class AtomicIO(CheckpointIO):
     record: what each checkpoint says of its model; None keeps what it says already.
     """
 
-    def __init__(self, record: Record | None = None) -> None:
-        self.record = {} if record is None else {RECORD: record.plain()}
+    def __init__(self, record: Mapping[str, Any] | None = None) -> None:
+        self.record = {} if record is None else {RECORD: dict(record)}
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None

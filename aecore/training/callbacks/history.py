@@ -50,7 +50,7 @@ class History(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
-        self._spent = state_dict.get("seconds", 0.0)  # older checkpoints have none
+        self._spent = state_dict["seconds"]
 
 
 def timing(rows: list[dict[str, float]]) -> dict[str, float]:

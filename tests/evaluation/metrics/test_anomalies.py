@@ -190,14 +190,12 @@ class TestRuns:
         assert list(build_experiment(config).strangers()) == ["digits"]
 
     def test_runs_of_other_classes_were_tested_on_other_images(self, tmp_path: Path) -> None:
-        settings: list[dict[str, Any]] = [{}, {"classes": None}, {"classes": [3]}, {"classes": 4}]
+        settings: list[dict[str, Any]] = [{"classes": None}, {"classes": [3]}, {"classes": 4}]
         folders = [
             make(tmp_path / str(i), config={f"dataset.{k}": v for k, v in each.items()})
             for i, each in enumerate(settings)
         ]
-        before, null, three, four = (data_of(run) for run in gather(folders))
-        assert before == null
-        assert len({null, three, four}) == 3
+        assert len({data_of(run) for run in gather(folders)}) == 3
 
     @pytest.mark.parametrize("value", ["[]", "2.5"])
     def test_refusals(self, value: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,12 @@ def _without_gradients() -> Any:
 
 class TestProbe:
     def probe(self, training: Split, test: Split, **changes: Any) -> dict[str, float]:
-        values: dict[str, Any] = {"images": None, "neighbours": 5, "iterations": 1000}
+        values: dict[str, Any] = {
+            "images": None,
+            "neighbours": 5,
+            "iterations": 1000,
+            "standardise": True,
+        }
         on = Subject(perfect(), test=test, training=training, batch_size=70)
         return Probe(**(values | changes))(on)
 

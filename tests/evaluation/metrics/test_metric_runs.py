@@ -95,12 +95,6 @@ class TestComposition:
         with pytest.raises(UserError, match="a preset names this data set already"):
             evaluate(*flags, "evaluate.ood=kmnist")
 
-    def test_runs_of_before_had_neither(self) -> None:
-        config = job().config
-        del config["evaluate"]["metrics"], config["evaluate"]["ood"]
-        found = build_experiment(config)
-        assert (found.metrics, found.ood) == ({}, {})
-
     def test_other_data_are_treated_as_the_runs_own(self, tmp_path: Path) -> None:
         path = made(tmp_path, 30, 8, 8)
         parts = build_experiment(

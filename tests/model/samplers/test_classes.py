@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from aecore.cli import main
-from aecore.compare.views import open_run
 from aecore.errors import UserError
 from aecore.model.samplers.base import Sampler
 from aecore.model.samplers.classes import ByClass, fit_by_class
 from aecore.model.samplers.gaussian import GaussianSampler
 from aecore.model.samplers.knn import KNN
+from aecore.runs.open import open_run
 from aecore.runs.sampler_file import FILE, read, save
 from helpers.models import gen, model, plain
 from helpers.samplers import EVERY, gmm
@@ -95,7 +95,7 @@ def test_a_conditional_run(
     assert main(["model=ae", "conditional=true", *tiny, *fitted, *few]) == 0
     assert "sampler=gmm: too few codes of class " in capsys.readouterr().err
     assert Path("run/figures/samples.png").is_file()
-    _, whole = open_run(Path("run"))
+    whole = open_run(Path("run")).model()
     sampler = whole.sampler
     assert isinstance(sampler, ByClass) and 0 < len(sampler.own) < 10
     drawn = whole.sample(6, gen(), torch.arange(6))
@@ -103,4 +103,4 @@ def test_a_conditional_run(
     Path("run/metrics.json").unlink()
     assert main(["resume=run"]) == 0
     assert Path("run", FILE).read_bytes() == first
-    assert torch.equal(open_run(Path("run"))[1].sample(6, gen(), torch.arange(6)), drawn)
+    assert torch.equal(open_run(Path("run")).model().sample(6, gen(), torch.arange(6)), drawn)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from aecore.cli import main
-from aecore.compare.views import open_run
 from aecore.errors import UserError
 from aecore.model.latents.hypersphere import Hypersphere
 from aecore.model.latents.topk import TopK
@@ -20,6 +19,8 @@ from aecore.model.samplers.base import Sampler
 from aecore.model.samplers.flow import Warped
 from aecore.model.samplers.gaussian import GaussianSampler
 from aecore.model.samplers.knn import KNN, Between
+from aecore.runs.format import stamp
+from aecore.runs.open import open_run
 from aecore.runs.sampler_file import FILE, read, save
 from helpers.models import gen, model, plain
 from helpers.samplers import EVERY, flow, gmm
@@ -163,8 +164,11 @@ def test_files_that_are_no_samplers(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match="truncated"):
         read(gmm(), path, whole)
-    torch.save({"state_dict": {}, "step": 1, "epoch": 1}, path)
+    torch.save({**stamp(), "state_dict": {}, "step": 1, "epoch": 1}, path)
     with pytest.raises(UserError, match="another model's"):
+        read(gmm(), path, whole)
+    torch.save({"sampler": gmm().fit(skewed(60), 0).tensors()}, path)
+    with pytest.raises(UserError, match="format 0"):
         read(gmm(), path, whole)
 
 
@@ -202,7 +206,7 @@ def test_a_plain_autoencoder_draws_images(
     assert main(argv) == 0
     folder = Path("run")
     assert (folder / "figures/samples.png").is_file()
-    _, whole = open_run(folder)
+    whole = open_run(folder).model()
     drawn = whole.sample(5, gen())
     first = (folder / FILE).read_bytes(), (folder / "metrics.json").read_bytes()
     assert main(["resume=run"]) == 0
@@ -211,10 +215,10 @@ def test_a_plain_autoencoder_draws_images(
     (folder / FILE).write_bytes(b"half")
     capsys.readouterr()
     with pytest.raises(UserError, match="truncated"):
-        open_run(folder)
+        open_run(folder).model()
     assert main(["resume=run"]) == 0
     assert (folder / FILE).read_bytes() == first[0]
-    assert torch.equal(open_run(folder)[1].sample(5, gen()), drawn)
+    assert torch.equal(open_run(folder).model().sample(5, gen()), drawn)
     told, before = json.loads((folder / "metrics.json").read_text()), json.loads(first[1])
     assert told["test/loss"] == before["test/loss"]
 

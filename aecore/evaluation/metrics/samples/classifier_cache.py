@@ -15,6 +15,7 @@ from aecore.evaluation.metrics.samples import extractor
 from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, trained
 from aecore.runs.checkpoint import read_tensors
 from aecore.runs.folder import write_atomically
+from aecore.runs.format import is_current, stamp
 
 
 def remembered(
@@ -51,14 +52,17 @@ def _key(split: Split, epochs: int, seed: int, device: torch.device) -> str:
 
 
 def _read(path: Path, split: Split) -> Classifier | None:
-    """What a file holds, on the CPU; None where there is none or it is damaged."""
+    """What a file holds, on the CPU; None where it is missing, damaged or of another format."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:  # torch does not look at the checksums
                 return None
         with torch.device("meta"):  # no numbers are drawn
             model = classifier(split)
-        model.load_state_dict(read_tensors(path), assign=True)
+        content = read_tensors(path)
+        if not is_current(content):
+            return None
+        model.load_state_dict(content["state_dict"], assign=True)
     except Exception:  # of what a file may hold, each thing fails in a way of its own
         return None
     return model.eval().requires_grad_(False)
@@ -67,7 +71,8 @@ def _read(path: Path, split: Split) -> Classifier | None:
 def _write(path: Path, model: Classifier) -> None:
     """Keep the weights; a folder that cannot be written to costs only the next run's time."""
     buffer = io.BytesIO()
-    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, buffer)
+    state = {name: value.cpu() for name, value in model.state_dict().items()}
+    torch.save({**stamp(), "state_dict": state}, buffer)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getvalue())

@@ -1,0 +1,50 @@
+"""The format of what is written to disk, and the refusal of what another format holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aecore.errors import UserError
+from aecore.runs.validation import printable
+from aecore.version import EARLIER, FORMAT, __version__
+
+
+def stamp() -> dict[str, Any]:
+    """The keys with which every record on disk begins."""
+    return {"format": FORMAT, "version": __version__}
+
+
+def is_current(record: Mapping[str, Any]) -> bool:
+    """Whether a record is of the format that this version reads."""
+    return type(record.get("format")) is int and record["format"] == FORMAT
+
+
+def difference(record: Mapping[str, Any]) -> str:
+    """Which version made a record of another format, in one line."""
+    found, (version, remark) = record.get("format", 0), _reader(record)
+    return (
+        f"made by aecore {version}{remark} (format {printable(found)}); "
+        f"this version reads format {FORMAT}"
+    )
+
+
+def check_format(record: Mapping[str, Any], where: Path, otherwise: str = "train again") -> None:
+    """Raise UserError where a record is of another format.
+
+    where: the run, sweep or file, for the message. otherwise: what helps without that version.
+    """
+    if not is_current(record):
+        raise UserError(
+            f"{where}: {difference(record)}\n"
+            f"  open it with aecore {_reader(record)[0]}, or {otherwise}"
+        )
+
+
+def _reader(record: Mapping[str, Any]) -> tuple[str, str]:
+    """The last version that reads a record (the one that wrote it, if later), and a remark."""
+    found = record.get("format", 0)
+    if type(found) is int and found in EARLIER:
+        return EARLIER[found], " or earlier"
+    return printable(record.get("version", "unknown")), ""
