@@ -13,6 +13,8 @@ from aecore.config.build import build
 from aecore.config.folders import known
 from aecore.errors import UserError, nearest
 from aecore.model.components import build_noise, build_penalty, build_reconstruction
+from aecore.model.penalties.weight import Weighted
+from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.slots import SLOTS
 
 
@@ -35,15 +37,23 @@ def create(said: str, /, **values: Any) -> Any:
         raise UserError(f"{said}: no such {group}{nearest(name, files)}\n  known: {listed}")
     node = _inherited(files, name)
     if group in ("penalty", "reconstruction"):
-        if len(node) != 1:
-            raise UserError(f"{said}: {len(node)} terms\n  choose an option of one term")
-        ((name, term),) = node.items()
-        term = _told(term | values, said)
-        if group == "reconstruction":
-            return build_reconstruction({name: term})
-        return build_penalty(term, f"penalty.{name}")
+        return _created_term(said, group, node, values)
     node = _told(node | values, said)
     return build_noise(node, group) if group == "noise" else build(node, group, SLOTS[group])
+
+
+def _created_term(
+    said: str, group: str, node: Mapping[str, Any], values: Mapping[str, Any]
+) -> Weighted | Reconstruction:
+    """The one term of a penalty or a reconstruction."""
+    if len(node) != 1:
+        hint = "leave `penalties` out for none" if group == "penalty" else "choose one of one term"
+        raise UserError(f"{said}: {len(node)} terms\n  {hint}")
+    ((name, term),) = node.items()
+    term = _told(term | values, said)
+    if group == "reconstruction":
+        return build_reconstruction({name: term})
+    return build_penalty(term, f"penalty.{name}")
 
 
 def _told(node: dict[str, Any], said: str) -> dict[str, Any]:

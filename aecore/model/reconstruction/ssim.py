@@ -113,9 +113,10 @@ def _check(model: Model, name: str, window: int, scales: int) -> None:
     # torchmetrics' own bounds, and a border at the smallest size that half the window mirrors
     needed = max(window * max(scales - 1, 1) ** 2, 2**scales, (window + 1) * 2**scales // 4)
     if min(height, width) < needed:
-        fewer = "" if scales == 1 else f", fewer reconstruction.{name}.scales"
+        path = f"reconstruction.{name}"
+        fewer = "" if scales == 1 else f", fewer {path}.scales"
         raise UserError(
-            f"reconstruction.{name}.window={window}: it needs images of {needed}x{needed}, these are "
-            f"{height}x{width}\n  use a smaller reconstruction.{name}.window (3 or more){fewer}, "
-            "or reconstruction=mse"
+            f"{path}.window={window}: it needs images of {needed}x{needed}, "
+            f"these are {height}x{width}\n"
+            f"  use a smaller {path}.window (3 or more){fewer}, or reconstruction=mse"
         )
