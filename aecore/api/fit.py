@@ -26,6 +26,8 @@ from aecore.data.pixels import Array, as_images
 from aecore.data.sources.given import Given, given_split
 from aecore.data.split import Split
 from aecore.errors import UserError
+from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
+from aecore.evaluation.evaluate import evaluate
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.slots import named
@@ -34,14 +36,13 @@ from aecore.runs.folder import is_run, read_history, write_config, write_metrics
 from aecore.runs.open import open_run
 from aecore.runs.validation import check_targets, trusting
 from aecore.training.callbacks.history import timing
-from aecore.training.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.training.fit import fit as descend
 from aecore.training.fit_sampler import add_sampler
 from aecore.training.machine import device_named
-from aecore.training.measure import Material, measure
 from aecore.training.prepare import prepare
 from aecore.training.setup import Experiment
 from aecore.training.setup import build_experiment as words_of
+from aecore.training.trial import make_trial
 from aecore.types import ImageShape, Shape
 
 _ALWAYS = ("figures=none", "logger=none", "model=ae")
@@ -215,8 +216,9 @@ def _metrics(run: _Run, folder: Path) -> dict[str, float]:
     rows, data = read_history(folder), run.parts.data
     told = {key: value for key, value in (rows or [{}])[-1].items() if key.startswith("train/")}
     if data.val is not None:
-        told |= measure(run.parts, run.model, Material("val", data.val, lambda: data.train, {}))
-        warn_if_collapsed(run.model, data.val)
+        trial = make_trial(run.parts, run.model, images=data.val, name="val", ood={})
+        told |= evaluate(trial, metrics=run.parts.metrics, noise=run.parts.test_noise)
+        warn_if_collapsed(trial)
     return told | timing(rows)
 
 

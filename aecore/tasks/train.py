@@ -11,6 +11,9 @@ from typing import Any
 from aecore.config.component import component
 from aecore.config.schema import Config
 from aecore.errors import Interrupted, NonFiniteLoss
+from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
+from aecore.evaluation.evaluate import evaluate
+from aecore.evaluation.figures.draw import draw_figures
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import evaluated, load_weights
 from aecore.runs.folder import (
@@ -26,16 +29,15 @@ from aecore.runs.sampler_file import FILE as SAMPLER
 from aecore.tasks.base import Request, Task
 from aecore.training.callbacks.checkpoint import latest_good
 from aecore.training.callbacks.history import timing
-from aecore.training.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.training.fit import fit, is_complete
 from aecore.training.fit_sampler import add_sampler
 from aecore.training.loggers.base import recording
 from aecore.training.machine import check_device, set_threads
-from aecore.training.measure import draw_figures, measure, tested
 from aecore.training.prepare import check_unused, prepare
 from aecore.training.processes import check_processes, is_leader
 from aecore.training.report import announce, flat_parameters, one_line, summary
 from aecore.training.setup import Experiment, build_experiment, build_logger, check_logger
+from aecore.training.trial import make_trial
 from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
@@ -122,10 +124,12 @@ class Train(Task):
                 fit(parts, model, folder, found, loggers, brief=request.brief)
             load_weights(model, evaluated(folder, settings))
             add_sampler(parts, model, folder)
-            material = tested(parts)
-            metrics = measure(parts, model, material) | timing(read_history(folder))
-            warn_if_collapsed(model, material.images)
-            draw_figures(parts, model, material, folder, folder)
+            history = read_history(folder)
+            trial = make_trial(parts, model, history=history)
+            metrics = evaluate(trial, metrics=parts.metrics, noise=parts.test_noise)
+            metrics |= timing(history)
+            warn_if_collapsed(trial)
+            draw_figures(parts.figures, trial, folder / "figures")
             for logger in loggers:
                 logger.results(metrics)
                 logger.finalize("success")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
 
 from aecore.api.trained import Trained
 from aecore.data.classes import renumbered
@@ -18,7 +17,7 @@ from aecore.data.module import ImageData
 from aecore.data.pixels import resized
 from aecore.data.split import PART, Split, to_pixels
 from aecore.errors import UserError
-from aecore.evaluation.metrics.base import labelled_batches
+from aecore.evaluation.trial import Trial
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
@@ -77,10 +76,6 @@ class Opened:
         if node == here.dataset:
             return self.parts.data
         return build_data(recorded.model_copy(update={"dataset": node, "paths": here.paths}))
-
-    def generator(self) -> Generator:
-        """A fresh generator on the model's device."""
-        return Generator(device=self.ae.device).manual_seed(self.seed)
 
     def which(self, default: str) -> str:
         """The split to be used: the one given, else the default of the task.
@@ -158,9 +153,10 @@ class Opened:
         what = what if len(split) > 1 else what[:-1]
         return f"{len(split):,} {kinds[which]}{what}{f' of {name}' if name else ''}"
 
-    def batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """All images in order, (n, C, H, W) pixels on the model's device, with labels (n,)."""
-        return labelled_batches(split, self.parts.data.eval_batch_size, self.ae.device)
+    def trial(self, split: Split) -> Trial:
+        """The model with these images."""
+        batch_size = self.parts.data.eval_batch_size
+        return Trial(self.ae.model, split, seed=self.seed, batch_size=batch_size)
 
     def named(self, split: Split) -> list[str]:
         """A name for each image: its file's, else its number."""

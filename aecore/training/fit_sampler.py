@@ -9,8 +9,7 @@ import torch
 
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
-from aecore.evaluation.metrics.base import Subject
-from aecore.evaluation.metrics.mean_codes import mean_codes, part_of
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import need_labels
 from aecore.model.samplers.base import Fitted, Sampler
@@ -38,17 +37,14 @@ def fit_sampler(sampler: Sampler, data: ImageData, settings: Config, model: Auto
     Leaves the model on its device and in evaluation mode.
     """
     seed = settings.seed
-    subject = Subject(
-        model=model.to(device_of(settings)).eval(),
-        test=data.test,
-        training=part_of(data.train, sampler.images, seed),
-        batch_size=data.eval_batch_size,
-    )
+    trial = Trial(
+        model.to(device_of(settings)).eval(), data.train, seed=seed, batch_size=data.eval_batch_size
+    ).at_most(sampler.images)
     with torch.no_grad():
-        codes = mean_codes(subject, subject.training).float()
+        codes = trial.codes().float()
     if model.classes is None:
         return sampler.fit(codes, seed)
-    labels = need_labels(subject.training.labels)
+    labels = need_labels(trial.images.labels)
     fitted = fit_by_class(sampler, codes, labels, model.classes, seed)
     few = [str(k) for k in torch.unique(labels).tolist() if k not in fitted.own]
     if few:

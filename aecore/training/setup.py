@@ -12,7 +12,7 @@ from aecore.config.build import build, known_keys, validate
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
 from aecore.data.split import Source, Split
-from aecore.evaluation.figures.view import Picture
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.metrics.base import Metric
 from aecore.model.components import Components, build_components, build_noise
 from aecore.model.noise.base import Noise
@@ -34,13 +34,13 @@ class Experiment:
     init: Init | None
     optimizer: Optimizer
     scheduler: Schedule
-    figures: dict[str, Picture]
+    figures: dict[str, TrialFigure]
     test_noise: Noise
     metrics: dict[str, Metric]
     data: ImageData
     ood: dict[str, ImageData]
 
-    def strangers(self) -> dict[str, Split]:
+    def ood_images(self) -> dict[str, Split]:
         """Test images unlike those trained on: of other data sets, and of other classes."""
         found = {name: data.test for name, data in self.ood.items()}
         others = self.data.others
@@ -57,7 +57,8 @@ def build_experiment(config: Mapping[str, Any]) -> Experiment:
         optimizer=build(settings.optimizer, "optimizer", Optimizer),
         scheduler=build(settings.scheduler, "scheduler", Schedule),
         figures={
-            name: build(node, f"figures.{name}", Picture) for name, node in settings.figures.items()
+            name: build(node, f"figures.{name}", TrialFigure)
+            for name, node in settings.figures.items()
         },
         test_noise=build_noise(settings.evaluate.noise, "evaluate.noise"),
         metrics={
