@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from aecore.config.component import component
-from aecore.config.schema import Config
 from aecore.errors import Interrupted, NonFiniteLoss
 from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.evaluation.evaluate import evaluate
@@ -76,7 +75,7 @@ class Train(Task):
         found = latest_good(folder / "checkpoints") if request.resumed else None
         done = read_metrics(folder) if request.resumed else None
         if done is not None and found is not None and is_complete(parts.settings, found[1]):
-            print(self._told(request, parts.settings, model.image_shape, done, folder))
+            print(self._told(request, parts, model.image_shape, done, folder))
             return done
         for name in (METRICS, SAMPLER):  # of weights that will be others
             (folder / name).unlink(missing_ok=True)
@@ -88,13 +87,13 @@ class Train(Task):
         else:
             print(announce(request, parts, model, folder, found), flush=True)
         metrics = self._run(parts, model, folder, found, request)
-        print(self._told(request, parts.settings, model.image_shape, metrics, folder), flush=True)
+        print(self._told(request, parts, model.image_shape, metrics, folder), flush=True)
         return metrics
 
     def _told(
         self,
         request: Request,
-        settings: Config,
+        parts: Experiment,
         shape: ImageShape,
         metrics: dict[str, float],
         folder: Path,
@@ -102,7 +101,8 @@ class Train(Task):
         if request.brief:
             return one_line(metrics)
         output_dir = request.config["paths"]["output_dir"]
-        return summary(metrics, shape, folder, output_dir, build_logger(settings, folder, None))
+        loggers = build_logger(parts.settings, folder, None)
+        return summary(metrics, shape, folder, output_dir, loggers, parts.metrics.values())
 
     def _run(
         self,
