@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Self
 
 Hint = str | Mapping[str, object] | None
 
@@ -35,9 +34,9 @@ class UserError(Exception):
         """The text without the hint."""
         return self.problem
 
-    def with_hint(self, hint: Hint) -> Self:
+    def with_hint(self, hint: Hint) -> UserError:
         """The same error with another hint."""
-        return type(self)(*self.args[:-1], hint)
+        return UserError(self.problem, hint)
 
 
 class ConfigError(UserError):
@@ -58,6 +57,10 @@ class ConfigError(UserError):
     def summary(self) -> str:
         """`key=value: problem`."""
         return f"{self.key if self.value is ... else option(self.key, self.value)}: {self.problem}"
+
+    def with_hint(self, hint: Hint) -> ConfigError:
+        """The same error with another hint."""
+        return ConfigError(self.key, self.value, self.problem, hint)
 
     def renamed(self, names: Mapping[str, str]) -> ConfigError:
         """The same error where options have other names, as arguments in Python have.
