@@ -68,8 +68,11 @@ def main(argv: list[str] | None = None) -> int:
         status = _run(argv, folder)
         sys.stdout.flush()  # while a reader that has gone, as `| head` has, can still be told of
         return status
-    except (UserError, NonFiniteLoss) as error:
+    except UserError as error:
         return _fail(error, f"error: {error}", error.exit_status)
+    except NonFiniteLoss as error:
+        message = f"error: {error}\n  the last good checkpoint is kept"
+        return _fail(error, message, error.exit_status)
     except (Interrupted, KeyboardInterrupt) as error:
         mend = f"; continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"interrupted{mend}", Interrupted.exit_status)

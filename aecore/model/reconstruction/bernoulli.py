@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from aecore.config.component import Probability, component
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 
@@ -67,10 +67,11 @@ class Bernoulli(Reconstruction):
 def need_logits(model: Model, name: str) -> None:
     """Raise UserError unless pixels are in [0, 1] and the decoder's output is free to be logits."""
     if model.standardised:
-        raise UserError(
-            f"reconstruction={name} with dataset.range=standardised: "
-            "it needs pixels in [0, 1]\n"
-            "  use dataset.range=unit, or reconstruction=gaussian"
+        raise ConfigError(
+            "dataset.range",
+            "standardised",
+            f"reconstruction={name} needs pixels in [0, 1]",
+            {"dataset.range": "unit", "reconstruction": "gaussian"},
         )
     if model.output_activation is not None:
         raise UserError(
