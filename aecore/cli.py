@@ -13,6 +13,8 @@ import errno
 import logging
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aecore.config.arguments import Arguments, own_folders, parse
@@ -20,10 +22,10 @@ from aecore.config.compose import Job, compose
 from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
+from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
 from aecore.tasks.resume import recorded_run, resumed_folder
 from aecore.tasks.reuse import asked_run, use_of_run
-from aecore.training.collecting import set_modules_aside
 from aecore.training.processes import check_alone, is_leader
 
 # what a disk, a path or a permission can do to a run: the user's to mend, not ours
@@ -117,6 +119,7 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
             folder.append(interrupted)
             return recorded(arguments.overrides)
         request = recorded_run(interrupted, arguments.overrides)
+        request = replace(request, callbacks=partial(job_callbacks, interrupted))
     elif (used := asked_run(arguments.overrides)) is not None:
         request = use_of_run(used, arguments)
     else:
@@ -127,7 +130,6 @@ def _dispatch(argv: list[str], folder: list[Path]) -> int:
         request = job.request()
     from aecore.tasks.run import run  # torch comes in here
 
-    set_modules_aside()
     run(request, folder)
     return 0
 

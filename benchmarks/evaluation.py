@@ -22,19 +22,19 @@ def run(network: str, images: int, threads: int, data: str, repeats: int) -> lis
     """Seconds of each evaluation of an untrained model, after one that is not counted."""
     from aecore.config.arguments import parse
     from aecore.config.compose import compose
-    from aecore.evaluation.metrics.evaluate import evaluate
+    from aecore.evaluation.evaluate import evaluate
     from aecore.training.machine import set_threads
     from aecore.training.prepare import prepare
     from aecore.training.setup import build_experiment
+    from aecore.training.trial import make_trial
 
     overrides = [*NETWORKS[network].overrides, *common(images, threads, data)]
     parts = build_experiment(compose(parse(overrides)).config)
     set_threads(threads)
-    model = prepare(parts).eval()
-    batch_size = parts.data.eval_batch_size
+    trial = make_trial(parts, prepare(parts))
     seconds = []
     for _ in range(1 + repeats):
         start = time.perf_counter()
-        evaluate(model, parts.data.test, prefix="test", batch_size=batch_size, seed=0)
+        evaluate(trial)
         seconds.append(time.perf_counter() - start)
     return seconds[1:]

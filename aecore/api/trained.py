@@ -29,7 +29,7 @@ from aecore.runs.validation import trusting
 from aecore.training.machine import device_named
 
 if TYPE_CHECKING:
-    from aecore.evaluation.metrics.strangeness import By
+    from aecore.evaluation.metrics.anomaly_score import By
 
 _BATCH = 512  # images at once
 
@@ -123,7 +123,7 @@ class Trained:
         by: "error" is the mean squared error per pixel of the reconstruction; "elbo" is minus the
         ELBO in nats (its code drawn once, by the seed 0), of variational models with a likelihood.
         """
-        from aecore.evaluation.metrics.strangeness import (
+        from aecore.evaluation.metrics.anomaly_score import (
             By,
             scorer,
         )  # imports the packages of all metrics

@@ -7,16 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
-from aecore.evaluation.figures.view import View
+from aecore.evaluation.figures.draw import for_figures
+from aecore.evaluation.trial import Trial, equal_images
 from aecore.runs.open import open_run
-from aecore.training.machine import device_of
-from aecore.training.measure import tested, view_of
 from aecore.training.setup import build_experiment
+from aecore.training.trial import make_trial
 
 
 class Remembered(Source):
@@ -37,29 +34,29 @@ class Remembered(Source):
         return self.source.whole(data_dir)
 
 
-class Views(Mapping[str, View]):
-    """What the figures of several runs look at, by name; a run is opened when first looked at.
+class Trials(Mapping[str, Trial]):
+    """The trials of several runs, by name; a run is opened when first looked at.
 
     Equal test images are held once. After a run that cannot be opened none is tried again.
     """
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self._folders = dict(folders)
-        self._opened: dict[str, View] = {}
+        self._opened: dict[str, Trial] = {}
         self._sources: dict[str, Remembered] = {}
-        self._images: list[Tensor] = []
+        self._images: list[Split] = []
         self._failure: UserError | None = None
 
-    def __getitem__(self, name: str) -> View:
-        """The view of a run; UserError where one cannot be opened, KeyError for an unknown name."""
+    def __getitem__(self, name: str) -> Trial:
+        """The trial of a run; UserError where one cannot be opened, KeyError for another name."""
         folder = self._folders[name]
         if self._failure is not None:
             raise self._failure
         if name not in self._opened:
             try:
-                view = self._view(folder)
-                ood = {kind: self._once(images) for kind, images in view.ood.items()}
-                self._opened[name] = replace(view, images=self._once(view.images), ood=ood)
+                trial = self._trial(folder)
+                ood = {kind: self._once(images) for kind, images in trial.ood.items()}
+                self._opened[name] = replace(trial, images=self._once(trial.images), ood=ood)
             except Exception as error:  # whatever was done to the folder
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 self._failure = UserError(f"{name} cannot be opened ({reason})")
@@ -72,21 +69,20 @@ class Views(Mapping[str, View]):
     def __len__(self) -> int:
         return len(self._folders)
 
-    def _view(self, folder: Path) -> View:
-        """What the run in a folder was evaluated on, and its model on its device."""
+    def _trial(self, folder: Path) -> Trial:
+        """The trial of the run in a folder, with as many images as figures look at."""
         run = open_run(folder)
         experiment = build_experiment(run.config.model_dump())
         nodes = {**run.config.evaluate.ood, "": run.config.dataset}
         for name, module in {**experiment.ood, "": experiment.data}.items():
             key = json.dumps(nodes[name], sort_keys=True, default=str)
             module.source = self._sources.setdefault(key, Remembered(module.source))
-        model = run.model().to(device_of(run.config))
-        return view_of(experiment, model, tested(experiment), folder)
+        return for_figures(make_trial(experiment, run.model(), history=run.history))
 
-    def _once(self, images: Tensor) -> Tensor:
-        """These images, or equal ones that another run looks at."""
+    def _once(self, images: Split) -> Split:
+        """These images, or equal ones of another run."""
         for known in self._images:
-            if known.device == images.device and torch.equal(known, images):
+            if equal_images(known, images):
                 return known
         self._images.append(images)
         return images

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.conditioning import in_parts
 
 Side = Literal["encoder", "latent", "decoder"]
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -76,14 +75,6 @@ def layers(model: Autoencoder, images: Tensor, labels: Tensor | None = None) -> 
     with torch.no_grad(), _watched(model, found):
         model.reconstruct(images, labels)
     return found
-
-
-def by_batch(
-    model: Autoencoder, images: Tensor, labels: Tensor | None = None
-) -> Iterator[list[Layer]]:
-    """The layers at work on images (N, C, H, W), some images after some."""
-    for x, y in in_parts(images, labels, BATCH):
-        yield layers(model, x, y)
 
 
 def dead_units(values: Iterator[Tensor]) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Annotated
 
 from matplotlib.figure import Figure
@@ -16,7 +15,6 @@ from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.rate_distortion import rate_distortion
 from aecore.evaluation.metrics.compression import pixel_bits
 from aecore.evaluation.metrics.images import squared_error
-from aecore.evaluation.metrics.mean_codes import part_of
 from aecore.runs.text_table import table
 from aecore.tasks.compressing.lossless import PNG_FRAME, as_stored, png_bytes, zlib_bytes
 from aecore.tasks.compressing.rates import Row, code_rows
@@ -57,10 +55,10 @@ class Compress(Use):
         """The run's test images by default."""
         _check(opened)
         whole = opened.images()
-        split = part_of(whole, self.images, opened.seed)
-        training = part_of(opened.own.train, self.training, opened.seed)
-        shown, known = partial(opened.batches, split), partial(opened.batches, training)
-        codes = code_rows(opened.ae.model, shown, known, self.steps, opened.generator())
+        trial = opened.trial(whole).at_most(self.images)
+        split = trial.images
+        training = opened.trial(opened.own.train).at_most(self.training)
+        codes = code_rows(trial, training, self.steps)
         files = _lossless(split)
         rows = [*codes, *files]
         told = f"{len(split):,} of " * (len(split) < len(whole)) + opened.told(whole)

@@ -15,10 +15,10 @@ from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.latent import codes_figure
-from aecore.evaluation.figures.view import spread
+from aecore.evaluation.selection import balanced, class_name
 from aecore.tasks.use import Opened, Use
 from aecore.training.loggers.tensorboard import TensorBoard
-from aecore.training.setup import build_logger
+from aecore.training.setup import build_loggers
 from aecore.types import is_table
 
 
@@ -77,12 +77,13 @@ class Encode(Use):
     def _codes(
         self, opened: Opened, split: Split
     ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-        model, generator = opened.ae.model, opened.generator()
+        trial = opened.trial(split)
+        model, generator = trial.model, trial.generator()
         draws: Generator | None = generator if self.sample else None
         codes, indices = [], []
-        for x, y in opened.batches(split):
-            seen = x if opened.noise is None else model.corrupt(x, generator, opened.noise)
-            code = model.encode(seen, draws, y)
+        for x, y in trial.batches():
+            encoder_input = x if opened.noise is None else model.corrupt(x, generator, opened.noise)
+            code = model.encode(encoder_input, draws, y)
             codes.append(code.z.cpu().float())
             if code.indices is not None:
                 indices.append(code.indices.cpu())
@@ -91,24 +92,19 @@ class Encode(Use):
     def _pictures(self, opened: Opened, split: Split, codes: Tensor) -> int:
         """Draw some of the codes (N, D); returns how many."""
         generator = Generator().manual_seed(opened.seed)
-        chosen = spread(split.labels, len(split), self.points, generator)
-        labels = None if split.labels is None else split.labels.cpu()[chosen]
-
-        def name(label: int) -> str:
-            names = split.class_names or ()
-            return names[label] if 0 <= label < len(names) else str(label)
-
+        chosen = balanced(split.labels, len(split), self.points, generator)
+        images = split.subset(chosen)
         some = f"{len(chosen):,} of " if len(chosen) < len(split) else ""
         what = f"{some}{opened.told(split, 'all')}"
-        save(codes_figure(codes[chosen], labels, name, what), opened.folder, "codes")
+        save(codes_figure(codes[chosen], images, what), opened.folder, "codes")
         ids = opened.named(split)
         texts = [ids[n] for n in chosen.tolist()]
-        if labels is not None:
-            texts = [name(label) for label in labels.tolist()]
+        if images.labels is not None:
+            texts = [class_name(images, label) for label in images.labels.tolist()]
         table = is_table(opened.ae.image_shape)
-        for logger in build_logger(opened.parts.settings, opened.folder, None):
+        for logger in build_loggers(opened.parts.config, opened.folder):
             if isinstance(logger, TensorBoard):
-                images = None if table else split.pixels(chosen)
-                logger.embedding(codes[chosen], texts, images, 0)
+                pixels = None if table else images.pixels()
+                logger.embedding(codes[chosen], texts, pixels, 0)
                 logger.finalize("success")
         return len(chosen)

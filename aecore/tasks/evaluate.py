@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aecore.config.component import component
+from aecore.evaluation.evaluate import evaluate
+from aecore.evaluation.figures.draw import draw_figures
 from aecore.runs.folder import METRICS, write_metrics
 from aecore.tasks.use import Opened, Use
 from aecore.training.callbacks.history import timing
-from aecore.training.measure import Material, draw_figures, measure
 from aecore.training.prepare import check_ood
 from aecore.training.report import metrics_table
+from aecore.training.trial import make_trial
 
 
 class Evaluate(Use):
@@ -25,19 +29,21 @@ class Evaluate(Use):
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
-        parts, model, run = opened.parts, opened.ae.model, opened.run.folder
+        parts, model = opened.parts, opened.ae.model
         check_ood(parts, opened.ae.image_shape)
         images, name = opened.images(), opened.which("test")
         if opened.is_strange:
-            data, split = opened.request.words["dataset"] or "data", parts.settings.split
+            data, split = opened.request.words["dataset"] or "data", parts.config.split
             name = data if split is None else f"{data}_{split}"
-        material = Material(name, images, lambda: opened.own.train, parts.strangers())
-        metrics = measure(parts, model, material)
-        if name == "test" and run is not None:
-            metrics |= timing(opened.run.history)
+        history = opened.run.history
+        trial = make_trial(parts, model, images=images, name=name, history=history)
+        trial = replace(trial, read_training=lambda: opened.own.train)
+        metrics = evaluate(trial, metrics=parts.metrics, noise=parts.test_noise)
+        if name == "test":
+            metrics |= timing(history)
         folder = opened.folder
         if parts.figures:
-            draw_figures(parts, model, material, run, folder)
+            draw_figures(parts.figures, trial, folder / "figures")
         write_metrics(folder, metrics)
         noise = ", as they are and with noise" if parts.test_noise.active else ""
         print(f"{opened.told(images)}{noise}\n\n{metrics_table(metrics, images.image_shape)}\n")

@@ -17,9 +17,8 @@ from aecore.errors import UserError
 from aecore.evaluation.figures.animation import there_and_back
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.interpolations import blend, heads, repeated, slerp, told
-from aecore.evaluation.figures.view import spread
-from aecore.evaluation.metrics.base import images_at
+from aecore.evaluation.figures.interpolations import blend, class_note, heads, repeated, slerp
+from aecore.evaluation.selection import balanced
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
 
@@ -71,9 +70,9 @@ class Interpolate(Use):
         need_pictures(opened, "interpolate")
         split = opened.images()
         chosen = self._chosen(opened, split)
-        images, y = images_at(split, torch.tensor(chosen), opened.ae.device)
+        images, y = opened.trial(split).at(torch.tensor(chosen)).tensors()
         ways = self._ways(opened, images, y)
-        save(self._figure(images.cpu(), ways, told(opened.ae.model)), opened.folder, _PICTURE)
+        save(self._figure(images.cpu(), ways, class_note(opened.ae.model)), opened.folder, _PICTURE)
         columns = math.ceil(math.sqrt(len(chosen) // 2))
         for path, way in ways.items():
             pages = way.transpose(0, 1)
@@ -113,7 +112,7 @@ class Interpolate(Use):
             raise UserError("task=interpolate: it takes two images at least, and there is one")
         count = 2 * min(self.pairs, len(split) // 2)
         generator = Generator().manual_seed(self.seed)
-        return spread(split.labels, len(split), count, generator).tolist()
+        return balanced(split.labels, len(split), count, generator).tolist()
 
     def _ways(self, opened: Opened, images: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Decoded images on each way between pairs, (pairs, steps, C, H, W) on the CPU."""

@@ -17,8 +17,9 @@ from aecore.data.split import Split
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.files import save_image
 from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid, pixel_error
-from aecore.evaluation.figures.view import per, spread
-from aecore.evaluation.metrics.evaluate import NOISE_STREAM
+from aecore.evaluation.metrics.common import NOISE_STREAM
+from aecore.evaluation.selection import balanced
+from aecore.evaluation.trial import element_of
 from aecore.tasks.files import class_names, numbers, png_names, write_rows
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
@@ -66,7 +67,8 @@ class Reconstruct(Use):
         split, noisy = opened.images(), opened.noise is not None
         table = is_table(split.image_shape)
         files = png_names(opened.named(split)) if self.images and not table else []
-        chosen = spread(split.labels, len(split), self.columns * self.rows, opened.generator())
+        count = self.columns * self.rows
+        chosen = balanced(split.labels, len(split), count, opened.trial(split).generator())
         errors, shown, values = [], [], []
         for trip in _trips(opened, split):
             errors.append([pixel_error(x, trip.clean) for x in (trip.output, trip.seen)])
@@ -83,7 +85,7 @@ class Reconstruct(Use):
             _write_table(torch.cat(values), split, folder / "reconstructions.npz")
         save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
         done = "denoised" if noisy else "reconstructed"
-        unit = f"per {per(split.image_shape)}"
+        unit = f"per {element_of(split.image_shape)}"
         beside = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
         print(f"{opened.told(split)} {done}, mse {mse.mean():.4g} {unit}{beside}")
         if files:
@@ -99,7 +101,7 @@ def _trips(opened: Opened, split: Split) -> Iterator[Trip]:
     model, noise = opened.ae.model, opened.noise
     draws = Generator(device=opened.ae.device).manual_seed(opened.seed + NOISE_STREAM)
     first = 0
-    for x, y in opened.batches(split):
+    for x, y in opened.trial(split).batches():
         seen = x if noise is None else model.corrupt(x, draws, noise)
         output = model.reconstruct(seen, y)
         yield Trip(first, x.cpu(), seen.cpu(), output.cpu())
@@ -140,7 +142,7 @@ def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:
     """Some images: clean, as the model saw them, reconstructed, (3, m, C, H, W)."""
     clean, seen, output = shown
     done = "Denoised" if noisy else "Reconstructions"
-    title = f"{done}, with the squared error per {per(clean.shape[1:])}"
+    title = f"{done}, with the squared error per {element_of(clean.shape[1:])}"
     if is_table(clean.shape[1:]):
         heads = error_heads(output, clean)
         return line_grid(seen.flatten(1), output.flatten(1), heads, columns, title)

@@ -14,12 +14,11 @@ from aecore.data.module import ImageData
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import save
-from aecore.evaluation.figures.strangest import strangest
-from aecore.evaluation.figures.view import things
-from aecore.evaluation.metrics.base import labelled_batches
-from aecore.evaluation.metrics.evaluate import NOISE_STREAM
+from aecore.evaluation.figures.top_anomalies import top_anomalies
+from aecore.evaluation.metrics.anomaly_score import By, Scorer, scorer
+from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.metrics.ood import auroc
-from aecore.evaluation.metrics.strangeness import By, Scorer, scorer
+from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
 from aecore.tasks.files import class_names, numbers, write_rows
 from aecore.tasks.use import Opened, Use
@@ -83,7 +82,7 @@ class Score(Use):
         others = _of_other_classes(split, own) if known else None
         if others is not None:
             found["auroc"] = auroc(scores[~others], scores[others])
-            of = f"{int(others.sum()):,} {things(split.image_shape)} of classes not trained on"
+            of = f"{int(others.sum()):,} {noun_of(split.image_shape)} of classes not trained on"
             lines.append(f"AUROC      {found['auroc']:.4f}, {of} against {int((~others).sum()):,}")
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
@@ -118,10 +117,10 @@ class Score(Use):
             first = str(error).splitlines()[0]
             mend = "these images say what is known good; score.threshold=NUMBER does without"
             raise UserError(f"{first}\n  {mend}") from error
-        batches = labelled_batches(good, own.eval_batch_size, opened.ae.device)
+        batches = opened.trial(good).batches(own.eval_batch_size)
         value = float(np.quantile(self._scores(opened, batches).numpy(), self.quantile))
         few = ", too few to be sure of it" if len(good) * (1 - self.quantile) < 5 else ""
-        where = f"the run's {len(good):,} {kind} {things(good.image_shape)}{few}"
+        where = f"the run's {len(good):,} {kind} {noun_of(good.image_shape)}{few}"
         return value, f"the {self.quantile:g} quantile of {where}"
 
     def _write(
@@ -143,13 +142,13 @@ class Score(Use):
         output = opened.ae.model.reconstruct(x.to(opened.ae.device), y).cpu()
         shown = columns["name"][: len(top)]
         title = f"The strangest of {opened.told(split)}; strange is a score above {threshold:.4g}"
-        figure = strangest(x, output, scores[top], shown, self.columns, title)
+        figure = top_anomalies(x, output, scores[top], shown, self.columns, title)
         save(figure, opened.folder, "strangest")
 
 
 def _of_all_classes(opened: Opened) -> Opened:
     """With the images of every class, where the model knows some alone and none were asked for."""
-    settings, own = opened.parts.settings, opened.own
+    settings, own = opened.parts.config, opened.own
     asked = opened.is_strange or settings.split is not None
     own_alone = opened.parts.data.classes == own.classes and own.classes is not None
     if asked or not own_alone or opened.ae.model.classes is not None:
@@ -162,7 +161,7 @@ def _seen(opened: Opened, split: Split) -> Batches:
     """All images in order, as the model is to see them."""
     model, noise = opened.ae.model, opened.noise
     draws = Generator(device=opened.ae.device).manual_seed(opened.seed + NOISE_STREAM)
-    for x, y in opened.batches(split):
+    for x, y in opened.trial(split).batches():
         yield x if noise is None else model.corrupt(x, draws, noise), y
 
 

@@ -11,10 +11,9 @@ from pydantic import Field
 from aecore.config.component import NonNegativeInt, PositiveFloat, PositiveInt, component
 from aecore.errors import UserError
 from aecore.evaluation.figures.animation import there_and_back
-from aecore.evaluation.figures.dimensions import dimensions_of
+from aecore.evaluation.figures.dimensions import dimensions
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.traversals import traversal, traversal_grid
-from aecore.evaluation.metrics.base import images_at
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
 
@@ -64,14 +63,15 @@ class Traverse(Use):
         split = opened.images()
         around_mean = self.image == _MEAN
         (place,) = places([0 if around_mean else self.image], opened, split, "traverse.image")
-        found = dimensions_of(model, opened.batches(split), opened.generator())
+        trial = opened.trial(split)
+        found = dimensions(trial)
         if not found.has_kl and len(split) < 2:
             raise UserError(
                 "task=traverse: one image has no variance to say how far to go\n"
                 "  take more of them, such as the run's own"
             )
         code = found.codes.mean(0) if around_mean else found.codes[place]
-        image, label = images_at(split, torch.tensor([place]), opened.ae.device)
+        image, label = trial.at(torch.tensor([place])).tensors()
         context = model.encode(image, y=label).context
         shares = torch.linspace(-self.span, self.span, self.steps)
         rows = traversal(model, found, code, context, shares, self.dims)

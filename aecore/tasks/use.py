@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
 
 from aecore.api.trained import Trained
 from aecore.data.classes import renumbered
@@ -18,7 +17,7 @@ from aecore.data.module import ImageData
 from aecore.data.pixels import resized
 from aecore.data.split import PART, Split, to_pixels
 from aecore.errors import UserError
-from aecore.evaluation.metrics.base import labelled_batches
+from aecore.evaluation.trial import Trial
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
@@ -51,7 +50,7 @@ class Opened:
     @property
     def seed(self) -> int:
         """Of all that the task draws."""
-        return self.parts.settings.seed
+        return self.parts.config.seed
 
     @property
     def noise(self) -> Noise | None:
@@ -70,7 +69,7 @@ class Opened:
     @cached_property
     def own(self) -> ImageData:
         """The data that the model was trained on, where this command says that data lie."""
-        recorded, here = self.run.config, self.parts.settings
+        recorded, here = self.run.config, self.parts.config
         node = dict(recorded.dataset)
         if "cache_dir" in node:
             node["cache_dir"] = here.dataset.get("cache_dir")
@@ -78,16 +77,12 @@ class Opened:
             return self.parts.data
         return build_data(recorded.model_copy(update={"dataset": node, "paths": here.paths}))
 
-    def generator(self) -> Generator:
-        """A fresh generator on the model's device."""
-        return Generator(device=self.ae.device).manual_seed(self.seed)
-
     def which(self, default: str) -> str:
         """The split to be used: the one given, else the default of the task.
 
         Of data that come without a split, a folder of images say, that is all of them.
         """
-        settings = self.parts.settings
+        settings = self.parts.config
         unparted = self.is_strange and "test_fraction" in settings.dataset
         return settings.split or ("all" if unparted else default)
 
@@ -98,7 +93,7 @@ class Opened:
         with other channels, unless they are to be converted (`resize=true`).
         """
         which, data = self.which(default), self.parts.data
-        shape, resize = self.ae.image_shape, self.parts.settings.resize
+        shape, resize = self.ae.image_shape, self.parts.config.resize
         if self.is_strange and not resize:
             mismatch = data.source.shape_mismatch(shape)
             if mismatch is not None:
@@ -158,9 +153,10 @@ class Opened:
         what = what if len(split) > 1 else what[:-1]
         return f"{len(split):,} {kinds[which]}{what}{f' of {name}' if name else ''}"
 
-    def batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """All images in order, (n, C, H, W) pixels on the model's device, with labels (n,)."""
-        return labelled_batches(split, self.parts.data.eval_batch_size, self.ae.device)
+    def trial(self, split: Split) -> Trial:
+        """The model with these images."""
+        batch_size = self.parts.data.eval_batch_size
+        return Trial(self.ae.model, split, seed=self.seed, batch_size=batch_size)
 
     def named(self, split: Split) -> list[str]:
         """A name for each image: its file's, else its number."""
@@ -193,11 +189,11 @@ class Use(Task):
             if "noise" not in request.beside:
                 raise
             raise UserError(str(error).replace("evaluate.noise", "noise")) from error
-        check_device(parts.settings)
-        set_threads(parts.settings.trainer.threads)
-        model = run.model(sampler=False).to(device_of(parts.settings))
+        check_device(parts.config)
+        set_threads(parts.config.trainer.threads)
+        model = run.model(sampler=False).to(device_of(parts.config))
         opened = Opened(request, run, parts, Trained(model, run))
-        unchanged = parts.settings.sampler == run.config.sampler
+        unchanged = parts.config.sampler == run.config.sampler
         if unchanged and "sampler" not in request.replaced:
             model.sampler = run.sampler(model)
         elif parts.components.sampler is not None:  # fitted to what the model was trained on
@@ -210,7 +206,7 @@ class Use(Task):
                     "  a sampler is fitted to the images of the training: run=FOLDER_OF_THE_RUN"
                 ) from error
             sampler.check(model, images)
-            model.sampler = fit_sampler(sampler, opened.own, parts.settings, model)
+            model.sampler = fit_sampler(sampler, opened.own, parts.config, model)
         with torch.no_grad():
             return self.use(opened)
 

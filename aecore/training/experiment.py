@@ -70,13 +70,14 @@ def run(
     loggers = build_loggers(config, Path(os.devnull))  # UserError where an extra is missing
     model = prepare(experiment)
     if not is_leader():
-        follow(experiment, model, resume_point(make_folder()) if resumed else None, callbacks)
+        checkpoint = resume_point(make_folder() / "checkpoints") if resumed else None
+        follow(experiment, model, checkpoint, callbacks())
         return {}
     for logger in loggers:
         logger.check()
 
     folder = make_folder()
-    checkpoint = resume_point(folder) if resumed else None
+    checkpoint = resume_point(folder / "checkpoints") if resumed else None
     metrics = read_metrics(folder) if resumed else None
     if metrics is None or not is_trained(experiment, checkpoint):
         for name in (METRICS, sampler_file.FILE):  # of weights that are about to change
@@ -96,7 +97,7 @@ def run(
                 for logger in loggers:
                     logger.hparams(hyperparameters(config, choices))
             train(experiment, model, folder, checkpoint, loggers, [Progress(brief), *callbacks()])
-            trial = make_trial(experiment, model, read_history(folder))
+            trial = make_trial(experiment, model, history=read_history(folder))
             metrics = evaluate(trial, metrics=experiment.metrics, noise=experiment.test_noise)
             metrics |= timing(trial.history)
             warn_if_collapsed(trial)
@@ -140,9 +141,9 @@ def follow(
     experiment: Experiment,
     model: Autoencoder,
     checkpoint: ResumePoint | None,
-    callbacks: Callable[[], Sequence[Callback]],
+    callbacks: Sequence[Callback],
 ) -> None:
     """Train along with the leader of several processes, writing nothing."""
     if not is_trained(experiment, checkpoint):
         with suppress(NonFiniteLoss, Interrupted):  # the leader meets and reports them too
-            fit(experiment, model, Path(os.devnull), checkpoint, callbacks=callbacks())
+            fit(experiment, model, Path(os.devnull), checkpoint, callbacks=callbacks)

@@ -141,7 +141,9 @@ def check_ood(experiment: Experiment, shape: ImageShape) -> None:
                 hint = f"use {where}.shape=[{','.join(str(n) for n in shape)}]"
             elif "image_size" in node:
                 hint = f"use {where}.image_size=[{shape[1]},{shape[2]}]"
-            raise UserError(f"{where}: its images are {ood_shape}, those of dataset {shape}\n  {hint}")
+            raise UserError(
+                f"{where}: its images are {ood_shape}, those of dataset {shape}\n  {hint}"
+            )
 
 
 class ConfigChecker:

@@ -47,11 +47,11 @@ class ResumePoint:
 def resume_point(folder: Path) -> ResumePoint | None:
     """The newest readable checkpoint of last and previous, None where neither exists.
 
-    folder: the run folder. Raises UserError, naming the newest, where none is readable.
+    folder: that of the checkpoints. Raises UserError, naming the newest, where none is readable.
     """
     failure: UserError | None = None
     for name in (LAST, PREVIOUS):
-        path = folder / "checkpoints" / name
+        path = folder / name
         if not path.exists():
             continue
         try:

@@ -11,7 +11,7 @@ from aecore.config.build import build, known_keys, validate
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
 from aecore.data.split import Source, Split
-from aecore.evaluation.figures.view import Picture
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.metrics.base import Metric
 from aecore.model.components import Components, build_components, build_noise
 from aecore.model.noise.base import Noise
@@ -33,13 +33,13 @@ class Experiment:
     init: Init | None
     optimizer: Optimizer
     scheduler: Schedule
-    figures: dict[str, Picture]
+    figures: dict[str, TrialFigure]
     test_noise: Noise
     metrics: dict[str, Metric]
     data: ImageData
     ood: dict[str, ImageData]
 
-    def strangers(self) -> dict[str, Split]:
+    def ood_images(self) -> dict[str, Split]:
         """Test images unlike those trained on: of other data sets, and of other classes."""
         found = {name: data.test for name, data in self.ood.items()}
         others = self.data.others
@@ -56,7 +56,8 @@ def build_experiment(config_dict: Mapping[str, Any]) -> Experiment:
         optimizer=build(config.optimizer, "optimizer", Optimizer),
         scheduler=build(config.scheduler, "scheduler", Schedule),
         figures={
-            name: build(node, f"figures.{name}", Picture) for name, node in config.figures.items()
+            name: build(node, f"figures.{name}", TrialFigure)
+            for name, node in config.figures.items()
         },
         test_noise=build_noise(config.evaluate.noise, "evaluate.noise"),
         metrics={
@@ -69,7 +70,7 @@ def build_experiment(config_dict: Mapping[str, Any]) -> Experiment:
 
 
 def build_data(config: Config) -> ImageData:
-    """The data module, nothing loaded yet; a dataset node holds its keys and those of its source."""
+    """The data module, nothing loaded yet."""
     return _image_data(config, *_split_node(config.dataset), "dataset")
 
 
@@ -106,9 +107,7 @@ def _image_data(
     )
 
 
-def build_loggers(
-    config: Config, folder: Path, purge_step: int | None = None
-) -> list[RunLogger]:
+def build_loggers(config: Config, folder: Path, purge_step: int | None = None) -> list[RunLogger]:
     """The logger of a run, none for `logger=none`; raises UserError where its extra is missing."""
     if not config.logger:
         return []

@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 
 from aecore.compare.compare import compare
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.evaluation.figures.draw import draw
-from aecore.evaluation.figures.strip import Strip, fixed_choice
-from aecore.evaluation.figures.view import View
+from aecore.evaluation.figures.draw import draw_figures
+from aecore.evaluation.figures.strip import Strip, first_of_each_class
+from aecore.evaluation.trial import Trial
 from helpers import models as making
 from helpers.run_folders import make, png, sweep
 
@@ -188,27 +189,27 @@ def test_no_finished_run_is_no_error(tmp_path: Path) -> None:
 
 def test_a_strip_shows_the_same_images_whatever_the_seed(tmp_path: Path) -> None:
     labels = torch.tensor([2, 2, 0, 1, 0, 1])
-    assert fixed_choice(labels, 6, 3).tolist() == [2, 3, 0]
-    assert fixed_choice(labels, 6, 5).tolist() == [2, 4, 3, 5, 0]
-    assert fixed_choice(None, 6, 2).tolist() == [0, 1]
+    assert first_of_each_class(labels, 6, 3).tolist() == [2, 3, 0]
+    assert first_of_each_class(labels, 6, 5).tolist() == [2, 4, 3, 5, 0]
+    assert first_of_each_class(None, 6, 2).tolist() == [0, 1]
     x = making.images(6, 1, 4, 4)
     for seed in (0, 1):
-        view = View(model=making.model().eval(), images=x, labels=labels, seed=seed)
-        draw({str(seed): Strip(columns=3)}, view, tmp_path)
+        trial = Trial(making.model().eval(), Split(x, labels), seed=seed)
+        draw_figures({str(seed): Strip(columns=3)}, trial, tmp_path)
     assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
     pixels = np.asarray(Image.open(tmp_path / "0.png")).astype(float)
     assert pixels.shape == (2 * 56 + 2, 3 * 56 + 4, 4)
     corners = x[[2, 3, 0], 0, 0, 0].numpy() * 255
     np.testing.assert_allclose(pixels[0, [0, 58, 116], 0], corners, atol=1)
     assert (pixels[56:58, :, 3] == 0).all(), "gaps are transparent"
-    rebuilt = view.model.reconstruct(x)[2, 0, 0, 0].clamp(0, 1).item() * 255
+    rebuilt = trial.model.reconstruct(x)[2, 0, 0, 0].clamp(0, 1).item() * 255
     assert pixels[58, 0, 0] == pytest.approx(rebuilt, abs=1)
 
 
 def test_a_strip_is_small_for_large_images_and_none_for_tables() -> None:
     large = making.model(image_shape=(3, 64, 80)).eval()
-    figure = Strip(columns=2)(View(model=large, images=making.images(2, 3, 64, 80)))
+    figure = Strip(columns=2)(Trial(large, Split(making.images(2, 3, 64, 80))))
     assert (figure.get_size_inches() * 100).round().tolist() == [2 * 56 + 2, 2 * 45 + 2]
     table = making.model(image_shape=(1, 1, 5)).eval()
     with pytest.raises(NotApplicable):
-        Strip(columns=2)(View(model=table, images=making.images(3, 1, 1, 5)))
+        Strip(columns=2)(Trial(table, Split(making.images(3, 1, 1, 5))))

@@ -1,4 +1,4 @@
-"""Posterior collapse: the theory of linear VAEs, what is foretold by it, and what is found."""
+"""Posterior collapse: the theory of linear VAEs, what it predicts, and what is detected."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from torch import Tensor
 
 from aecore.cli import main
 from aecore.data.split import Split
+from aecore.evaluation.collapse import (
+    directions_above,
+    explained_share,
+    warn_if_collapsed,
+    warn_of_collapse,
+)
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.gaussian import LOG_VAR_BOUND
 from aecore.model.penalties.kl import KL
@@ -22,7 +29,6 @@ from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
-from aecore.training.collapse import activity, directions_above, warn_if_collapsed, warn_of_collapse
 from helpers.models import gaussian, gen, images, linear, model, weight
 
 SPECTRUM = (4.0, 2.0, 1.0, 0.5, 0.25)
@@ -39,7 +45,7 @@ def known(spectrum: tuple[float, ...], n: int, *shape: int) -> Split:
 
 
 def vae(reconstruction: Reconstruction, beta: float = 1.0, **changes: Any) -> Autoencoder:
-    """A VAE of (1, 4, 4) images with 4 latents."""
+    """A VAE of (1, 4, 4) images with 4 latent dimensions."""
     values: dict[str, Any] = {"latent": gaussian(4), "penalties": {"kl": KL()}} | changes
     if values["penalties"]:
         values["weights"] = {"kl": weight(beta)}
@@ -110,7 +116,7 @@ class TestForetold:
         else:
             (line,) = said
             assert f"penalty.kl.weight={beta:g} with noise" in line and "\n" not in line
-            assert f"would use {kept} of 4 latents" in line
+            assert f"would use {kept} of 4 latent dimensions" in line
 
     @pytest.mark.parametrize(
         "whole",
@@ -149,7 +155,7 @@ class TestFound:
         whole = self.whole(torch.tensor([0.0, 1.0, 3.0, -1.0]), torch.tensor([0.0, 0.0, 0.0, -2.0]))
         x = images(700, 1, 4, 4)
         spread = x.flatten(1)[:, :4].double().var(0, correction=0)
-        found = activity(whole, Split(x))
+        found = explained_share(Trial(whole, Split(x)))
         least = math.exp(LOG_VAR_BOUND * math.tanh(-2 / LOG_VAR_BOUND))
         for j, (a, v) in enumerate([(0, 1), (1, 1), (9, 1), (1, least)]):
             share = a * spread[j] / (a * spread[j] + v)
@@ -161,7 +167,7 @@ class TestFound:
     ) -> None:
         whole = self.whole(torch.tensor([0.0, 0.0, 2 * slope, 0.0]), torch.zeros(4))
         with caplog.at_level(logging.WARNING, "aecore"):
-            warn_if_collapsed(whole, Split(images(100, 1, 4, 4)))
+            warn_if_collapsed(Trial(whole, Split(images(100, 1, 4, 4))))
         said = [record.getMessage() for record in caplog.records]
         assert len(said) == lines
         assert all("penalty.kl.schedule=linear" in line for line in said)
@@ -169,7 +175,7 @@ class TestFound:
     def test_plain_codes_have_no_posterior_to_collapse(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        warn_if_collapsed(model().eval(), Split(images(9, 1, 4, 4)))
+        warn_if_collapsed(Trial(model().eval(), Split(images(9, 1, 4, 4))))
         assert caplog.records == []
 
 
@@ -203,5 +209,5 @@ def test_a_run_says_both(
     lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(lines) == warned
     if warned:
-        assert re.search("a linear VAE would use 0 of 4 latents", lines[0])
+        assert re.search("a linear VAE would use 0 of 4 latent dimensions", lines[0])
         assert re.search("the code has collapsed", lines[1])

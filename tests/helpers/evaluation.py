@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aecore.data.split import Split
-from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.evaluation.evaluate import evaluate
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from helpers.models import images
 
@@ -15,5 +16,5 @@ def split(n: int = 23, *shape: int) -> Split:
 
 
 def measured(whole: Autoencoder, on: Split, **changes: Any) -> dict[str, float]:
-    values: dict[str, Any] = {"prefix": "test", "batch_size": 7, "seed": 0}
-    return evaluate(whole.eval(), on, **(values | changes))
+    values: dict[str, Any] = {"batch_size": 7}
+    return evaluate(Trial(whole.eval(), on, **(values | changes)))

@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.folders import CONF
-from aecore.evaluation.figures.view import View
+from aecore.data.split import Split
+from aecore.evaluation.trial import Trial
 from aecore.model.latents.deterministic import Spatial
 from aecore.model.networks.conv_unpool import ConvUnpool
 from helpers import models as making
 
 WORDS = (
     "code_correlation", "code_noise", "codes", "error_distribution", "feature_maps",
-    "hidden_activity", "interpolation_gif", "jacobian", "kernels", "robustness", "traversals",
+    "activity", "interpolation_gif", "jacobian", "kernels", "robustness", "traversals",
     "weight_product",
 )  # fmt: skip
 NODES = {
@@ -27,10 +28,11 @@ VARIANTS = [[f"model={path.stem}"] for path in sorted((CONF / "model").glob("*.y
 ROBUST = {"kind": "gaussian", "largest": 1.0, "levels": 3, "images": 40}
 
 
-def view_of(n: int = 40, shape: tuple[int, int, int] = (1, 4, 4), **changes: object) -> View:
+def trial_of(n: int = 40, shape: tuple[int, int, int] = (1, 4, 4), **changes: object) -> Trial:
     """A model of untrained words that looks at random images of three classes."""
     model = making.model(image_shape=shape, **changes).eval()
-    return View(model, making.images(n, *shape), torch.arange(n) % 3)
+    images = Split(making.images(n, *shape), torch.arange(n) % 3)
+    return Trial(model, images, read_training=lambda: images)
 
 
 def unpool(**changes: object) -> ConvUnpool:
@@ -45,9 +47,9 @@ def unpool(**changes: object) -> ConvUnpool:
     return ConvUnpool(**(values | changes))  # type: ignore[arg-type]
 
 
-def convolutional(**changes: object) -> View:
+def convolutional(**changes: object) -> Trial:
     spatial = Spatial(channels=None, activation=None)
-    return view_of(20, (1, 8, 8), network=making.conv(4), latent=spatial, **changes)
+    return trial_of(20, (1, 8, 8), network=making.conv(4), latent=spatial, **changes)
 
 
 def row(axes: Axes, count: int) -> Tensor:

@@ -7,25 +7,22 @@ from typing import Any
 import torch
 
 from aecore.data.split import Split
-from aecore.evaluation.metrics.base import Subject
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.training.optimizers.closed_form import ClosedForm
 from helpers.models import images, linear, model, plain
 
 
-def subject(whole: Autoencoder | None = None, **changes: Any) -> Subject:
-    """An untrained model that is tried on 23 random images, with other 40 to train on."""
+def trial(whole: Autoencoder | None = None, **changes: Any) -> Trial:
+    """An untrained model with 23 random images, and other 40 as its training images."""
     whole = model() if whole is None else whole
     shape = whole.image_shape
-    values: dict[str, Any] = {
-        "test": Split(images(23, *shape, seed=5)),
-        "training": Split(images(40, *shape, seed=6)),
-        "batch_size": 7,
-    }
-    return Subject(whole.eval(), **(values | changes))
+    training = changes.pop("training", Split(images(40, *shape, seed=6)))
+    values: dict[str, Any] = {"images": Split(images(23, *shape, seed=5)), "batch_size": 7}
+    return Trial(whole.eval(), read_training=lambda: training, **(values | changes))
 
 
-def solved(on: Subject) -> Subject:
+def solved(on: Trial) -> Trial:
     """The same with a model that PCA has solved."""
     ClosedForm().solve(on.model, on.training.pixels(), 0)
     return on

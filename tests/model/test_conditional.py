@@ -10,16 +10,16 @@ from torch import Tensor
 
 from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
+from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.figures.error_distribution import ErrorDistribution
 from aecore.evaluation.figures.grid import displayable
 from aecore.evaluation.figures.interpolations import Interpolations
 from aecore.evaluation.figures.samples import Samples
 from aecore.evaluation.figures.traversals import Traversals
-from aecore.evaluation.figures.view import View, spread
-from aecore.evaluation.metrics.base import Subject
 from aecore.evaluation.metrics.compression import Compression
-from aecore.evaluation.metrics.evaluate import evaluate
 from aecore.evaluation.metrics.ood import Ood
+from aecore.evaluation.selection import balanced
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.deterministic import Spatial
 from aecore.model.networks.base import Network
@@ -29,7 +29,7 @@ from aecore.model.penalties.gradient import GradientPenalty
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
-from aecore.model.reconstruction.gaussian import GaussianLikelihood as GaussianNoise
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from helpers.experiments import row, texts, title, unpool
 from helpers.models import (
     Memory,
@@ -224,7 +224,7 @@ def stripes(n: int = 96) -> Split:
 def trained() -> Autoencoder:
     """A conditional VAE of the stripes; not to be changed."""
     split = stripes()
-    whole = cvae(reconstruction=GaussianNoise(scale=0.1))
+    whole = cvae(reconstruction=GaussianLikelihood(scale=0.1))
     fit(whole, data_of(Memory(split), val_size=12), epochs=15, optimizer=adam(0.02))
     return whole.eval().requires_grad_(False)
 
@@ -234,54 +234,54 @@ class TestMeasuring:
         split = stripes()
         assert split.labels is not None
         wrong = Split(split.images, (split.labels + 1) % CLASSES)
-        options = {"prefix": "test", "batch_size": 7, "seed": 0}
-        right, shuffled = (evaluate(trained, s, **options) for s in (split, wrong))
+        right, shuffled = (evaluate(Trial(trained, s, batch_size=7)) for s in (split, wrong))
         for name in ("test/mse", "test/loss"):
             assert right[name] < 0.5 * shuffled[name], name
         assert right["test/elbo"] > shuffled["test/elbo"] + 10
 
     def test_the_class_counts_among_the_bits(self, trained: Autoencoder) -> None:
-        subject = Subject(trained, stripes(), stripes(), batch_size=7)
-        found = Compression(bits=8)(subject)
+        trial = Trial(trained, stripes(), batch_size=7, read_training=stripes)
+        found = Compression(bits=8)(trial)
         assert found["bits_per_code"] == pytest.approx(64 + 1.584963)
-        x, y = subject.some(subject.test, 99)
+        x, y = trial.tensors()
         error = float((trained.reconstruct(x, y) - x).square().mean())
         assert found["quantised_mse"] == pytest.approx(error, rel=0.05)
 
     def test_images_of_no_known_class(self, trained: Autoencoder) -> None:
         split = stripes()
-        with pytest.raises(NotApplicable, match="told classes"):
-            Ood()(Subject(trained, split, split, {"other": split}))
-        with pytest.raises(NotApplicable, match="told classes"):
-            ErrorDistribution(images=9, bins=3)(View(trained, split.pixels(), split.labels))
+        with pytest.raises(NotApplicable, match="class-conditional"):
+            Ood()(Trial(trained, split, ood={"other": split}))
+        with pytest.raises(NotApplicable, match="class-conditional"):
+            ErrorDistribution(images=9, bins=3)(Trial(trained, split))
 
 
 class TestFigures:
-    def view(self, whole: Autoencoder) -> View:
-        split = stripes(30)
-        return View(whole, split.pixels(), split.labels, split.class_names)
+    def trial(self, whole: Autoencoder) -> Trial:
+        return Trial(whole, stripes(30))
 
     def test_a_column_of_samples_is_a_class(self, trained: Autoencoder) -> None:
-        view = self.view(trained)
-        figure = Samples(rows=2, columns=10)(view)
+        trial = self.trial(trained)
+        figure = Samples(rows=2, columns=10)(trial)
         assert title(figure) == "Samples by class"
         assert texts(figure.axes[0]) == ["top", "middle", "bottom"]
-        drawn = displayable(trained.sample(6, view.generator(), torch.tensor([0, 1, 2] * 2)))
+        drawn = displayable(trained.sample(6, trial.generator(), torch.tensor([0, 1, 2] * 2)))
         for n, axes in enumerate(figure.axes):
             shown = row(axes, 3)[:, :1]
             torch.testing.assert_close(shown, drawn[3 * n : 3 * n + 3], atol=1e-6, rtol=0)
             assert shown[:, 0].mean(2).argmax(1).tolist() == [0, 1, 2], "a bright row each"
 
     def test_the_way_keeps_the_class_it_begins_with(self, trained: Autoencoder) -> None:
-        figure = Interpolations(rows=2, steps=4)(self.view(trained))
+        figure = Interpolations(rows=2, steps=4)(self.trial(trained))
         for axes in figure.axes:
             first, *way, last = row(axes, 6)[:, 0].mean(2).argmax(1).tolist()
             assert way == [first] * 4 and last != first
 
     def test_traversals_are_of_one_class(self, trained: Autoencoder) -> None:
-        view = self.view(trained)
-        figure = Traversals(dims=2, steps=3, reach=1.0, start="zero")(view)
-        assert view.labels is not None
-        (label,) = view.labels[spread(view.labels, 30, 1, view.generator())].tolist()
+        trial = self.trial(trained)
+        figure = Traversals(dims=2, steps=3, reach=1.0, start="zero")(trial)
+        assert trial.images.labels is not None
+        (label,) = trial.images.labels[
+            balanced(trial.images.labels, 30, 1, trial.generator())
+        ].tolist()
         for axes in figure.axes:
             assert row(axes, 3)[:, 0].mean(2).argmax(1).tolist() == [label] * 3

@@ -12,11 +12,12 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.compare.views import Views
+from aecore.compare.views import Trials
 from aecore.errors import UserError
-from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.evaluation.evaluate import evaluate
 from aecore.runs.open import open_run
 from aecore.training.setup import build_experiment
+from aecore.training.trial import make_trial
 
 TINY = ["model=ae", "logger=none", "figures=none", "trainer.threads=1"]
 
@@ -46,15 +47,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_an_opened_run_measures_what_was_measured(tmp_path: Path, overrides: list[str]) -> None:
     folder = trained(tmp_path / "run", *overrides)
     run = open_run(folder)
-    model, data = run.model(), build_experiment(run.config.model_dump()).data
+    model, experiment = run.model(), build_experiment(run.config.model_dump())
+    data = experiment.data
     assert not model.training
-    again = evaluate(
-        model,
-        data.test,
-        prefix="test",
-        batch_size=data.eval_batch_size,
-        seed=run.config.seed,
-    )
+    again = evaluate(make_trial(experiment, model))
     recorded = json.loads((folder / "metrics.json").read_text())
     assert again["test/mse"] == recorded["test/mse"] == run.metrics["test/mse"]
     assert again["test/loss"] == recorded["test/loss"]
@@ -77,24 +73,24 @@ def test_the_best_weights_are_taken_where_they_were_measured(tmp_path: Path) -> 
     assert not any(p.any() for p in open_run(folder).model().parameters())
 
 
-def test_views_share_their_images_and_know_their_runs(pair: dict[str, Path]) -> None:
-    views = Views(pair)
-    assert list(views) == ["dim 2", "dim 3"]
-    two, three = views.values()
+def test_trials_share_their_images_and_know_their_runs(pair: dict[str, Path]) -> None:
+    trials = Trials(pair)
+    assert list(trials) == ["dim 2", "dim 3"]
+    two, three = trials.values()
     assert two.images is three.images
     assert (two.model.code_shape, three.model.code_shape) == ((2,), (3,))
-    assert views["dim 2"] is two, "opened once"
+    assert trials["dim 2"] is two, "opened once"
     assert [row["epoch"] for row in two.history] == [1, 2]
 
 
 def test_a_run_is_opened_when_looked_at(pair: dict[str, Path], tmp_path: Path) -> None:
-    views = Views({**pair, "gone": tmp_path / "gone"})
-    assert len(views) == 3
-    assert views["dim 2"].model.code_shape == (2,)
+    trials = Trials({**pair, "gone": tmp_path / "gone"})
+    assert len(trials) == 3
+    assert trials["dim 2"].model.code_shape == (2,)
     with pytest.raises(UserError, match=r"^gone cannot be opened \(.*no such run folder"):
-        list(views.values())
+        list(trials.values())
     with pytest.raises(KeyError):
-        views["strange"]
+        trials["other"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,9 @@ from torch import Tensor
 
 import aecore
 from aecore.cli import main
+from aecore.data.split import Split
 from aecore.evaluation.metrics.images import psnr, squared_error
+from aecore.evaluation.trial import Trial
 from aecore.model.latents.base import Latent
 from aecore.model.latents.categorical import Categorical
 from aecore.model.latents.fsq import FSQ
@@ -87,12 +88,9 @@ class TestGrid:
 
 
 def rows_of(whole: Any, x: Tensor, steps: list[float], y: Tensor | None = None) -> list[Row]:
-    def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
-        for part in torch.arange(len(x)).split(5):
-            yield x[part], None if y is None else y[part]
-
+    trial = Trial(whole.eval(), Split(x, y), batch_size=5)
     with torch.no_grad():
-        return code_rows(whole.eval(), batches, batches, steps, gen())
+        return code_rows(trial, trial, steps)
 
 
 def test_a_tiny_step_loses_nothing_and_less_is_lost_by_smaller_steps() -> None:
@@ -131,7 +129,7 @@ def test_code_words_cost_their_logarithm_and_make_the_images(name: str, fixed: f
     else:
         assert torch.equal(made, code.z)
     row = rows_of(whole, x, [1])[0]
-    assert row.name == "code words"
+    assert row.name == "codebook entries"
     assert row.fixed == pytest.approx(fixed)
     assert row.mse == pytest.approx(float(squared_error(whole.decode(made), x).mean().detach()))
 

@@ -19,8 +19,9 @@ from aecore.config.folders import CONF
 from aecore.data.classes import count_classes
 from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.evaluation.metrics.evaluate import evaluate
+from aecore.evaluation.evaluate import evaluate
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.base import Latent
 from aecore.model.objectives.base import Objective
@@ -112,19 +113,19 @@ def test_every_metric_is_given_labels() -> None:
         reconstruction=GaussianLikelihood(scale=1.0),
     ).eval()  # fmt: skip
     splits = [Split(images(40, *shape, seed=seed), y) for seed in (1, 2)]
-    subject = Subject(model=whole, test=splits[0], training=splits[1], batch_size=16)
+    trial = Trial(whole, splits[0], read_training=lambda: splits[1], batch_size=16)
     applied = set()
     for file in (CONF / "metrics").glob("*.yaml"):
         if file.stem == "none":
             continue
         metric = build(node("metrics", file.stem), file.stem, Metric)
         try:
-            assert metric(subject), file.stem
+            assert metric(trial), file.stem
             applied.add(file.stem)
         except NotApplicable:
             continue
     assert applied >= {
-        "bits", "code", "compression", "dead", "equivalent_variance", "frechet", "hidden",
+        "activity", "bits", "compression", "equivalent_variance", "frechet",
         "jacobian", "likelihood", "manifold", "pca", "posterior", "probe", "rank",
     }  # fmt: skip
 
@@ -148,7 +149,7 @@ def test_a_run_is_drawn_opened_again_and_resumed(
     opened = open_run(folder)
     whole, data_module = opened.model(), build_experiment(opened.config.model_dump()).data
     assert whole.classes == 10
-    again = evaluate(whole, data_module.test, prefix="test", batch_size=1000, seed=0)
+    again = evaluate(Trial(whole, data_module.test))
     assert again.items() <= metrics.items(), "bit for bit"
 
 

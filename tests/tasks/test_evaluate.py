@@ -24,7 +24,7 @@ TINY = ["logger=none", "trainer.max_epochs=1", "trainer.threads=1"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A VAE on digits, measured with noise too; not to be changed."""
     folder = tmp_path_factory.mktemp("evaluated") / "run"
-    words = ["model=vae", "latent.dim=3", "evaluate.noise=gaussian", "evaluate.metrics=[dead]"]
+    words = ["model=vae", "latent.dim=3", "evaluate.noise=gaussian", "evaluate.metrics=[activity]"]
     figures = ["figures=[curves,code_noise]", "figures.code_noise.images=1"]
     assert main([*words, *TINY, *figures, f"hydra.run.dir={folder}"]) == 0
     return folder
@@ -69,7 +69,8 @@ class TestTheRunsOwnImages:
         metrics = evaluated(run, tmp_path, "split=val", "noise=none", "figures=none")
         assert metrics.keys() == {
             f"val/{name}" for name in (
-                "mse", "ssim", "elbo", "kl", "loss", "reconstruction", "psnr", "dead_kernels"
+                "mse", "ssim", "elbo", "kl", "loss", "reconstruction", "psnr", "activity/code",
+                "activity/code_mean", "activity/hidden_inactive", "activity/dead_units",
             )
         }  # fmt: skip
         ae = aecore.load(run, device="cpu")
@@ -97,7 +98,7 @@ class TestOtherImages:
         for i, image in enumerate(images):
             Image.fromarray(image).save(tmp_path / f"images/{i}.png")
         given = ["dataset=image_folder", f"dataset.root={tmp_path}/images", "figures=strip"]
-        metrics = evaluated(run, tmp_path / "out", *given, "evaluate.metrics=[probe,dead]")
+        metrics = evaluated(run, tmp_path / "out", *given, "evaluate.metrics=[probe,activity]")
         assert "evaluate.metrics.probe left out: the images have no labels" in caplog.text
         assert {name.partition("/")[0] for name in metrics} == {
             "image_folder", "image_folder_noisy"
@@ -105,7 +106,7 @@ class TestOtherImages:
         ae = aecore.load(run, device="cpu")
         error = np.square(ae.reconstruct(images[:, None]) - images[:, None] / 255).mean()
         assert metrics["image_folder/mse"] == pytest.approx(error, abs=1e-7)
-        assert "image_folder/dead_kernels" in metrics
+        assert "image_folder/activity/dead_units" in metrics
         assert (tmp_path / "out" / "figures" / "strip.png").is_file()
 
     def test_yardsticks_know_what_was_trained_on(self, table: Path, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class TestOtherImages:
         small = ["reconstruct.columns=2", "reconstruct.rows=1"]
         rows = reconstructed(run, out, "split=all", *small)
         told = capsys.readouterr().out
-        assert "40 rows of arrays reconstructed" in told and " per number\n" in told
+        assert "40 rows of arrays reconstructed" in told and " per feature\n" in told
         with np.load(tmp_path / "own.npz") as own, np.load(out / "reconstructions.npz") as found:
             assert found["y"].tolist() == own["y"].tolist()
             error = np.square(found["x"] - own["x"]).mean(1)

@@ -16,10 +16,10 @@ from aecore.compare.report.tiling import tiled
 from aecore.compare.runs import Run
 from aecore.compare.table import Table
 from aecore.compare.values import frozen
-from aecore.compare.views import Views
+from aecore.compare.views import Trials
 from aecore.config.build import build
 from aecore.errors import NotApplicable
-from aecore.evaluation.figures.view import Picture
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.runs.folder import CONFIG, write_atomically
 from aecore.runs.validation import check_plain, check_targets, read_plain
 
@@ -46,9 +46,9 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
         notices.append(f"figures compare at most {MOST} runs; choose with task=compare runs='...'")
         return drawn, notices
     folders = dict(zip(labels_of(runs, table.keys), (run.folder for run in runs), strict=True))
-    views = Views(folders)
+    trials = Trials(folders)
     for name, node in _shared([_figures(run) for run in runs]).items():
-        figure = None if node is None else _joint(name, node, views, notices)
+        figure = None if node is None else _joint(name, node, trials, notices)
         if figure is None:
             figure = tiled({label: run / FOLDER / f"{name}.png" for label, run in folders.items()})
         if figure is not None:
@@ -77,12 +77,12 @@ def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]
     }
 
 
-def _joint(name: str, node: Mapping[str, Any], views: Views, notices: list[str]) -> Figure | None:
+def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str]) -> Figure | None:
     """The figure's own drawing of all runs, None where it has none."""
     try:
         with torch.no_grad():
             check_targets({"figures": {name: node}}, Path(CONFIG))
-            return build(node, f"figures.{name}", Picture).together(views)
+            return build(node, f"figures.{name}", TrialFigure).together(trials)
     except NotApplicable:
         return None
     except Exception as error:  # a comparison has worth without this figure, whatever is wrong

@@ -8,16 +8,17 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.dimensions import dimensions
 from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
 from aecore.evaluation.figures.heat import add_bar, colour_map
-from aecore.evaluation.figures.view import Picture, View
+from aecore.evaluation.trial import Trial
 
 _INACTIVE = 0.01
 _SIDE = 420  # dots: of the matrix, about
 
 
-class CodeCorrelation(Picture):
+class CodeCorrelation(TrialFigure):
     """The correlations between the dimensions of the mean codes of test images.
 
     dims: dimensions shown, at most, ordered as in Traversals. The title says the mean absolute
@@ -31,9 +32,9 @@ class CodeCorrelation(Picture):
         self.dims = dims
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for a code of one dimension and for a single image."""
-        found = dimensions(view)
+        found = dimensions(trial)
         if found.codes.shape[1] < 2:
             raise NotApplicable("a code of one dimension has nothing to correlate with")
         if len(found.codes) < 2:

@@ -1,4 +1,4 @@
-"""Noise in the code against noise in the pixels: which stays among the images?"""
+"""Noise in the code and noise in the pixels, and how near both stay to the training images."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt, component
-from aecore.data.split import Split
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.view import Picture, View, need_images, spread
-from aecore.evaluation.metrics.manifold import nearest, noisy_pictures
+from aecore.evaluation.metrics.manifold import nearest, noisy_images
+from aecore.evaluation.trial import Trial, need_images
 
 
-class CodeNoise(Picture):
-    """A test image from which noise leads away, in three rows.
+class CodeNoise(TrialFigure):
+    """Test images with more and more noise, in three rows each.
 
     'in the code': decoded codes with Gaussian noise added. 'in the pixels': the image with
-    Gaussian noise of the same strength added. 'reconstructed': what the model makes of that.
+    Gaussian noise of the same strength added. 'reconstructed': the reconstruction of that.
 
-    Where the view has training images, the distance to the nearest one stands under each picture:
-    Euclidean, over all pixels of the picture as shown, in [0, 1].
+    The distance to the nearest training image stands under each image: Euclidean, over all pixels
+    of the image as shown, in [0, 1].
 
     strengths: standard deviations of the noise, absolute in the code as in the pixels.
     images: test images, a block each.
     """
-
-    sees_training = True
 
     @component
     def __init__(
@@ -42,31 +40,22 @@ class CodeNoise(Picture):
         self.images = images
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for tables."""
-        need_images(view)
-        chosen = spread(view.labels, len(view.images), self.images, view.generator())
-        x, y = view.at(chosen)
-        levels = [0.0, *self.strengths]
-        coded, pixels, cleaned = noisy_pictures(view.model, x, levels, view.generator(), y)
+        need_images(trial)
+        chosen = trial.balanced(self.images)
+        levels = noisy_images(chosen, [0.0, *self.strengths])
         # levels (S, N, ...) -> for each image its three rows
-        rows = [
-            column for n in range(len(x)) for column in (coded[:, n], pixels[:, n], cleaned[:, n])
-        ]
-        captions: list[list[str]] = []
-        about = ""
-        if view.training is not None:
-            captions = [_distances(row, view.training) for row in rows]
-            about = ", and the distance to the nearest training image"
+        rows = [level[:, n] for n in range(len(chosen)) for level in levels]
         return image_grid(
             rows,
-            title=f"Noise{about}",
-            labels=["in the code", "in the pixels", "reconstructed"] * len(x),
+            title="Noise, and the distance to the nearest training image",
+            labels=["in the code", "in the pixels", "reconstructed"] * len(chosen),
             heads=["none", *(f"{strength:g}" for strength in self.strengths)],
-            captions=captions,
+            captions=[_distances(row, trial) for row in rows],
             gaps=range(2, len(rows), 3),
         )
 
 
-def _distances(images: Tensor, training: Split) -> list[str]:
-    return [f"{d:.2f}" for d in nearest(images.clamp(0, 1), training).tolist()]
+def _distances(images: Tensor, trial: Trial) -> list[str]:
+    return [f"{d:.2f}" for d in nearest(images.clamp(0, 1), trial).tolist()]

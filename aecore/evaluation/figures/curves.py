@@ -1,4 +1,4 @@
-"""How the losses fell."""
+"""The losses over the training."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from aecore.config.component import component
 from aecore.errors import NotApplicable
 from aecore.evaluation.figures.axes import beside_legend, finish, logarithmic
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
 from aecore.evaluation.figures.latent import palette
-from aecore.evaluation.figures.view import Picture, View
+from aecore.evaluation.trial import Trial
 
 _COLOURS = {"train": "#30638e", "val": ACCENT}
 _DASHES: dict[str, tuple[Literal["-", "--"], str]] = {
@@ -26,23 +27,23 @@ _DASHES: dict[str, tuple[Literal["-", "--"], str]] = {
 Curve = tuple[list[float], list[float]]  # epochs, values
 
 
-class Curves(Picture):
+class Curves(TrialFigure):
     """The loss and each of its terms over the epochs, training and validation in one Axes."""
 
     @component
     def __init__(self) -> None:
         pass
 
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable where nothing was trained by steps."""
-        terms = by_term(view.history)
+        terms = by_term(trial.history)
         if not terms:
             raise NotApplicable("there is no training history")
         return small_multiples(terms)
 
-    def together(self, views: Mapping[str, View]) -> Figure:
+    def together(self, trials: Mapping[str, Trial]) -> Figure:
         """The loss of every run in one Axes; raises NotApplicable below two with a history."""
-        found = {name: by_term(view.history).get("loss", {}) for name, view in views.items()}
+        found = {name: by_term(trial.history).get("loss", {}) for name, trial in trials.items()}
         losses = {name: splits for name, splits in found.items() if splits}
         if len(losses) < 2:
             raise NotApplicable("fewer than two runs have a training history")
@@ -64,9 +65,9 @@ def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
             drawn += values
     present = {split for splits in losses.values() for split in splits}
     handles += [
-        Line2D([], [], color=QUIET, linestyle=line, label=told, marker="o", markersize=3.5,
+        Line2D([], [], color=QUIET, linestyle=line, label=label, marker="o", markersize=3.5,
                markerfacecolor=QUIET if split == "train" else "white")
-        for split, (line, told) in _DASHES.items() if split in present
+        for split, (line, label) in _DASHES.items() if split in present
     ]  # fmt: skip
     if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
         axes.set_yscale("log")
@@ -95,8 +96,8 @@ def by_term(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Curve
             epochs, values = terms.setdefault(term, {}).setdefault(split, ([], []))
             epochs.append(row["epoch"])
             values.append(value)
-    told = {name: curves for name, curves in terms.items() if not _repeats(name, terms)}
-    return dict(sorted(told.items(), key=lambda item: item[0] != "loss"))
+    shown = {name: curves for name, curves in terms.items() if not _repeats(name, terms)}
+    return dict(sorted(shown.items(), key=lambda item: item[0] != "loss"))
 
 
 def _repeats(name: str, terms: Mapping[str, Mapping[str, Curve]]) -> bool:

@@ -1,4 +1,4 @@
-"""Clean, noisy, cleaned: what the autoencoder makes of noisy images."""
+"""Clean images, noisy ones, and the reconstructions of the noisy ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.reconstructions import blocks, chosen, labelled
-from aecore.evaluation.figures.view import Picture, View, need_images, same_images
+from aecore.evaluation.figures.reconstructions import blocks, by_class, labelled
+from aecore.evaluation.trial import Trial, need_images, same_images
 
 
-class Denoised(Picture):
+class Denoised(TrialFigure):
     """Rows of clean images, of noisy ones, and of the reconstructions of the noisy ones.
 
     The noise is that of the evaluation where it has one, else that of the training.
@@ -29,26 +30,26 @@ class Denoised(Picture):
         self.rows = rows
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for tables and where there is no noise."""
-        need_images(view)
-        x, y = chosen(view, self.columns * self.rows)
-        noisy = _noisy(view, x)
-        kinds = {"clean": x, "noisy": noisy, "cleaned": view.model.reconstruct(noisy, y)}
+        need_images(trial)
+        x, y = by_class(trial, self.columns * self.rows).tensors()
+        noisy = _noisy(trial, x)
+        kinds = {"clean": x, "noisy": noisy, "denoised": trial.model.reconstruct(noisy, y)}
         return blocks(kinds, self.columns, "Denoised, with the squared error per pixel")
 
     @torch.no_grad()
-    def together(self, views: Mapping[str, View]) -> Figure:
-        """The same clean images first, then the noisy ones and what each run makes of them.
+    def together(self, trials: Mapping[str, Trial]) -> Figure:
+        """The same clean images first, then the noisy ones and the reconstructions of each run.
 
         Noise that is the same for all runs is shown once, any other above its run.
         Raises NotApplicable for tables, without noise and where the runs' test images differ.
         """
-        first = same_images(views)
+        first = same_images(trials)
         need_images(first)
-        x, y = chosen(first, self.columns)
-        noisy = {name: _noisy(view, x) for name, view in views.items()}
-        outputs = {name: view.model.reconstruct(noisy[name], y) for name, view in views.items()}
+        x, y = by_class(first, self.columns).tensors()
+        noisy = {name: _noisy(trial, x) for name, trial in trials.items()}
+        outputs = {name: trial.model.reconstruct(noisy[name], y) for name, trial in trials.items()}
         some = next(iter(noisy.values()))
         rows, labels, gaps = [x], ["clean"], [0]
         shared = all(torch.equal(images, some) for images in noisy.values())
@@ -65,8 +66,8 @@ class Denoised(Picture):
         return image_grid(rows, title=title, labels=labels, gaps=gaps)
 
 
-def _noisy(view: View, x: Tensor) -> Tensor:
-    """The images (N, C, H, W) with the view's noise; NotApplicable where there is none."""
-    if view.noise is None:
+def _noisy(trial: Trial, x: Tensor) -> Tensor:
+    """The images (N, C, H, W) with the trial's noise; NotApplicable where there is none."""
+    if trial.noise is None:
         raise NotApplicable("there is no noise, neither in training nor in the evaluation")
-    return view.model.corrupt(x, view.generator(), view.noise)
+    return trial.model.corrupt(x, trial.generator(), trial.noise)

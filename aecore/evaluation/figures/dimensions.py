@@ -1,29 +1,21 @@
-"""The dimensions of a code, those that say most first."""
+"""The dimensions of a code, the most informative ones first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from aecore.evaluation.figures.view import View
-from aecore.model.conditioning import in_parts
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
-
-_BATCH = 500
+from aecore.evaluation.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """What D dimensions do over the test images; a spatial code is flattened.
+    """D latent dimensions over the images; a spatial code is flattened.
 
     codes: (N, D) mean codes, on the CPU.
-    score: (D,) how much each says: its KL to the prior in nats, or its variance.
+    score: (D,) how informative each is: its KL to the prior in nats, or its variance.
     order: (D,) int64, by falling score.
     has_kl: whether the score is the KL.
     """
@@ -39,23 +31,11 @@ class Dimensions:
         return "KL" if self.has_kl else "variance"
 
 
-def dimensions(view: View) -> Dimensions:
-    """Measure the mean codes of all test images; by the KL where each dimension has one."""
-    batches = in_parts(view.images, view.labels, _BATCH)
-    return dimensions_of(view.model, batches, view.generator())
-
-
-def dimensions_of(
-    model: Autoencoder,
-    batches: Iterable[tuple[Tensor, Tensor | None]],
-    generator: Generator,
-) -> Dimensions:
-    """The same of batches of pixels (n, C, H, W) with labels (n,), or None.
-
-    generator: a KL may be an estimate from draws.
-    """
+def dimensions(trial: Trial) -> Dimensions:
+    """Measure the mean codes of all images; by the KL where each dimension has one."""
+    model, generator = trial.model, trial.generator()  # a KL may be an estimate from draws
     codes, costs = [], []
-    for x, y in batches:
+    for x, y in trial.batches():
         code = model.encode(x, generator, y)
         codes.append(code.mean.flatten(1).float().cpu())
         if code.posterior is not None:

@@ -1,40 +1,55 @@
-"""Figures on the disk: `draw` writes those of a run as PNG or GIF files."""
+"""Figures as files: PNG, or GIF for animations."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from warnings import catch_warnings, filterwarnings
 
+import torch
 from matplotlib.figure import Figure
 
 from aecore.errors import NotApplicable
 from aecore.evaluation.figures.animation import Animation
-from aecore.evaluation.figures.view import Picture, View
+from aecore.evaluation.figures.base import TrialFigure
+from aecore.evaluation.trial import Trial
+
+log = logging.getLogger("aecore")
+_MOST_IMAGES = 5000  # of each data set, so that figures of large test sets take little time
 
 
-def draw(figures: Mapping[str, Picture], view: View, folder: Path) -> dict[str, str]:
-    """Write `folder/NAME.png` for each figure; what moves is a GIF.
+@torch.no_grad()
+def draw_figures(figures: Mapping[str, TrialFigure], trial: Trial, folder: Path) -> dict[str, str]:
+    """Write each figure as `folder/NAME.png`, an animation as a GIF.
 
-    A name that ends in its format does not say it twice: `NAME_gif` is written as NAME.gif.
-
-    Returns the reasons of those that do not apply, by name.
+    A name that ends in its format does not repeat it: `NAME_gif` is written as NAME.gif.
+    Figures that do not apply are left out, which is logged; returns the reasons by name.
     """
+    trial = for_figures(trial)
     folder.mkdir(parents=True, exist_ok=True)
-    skipped: dict[str, str] = {}
-    for name, picture in figures.items():
+    left_out: dict[str, str] = {}
+    for name, figure in figures.items():
         try:
-            drawn = picture(view)
+            drawn = figure(trial)
         except NotApplicable as reason:
-            skipped[name] = str(reason)
+            log.info("figures.%s left out: %s", name, reason)
+            left_out[name] = str(reason)
             continue
         save(drawn, folder, name.removesuffix("_gif") if isinstance(drawn, Animation) else name)
-    return skipped
+    return left_out
+
+
+def for_figures(trial: Trial) -> Trial:
+    """The trial with as many images as figures look at: the first 5000 of each data set."""
+    ood = {name: trial.on(split).first(_MOST_IMAGES).images for name, split in trial.ood.items()}
+    return replace(trial.first(_MOST_IMAGES), ood=ood)
 
 
 def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
-    """Write `folder/NAME.png`, or NAME.gif of what moves, whole or not at all; returns its path.
+    """Write `folder/NAME.png`, or NAME.gif of an animation, whole or not at all; returns its path.
 
     The file holds no date and no version: the same figure gives the same bytes.
     """
@@ -43,7 +58,7 @@ def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
         if isinstance(drawn, Animation):
             drawn.save(part)
             return part.replace(folder / f"{name}.gif")
-        with catch_warnings():  # a letter that the font lacks is drawn as a box, which tells it
+        with catch_warnings():  # a character that the font lacks is drawn as a box, which shows it
             filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
             drawn.savefig(part, format="png", dpi="figure", metadata={"Software": None})
         return part.replace(folder / f"{name}.png")

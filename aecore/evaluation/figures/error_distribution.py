@@ -1,4 +1,4 @@
-"""Whether the error tells images of the kind that was trained on from others."""
+"""The errors of test images and of out-of-distribution images."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
 from aecore.evaluation.figures.axes import finish, logarithmic
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK, QUIET, new_figure
 from aecore.evaluation.figures.latent import palette
-from aecore.evaluation.figures.view import Picture, View, need_no_classes, same_images, spread
 from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.metrics.ood import auroc
+from aecore.evaluation.selection import balanced
+from aecore.evaluation.trial import Trial, element_of, need_no_classes, noun_of, same_images
 
 _LEAST = 1e-10  # the smallest error that a logarithmic axis shows
 
 
-class ErrorDistribution(Picture):
+class ErrorDistribution(TrialFigure):
     """Histograms of the squared error per pixel: of test images and of unknown ones.
 
-    Of a table per number, in its own units.
-    Unknown are images of the view's other data sets and, unless `uniform` is among them, of
-    uniform random pixels in [0, 1]. The legend says the area under the ROC curve of the error as
-    a detector of them: the probability that an unknown image has a larger error than a test image.
+    Of a table per feature, in its own units. Unknown are images of the trial's ood data sets and,
+    unless `uniform` is among them, of uniform random pixels in [0, 1]. The legend gives the area
+    under the ROC curve of the error as a detector of them: the probability that an unknown image
+    has a larger error than a test image.
 
     images: of each kind, at most. bins: of the histograms, on a logarithmic axis.
     """
@@ -39,41 +42,50 @@ class ErrorDistribution(Picture):
         self.bins = bins
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
-        """Draw, tables too; raises NotApplicable for a model that is told classes."""
-        return _histograms({"": self._errors(view, view)}, self.bins, view)
+    def __call__(self, trial: Trial) -> Figure:
+        """Draw, tables too; raises NotApplicable for a class-conditional model."""
+        return _histograms({"": self._errors(trial, trial)}, self.bins, trial)
 
     @torch.no_grad()
-    def together(self, views: Mapping[str, View]) -> Figure:
+    def together(self, trials: Mapping[str, Trial]) -> Figure:
         """The histograms of each run below each other, on one axis.
 
-        Raises NotApplicable where the runs know or do not know other images, or a model is told
-        classes.
+        Raises NotApplicable where the runs have different unknown images, or a model is
+        class-conditional.
         """
-        first = same_images(views)
-        if any(view.ood.keys() != first.ood.keys() for view in views.values()):
+        first = same_images(trials)
+        if any(trial.ood.keys() != first.ood.keys() for trial in trials.values()):
             raise NotApplicable("the runs were measured on different unknown images")
-        errors = {name: self._errors(view, first) for name, view in views.items()}
+        errors = {name: self._errors(trial, first) for name, trial in trials.items()}
         return _histograms(errors, self.bins, first)
 
-    def _errors(self, view: View, chooser: View) -> dict[str, Tensor]:
-        """The error (N,) of each image by kind, known ones first, chosen as another view does."""
-        need_no_classes(view)
+    def _errors(self, trial: Trial, chooser: Trial) -> dict[str, Tensor]:
+        """The error (N,) of each image by kind, known ones first, chosen as another trial does."""
+        need_no_classes(trial)
         generator = chooser.generator()
-        chosen = spread(view.labels, len(view.images), self.images, generator)
-        known = view.images[chosen.to(view.images.device)]
-        strange = {}
-        if "uniform" not in view.ood:
-            strange["uniform random"] = torch.empty_like(known).uniform_(generator=generator)
-        strange |= {name: x[: self.images].to(known) for name, x in view.ood.items()}
-        return {
-            name: squared_error(view.reconstructions(x), x).double().clamp_min(_LEAST).cpu()
-            for name, x in {f"{view.name} {view.things}": known, **strange}.items()
-        }
+        known = trial.at(balanced(trial.images.labels, len(trial), self.images, generator))
+        unknown = {}
+        if "uniform" not in trial.ood:
+            x, _ = known.tensors()
+            noise = torch.empty_like(x).uniform_(generator=generator)
+            unknown["uniform random"] = trial.on(Split(noise))
+        unknown |= {name: trial.on(x).first(self.images) for name, x in trial.ood.items()}
+        kinds = {f"{trial.name} {noun_of(trial.model.image_shape)}": known, **unknown}
+        return {name: _errors_of(kind) for name, kind in kinds.items()}
 
 
-def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, view: View) -> Figure:
-    """Errors by run and kind, an Axes a run, the bins of all the same; of such images."""
+def _errors_of(trial: Trial) -> Tensor:
+    """The squared error (N,) of each image, on the CPU."""
+    errors = [squared_error(trial.model.reconstruct(x), x) for x, _ in trial.batches()]
+    return torch.cat(errors).double().clamp_min(_LEAST).cpu()
+
+
+def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, trial: Trial) -> Figure:
+    """Errors by run and kind, one Axes per run, the bins of all the same.
+
+    trial: with images of that shape.
+    """
+    noun, element = noun_of(trial.model.image_shape), element_of(trial.model.image_shape)
     height = 3.9 if len(runs) == 1 else 0.4 + 2.3 * len(runs)
     figure = new_figure(6.6, height, constrained=True)
     grid = figure.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
@@ -81,9 +93,9 @@ def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, view: View) -> Fi
     edges = 10 ** np.linspace(float(values.min()) - 0.02, float(values.max()) + 0.02, bins + 1)
     for axes, (run, errors) in zip(grid, runs.items(), strict=True):
         _draw(axes, errors, edges)
-        finish(axes, title=run or f"Errors of known and unknown {view.things}", x="",
-               y=f"{view.things}, fullest bin = 1")  # fmt: skip
-    grid[-1].set_xlabel(f"squared error per {view.per}", size=9, color=QUIET)
+        finish(axes, title=run or f"Errors of known and unknown {noun}", x="",
+               y=f"{noun}, fullest bin = 1")  # fmt: skip
+    grid[-1].set_xlabel(f"squared error per {element}", size=9, color=QUIET)
     return figure
 
 

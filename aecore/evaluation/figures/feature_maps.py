@@ -1,4 +1,4 @@
-"""What the first convolution finds where."""
+"""The feature maps of the first convolution."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from torch import nn
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.heat import add_bar, centred, colours, enlarged, scale
-from aecore.evaluation.figures.strip import fixed_choice
-from aecore.evaluation.figures.view import Picture, View, need_images
+from aecore.evaluation.selection import first_of_each_class
+from aecore.evaluation.trial import Trial, need_images
 from aecore.model.layers import layers
 
 
-class FeatureMaps(Picture):
+class FeatureMaps(TrialFigure):
     """A few test images, each beside the first convolution's maps of it, after the activation.
 
     images: rows. maps: the first so many filters, at most. All share one colour scale.
@@ -27,14 +28,14 @@ class FeatureMaps(Picture):
         self.maps = maps
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable where the encoder has no convolution."""
-        need_images(view)
-        chosen = fixed_choice(view.labels, len(view.images), self.images)
-        x, y = view.at(chosen)
+        need_images(trial)
+        chosen = first_of_each_class(trial.images.labels, len(trial), self.images)
+        x, y = trial.at(chosen).tensors()
         found = [
             layer.output
-            for layer in layers(view.model, x, y)
+            for layer in layers(trial.model, x, y)
             if layer.side == "encoder" and isinstance(layer.module, nn.Conv2d)
         ]
         if not found:
@@ -50,7 +51,7 @@ class FeatureMaps(Picture):
         several = f"{maps.shape[1]} of " if maps.shape[1] < total else ""
         figure = image_grid(
             rows,
-            title=f"What the first convolution makes of an image: {several}{total} maps",
+            title=f"Feature maps of the first convolution: {several}{total} maps",
             heads=["image", *(str(n + 1) for n in range(maps.shape[1]))],
         )
         return add_bar(figure, limit, signed, label="activation")

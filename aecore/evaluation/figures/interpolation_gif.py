@@ -1,4 +1,4 @@
-"""Images that turn into one another."""
+"""Animated interpolations between images."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import torch
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
 from aecore.evaluation.figures.animation import Animation, there_and_back
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.interpolations import blend
-from aecore.evaluation.figures.view import Picture, View, need_decoder, need_images
+from aecore.evaluation.trial import Trial, need_decoder, need_images
 from aecore.model.codes import Code
 
 
-class InterpolationGif(Picture):
+class InterpolationGif(TrialFigure):
     """A grid of random pairs of test images, each on its way through the codes and back.
 
     rows, columns: the grid. steps: decoded images from code to code, both ends included; the way
     back shows those between once more, so there are 2 * steps - 2 frames (at least 1). A
-    conditional model is told the class of the first image all the way.
-    side: dots of an image, at most. duration: of a frame, in milliseconds.
+    class-conditional model is given the class of the first image all the way.
+    side: pixels of an image on the page, at most. duration: of a frame, in milliseconds.
     """
 
     @component
@@ -38,26 +39,26 @@ class InterpolationGif(Picture):
         self.duration = duration
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Animation:
+    def __call__(self, trial: Trial) -> Animation:
         """Decode; raises NotApplicable for tables and networks that decode no codes alone."""
-        need_images(view)
-        need_decoder(view)
-        if len(view.images) < 2:
+        need_images(trial)
+        need_decoder(trial)
+        if len(trial) < 2:
             raise NotApplicable("there is only one image")
-        first, second = pairs(view, self.rows * self.columns)
-        nearest = view.model.latent.nearest
+        first, second = pairs(trial, self.rows * self.columns)
+        nearest = trial.model.latent.nearest
         ways = [nearest(codes) for codes in blend(first.mean, second.mean, self.steps)]
-        pages = (view.model.decode(codes, first.context) for codes in ways)
+        pages = (trial.model.decode(codes, first.context) for codes in ways)
         return there_and_back(pages, columns=self.columns, side=self.side, duration=self.duration)
 
 
-def pairs(view: View, count: int) -> tuple[Code, Code]:
+def pairs(trial: Trial, count: int) -> tuple[Code, Code]:
     """The codes of the first and of the second images of `count` pairs of different ones."""
-    generator = view.generator()
-    total = len(view.images)
+    generator = trial.generator()
+    total = len(trial)
     device = generator.device
     first = torch.randint(total, (count,), generator=generator, device=device)
     step = torch.randint(1, total, (count,), generator=generator, device=device)
     second = (first + step) % total
-    (one, its_label), (other, other_label) = view.at(first), view.at(second)
-    return view.model.encode(one, y=its_label), view.model.encode(other, y=other_label)
+    (x, y), (x_other, y_other) = (trial.at(index).tensors() for index in (first, second))
+    return trial.model.encode(x, y=y), trial.model.encode(x_other, y=y_other)

@@ -1,9 +1,8 @@
-"""The way from one image to another, straight through the space of codes."""
+"""Interpolations between the codes of two images."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.figure import Figure
@@ -11,20 +10,19 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.view import Picture, View, spread
-
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
+from aecore.evaluation.trial import Trial, need_images
+from aecore.model.autoencoder import Autoencoder
 
 _PARALLEL = 1e-6  # the sine of an angle that single precision does not tell from none
 
 
-class Interpolations(Picture):
+class Interpolations(TrialFigure):
     """Decoded points between the codes of two test images of different classes.
 
-    Points on the straight line or, where it leaves what codes there are, the nearest codes. A
-    conditional model is told the class of the first image all the way.
+    Points on the straight line or, where it leaves the set of codes, the nearest codes. A
+    class-conditional model is given the class of the first image all the way.
 
     rows: pairs of images. steps: decoded images from code to code, both ends included.
     """
@@ -35,42 +33,40 @@ class Interpolations(Picture):
         self.steps = steps
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; the images themselves stand framed at both ends.
 
         Raises NotApplicable for a model that cannot be sampled, for tables and for one image.
         """
-        if not view.model.can_sample:
+        if not trial.model.can_sample:
             raise NotApplicable("this model's codes cannot be sampled, nor what lies between them")
-        if view.is_table:
-            raise NotApplicable("the rows of a table have no picture")
-        if len(view.images) < 2:
+        need_images(trial)
+        if len(trial) < 2:
             raise NotApplicable("there is only one image")
-        count = 2 * min(self.rows, len(view.images) // 2)
-        chosen = spread(view.labels, len(view.images), count, view.generator())
-        images, labels = view.at(chosen)
-        code = view.model.encode(images, y=labels)
+        count = 2 * min(self.rows, len(trial) // 2)
+        images, labels = trial.balanced(count).tensors()
+        code = trial.model.encode(images, y=labels)
         codes = code.mean
         rows = []
         for n in range(0, count, 2):
-            way = view.model.latent.nearest(blend(codes[n], codes[n + 1], self.steps))
-            middle = view.model.decode(way, repeated(code.context, n, self.steps))
+            way = trial.model.latent.nearest(blend(codes[n], codes[n + 1], self.steps))
+            middle = trial.model.decode(way, repeated(code.context, n, self.steps))
             rows.append(torch.cat([images[n : n + 1], middle, images[n + 1 : n + 2]]))
         return image_grid(
             rows,
-            title="Interpolations between the codes of two images" + told(view.model),
+            title="Interpolations between the codes of two images" + class_note(trial.model),
             heads=heads(self.steps),
             framed=(0, self.steps + 1),
         )
 
 
-def told(model: Autoencoder) -> str:
-    """What a title says of the class that a conditional model is told."""
-    return "" if model.classes is None else ", told the class of the first"
+def class_note(model: Autoencoder) -> str:
+    """The part of a title about the class that a class-conditional model is given."""
+    return "" if model.classes is None else ", with the class of the first"
 
 
 def heads(steps: int) -> list[str]:
-    """What stands above a way between two images."""
+    """The headings above an interpolation between two images."""
     shares = [f"{share:.2f}".rstrip("0").rstrip(".") for share in _shares(steps).tolist()]
     return ["image", *shares, "image"]
 
@@ -80,7 +76,7 @@ def _shares(steps: int) -> Tensor:
 
 
 def repeated(context: tuple[Tensor, ...], n: int, times: int) -> tuple[Tensor, ...]:
-    """What passed by the code of image n, for so many codes: each (times, ...)."""
+    """The decoder's context of image n, repeated for so many codes: each (times, ...)."""
     return tuple(part[n].expand(times, *part[n].shape) for part in context)
 
 

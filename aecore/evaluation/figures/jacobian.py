@@ -1,4 +1,4 @@
-"""How much the code moves when the image does."""
+"""How much the code changes with the image."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 
 from aecore.config.component import PositiveInt, component
 from aecore.evaluation.figures.axes import finish
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, new_figure
-from aecore.evaluation.figures.view import Picture, View, spread
 from aecore.evaluation.metrics.jacobian import jacobian_norms
+from aecore.evaluation.trial import Trial, noun_of
 from aecore.model.penalties.contractive import Contractive
 
 
-class Jacobian(Picture):
+class Jacobian(TrialFigure):
     """A histogram of ||d mean(z) / d x||_F, the Frobenius norm of the code's Jacobian.
 
     x is in the model's own range (standardised where it standardises), without noise.
@@ -37,18 +38,17 @@ class Jacobian(Picture):
         self.method = method
         self.norm = Contractive(method=method, samples=samples)
 
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; applies to every model and to tables too."""
-        chosen = spread(view.labels, len(view.images), self.images, view.generator())
-        x, y = view.at(chosen)
-        norms = jacobian_norms(view.model, x, self.norm, view.generator(), y)
+        norms = jacobian_norms(trial.balanced(self.images), self.norm)
+        noun = noun_of(trial.model.image_shape)
         figure = new_figure(5.6, 3.7, constrained=True)
         axes = figure.subplots()
         axes.hist(norms.numpy(), bins=self.bins, color="#30638e", alpha=0.8)
         mean = float(norms.mean())
         axes.axvline(mean, color=ACCENT, linewidth=1.4, label=f"mean {mean:.3g}")
         about = "" if self.method == "exact" else ", estimated"
-        finish(axes, title=f"Jacobian of the code at {len(norms)} {view.things}{about}",
-               x=r"$\|\partial z\,/\,\partial x\|_F$", y=view.things)  # fmt: skip
+        finish(axes, title=f"Jacobian of the code at {len(norms)} {noun}{about}",
+               x=r"$\|\partial z\,/\,\partial x\|_F$", y=noun)  # fmt: skip
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
         return figure

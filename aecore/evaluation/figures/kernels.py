@@ -1,4 +1,4 @@
-"""What the first layer looks for, and what the last one draws with."""
+"""The weights of the first and of the last layer as images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from torch import Tensor, nn
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.heat import add_bar, colour_weights, in_rows
 from aecore.evaluation.figures.panels import Filters, filter_panels, most_shown
-from aecore.evaluation.figures.view import Picture, View, need_images
+from aecore.evaluation.metrics.activity import layer_batches
+from aecore.evaluation.trial import Trial, need_images
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.layers import Layer, by_batch, dead_units, layers
+from aecore.model.layers import Layer, dead_units, layers
 from aecore.model.networks.base import flat
 from aecore.types import ImageShape
 
 
-class Kernels(Picture):
+class Kernels(TrialFigure):
     """The weights between the pixels and the units next to them, as images.
 
     side: 'encoder' shows the rows of the first matrix or the filters of the first convolution,
@@ -29,7 +31,7 @@ class Kernels(Picture):
     count: units shown, at most, the first ones. columns: side by side.
 
     All share one colour scale around 0. The title counts the dead units among all (see
-    `dead_units`; of the decoder: of the values that the last layer is given), over all test
+    `dead_units`; of the decoder: of the inputs of the last layer), over all test
     images; those among the shown ones are marked.
     """
 
@@ -42,9 +44,9 @@ class Kernels(Picture):
         self.columns = columns
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable where that layer does not touch the pixels."""
-        weights, dead = self._found(view)
+        weights, dead = self._found(trial)
         shown = weights[: self.count].cpu()
         limit = max(float(shown.abs().max()), 1e-12)
         pictures = in_rows(colour_weights(shown, limit), self.columns)
@@ -52,7 +54,7 @@ class Kernels(Picture):
         coloured = weights.shape[1] == 3
         scale = f"; grey is 0, full colour {limit:.2g}" if coloured else ""
         title = f"{self._layer}: {len(weights)} units{few}, {int(dead.sum())} dead{scale}"
-        # a space for a living one: all rows stand equally far apart
+        # a space for one that is not dead, so that all rows are equally far apart
         marks = ["dead" if gone else " " for gone in dead[: len(shown)].tolist()]
         width = len(pictures[0])
         captions = [marks[n : n + width] for n in range(0, len(marks), width)]
@@ -60,23 +62,23 @@ class Kernels(Picture):
         return figure if coloured else add_bar(figure, limit, signed=True, label="weight")
 
     @torch.no_grad()
-    def together(self, views: Mapping[str, View]) -> Figure:
+    def together(self, trials: Mapping[str, Trial]) -> Figure:
         """A square of filters a run, all on one scale; the units that are dead are counted.
 
         Runs without such a layer are named in the title. Raises NotApplicable where fewer than
         two have one, or where some are in colour and some are not.
         """
         panels, without = [], []
-        for name, view in views.items():
+        for name, trial in trials.items():
             try:
-                weights, dead = self._found(view)
+                weights, dead = self._found(trial)
             except NotApplicable:
                 without.append(name)
                 continue
             shown = weights[: most_shown(weights, self.count)].cpu()
             few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
-            told = f"{len(weights)} units{few}, {int(dead.sum())} dead"
-            panels.append(Filters(name, told, shown))
+            note = f"{len(weights)} units{few}, {int(dead.sum())} dead"
+            panels.append(Filters(name, note, shown))
         if len(panels) < 2 or len({panel.weights.shape[1] == 3 for panel in panels}) > 1:
             raise NotApplicable("fewer than two runs have filters of one kind")
         limit = max(*(float(panel.weights.abs().max()) for panel in panels), 1e-12)
@@ -89,15 +91,14 @@ class Kernels(Picture):
     def _layer(self) -> str:
         return "First layer" if self.side == "encoder" else "Last layer"
 
-    def _found(self, view: View) -> tuple[Tensor, Tensor]:
+    def _found(self, trial: Trial) -> tuple[Tensor, Tensor]:
         """The weights (units, C, H, W), and which units are dead, (units,) bool."""
-        need_images(view)
-        weights = self._weights(layers(view.model, *view.at(torch.arange(1))), view.model)
-        found = by_batch(view.model, view.images, view.labels)
-        dead = dead_units(self._held(layers) for layers in found)
+        need_images(trial)
+        weights = self._weights(layers(trial.model, *trial.first(1).tensors()), trial.model)
+        dead = dead_units(self._units(found) for found in layer_batches(trial))
         return weights, dead
 
-    def _held(self, found: list[Layer]) -> Tensor:
+    def _units(self, found: list[Layer]) -> Tensor:
         return found[0].output if self.side == "encoder" else found[-1].input
 
     def _weights(self, found: list[Layer], model: Autoencoder) -> Tensor:
@@ -107,11 +108,11 @@ class Kernels(Picture):
             weights = outgoing(found[-1].module, model.image_shape)
         if weights is None:
             raise NotApplicable(f"the {self.side} has no layer of weights next to the pixels")
-        return weights[:, : model.image_shape[0]].detach().float()  # not those of the class
+        return weights[:, : model.image_shape[0]].detach().float()  # without those of the class
 
 
 def incoming(module: nn.Module, shape: ImageShape) -> Tensor | None:
-    """What each unit of a layer makes of an image, (units, C, H, W); None where it sees none."""
+    """The weights of a layer whose input is an image, (units, C, H, W); None for another."""
     if isinstance(module, nn.Linear) and module.in_features == flat(shape):
         return module.weight.reshape(-1, *shape)
     if isinstance(module, nn.Conv2d) and module.in_channels == shape[0]:
@@ -120,7 +121,7 @@ def incoming(module: nn.Module, shape: ImageShape) -> Tensor | None:
 
 
 def outgoing(module: nn.Module, shape: ImageShape) -> Tensor | None:
-    """What each value given to a layer paints, (values, C, H, W); None where it paints none."""
+    """The weights of a layer whose output is an image, (inputs, C, H, W); None for another."""
     if isinstance(module, nn.Linear) and module.out_features == flat(shape):
         return module.weight.T.reshape(-1, *shape)
     if isinstance(module, nn.Conv2d) and module.out_channels == shape[0]:

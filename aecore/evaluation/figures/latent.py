@@ -1,8 +1,8 @@
-"""Where the classes lie in the space of codes."""
+"""The codes of images in two dimensions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -14,13 +14,16 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
+from aecore.data.split import Split
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK, QUIET, new_figure
-from aecore.evaluation.figures.view import Picture, View, spread
+from aecore.evaluation.selection import class_name
+from aecore.evaluation.trial import Trial, noun_of
 
 _LEGEND_LIMIT = 40  # classes; more would fill the page
 
 
-class LatentScatter(Picture):
+class LatentScatter(TrialFigure):
     """The mean codes of test images, coloured by class.
 
     Codes of one dimension are shown as histograms, of two as they are, of more by their first two
@@ -32,26 +35,23 @@ class LatentScatter(Picture):
         self.points = points
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; without labels in a single colour."""
-        chosen = spread(view.labels, len(view.images), self.points, view.generator())
-        codes = view.codes(*view.at(chosen))
-        labels = None if view.labels is None else view.labels.cpu()[chosen]
-        return codes_figure(codes, labels, view.class_name, f"{len(codes)} {view.things}")
+        chosen = trial.balanced(self.points)
+        title = f"{len(chosen)} {noun_of(trial.model.image_shape)}"
+        return codes_figure(chosen.codes().float(), chosen.images, title)
 
 
-def codes_figure(
-    codes: Tensor, labels: Tensor | None, class_name: Callable[[int], str], what: str
-) -> Figure:
-    """Codes (N, D), coloured by label (N,) where they have some, as `Latent` draws them.
+def codes_figure(codes: Tensor, images: Split, what: str) -> Figure:
+    """Codes (N, D), coloured by the labels of their images, as `LatentScatter` draws them.
 
-    what: those are codes of.
+    what: the images, for the title.
     """
     kinds = torch.zeros(len(codes), dtype=torch.int64)
     names: list[str] = []
-    if labels is not None:
-        present, kinds = torch.unique(labels, return_inverse=True)
-        names = [class_name(label) for label in present.tolist()]
+    if images.labels is not None:
+        present, kinds = torch.unique(images.labels.cpu(), return_inverse=True)
+        names = [class_name(images, label) for label in present.tolist()]
     dims = codes.shape[1]
     title = f"Codes of {what}, {dims} dimension{'s' if dims > 1 else ''}"
     if dims == 1:

@@ -1,4 +1,4 @@
-"""What the autoencoder makes of images unlike those it was trained on."""
+"""Reconstructions of out-of-distribution images."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ from matplotlib.figure import Figure
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.reconstructions import labelled
-from aecore.evaluation.figures.view import Picture, View, need_images, need_no_classes, spread
+from aecore.evaluation.selection import balanced
+from aecore.evaluation.trial import Trial, need_images, need_no_classes, same_images
 
 
-class OodFigure(Picture):
+class OodFigure(TrialFigure):
     """Images of other data sets (`evaluate.ood`) and classes above their reconstructions.
 
-    columns: images side by side. At the left stands their mean squared error per pixel.
+    columns: images side by side. Their mean squared error per pixel stands at the left.
     """
 
     @component
     def __init__(self, *, columns: PositiveInt) -> None:
         self.columns = columns
 
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for tables and where no other data set is named."""
-        return self.together({"reconstruction": view})
+        return self.together({"reconstruction": trial})
 
     @torch.no_grad()
-    def together(self, views: Mapping[str, View]) -> Figure:
-        """The same images of each data set, then what each run makes of them.
+    def together(self, trials: Mapping[str, Trial]) -> Figure:
+        """The same images of each data set, then the reconstructions of each run.
 
-        Raises NotApplicable where the runs do not look at the same other images.
+        Raises NotApplicable where the runs have different other images.
         """
-        first = next(iter(views.values()))
+        first = next(iter(trials.values()))
         need_images(first)
         if not first.ood:
             raise NotApplicable("no other data set is named: evaluate.ood=[kmnist]")
         rows, labels, gaps = [], [], []
-        for view in views.values():
-            need_no_classes(view)
-        for name, images in first.ood.items():
-            for view in views.values():
-                other = view.ood.get(name)
-                if other is None or other.device != images.device or not torch.equal(other, images):
-                    raise NotApplicable("the runs were tried on different images")
-            x = images[spread(None, len(images), self.columns, first.generator())]
-            outputs = {label: view.model.reconstruct(x) for label, view in views.items()}
+        for trial in trials.values():
+            need_no_classes(trial)
+        if any(name not in trial.ood for trial in trials.values() for name in first.ood):
+            raise NotApplicable("the runs were tested on different images")
+        for name in first.ood:
+            others = {label: trial.on(trial.ood[name]) for label, trial in trials.items()}
+            other = same_images(others)
+            index = balanced(None, len(other), self.columns, first.generator())
+            x, _ = other.at(index).tensors()
+            outputs = {label: trial.model.reconstruct(x) for label, trial in trials.items()}
             rows += [x, *outputs.values()]
             labels += [name, *labelled(outputs, x)]
             gaps.append(len(rows) - 1)

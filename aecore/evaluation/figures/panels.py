@@ -23,10 +23,10 @@ _LETTER = 9.6
 
 @dataclass(frozen=True)
 class Filters:
-    """What a run shows: weights (N, C, H, W), its name, and a line on what is shown."""
+    """The filters of a run: weights (N, C, H, W), its name, and a note on what is shown."""
 
     name: str
-    told: str
+    note: str
     weights: Tensor
 
 
@@ -45,7 +45,7 @@ def filter_panels(panels: Sequence[Filters], title: str, limit: float) -> Figure
     mosaics = [_mosaic(panel.weights, limit) for panel in panels]
     zooms = [_measures(panel.weights)[1] for panel in panels]
     sizes = [(m.shape[0] * z, m.shape[1] * z) for m, z in zip(mosaics, zooms, strict=True)]
-    letters = max(len(text) for panel in panels for text in (panel.name, panel.told))
+    letters = max(len(text) for panel in panels for text in (panel.name, panel.note))
     cell = max(round(_LETTER * letters), *(width for _, width in sizes))
     most = max(1, (_WIDTH + _GAP) // (cell + _GAP))
     columns = -(-len(panels) // -(-len(panels) // most))
@@ -64,7 +64,7 @@ def filter_panels(panels: Sequence[Filters], title: str, limit: float) -> Figure
         _draw(figure.add_axes(box), mosaic, limit)
         figure.text(x / total_w, y / total_h, panel.name, size=12, color=INK, va="top",
                     weight="bold")  # fmt: skip
-        figure.text(x / total_w, (y - 22) / total_h, panel.told, size=10, color=QUIET, va="top")
+        figure.text(x / total_w, (y - 22) / total_h, panel.note, size=10, color=QUIET, va="top")
     coloured = panels[0].weights.shape[1] == 3
     return figure if coloured else add_bar(figure, limit, signed=True, label="weight")
 

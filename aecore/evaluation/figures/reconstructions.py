@@ -1,4 +1,4 @@
-"""Test images above what the autoencoder makes of them."""
+"""Test images above their reconstructions."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
-from aecore.evaluation.figures.view import Picture, View, need_images, same_images, spread
+from aecore.evaluation.trial import Trial, need_images, same_images
 
-_LINES = "Reconstructions, with the squared error per number"
+_LINES = "Reconstructions, with the squared error per feature"
 
 
-class Reconstructions(Picture):
+class Reconstructions(TrialFigure):
     """Rows of inputs and of their reconstructions, without noise.
 
     columns: images side by side. rows: how many such blocks below each other.
-    The classes are covered evenly. Under each reconstruction stands its squared error per pixel,
-    above each row of a table that per number, in the units of the table.
+    The classes are covered evenly. The squared error per pixel stands under each
+    reconstruction, that per feature of a table above each row, in the units of the table.
     """
 
     @component
@@ -30,26 +31,26 @@ class Reconstructions(Picture):
         self.rows = rows
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; a table's rows are drawn as lines over its columns."""
-        x, y = chosen(view, self.columns * self.rows)
-        output = view.model.reconstruct(x, y)
-        if view.is_table:
+        x, y = by_class(trial, self.columns * self.rows).tensors()
+        output = trial.model.reconstruct(x, y)
+        if trial.is_table:
             heads = error_heads(output, x)
             return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), heads, self.columns)
         title = "Reconstructions, with the squared error per pixel"
         return blocks({"input": x, "reconstruction": output}, self.columns, title)
 
     @torch.no_grad()
-    def together(self, views: Mapping[str, View]) -> Figure:
-        """The same images in the first row, then what each run makes of them, with its error.
+    def together(self, trials: Mapping[str, Trial]) -> Figure:
+        """The same images in the first row, then the reconstructions of each run, with their error.
 
         Raises NotApplicable for tables and where the runs' test images differ.
         """
-        first = same_images(views)
+        first = same_images(trials)
         need_images(first)
-        x, y = chosen(first, self.columns)
-        outputs = {name: view.model.reconstruct(x, y) for name, view in views.items()}
+        x, y = by_class(first, self.columns).tensors()
+        outputs = {name: trial.model.reconstruct(x, y) for name, trial in trials.items()}
         rows, labels = [x, *outputs.values()], ["input", *labelled(outputs, x)]
         title = "Reconstructions of the same images, with their mean squared error per pixel"
         return image_grid(rows, title=title, labels=labels, gaps=[0])
@@ -86,7 +87,7 @@ def labelled(outputs: Mapping[str, Tensor], x: Tensor) -> list[str]:
 
 
 def pixel_error(output: Tensor, x: Tensor) -> Tensor:
-    """The squared error per pixel, or number of a table, of each image: (N,) on the CPU."""
+    """The squared error per pixel, or feature of a table, of each image: (N,) on the CPU."""
     return (output - x).square().flatten(1).mean(1).cpu()
 
 
@@ -95,12 +96,11 @@ def error_heads(output: Tensor, x: Tensor) -> list[str]:
     return [f"{error:.2g}" for error in pixel_error(output, x).tolist()]
 
 
-def chosen(view: View, count: int) -> tuple[Tensor, Tensor | None]:
-    """Up to `count` of the images (N, C, H, W), by class, with their labels."""
-    places = spread(view.labels, len(view.images), count, view.generator())
-    if view.labels is not None:
-        places = places[view.labels.cpu()[places].argsort(stable=True)]
-    return view.at(places)
+def by_class(trial: Trial, count: int) -> Trial:
+    """The trial with up to `count` images, evenly over the classes and ordered by class."""
+    chosen = trial.balanced(count)
+    labels = chosen.images.labels
+    return chosen if labels is None else chosen.at(labels.cpu().argsort(stable=True))
 
 
 def line_grid(

@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.data.split import Split
 from aecore.evaluation.figures.axes import beside_legend, finish
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
 from aecore.evaluation.figures.latent import palette
-from aecore.evaluation.figures.view import Picture, View, same_images, spread
 from aecore.evaluation.metrics.images import squared_error
+from aecore.evaluation.trial import Trial, element_of, noun_of, same_images
 from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import Dropout, GaussianNoise, SaltAndPepper
 
@@ -29,10 +31,10 @@ _KINDS: dict[str, tuple[Callable[[float], Noise], str]] = {
 }
 
 
-class Robustness(Picture):
+class Robustness(TrialFigure):
     """The squared error per pixel against the clean image, over the level of the input's noise.
 
-    Of a table per number, in its own units.
+    Of a table per feature, in its own units.
     The dashed line is the noisy input's own error: below it, the model removes noise.
 
     kind: noise added in pixels, not clamped; every level uses the same random numbers.
@@ -50,30 +52,33 @@ class Robustness(Picture):
         self.images = images
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; applies to every model and to tables too."""
-        return self._drawn({"reconstruction": view}, view)
+        return self._drawn({"reconstruction": trial}, trial)
 
     @torch.no_grad()
-    def together(self, views: Mapping[str, View]) -> Figure:
+    def together(self, trials: Mapping[str, Trial]) -> Figure:
         """A curve a run; raises NotApplicable where their test images differ."""
-        return self._drawn(views, same_images(views))
+        return self._drawn(trials, same_images(trials))
 
-    def _drawn(self, views: Mapping[str, View], chooser: View) -> Figure:
+    def _drawn(self, trials: Mapping[str, Trial], chooser: Trial) -> Figure:
         """The curves of all, for the images and with the random numbers of one of them."""
-        chosen = spread(chooser.labels, len(chooser.images), self.images, chooser.generator())
-        x, y = chooser.at(chosen)
+        chosen = chooser.balanced(self.images)
+        x, _ = chosen.tensors()
         make, unit = _KINDS[self.kind]
         levels = torch.linspace(0, self.largest, self.levels).tolist()
         input_errors: list[float] = []
-        curves: dict[str, list[float]] = {name: [] for name in views}
+        curves: dict[str, list[float]] = {name: [] for name in trials}
         for level in levels:
             noisy = _noisy(chooser, x, make(level))
             input_errors.append(_error(noisy, x))
-            for name, view in views.items():
-                curves[name].append(_error(view.reconstructions(noisy, y), x))
-        title = f"Error against the clean {chooser.things}, {len(x)} of them"
-        names = (unit.format(chooser.per), f"squared error per {chooser.per}")
+            for name, trial in trials.items():
+                given = trial.on(Split(noisy, chosen.images.labels))
+                curves[name].append(_error(given.reconstructions(), x))
+        shape = chooser.model.image_shape
+        element = element_of(shape)
+        title = f"Error against the clean {noun_of(shape)}, {len(x)} of them"
+        names = (unit.format(element), f"squared error per {element}")
         return _plot(levels, input_errors, curves, title, names)
 
 
@@ -108,12 +113,12 @@ def _plot(
     return figure
 
 
-def _noisy(view: View, x: Tensor, noise: Noise) -> Tensor:
+def _noisy(trial: Trial, x: Tensor, noise: Noise) -> Tensor:
     """The images (N, C, H, W) with noise, of the same random numbers at each level."""
     span = (torch.zeros_like(x[:1]), torch.ones_like(x[:1]))
-    return noise(x, view.generator(), span)
+    return noise(x, trial.generator(), span)
 
 
 def _error(images: Tensor, x: Tensor) -> float:
-    """The mean squared error per pixel, or per number of a table."""
+    """The mean squared error per pixel, or per feature of a table."""
     return float(squared_error(images, x).mean())

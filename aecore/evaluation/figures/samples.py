@@ -1,4 +1,4 @@
-"""Images that the autoencoder draws by itself."""
+"""Samples of the autoencoder."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.view import Picture, View
+from aecore.evaluation.selection import class_name
+from aecore.evaluation.trial import Trial, need_images
 from aecore.model.conditioning import need_labels
 
 
-class Samples(Picture):
+class Samples(TrialFigure):
     """A grid of draws from the model. rows, columns: its size.
 
-    Of a conditional model each column is a class of the test images, the first `columns` of them.
+    Of a class-conditional model each column is one of the first `columns` classes of the images.
     """
 
     @component
@@ -25,25 +27,24 @@ class Samples(Picture):
         self.columns = columns
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for a model that cannot be sampled, and for tables."""
-        if not view.model.can_sample:
+        if not trial.model.can_sample:
             raise NotApplicable("this model's codes cannot be sampled")
-        if view.is_table:
-            raise NotApplicable("the rows of a table have no picture")
-        shown = self._classes(view)
+        need_images(trial)
+        shown = self._classes(trial)
         columns = self.columns if shown is None else len(shown)
         y = None if shown is None else shown.repeat(self.rows)
-        images = view.model.sample(self.rows * columns, view.generator(), y)
+        images = trial.model.sample(self.rows * columns, trial.generator(), y)
         return image_grid(
             torch.split(images, columns),
             title="Samples" if shown is None else "Samples by class",
-            heads=() if shown is None else [view.class_name(label) for label in shown.tolist()],
+            heads=() if shown is None else [class_name(trial.images, k) for k in shown.tolist()],
         )
 
-    def _classes(self, view: View) -> Tensor | None:
-        """The labels that a conditional model is told, one a column."""
-        if view.model.classes is None:
+    def _classes(self, trial: Trial) -> Tensor | None:
+        """The labels of the samples of a class-conditional model, one per column."""
+        if trial.model.classes is None:
             return None
-        present: Tensor = torch.unique(need_labels(view.labels))
+        present: Tensor = torch.unique(need_labels(trial.images.labels).to(trial.device))
         return present[: self.columns]

@@ -8,15 +8,16 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import DPI, displayable, new_figure
-from aecore.evaluation.figures.view import Picture, View
+from aecore.evaluation.selection import first_of_each_class
+from aecore.evaluation.trial import Trial, need_images
 
 _SIDE = 56  # dots: an image is enlarged by whole numbers up to this, or made smaller
 _GAP = 2
 
 
-class Strip(Picture):
+class Strip(TrialFigure):
     """A row of inputs, a row of reconstructions, transparent gaps and nothing else.
 
     columns: images side by side. Which images are shown depends on the data alone, not on the
@@ -28,13 +29,12 @@ class Strip(Picture):
         self.columns = columns
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for tables."""
-        if view.is_table:
-            raise NotApplicable("the rows of a table have no picture")
-        chosen = fixed_choice(view.labels, len(view.images), self.columns)
-        x, y = view.at(chosen)
-        rows = [_row(x, below=_GAP), _row(view.model.reconstruct(x, y), below=0)]
+        need_images(trial)
+        chosen = first_of_each_class(trial.images.labels, len(trial), self.columns)
+        x, y = trial.at(chosen).tensors()
+        rows = [_row(x, below=_GAP), _row(trial.model.reconstruct(x, y), below=0)]
         picture = torch.cat(rows, dim=1)
         height, width = picture.shape[1:]
         figure = new_figure(width / DPI, height / DPI)
@@ -43,23 +43,6 @@ class Strip(Picture):
         axes.set_axis_off()
         axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest", aspect="auto")
         return figure
-
-
-def fixed_choice(labels: Tensor | None, total: int, count: int) -> Tensor:
-    """Positions of the first images of each class in turn, ordered by class; no randomness.
-
-    labels: (total,) int64, or None: the first images. Returns (min(count, total),) int64.
-    """
-    count = min(count, total)
-    if labels is None:
-        return torch.arange(count)
-    seen: dict[int, int] = {}
-    ranks = []
-    for position, label in enumerate(labels.tolist()):
-        ranks.append((seen.get(label, 0), label, position))
-        seen[label] = seen.get(label, 0) + 1
-    first = sorted(ranks)[:count]
-    return torch.tensor([position for _, _, position in sorted(first, key=lambda r: (r[1], r[2]))])
 
 
 def _row(images: Tensor, below: int) -> Tensor:

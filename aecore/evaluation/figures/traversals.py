@@ -1,24 +1,24 @@
-"""What a single dimension of the code does to an image."""
+"""Traversals: decoded codes of which a single dimension changes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.dimensions import Dimensions, dimensions
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.interpolations import repeated
-from aecore.evaluation.figures.view import Picture, View, need_decoder, need_images, spread
+from aecore.evaluation.selection import balanced
+from aecore.evaluation.trial import Trial, need_decoder, need_images
+from aecore.model.autoencoder import Autoencoder
 
-if TYPE_CHECKING:
-    from aecore.model.autoencoder import Autoencoder
 
-
-class Traversals(Picture):
+class Traversals(TrialFigure):
     """Decoded codes of which one dimension moves, a row for each.
 
     dims: rows, at most, the dimensions that say most first: by their mean KL to the prior where
@@ -45,19 +45,19 @@ class Traversals(Picture):
         self.start = start
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for tables and networks that decode no codes alone."""
-        need_images(view)
-        need_decoder(view)
-        found = dimensions(view)
+        need_images(trial)
+        need_decoder(trial)
+        found = dimensions(trial)
         code = torch.zeros_like(found.codes[0])
-        chosen = spread(view.labels, len(view.images), 1, view.generator())
+        chosen = balanced(trial.images.labels, len(trial), 1, trial.generator())
         if self.start == "image":
             code = found.codes[chosen[0]]
-        image, label = view.at(chosen)
-        context = view.model.encode(image, y=label).context
+        image, label = trial.at(chosen).tensors()
+        context = trial.model.encode(image, y=label).context
         shares = torch.linspace(-self.reach, self.reach, self.steps)
-        rows = traversal(view.model, found, code, context, shares, self.dims)
+        rows = traversal(trial.model, found, code, context, shares, self.dims)
         return traversal_grid(rows, found, shares)
 
 

@@ -8,15 +8,16 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from aecore.config.component import Probability, component
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
 from aecore.evaluation.figures.heat import add_bar, colour_map
-from aecore.evaluation.figures.view import Picture, View
 from aecore.evaluation.metrics.identity import distance, need_linear, principal_space, product
+from aecore.evaluation.trial import Trial
 
 _SIDE = 600  # dots: of the heat map, about
 
 
-class WeightProduct(Picture):
+class WeightProduct(TrialFigure):
     """The product P of all weight matrices of a linear model, decoder times encoder.
 
     The model maps an image x to P x + c, in its own range. A perfect one has P v = v for every
@@ -30,11 +31,11 @@ class WeightProduct(Picture):
         self.explained = explained
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
+    def __call__(self, trial: Trial) -> Figure:
         """Draw; raises NotApplicable for a model that is not linear, or too large."""
-        need_linear(view.model, view.images)
-        matrix = product(view.model)
-        components = principal_space([view.model.normalise(view.images)], self.explained)
+        need_linear(trial)
+        matrix = product(trial.model)
+        components = principal_space(trial, self.explained)
         count = components.shape[1]
         title = (
             f"Decoder times encoder, {distance(matrix, components):.3f} from the identity\n"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from aecore.config.component import component
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.base import Metric, Reported
 from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 
 
@@ -20,17 +23,21 @@ class CodeRank(Metric):
     where every image has the same code.
     """
 
+    reports: ClassVar = dict.fromkeys(
+        ("code_rank", "effective_rank", "participation_ratio"), Reported()
+    )
+
     @component
     def __init__(self) -> None: ...
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable for very large codes."""
-        model = subject.model
+        model = trial.model
         size = flat(model.code_shape)
         if size > LARGEST:
-            raise NotApplicable(f"codes of {size} numbers: their covariance would be too large")
-        found = principal(model.encode(x, y=y).mean for x, y in subject.labelled(subject.test))
-        # what rounding makes of numbers as large as these
+            raise NotApplicable(f"codes of {size} dimensions: their covariance would be too large")
+        found = principal(model.encode(x, y=y).mean for x, y in trial.batches())
+        # the rounding error of values as large as these
         largest = float((found.mean.abs() + found.variances[0].sqrt()).max())
         floor = (largest * torch.finfo(torch.float32).eps) ** 2
         rank = min(found.rank, int((found.variances > floor).sum()))

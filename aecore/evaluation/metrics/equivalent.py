@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from aecore.config.component import component
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.base import Metric, Reported
 from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 
 
@@ -16,31 +19,35 @@ class EquivalentVariance(Metric):
     S / (2 v w) + KL: minus the ELBO, but for a constant, of a Gaussian likelihood of variance
     sigma^2 = v w. `mse` has v = 1/2, so sigma^2 = w / 2; `gaussian` has v = scale^2. (Where the
     error is a mean over D numbers it is w D / 2.) w is the final weight of `kl`; other penalties
-    are left aside. In the model's own range.
+    are ignored. In the model's own range.
 
     `linear_active_units`: how many dimensions of the code a linear VAE of that variance would use,
     those of the training images' principal components whose variance is above it (Lucas et al.
-    2019); few mean a collapse to come. A conditional model may use fewer: it is told what classes
-    have in common. Left out for codes that are not Gaussian, and for images of more than 4096
-    pixels.
+    2019); few mean a collapse to come. A class-conditional model may use fewer, since it knows what
+    images of a class have in common. Left out for codes that are not Gaussian, and for images of
+    more than 4096 pixels.
     """
+
+    reports: ClassVar = {"sigma2_equivalent": Reported(), "linear_active_units": Reported()}
 
     @component
     def __init__(self) -> None: ...
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable unless the loss is a squared error and a `kl`."""
-        model = subject.model
+        model = trial.model
         variance = model.reconstruction.variance
         if variance is None:
-            raise NotApplicable("the cost is no squared error, use reconstruction=mse or gaussian")
+            raise NotApplicable(
+                "the reconstruction loss is no squared error, use reconstruction=mse or gaussian"
+            )
         names = [name for name, penalty in model.penalties.items() if penalty.is_kl]
         if not names:
             raise NotApplicable("the loss has no KL, use penalty=kl")
         sigma2 = variance * sum(model.weights[name].at(float("inf")) for name in names)
         if not model.latent.gaussian or flat(model.image_shape) > LARGEST:
             return {"sigma2_equivalent": sigma2}
-        seen = (model.normalise(x) for x in subject.batches(subject.training))
+        seen = (model.normalise(x) for x, _ in trial.on(trial.training).batches())
         used = int((principal(seen).variances > sigma2).sum())
         return {
             "sigma2_equivalent": sigma2,

@@ -1,16 +1,17 @@
-"""How far a linear model is from leaving its images alone."""
+"""How far a linear model is from the identity on its images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from aecore.config.component import Probability, component
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.base import Metric, Reported
 from aecore.evaluation.metrics.principal import need_few, principal
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.layers import leaves
 from aecore.model.networks.base import flat
@@ -27,26 +28,27 @@ class IdentityDistance(Metric):
 
     P is the product of its matrices, decoder times encoder, in the model's own range; the columns
     of V are the leading principal components of the test images, as many as explain `explained`
-    of their variance. A perfect model has 0, one that forgets the image 1.
+    of their variance. A perfect model has 0, one that ignores the image 1.
     """
+
+    reports: ClassVar = {"identity_distance": Reported(False)}
 
     @component
     def __init__(self, *, explained: Probability) -> None:
         self.explained = explained
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable for a model that is not linear, or too large."""
-        model = subject.model
-        need_linear(model, next(subject.batches(subject.test)))
-        own = (model.normalise(x) for x in subject.batches(subject.test))
-        return {"identity_distance": distance(product(model), principal_space(own, self.explained))}
+        model = trial.model
+        need_linear(trial)
+        return {
+            "identity_distance": distance(product(model), principal_space(trial, self.explained))
+        }
 
 
-def need_linear(model: Autoencoder, images: Tensor) -> None:
-    """Raise NotApplicable unless the model is a product of matrices (plus a constant).
-
-    images: (N, C, H, W) pixels to try it on.
-    """
+def need_linear(trial: Trial) -> None:
+    """Raise NotApplicable unless the model is a product of matrices (plus a constant)."""
+    model = trial.model
     if model.needs_context:
         raise NotApplicable("the model is not linear: it pools maxima")
     for part in (model.encoder, model.latent, model.decoder):
@@ -55,9 +57,9 @@ def need_linear(model: Autoencoder, images: Tensor) -> None:
                 name = type(leaf).__name__
                 raise NotApplicable(f"the model is no product of matrices: it has {name}")
     if model.classes is not None:
-        raise NotApplicable("the model is told a class beside the image")
+        raise NotApplicable("the model is class-conditional")
     need_few(flat(model.image_shape))
-    x = model.normalise(images[:_TRIED])
+    x = model.normalise(trial.first(_TRIED).tensors()[0])
     y = x.flip(0)
     one, other, middle = (_through(model, part) for part in (x, y, (x + y) / 2))
     error = (middle - (one + other) / 2).abs().max()
@@ -87,12 +89,12 @@ def product(model: Autoencoder) -> Tensor:
     return matrix
 
 
-def principal_space(batches: Iterable[Tensor], explained: float) -> Tensor:
+def principal_space(trial: Trial, explained: float) -> Tensor:
     """The fewest leading principal components that explain that share: (D, K), orthonormal.
 
-    batches: of images (n, C, H, W). Raises NotApplicable where the images do not differ.
+    Of the images in the model's range. Raises NotApplicable where the images do not differ.
     """
-    found = principal(batches)
+    found = principal(trial.model.normalise(x) for x, _ in trial.batches())
     if not found.variances.any():
         raise NotApplicable("the images do not differ")
     shares = found.variances.cumsum(0) / found.variances.sum()

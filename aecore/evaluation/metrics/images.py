@@ -1,4 +1,4 @@
-"""How near two images are."""
+"""Errors between two images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aecore.types import ImageShape
 
 _WINDOW = 11  # the Gaussian window of Wang et al. 2004, sigma 1.5
 _SMALL_WINDOW = 3  # a flat one for images that are smaller than that
-_VALUES_A_PART = 80_000
+_VALUES_PER_PART = 80_000
 
 
 def squared_error(images: Tensor, others: Tensor) -> Tensor:
@@ -35,8 +35,8 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
     What lies outside counts as black or white: else an image and its negative would be alike.
     The window is the paper's where the image holds it without its borders, else a flat 3x3 one.
     """
-    # small parts stay in the processor's cache: twice as fast, and little memory
-    size = max(_VALUES_A_PART // images[0].numel(), 1)
+    # small parts stay in the cache of the CPU: twice as fast, and little memory
+    size = max(_VALUES_PER_PART // images[0].numel(), 1)
     inside = images.clamp(0, 1), others.clamp(0, 1)
     parts = zip(*(torch.split(x, size) for x in inside), strict=True)
     return torch.cat([_ssim(*part) for part in parts])

@@ -1,40 +1,33 @@
-"""How much the code moves when the image does."""
+"""How much the code changes with the image."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.model.autoencoder import Autoencoder
-from aecore.model.conditioning import in_parts
+from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.trial import Trial
 from aecore.model.penalties.contractive import Contractive
 
-_BATCH = 50  # images at once: an exact Jacobian holds a gradient for each code unit
+_BATCH = 50  # images at once: an exact Jacobian holds a gradient for each latent dimension
 
 
-def jacobian_norms(
-    model: Autoencoder,
-    images: Tensor,
-    norm: Contractive,
-    generator: Generator,
-    labels: Tensor | None = None,
-) -> Tensor:
-    """||d mean(z) / d x||_F at each of (N, C, H, W) pixels, (N,) on the CPU.
+def jacobian_norms(trial: Trial, norm: Contractive) -> Tensor:
+    """||d mean(z) / d x||_F at each image, (N,) on the CPU.
 
     x is in the model's own range (standardised where it standardises), without noise.
-    norm: computes the squares. generator: what an estimate draws from. labels: (N,), or None.
+    norm: computes the squares.
     """
-    parts = []
-    for x, y in in_parts(images, labels, _BATCH):
+    generator, norms = trial.generator(), []
+    for x, y in trial.batches(_BATCH):
         with torch.no_grad():
-            seen = model.run(x, generator, noisy=False, sample=False, y=y)
-        parts.append(norm(seen).detach().float().cpu())
-    return torch.cat(parts).clamp_min(0).sqrt()
+            seen = trial.model.run(x, generator, noisy=False, sample=False, y=y)
+        norms.append(norm(seen).detach().float().cpu())
+    return torch.cat(norms).clamp_min(0).sqrt()
 
 
 class JacobianNorm(Metric):
@@ -45,6 +38,8 @@ class JacobianNorm(Metric):
     method: 'exact', or 'estimate' from `samples` random projections, for large codes.
     """
 
+    reports: ClassVar = {"jacobian_norm": Reported()}
+
     @component
     def __init__(
         self, *, images: PositiveInt, method: Literal["exact", "estimate"], samples: PositiveInt
@@ -52,10 +47,9 @@ class JacobianNorm(Metric):
         self.images = images
         self.norm = Contractive(method=method, samples=samples)
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
-        """Raises NotApplicable for codes made of words, which do not move by little."""
-        if not subject.model.latent.smooth:
-            raise NotApplicable("the code is made of words, which no small change of x moves")
-        x, y = subject.some(subject.test, self.images)
-        norms = jacobian_norms(subject.model, x, self.norm, subject.generator(), y)
+    def __call__(self, trial: Trial) -> dict[str, float]:
+        """Raises NotApplicable for discrete codes."""
+        if not trial.model.latent.smooth:
+            raise NotApplicable("the code is discrete, so no small change of x changes it")
+        norms = jacobian_norms(trial.sample(self.images), self.norm)
         return {"jacobian_norm": float(norms.double().mean())}

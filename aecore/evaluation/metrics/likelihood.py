@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
@@ -29,45 +30,47 @@ class Likelihood(Metric):
     Rezende et al. 2014): in the mean a lower bound, so `nll` is too large rather than too small,
     and the less so the more samples.
 
-    Of a conditional model it is log p(x | y) of the image's class y.
+    Of a class-conditional model it is log p(x | y) of the image's class y.
 
     `nll_standard_error`: the deviation over images over the root of their number. It covers which
     images were taken and the noise of their codes, not that bias, nor another training's model.
-    `elbo_gap`: by how much the ELBO of the same draws is lower than -`nll`, at least 0: about
-    KL(q(z | x) || p(z | x)), what the encoder's posterior is wrong by.
+    `elbo_gap`: how much lower the ELBO of the same draws is than -`nll`, at least 0: about
+    KL(q(z | x) || p(z | x)), by which the encoder's posterior is wrong.
 
     samples: K. images: how many, drawn by the seed; None for all. Pixels that the reconstruction
     draws (`targets=stochastic`) are drawn once an image. Memory does not depend on either number.
     """
+
+    reports: ClassVar = {
+        "nll": Reported(False, "nats per image", depends_on=("reconstruction",)),
+        "nll_standard_error": Reported(None, "nats per image"),
+        "elbo_gap": Reported(None, "nats per image"),
+    }
 
     @component
     def __init__(self, *, samples: PositiveInt, images: PositiveInt | None) -> None:
         self.samples = samples
         self.images = images
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable where an image has no likelihood."""
-        model, generator = subject.model, subject.generator()
+        model, generator = trial.model, trial.generator()
         check(model)
-        some = part_of(subject.test, self.images, subject.seed)
         rows = max(_VALUES // flat(model.image_shape), 1)
         prior, found = model.prior_density, []
-        device = model.shift.device
-        for index in torch.split(torch.arange(len(some)), min(subject.batch_size, rows)):
-            x = some.pixels(index).to(device)
-            y = None if some.labels is None else some.labels[index].to(device)
+        for x, y in trial.at_most(self.images).batches(min(trial.batch_size, rows)):
             seen = model.encoder_pass(x, generator, noisy=False, y=y)
             if not model.reconstruction.covers(seen.x):
                 raise NotApplicable(
-                    "grey pixels have no probability under coin throws, "
+                    "grey pixels have no probability under Bernoulli draws, "
                     "use reconstruction.bernoulli.targets=stochastic or dataset.binarise"
                 )
             found.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
         log_p, elbo = (torch.cat(parts) for parts in zip(*found, strict=True))
-        told = {"nll": -float(log_p.mean())}
+        values = {"nll": -float(log_p.mean())}
         if len(log_p) > 1:
-            told["nll_standard_error"] = math.sqrt(float(log_p.var()) / len(log_p))
-        return {**told, "elbo_gap": float((log_p - elbo).mean())}
+            values["nll_standard_error"] = math.sqrt(float(log_p.var()) / len(log_p))
+        return {**values, "elbo_gap": float((log_p - elbo).mean())}
 
 
 def check(model: Autoencoder) -> None:
@@ -75,9 +78,9 @@ def check(model: Autoencoder) -> None:
     if not model.latent.variational:
         raise NotApplicable("the code has no posterior to draw from, as latent=gaussian has one")
     if not model.reconstruction.likelihood:
-        raise NotApplicable("this reconstruction is no likelihood")
+        raise NotApplicable("this reconstruction loss is no likelihood")
     if model.needs_context:
-        raise NotApplicable("the places of the maxima pass by the code, so nothing is p(x)")
+        raise NotApplicable("the decoder also needs the places of the maxima, so there is no p(x)")
 
 
 def log_likelihood(
@@ -101,8 +104,8 @@ def log_likelihood(
         count = n * min(at_once, samples - done)
         code = model.latent(h[:count], generator, True)
         log_q = log_density(posterior_of(code), code.z)
-        told = tuple(part[:count] for part in context)
-        log_w = weigh(model, prior, x[:count], code.z, log_q, told).log_weight
+        contexts = tuple(part[:count] for part in context)
+        log_w = weigh(model, prior, x[:count], code.z, log_q, contexts).log_weight
         log_w = log_w.view(-1, n).cpu().double()
         log_sum = torch.logaddexp(log_sum, log_w.logsumexp(0))
         total += log_w.sum(0)

@@ -1,17 +1,16 @@
-"""Whether noise in the code leads to other images of the kind, and noise in the pixels away."""
+"""How far noise in the code, and noise in the pixels, leads from the training images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt, component
-from aecore.data.split import Split
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject, pixel_batches
-from aecore.model.autoencoder import Autoencoder
+from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.trial import Trial, need_images
 
 _BATCH = 5000  # training images at once
 
@@ -19,7 +18,7 @@ _BATCH = 5000  # training images at once
 class NearestTraining(Metric):
     """How far noise leads from the training images: the distance to the nearest one.
 
-    `nearest_training_code`: of pictures decoded from the codes of test images with Gaussian
+    `nearest_training_code`: of images decoded from the codes of test images with Gaussian
     noise; `nearest_training_pixels`: of the test images with noise of the same strength. The mean
     over images of the Euclidean distance over all pixels, clamped to [0, 1].
 
@@ -27,35 +26,30 @@ class NearestTraining(Metric):
     images: test images, at most.
     """
 
+    reports: ClassVar = {"nearest_training_code": Reported(), "nearest_training_pixels": Reported()}
+
     @component
     def __init__(self, *, strength: PositiveFloat, images: PositiveInt) -> None:
         self.strength = strength
         self.images = images
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable for tables."""
-        if subject.is_table:
-            raise NotApplicable("the rows of a table are no pixels in [0, 1]")
-        x, y = subject.some(subject.test, self.images)
-        draws = subject.generator()
-        coded, pixels, _ = noisy_pictures(subject.model, x, [self.strength], draws, y)
-        both = nearest(torch.cat([coded[0], pixels[0]]).clamp(0, 1), subject.training).double()
+        need_images(trial)
+        coded, pixels, _ = noisy_images(trial.sample(self.images), [self.strength])
+        both = nearest(torch.cat([coded[0], pixels[0]]).clamp(0, 1), trial).double()
         code, pixel = both.reshape(2, -1).mean(1).tolist()
         return {"nearest_training_code": code, "nearest_training_pixels": pixel}
 
 
-def noisy_pictures(
-    model: Autoencoder,
-    x: Tensor,
-    strengths: Sequence[float],
-    generator: Generator,
-    y: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What becomes of images x (N, C, H, W), labels y, under Gaussian noise of S deviations.
+def noisy_images(trial: Trial, strengths: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+    """The images under Gaussian noise of S standard deviations, in the code and in the pixels.
 
-    The decoded codes with noise, the pixels with noise, what the model makes of these; each
+    The decoded codes with noise, the images with noise, and the reconstructions of these; each
     (S, N, C, H, W). One draw for all strengths.
     """
+    model, generator = trial.model, trial.generator()
+    x, y = trial.tensors()
     code = model.encode(x, y=y)
     eps_z = torch.empty_like(code.mean).normal_(generator=generator)
     eps_x = torch.empty_like(x).normal_(generator=generator)
@@ -65,16 +59,16 @@ def noisy_pictures(
     return torch.stack(codes), torch.stack(pixels), torch.stack(cleaned)
 
 
-def nearest(images: Tensor, training: Split) -> Tensor:
+def nearest(images: Tensor, trial: Trial) -> Tensor:
     """The Euclidean distance from each of (N, C, H, W) pixels to the nearest training image: (N,).
 
-    The split is turned to pixels part by part.
+    The training images are read in batches.
     """
     points = images.flatten(1)
     parts = [
         torch.cdist(
             points, part.flatten(1).to(points), compute_mode="donot_use_mm_for_euclid_dist"
         ).amin(1)
-        for part in pixel_batches(training, _BATCH, points.device)
+        for part, _ in trial.on(trial.training).batches(_BATCH)
     ]
     return torch.stack(parts).amin(0)

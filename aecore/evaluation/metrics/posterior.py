@@ -1,26 +1,25 @@
-"""What the posteriors of the test images hold."""
+"""How the posteriors use the code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from aecore.config.component import NonNegativeFloat, PositiveInt, component
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.evaluation.metrics.mean_codes import part_of
-from aecore.model.autoencoder import Autoencoder
+from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.trial import Trial
 from aecore.model.codes import posterior_of
 from aecore.model.penalties.base import precise
 from aecore.model.penalties.total_correlation import mixture
 
-_TOLD = 64  # parts of a code
+_MOST_LISTED = 64  # parts of a code
 
 
 class PosteriorUse(Metric):
-    """Which dimensions of a variational code tell images apart, and what its KL is made of.
+    """Which dimensions of a variational code depend on the image, and the parts of its KL.
 
     `active_units`: how many dimensions have Var_x(E[z | x]) > `threshold` over the test images
     (Burda et al. 2016). `kl_dim/0`, `kl_dim/1`, ...: the mean KL of each independent part (a
@@ -38,18 +37,20 @@ class PosteriorUse(Metric):
         pass for each dimension.
     """
 
+    reports: ClassVar = {"active_units": Reported(), "kl_*": Reported(None, "nats")}
+
     @component
     def __init__(self, *, threshold: NonNegativeFloat, images: PositiveInt) -> None:
         self.threshold = threshold
         self.images = images
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable for codes without a posterior."""
-        model, generator = subject.model, subject.generator()
+        model, generator = trial.model, trial.generator()
         if not model.latent.variational:
             raise NotApplicable("the code has no posterior, as latent=gaussian has one")
         means, costs = [], []
-        for x, y in subject.labelled(subject.test):
+        for x, y in trial.batches():
             code = model.encode(x, generator, y)
             means.append(posterior_of(code).mean.cpu().double())
             costs.append(model.prior_density.kl(code).cpu().double())
@@ -61,12 +62,12 @@ class PosteriorUse(Metric):
             "kl_median": float(kl.quantile(0.5)),
             "kl_max": float(kl.max()),
         }
-        if 1 < len(kl) <= _TOLD:
+        if 1 < len(kl) <= _MOST_LISTED:
             found |= {f"kl_dim/{n}": value for n, value in enumerate(kl.tolist())}
         if model.latent.sequential:
             return found
-        some = part_of(subject.test, self.images, subject.seed)
-        information, correlation, dimensions = surgery(model, subject.labelled(some), generator)
+        some = trial.at_most(self.images)
+        information, correlation, dimensions = decompose_kl(some, generator)
         found |= {
             "kl_mutual_information": float(information.mean()),
             "kl_total_correlation": float(correlation.mean()),
@@ -76,16 +77,13 @@ class PosteriorUse(Metric):
         return found | {"kl_marginal": float((correlation + dimensions).mean())}
 
 
-def surgery(
-    model: Autoencoder,
-    batches: Iterable[tuple[Tensor, Tensor | None]],
-    generator: Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
+def decompose_kl(trial: Trial, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """The three parts of log q(z | x) - log p(z) at a draw for each image, (N,) float64, CPU.
 
-    batches: of pixels (n, C, H, W) with labels (n,), or None; q(z) is their mixture.
+    q(z) is the mixture over the images.
     """
-    codes = [model.encode(x, generator, y) for x, y in batches]
+    model = trial.model
+    codes = [model.encode(x, generator, y) for x, y in trial.batches()]
     z = torch.cat([precise(code.z) for code in codes])
     own = torch.cat([posterior_of(c).log_prob(precise(c.z)).sum(1) for c in codes])
     sums = []

@@ -1,6 +1,8 @@
-"""What simple classifiers read from the code."""
+"""How well simple classifiers predict the labels from the code."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +14,24 @@ from sklearn.preprocessing import StandardScaler
 from aecore.config.component import PositiveInt, component
 from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.evaluation.metrics.mean_codes import mean_codes, part_of
+from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.trial import Trial
 
 
 class Probe(Metric):
-    """How many of the test images' labels two classifiers tell from the mean code.
+    """The accuracy on test images of two classifiers that are given the mean code.
 
     `knn_accuracy`: by the `neighbours` nearest training codes (Euclidean, codes as they are).
     `logistic_accuracy`: by logistic regression; a linear readout, L2-regularised as is
     scikit-learn's default (C = 1).
 
     images: training images, at most; null for all. iterations: of the regression, at most.
-    standardise: whether the regression sees each number standardised over the training codes, so
-        that the unit it is in does not matter; of sparse codes that blows up what is rarely not 0.
+    standardise: whether the regression is given each latent dimension standardised over the
+        training codes, so that its scale does not matter; in sparse codes that inflates dimensions
+        that are rarely not 0.
     """
+
+    reports: ClassVar = {"knn_accuracy": Reported(True), "logistic_accuracy": Reported(True)}
 
     @component
     def __init__(
@@ -42,18 +47,18 @@ class Probe(Metric):
         self.neighbours = neighbours
         self.iterations = iterations
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable without labels of two classes, or with very few images.
 
-        Also where the images have other classes than those that it was trained on.
+        Also where the images have other classes than those trained on.
         """
-        some = part_of(subject.training, self.images, subject.seed)
-        labels, truth = labels_of(some), labels_of(subject.test)
-        if some.class_names != subject.test.class_names:
-            raise NotApplicable("the images have other classes than those it was trained on")
-        if len(some) < self.neighbours:
-            raise NotApplicable(f"{self.neighbours} neighbours of {len(some)} training images")
-        codes = [mean_codes(subject, split).double().numpy() for split in (some, subject.test)]
+        known = trial.on(trial.training).at_most(self.images)
+        labels, truth = labels_of(known.images), labels_of(trial.images)
+        if known.images.class_names != trial.images.class_names:
+            raise NotApplicable("the images have other classes than the training images")
+        if len(known) < self.neighbours:
+            raise NotApplicable(f"{self.neighbours} neighbours of {len(known)} training images")
+        codes = [part.codes().double().numpy() for part in (known, trial)]
         readers = {
             "knn": KNeighborsClassifier(self.neighbours, algorithm="brute"),
             "logistic": make_pipeline(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class History(Callback):
         self._spent = state_dict["seconds"]
 
 
-def timing(rows: list[dict[str, float]]) -> dict[str, float]:
+def timing(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """`train/seconds`, and `train/images_per_second` after the first epoch where there are more.
 
     The wall time of an epoch lasts from the end of the one before to its own end; it includes

@@ -14,7 +14,7 @@ from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.data.module import ImageData
 from aecore.data.split import Split
 from aecore.evaluation.figures.grid import tile
-from aecore.evaluation.figures.view import spread
+from aecore.evaluation.selection import balanced
 from aecore.training.loggers.base import RunLogger
 from aecore.training.module import Training
 from aecore.types import is_table
@@ -102,7 +102,7 @@ class Images(Callback):
 
     def _choose(self, split: Split, count: int) -> Tensor:
         generator = Generator().manual_seed(self.seed)
-        return spread(split.labels, len(split), count, generator)
+        return balanced(split.labels, len(split), count, generator)
 
 
 def _at(module: Training, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -29,7 +29,9 @@ def library() -> Any:
     with environment(**_QUIETLY):
         import mlflow
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it reports each table that it creates
+        logging.getLogger("mlflow").setLevel(
+            logging.WARNING
+        )  # it reports every new table
         return mlflow
 
 

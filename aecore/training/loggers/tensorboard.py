@@ -94,7 +94,7 @@ class TensorBoard(RunLogger):
         """Write codes for the projector, at most 2000; the last call counts.
 
         codes: (N, D); of more than 128 dimensions the principal components are kept.
-        labels: N class names. images: (N, C, H, W) pixels, shown as thumbnails; None for plain points.
+        labels: N class names. images: thumbnails (N, C, H, W); None for plain points.
         """
         codes = codes[:_POINTS].detach().float().cpu()
         if codes.shape[1] > _DIMS:

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from aecore.compare.views import Views
+from aecore.compare.views import Trials
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
 from aecore.evaluation.figures.curves import Curves
 from aecore.evaluation.figures.denoised import Denoised
@@ -22,12 +23,13 @@ from aecore.evaluation.figures.kernels import Kernels
 from aecore.evaluation.figures.ood import OodFigure
 from aecore.evaluation.figures.reconstructions import Reconstructions
 from aecore.evaluation.figures.robustness import Robustness
-from aecore.evaluation.figures.view import View
-from aecore.model.layers import by_batch, dead_units
+from aecore.evaluation.metrics.activity import layer_batches
+from aecore.evaluation.trial import Trial
+from aecore.model.layers import dead_units
 from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import Dropout, GaussianNoise
 from helpers import models as making
-from helpers.experiments import convolutional, view_of
+from helpers.experiments import convolutional, trial_of
 from helpers.models import linear, plain
 from helpers.sweeps import NAMES, sweep_of_three
 
@@ -38,12 +40,12 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sweep_of_three(tmp_path_factory.mktemp("swept") / "sweep")
 
 
-def opened(sweep: Path) -> Views:
-    return Views({name: sweep / str(n) for n, name in enumerate(NAMES)})
+def opened(sweep: Path) -> Trials:
+    return Trials({name: sweep / str(n) for n, name in enumerate(NAMES)})
 
 
 @pytest.fixture(scope="module")
-def views(swept: Path) -> Views:
+def trials(swept: Path) -> Trials:
     """Its runs; not to be changed."""
     return opened(swept)
 
@@ -55,32 +57,32 @@ def row(axes: Axes, count: int, side: int, gap: int = 1) -> torch.Tensor:
     return torch.from_numpy(np.stack(cells)).unsqueeze(1)
 
 
-def test_curves_of_all_runs_are_in_one_plot(views: Views) -> None:
-    (axes,) = curves(views).axes
+def test_curves_of_all_runs_are_in_one_plot(trials: Trials) -> None:
+    (axes,) = curves(trials).axes
     assert len(axes.lines) == 6
-    for name, view in views.items():
+    for name, trial in trials.items():
         for split, style in (("train", "-"), ("val", "--")):
             (line,) = [one for one in axes.lines if one.get_label() == f"{name}, {split}"]
-            assert list(line.get_ydata()) == [row[f"{split}/loss"] for row in view.history]
+            assert list(line.get_ydata()) == [row[f"{split}/loss"] for row in trial.history]
             assert line.get_linestyle() == style
     assert len({to_hex(line.get_color()) for line in axes.lines}) == 3
 
 
-def curves(views: Mapping[str, View]) -> Figure:
-    figure = Curves().together(views)
+def curves(trials: Mapping[str, Trial]) -> Figure:
+    figure = Curves().together(trials)
     told = [text.get_text() for text in figure.legends[0].texts]
-    assert told == [*views, "train", "validation"]
+    assert told == [*trials, "train", "validation"]
     return figure
 
 
-def test_the_same_images_stand_above_a_row_for_each_run(views: Views) -> None:
-    figure = Reconstructions(columns=6, rows=2).together(views)
+def test_the_same_images_stand_above_a_row_for_each_run(trials: Trials) -> None:
+    figure = Reconstructions(columns=6, rows=2).together(trials)
     x, *rows = (row(axes, 6, 8) for axes in figure.axes)
     labels = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert labels[0] == "input"
-    for view, found, label, name in zip(views.values(), rows, labels[1:], NAMES, strict=True):
+    for trial, found, label, name in zip(trials.values(), rows, labels[1:], NAMES, strict=True):
         with torch.no_grad():
-            output = view.model.reconstruct(x)
+            output = trial.model.reconstruct(x)
         assert torch.allclose(found, output.clamp(0, 1), atol=1e-6)
         assert label == f"{name}\nmse {float((output - x).square().mean()):.4f}"
 
@@ -95,7 +97,7 @@ def test_the_same_images_stand_above_a_row_for_each_run(views: Views) -> None:
 def test_equal_noise_is_shown_once_other_above_its_run(
     noises: tuple[Noise, Noise], expected: list[str]
 ) -> None:
-    made = [replace(view_of(noise=noise), noise=noise) for noise in noises]
+    made = [replace(trial_of(noise=noise), noise=noise) for noise in noises]
     figure = Denoised(columns=5, rows=1).together(dict(zip("ab", made, strict=True)))
     labels = [axes.texts[0].get_text().partition("\nmse")[0] for axes in figure.axes]
     assert labels == expected
@@ -110,13 +112,13 @@ def test_equal_noise_is_shown_once_other_above_its_run(
 
 
 def test_filters_are_on_one_scale_and_the_dead_counted_by_run(swept: Path) -> None:
-    views = opened(swept)  # of its own: the weights are changed
-    weights = [view.model.encoder.state_dict() for view in views.values()]
+    trials = opened(swept)  # of its own: the weights are changed
+    weights = [trial.model.encoder.state_dict() for trial in trials.values()]
     matrices = [next(w for w in state.values() if w.dim() == 2) for state in weights]
     matrices[1][0] = 0  # a dead unit
     next(v for k, v in weights[1].items() if v.dim() == 1)[0] = 0
     matrices[2][0, 0] = -3.0  # what the scale is of
-    figure = Kernels(side="encoder", count=64, columns=16).together(views)
+    figure = Kernels(side="encoder", count=64, columns=16).together(trials)
     *panels, bar = figure.axes
     assert len(panels) == 3
     norms = [axes.images[0].norm for axes in panels]
@@ -126,28 +128,28 @@ def test_filters_are_on_one_scale_and_the_dead_counted_by_run(swept: Path) -> No
         shown = np.ma.masked_invalid(np.asarray(axes.images[0].get_array(), dtype=float))
         assert np.array_equal(np.sort(shown.compressed()), np.sort(matrix.numpy().ravel()))
     told = [text.get_text() for text in figure.texts]
-    for view, name in zip(views.values(), NAMES, strict=True):
-        found = by_batch(view.model, view.images)
+    for trial, name in zip(trials.values(), NAMES, strict=True):
+        found = layer_batches(trial)
         dead = int(dead_units(layers[0].output for layers in found).sum())
         assert told[told.index(name) + 1] == f"8 units, {dead} dead"
     assert "0 dead" not in told[told.index(NAMES[1]) + 1]
 
 
-def test_robustness_has_the_curve_of_each_run_alone(views: Views) -> None:
+def test_robustness_has_the_curve_of_each_run_alone(trials: Trials) -> None:
     picture = Robustness(kind="gaussian", largest=0.5, levels=3, images=50)
-    (axes,) = picture.together(views).axes
+    (axes,) = picture.together(trials).axes
     lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
-    assert list(lines) == ["noisy input", *views]
-    for name, view in views.items():
-        (alone,) = picture(view).axes
+    assert list(lines) == ["noisy input", *trials]
+    for name, trial in trials.items():
+        (alone,) = picture(trial).axes
         single = {line.get_label(): list(line.get_ydata()) for line in alone.lines}
         assert lines[name] == single["reconstruction"]
         assert lines["noisy input"] == single["noisy input"]
 
 
-def test_runs_on_other_images_are_not_drawn_jointly(views: Views) -> None:
-    first, second = list(views.values())[:2]
-    fewer = View(second.model, second.images[1:], None, history=second.history)
+def test_runs_on_other_images_are_not_drawn_jointly(trials: Trials) -> None:
+    first, second = list(trials.values())[:2]
+    fewer = second.at(torch.arange(1, len(second)))
     mixed = {"all": first, "fewer": fewer}
     for picture in (
         Reconstructions(columns=4, rows=1),
@@ -160,10 +162,10 @@ def test_runs_on_other_images_are_not_drawn_jointly(views: Views) -> None:
 
 def test_filters_of_other_sizes_share_the_scale_and_tables_have_none() -> None:
     shown = {
-        "small": view_of(20, (1, 4, 4)),
-        "large": view_of(20, (1, 8, 8), network=linear(), latent=plain(5)),
+        "small": trial_of(20, (1, 4, 4)),
+        "large": trial_of(20, (1, 8, 8), network=linear(), latent=plain(5)),
         "maps": convolutional(),
-        "table": view_of(20, (1, 1, 6)),
+        "table": trial_of(20, (1, 1, 6)),
     }
     kernels = Kernels(side="encoder", count=4, columns=4)
     figure = kernels.together(shown)
@@ -173,33 +175,33 @@ def test_filters_of_other_sizes_share_the_scale_and_tables_have_none() -> None:
     assert figure.texts[0].get_text().endswith("; none in table")
     with pytest.raises(NotApplicable, match="fewer than two"):
         kernels.together({"small": shown["small"], "table": shown["table"]})
-    coloured = view_of(20, (3, 4, 4))
+    coloured = trial_of(20, (3, 4, 4))
     with pytest.raises(NotApplicable, match="of one kind"):
         kernels.together({"small": shown["small"], "coloured": coloured})
-    both = kernels.together({"a": coloured, "b": view_of(20, (3, 4, 4), seed=1)})
+    both = kernels.together({"a": coloured, "b": trial_of(20, (3, 4, 4), seed=1)})
     assert [axes.images[0].get_array().shape for axes in both.axes] == [(9, 9, 3)] * 2
 
 
-def test_errors_of_all_runs_are_on_one_axis(views: Views) -> None:
+def test_errors_of_all_runs_are_on_one_axis(trials: Trials) -> None:
     picture = ErrorDistribution(images=50, bins=10)
-    figure = picture.together(views)
+    figure = picture.together(trials)
     assert [axes.get_title("left") for axes in figure.axes] == NAMES
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     drawn = [patch for axes in figure.axes for patch in axes.patches]
     assert len({tuple(patch.get_data().edges) for patch in drawn}) == 1
-    for axes, view in zip(figure.axes, views.values(), strict=True):
+    for axes, trial in zip(figure.axes, trials.values(), strict=True):
         joint, alone = ([text.get_text() for text in one.get_legend().texts]
-                        for one in (axes, *picture(view).axes))  # fmt: skip
+                        for one in (axes, *picture(trial).axes))  # fmt: skip
         assert joint == alone
         assert "AUROC" in joint[1]
-    first, second = list(views.values())[:2]
+    first, second = list(trials.values())[:2]
     other = replace(second, ood={"other": second.images})
     with pytest.raises(NotApplicable, match="unknown images"):
         picture.together({"a": first, "b": other})
 
 
 def test_tables_and_what_was_not_trained_are_not_drawn_jointly() -> None:
-    tables = {name: view_of(20, (1, 1, 6)) for name in "ab"}
+    tables = {name: trial_of(20, (1, 1, 6)) for name in "ab"}
     with pytest.raises(NotApplicable, match="rows of a table"):
         Reconstructions(columns=4, rows=1).together(tables)
     with pytest.raises(NotApplicable, match="history"):
@@ -208,17 +210,20 @@ def test_tables_and_what_was_not_trained_are_not_drawn_jointly() -> None:
 
 
 def test_other_images_stand_above_what_each_run_makes_of_them() -> None:
-    strange = {"noise": making.images(9, 1, 4, 4, seed=5), "black": torch.zeros(9, 1, 4, 4)}
-    views = {name: replace(view_of(), ood=strange) for name in "ab"}
-    figure = OodFigure(columns=5).together(views)
+    noise = making.images(9, 1, 4, 4, seed=5)
+    unknown = {"noise": Split(noise), "black": Split(torch.zeros(9, 1, 4, 4))}
+    trials = {name: replace(trial_of(), ood=unknown) for name in "ab"}
+    figure = OodFigure(columns=5).together(trials)
     labels = [axes.texts[0].get_text().partition("\nmse")[0] for axes in figure.axes]
     assert labels == ["noise", "a", "b", "black", "a", "b"]
     x, made, *_ = (row(axes, 5, 4) for axes in figure.axes)
-    assert all(any(torch.equal(one, image) for image in strange["noise"]) for one in x)
+    assert all(any(torch.equal(one, image) for image in noise) for one in x)
     with torch.no_grad():
-        expected = views["a"].model.reconstruct(x).clamp(0, 1)
+        expected = trials["a"].model.reconstruct(x).clamp(0, 1)
     assert torch.allclose(made, expected, atol=1e-6)
     with pytest.raises(NotApplicable, match="different images"):
-        OodFigure(columns=5).together({**views, "c": replace(views["a"], ood={"noise": x})})
+        OodFigure(columns=5).together(
+            {**trials, "c": replace(trials["a"], ood={"noise": Split(x)})}
+        )
     with pytest.raises(NotApplicable, match="no other data set"):
-        OodFigure(columns=5)(view_of())
+        OodFigure(columns=5)(trial_of())

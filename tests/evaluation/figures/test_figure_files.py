@@ -13,13 +13,15 @@ from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from aecore.config.build import build
-from aecore.evaluation.figures.draw import draw, save
+from aecore.evaluation.figures.base import TrialFigure
+from aecore.evaluation.figures.draw import draw_figures, save
 from aecore.evaluation.figures.grid import displayable, image_grid, strip, tile
 from aecore.evaluation.figures.latent import LatentScatter
 from aecore.evaluation.figures.samples import Samples
-from aecore.evaluation.figures.view import Picture, View, spread
+from aecore.evaluation.selection import balanced
+from aecore.evaluation.trial import Trial
 from helpers import models as making
-from helpers.views import view_of
+from helpers.figures import trial_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -79,23 +81,23 @@ class TestSpread:
     @pytest.mark.parametrize("count", [3, 6, 7])
     def test_classes_are_covered_evenly(self, count: int) -> None:
         labels = torch.tensor([4] * 50 + [7] * 5 + [9] * 5)
-        chosen = spread(labels, 60, count, making.gen())
+        chosen = balanced(labels, 60, count, making.gen())
         counts = [int((labels[chosen] == label).sum()) for label in (4, 7, 9)]
         assert sum(counts) == count == len(chosen.unique())
         assert max(counts) - min(counts) <= 1
 
     def test_neighbours_differ(self) -> None:
         labels = torch.arange(40) % 4
-        picked = labels[spread(labels, 40, 40, making.gen())]
+        picked = labels[balanced(labels, 40, 40, making.gen())]
         assert bool((picked[1:] != picked[:-1]).all())
         assert all(len(part.unique()) == 4 for part in picked.view(-1, 4))
 
     def test_an_exhausted_class_gives_way(self) -> None:
         labels = torch.tensor([0] * 9 + [1])
-        assert sorted(spread(labels, 10, 10, making.gen()).tolist()) == list(range(10))
+        assert sorted(balanced(labels, 10, 10, making.gen()).tolist()) == list(range(10))
 
     def test_without_labels_and_by_seed(self) -> None:
-        first, again, other = (spread(None, 100, 10, making.gen(seed)) for seed in (0, 0, 1))
+        first, again, other = (balanced(None, 100, 10, making.gen(seed)) for seed in (0, 0, 1))
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
         assert len(first.unique()) == 10
@@ -106,12 +108,12 @@ class TestDraw:
     def test_every_default_figure_twice_the_same_bytes(
         self, shape: tuple[int, int, int], tmp_path: Path
     ) -> None:
-        view = view_of(shape=shape)
-        figures = {name: build(NODES[name], name, Picture) for name in DEFAULT}
-        skipped = [draw(figures, view, tmp_path / folder) for folder in "ab"]
+        trial = trial_of(shape=shape)
+        figures = {name: build(NODES[name], name, TrialFigure) for name in DEFAULT}
+        skipped = [draw_figures(figures, trial, tmp_path / folder) for folder in "ab"]
         assert skipped[0] == skipped[1]
         assert set(skipped[0]) == (
-            {"samples", "interpolations", "strip", "denoised"} if view.is_table else {"denoised"}
+            {"samples", "interpolations", "strip", "denoised"} if trial.is_table else {"denoised"}
         )
         files = [sorted((tmp_path / folder).iterdir()) for folder in "ab"]
         names = [f"{name}.png" for name in sorted(set(DEFAULT) - set(skipped[0]))]
@@ -124,15 +126,15 @@ class TestDraw:
         assert plt.get_fignums() == []
 
     def test_a_failure_leaves_the_older_file(self, tmp_path: Path) -> None:
-        class Broken(Picture):
-            def __call__(self, view: View) -> Figure:
-                figure = Samples(rows=1, columns=2)(view)
+        class Broken(TrialFigure):
+            def __call__(self, trial: Trial) -> Figure:
+                figure = Samples(rows=1, columns=2)(trial)
                 figure.text(0, 0, "$\\undefined$")
                 return figure
 
         (tmp_path / "x.png").write_bytes(b"older")
         with pytest.raises(ValueError, match="undefined"):
-            draw({"x": Broken()}, view_of(), tmp_path)
+            draw_figures({"x": Broken()}, trial_of(), tmp_path)
         assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [
             ("x.png", b"older")
         ]

@@ -1,4 +1,4 @@
-"""Pictures that the tasks upon a trained run draw."""
+"""TrialFigures that the tasks upon a trained run draw."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from aecore.evaluation.figures.rate_distortion import Point, rate_distortion
-from aecore.evaluation.figures.strangest import strangest
+from aecore.evaluation.figures.top_anomalies import top_anomalies
 from helpers import models as making
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -67,8 +67,8 @@ class TestRateDistortion:
         assert not figure.axes[0].texts
 
 
-def test_the_strangest_rows_of_a_table_have_their_numbers() -> None:
+def test_the_top_anomalies_of_rows_of_a_table_have_their_numbers() -> None:
     x = making.images(3, 1, 1, 5)
-    figure = strangest(x, x + 1, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
+    figure = top_anomalies(x, x + 1, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
     heads = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert heads == [f"row {n}: {v:#.4g}" for n, v in zip((17, 0, 4), x[:, 0, 0, 0], strict=True)]

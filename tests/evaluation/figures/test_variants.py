@@ -14,12 +14,13 @@ from aecore.config.arguments import parse
 from aecore.config.build import build
 from aecore.config.compose import compose
 from aecore.errors import NotApplicable
+from aecore.evaluation.figures.activity import ActivityFigure
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.code_noise import CodeNoise
-from aecore.evaluation.figures.draw import draw
-from aecore.evaluation.figures.hidden_activity import HiddenActivityFigure
+from aecore.evaluation.figures.draw import draw_figures
 from aecore.evaluation.figures.kernels import Kernels
 from aecore.evaluation.figures.robustness import Robustness
-from aecore.evaluation.figures.view import Picture, View
+from aecore.evaluation.trial import Trial
 from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 from helpers import models as making
@@ -28,24 +29,24 @@ from helpers.experiments import (
     ROBUST,
     VARIANTS,
     convolutional,
-    view_of,
+    trial_of,
 )
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
 def test_hidden_activity_of_known_layers() -> None:
-    view = view_of(network=making.mlp(6, activation="relu"), latent=making.plain(3))
-    layer = view.model.encoder[1]  # type: ignore[index]
+    trial = trial_of(network=making.mlp(6, activation="relu"), latent=making.plain(3))
+    layer = trial.model.encoder[1]  # type: ignore[index]
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([2.0, 4.0, -1.0, -1.0, -1.0, -1.0]))
-        found = HiddenActivityFigure(threshold=0.01).measure(view)
-        code = view.codes(view.images)
+        found = ActivityFigure(threshold=0.01).measure(trial)
+        code = trial.codes()
     assert list(found) == ["encoder 1  6", "code  3", "decoder 1  6"]
     assert found["encoder 1  6"] == pytest.approx((1.0, 2 / 6))
     assert found["code  3"][0] == pytest.approx(float(code.abs().mean()), rel=1e-5)
-    left, right = HiddenActivityFigure(threshold=0.01)(view).axes
+    left, right = ActivityFigure(threshold=0.01)(trial).axes
     widths = [patch.get_width() for patch in left.patches]
     assert widths == pytest.approx([value[0] for value in found.values()][::-1])
     assert right.patches[-1].get_width() == pytest.approx(100 / 3)
@@ -60,12 +61,12 @@ def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
     parts = build_experiment(compose(parse([*overrides, "figures=none"])).config)
     model = prepare(parts).eval()
     test = parts.data.test.subset(torch.arange(60))
-    view = View(model, test.pixels(), test.labels, training=parts.data.train)
+    trial = Trial(model, test, read_training=lambda: parts.data.train)
     skipped = {}
     with torch.no_grad():  # as in a run
         for name, node in NODES.items():
             try:
-                build(node, name, Picture)(view)
+                build(node, name, TrialFigure)(trial)
             except NotApplicable as reason:
                 skipped[name] = str(reason)
     expected = {}
@@ -81,16 +82,16 @@ def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
             name = type(bent[0]).__name__
             expected["weight_product"] = f"the model is no product of matrices: it has {name}"
     if model.classes is not None:
-        reason = "the model is told classes, of which other images have none"
+        reason = "the model is class-conditional, and other images have no such classes"
         expected["error_distribution"] = reason
     assert skipped == expected
 
 
 @pytest.mark.parametrize("network", ["conv", "linear"])
 def test_second_drawing_has_the_same_bytes(network: str, tmp_path: Path) -> None:
-    view = convolutional() if network == "conv" else view_of(network=making.linear())
-    figures = {name: build(node, name, Picture) for name, node in NODES.items()}
-    skipped = [draw(figures, view, tmp_path / folder) for folder in "ab"]
+    trial = convolutional() if network == "conv" else trial_of(network=making.linear())
+    figures = {name: build(node, name, TrialFigure) for name, node in NODES.items()}
+    skipped = [draw_figures(figures, trial, tmp_path / folder) for folder in "ab"]
     assert skipped[0] == skipped[1]
     assert list(skipped[0]) == ["weight_product" if network == "conv" else "feature_maps"]
     files = [sorted((tmp_path / folder).iterdir()) for folder in "ab"]
@@ -105,12 +106,12 @@ def test_second_drawing_has_the_same_bytes(network: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("shape", [(3, 12, 10), (4, 9, 9), (1, 1, 6)])
 def test_colours_and_tables(shape: tuple[int, int, int], tmp_path: Path) -> None:
-    view = view_of(shape=shape)
-    figures = {name: build(node, name, Picture) for name, node in NODES.items()}
+    trial = trial_of(shape=shape)
+    figures = {name: build(node, name, TrialFigure) for name, node in NODES.items()}
     with torch.no_grad():
-        skipped = draw(figures, view, tmp_path)
+        skipped = draw_figures(figures, trial, tmp_path)
     pictured = {"traversals", "interpolation_gif", "feature_maps", "code_noise", "kernels"}
-    assert set(skipped) == {"weight_product"} | (pictured if view.is_table else {"feature_maps"})
+    assert set(skipped) == {"weight_product"} | (pictured if trial.is_table else {"feature_maps"})
     assert all(len(reason) < 100 for reason in skipped.values())
 
 

@@ -1,4 +1,4 @@
-"""Pictures of weights: kernels, weight products, and what draws them."""
+"""TrialFigures of weights: kernels, weight products, and what draws them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from aecore.data.split import Split
 from aecore.errors import NotApplicable
 from aecore.evaluation.figures.heat import (
     arranged,
@@ -21,6 +22,7 @@ from aecore.evaluation.figures.heat import (
 from aecore.evaluation.figures.kernels import Kernels
 from aecore.evaluation.figures.weight_product import WeightProduct
 from aecore.evaluation.metrics.identity import distance, principal_space, product
+from aecore.evaluation.trial import Trial
 from aecore.model.latents.deterministic import Spatial
 from aecore.model.layers import dead_units, layers
 from aecore.model.reconstruction.bernoulli import Bernoulli
@@ -31,9 +33,10 @@ from helpers.experiments import (
     row,
     texts,
     title,
+    trial_of,
     unpool,
-    view_of,
 )
+from helpers.trials import perfect
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -86,22 +89,23 @@ class TestHeat:
 
 class TestLayers:
     def test_outputs_are_those_after_the_activation(self) -> None:
-        view = view_of()
-        found = layers(view.model, view.images)
+        trial = trial_of()
+        found = layers(trial.model, trial.images.images)
         assert [layer.side for layer in found] == ["encoder", "latent", "decoder", "decoder"]
         weight = found[0].module
         assert isinstance(weight, nn.Linear)
         with torch.no_grad():
-            expected = weight(view.images.flatten(1)).tanh()
+            expected = weight(trial.images.images.flatten(1)).tanh()
             torch.testing.assert_close(found[0].output, expected)
             torch.testing.assert_close(
-                found[-1].output.reshape(view.images.shape), view.model.reconstruct(view.images)
+                found[-1].output.reshape(trial.images.images.shape),
+                trial.model.reconstruct(trial.images.images),
             )
 
     def test_nothing_is_left_on_the_model(self) -> None:
-        view = view_of()
-        layers(view.model, view.images)
-        assert not any(part._forward_hooks for part in view.model.modules())
+        trial = trial_of()
+        layers(trial.model, trial.images.images)
+        assert not any(part._forward_hooks for part in trial.model.modules())
 
     def test_dead_units_never_change_over_all_batches(self) -> None:
         one = torch.tensor([[0.0, 0.0, 3.0], [0.0, 0.0, 3.0]])
@@ -114,53 +118,53 @@ class TestLayers:
 
 class TestKernels:
     def test_encoder_rows_and_decoder_columns(self) -> None:
-        view = view_of()
-        first, last = view.model.encoder[1], view.model.decoder[3]  # type: ignore[index]
+        trial = trial_of()
+        first, last = trial.model.encoder[1], trial.model.decoder[3]  # type: ignore[index]
         for side, weights in (("encoder", first.weight), ("decoder", last.weight.T)):
-            figure = Kernels(side=side, count=6, columns=6)(view)  # type: ignore[arg-type]
+            figure = Kernels(side=side, count=6, columns=6)(trial)  # type: ignore[arg-type]
             images = weights.detach().reshape(6, 1, 4, 4)
             expected = enlarged(colour_weights(images, float(weights.detach().abs().max())))
             torch.testing.assert_close(row(figure.axes[0], 6), expected, atol=1e-6, rtol=0)
             assert title(figure).endswith("layer: 6 units, 0 dead")
 
     def test_filters_of_convolutions(self) -> None:
-        view = convolutional()
-        first, last = view.model.encoder[0].weight, view.model.decoder[0].weight  # type: ignore[index]
+        trial = convolutional()
+        first, last = trial.model.encoder[0].weight, trial.model.decoder[0].weight  # type: ignore[index]
         for side, weights in (("encoder", first), ("decoder", last)):
-            figure = Kernels(side=side, count=9, columns=9)(view)  # type: ignore[arg-type]
+            figure = Kernels(side=side, count=9, columns=9)(trial)  # type: ignore[arg-type]
             images = weights.detach()
             assert images.shape == (4, 1, 3, 3)
             expected = enlarged(colour_weights(images, float(images.abs().max())))
             torch.testing.assert_close(row(figure.axes[0], 4), expected, atol=1e-6, rtol=0)
 
     def test_dead_units_are_counted_and_marked(self) -> None:
-        view = view_of(network=making.mlp(6, activation="relu"))
-        layer = view.model.encoder[1]  # type: ignore[index]
+        trial = trial_of(network=making.mlp(6, activation="relu"))
+        layer = trial.model.encoder[1]  # type: ignore[index]
         with torch.no_grad():
             layer.bias.fill_(5.0)
             layer.bias[1] = layer.bias[5] = -100.0
-        figure = Kernels(side="encoder", count=4, columns=2)(view)
+        figure = Kernels(side="encoder", count=4, columns=2)(trial)
         assert title(figure) == "First layer: 6 units, 4 shown, 2 dead"
         assert [texts(axes) for axes in figure.axes[:2]] == [[" ", "dead"], [" ", " "]]
         assert len(figure.axes) == 3  # and the colour scale
 
     def test_colours_have_one_symmetric_scale(self) -> None:
-        view = view_of()
-        bar = Kernels(side="encoder", count=6, columns=3)(view).axes[-1]
+        trial = trial_of()
+        bar = Kernels(side="encoder", count=6, columns=3)(trial).axes[-1]
         low, high = bar.get_ylim()
-        limit = float(view.model.encoder[1].weight.detach().abs().max())  # type: ignore[index]
+        limit = float(trial.model.encoder[1].weight.detach().abs().max())  # type: ignore[index]
         assert (low, high) == (pytest.approx(-limit), pytest.approx(limit))
 
     def test_colour_weights_say_their_scale(self) -> None:
-        view = view_of(9, (3, 4, 4))
-        figure = Kernels(side="encoder", count=6, columns=6)(view)
-        limit = float(view.model.encoder[1].weight.detach().abs().max())  # type: ignore[index]
+        trial = trial_of(9, (3, 4, 4))
+        figure = Kernels(side="encoder", count=6, columns=6)(trial)
+        limit = float(trial.model.encoder[1].weight.detach().abs().max())  # type: ignore[index]
         assert title(figure).endswith(f"grey is 0, full colour {limit:.2g}")
         assert len(figure.axes) == 1
 
     def test_linear_networks_have_their_first_matrix_in_the_latent(self) -> None:
-        view = view_of(network=making.linear())
-        assert title(Kernels(side="encoder", count=9, columns=9)(view)) == (
+        trial = trial_of(network=making.linear())
+        assert title(Kernels(side="encoder", count=9, columns=9)(trial)) == (
             "First layer: 3 units, 0 dead"
         )
 
@@ -168,15 +172,15 @@ class TestKernels:
 class TestWeightProduct:
     @pytest.mark.parametrize("network", [making.linear(), making.mlp(6, activation=None)])
     def test_is_decoder_times_encoder(self, network: object) -> None:
-        view = view_of(network=network)
+        trial = trial_of(network=network)
         matrix = torch.eye(16)
-        for side in (view.model.encoder, view.model.latent, view.model.decoder):
+        for side in (trial.model.encoder, trial.model.latent, trial.model.decoder):
             for part in side.modules():
                 if isinstance(part, nn.Linear):
                     matrix = part.weight.detach() @ matrix
         with torch.no_grad():
-            torch.testing.assert_close(product(view.model), matrix, atol=1e-5, rtol=1e-4)
-        figure = WeightProduct(explained=0.999)(view)
+            torch.testing.assert_close(product(trial.model), matrix, atol=1e-5, rtol=1e-4)
+        figure = WeightProduct(explained=0.999)(trial)
         drawn = torch.as_tensor(np.asarray(figure.axes[0].images[0].get_array()))
         torch.testing.assert_close(drawn, matrix, atol=1e-5, rtol=1e-4)
 
@@ -184,11 +188,11 @@ class TestWeightProduct:
         shift, scale = torch.full((1, 1, 1), 0.5), torch.full((1, 1, 1), 0.3)
         network = making.conv(4, activation=None)
         latent = Spatial(channels=None, activation=None)
-        view = view_of(9, (1, 4, 4), network=network, latent=latent, shift=shift, scale=scale)
+        trial = trial_of(9, (1, 4, 4), network=network, latent=latent, shift=shift, scale=scale)
         with torch.no_grad():
-            matrix = product(view.model)
-            x, y = view.model.normalise(view.images[:2]).flatten(1)
-            out = view.model.normalise(view.model.reconstruct(view.images[:2])).flatten(1)
+            matrix = product(trial.model)
+            x, y = trial.model.normalise(trial.images.images[:2]).flatten(1)
+            out = trial.model.normalise(trial.model.reconstruct(trial.images.images[:2])).flatten(1)
         torch.testing.assert_close(matrix @ (x - y), out[0] - out[1], atol=1e-5, rtol=1e-4)
 
     def test_distance_of_known_matrices(self) -> None:
@@ -204,28 +208,28 @@ class TestWeightProduct:
             rows[2 * column, column], rows[2 * column + 1, column] = value, -value
         x = rows.reshape(6, 1, 2, 2)
         for explained, count in ((0.9, 1), (0.95, 2), (0.999, 3), (0.0, 1)):
-            space = principal_space(torch.split(x, 4), explained)
+            space = principal_space(Trial(perfect(), Split(x), batch_size=4), explained)
             assert space.shape == (4, count)
             torch.testing.assert_close(space.abs(), torch.eye(4).double()[:, :count])
         with pytest.raises(NotApplicable, match="do not differ"):
-            principal_space([torch.ones(3, 1, 2, 2)], 0.9)
+            principal_space(Trial(perfect(), Split(torch.ones(3, 1, 2, 2))), 0.9)
 
     def test_principal_component_analysis_is_near_on_its_own_space(self) -> None:
         x = making.images(60, 1, 4, 4)
-        view = replace(view_of(network=making.linear(), latent=making.plain(16)), images=x)
-        ClosedForm().solve(view.model, x, 0)
-        assert "0.000 from the identity" in title(WeightProduct(explained=1.0)(view))
+        trial = replace(trial_of(network=making.linear(), latent=making.plain(16)), images=Split(x))
+        ClosedForm().solve(trial.model, x, 0)
+        assert "0.000 from the identity" in title(WeightProduct(explained=1.0)(trial))
 
     def test_reasons(self) -> None:
         figure = WeightProduct(explained=0.999)
         with pytest.raises(NotApplicable, match="it has Tanh"):
-            figure(view_of())
+            figure(trial_of())
         with pytest.raises(NotApplicable, match="it has ReLU"):
-            figure(view_of(network=making.linear(), latent=making.plain(3, activation="relu")))
+            figure(trial_of(network=making.linear(), latent=making.plain(3, activation="relu")))
         logits = Bernoulli(targets="soft", threshold=0.5)
         with pytest.raises(NotApplicable, match="not what its reconstruction makes"):
-            figure(view_of(network=making.linear(), reconstruction=logits))
+            figure(trial_of(network=making.linear(), reconstruction=logits))
         with pytest.raises(NotApplicable, match="pools maxima"):
-            figure(view_of(network=unpool(activation=None)))
+            figure(trial_of(network=unpool(activation=None)))
         with pytest.raises(NotApplicable, match="too large"):
-            figure(view_of(2, (1, 80, 80), network=making.linear()))
+            figure(trial_of(2, (1, 80, 80), network=making.linear()))

@@ -18,15 +18,15 @@ from aecore.config.arguments import parse
 from aecore.config.compose import compose
 from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
-from aecore.evaluation.metrics.base import Subject
 from aecore.evaluation.metrics.ood import Ood
+from aecore.evaluation.trial import Trial
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.training.setup import build_experiment
 from helpers.models import gaussian, gen, images, model
 from helpers.run_folders import make
 from helpers.splits import Memory, data, split_of
-from helpers.trials import subject
+from helpers.trials import trial
 
 
 def pairs(known: Tensor, strange: Tensor) -> float:
@@ -43,12 +43,12 @@ def precision(known: Tensor, strange: Tensor) -> float:
     return float(above.double().mean())
 
 
-def errors(on: Subject, split: Split) -> Tensor:
+def errors(on: Trial, split: Split) -> Tensor:
     x = split.pixels()
     return (on.model.reconstruct(x) - x).flatten(1).square().mean(1).double()
 
 
-def surprises(on: Subject, split: Split) -> Tensor:
+def surprises(on: Trial, split: Split) -> Tensor:
     """Minus the ELBO of each image under noise of deviation 0.3, from one draw of the code."""
     draws, found = gen(on.seed), []
     for x in split.pixels().split(on.batch_size):
@@ -71,12 +71,12 @@ class TestScores:
             latent=gaussian(3), penalties={"kl": KL()}, reconstruction=GaussianLikelihood(scale=0.3)
         )
         dark = Split(0.9 * images(9, 1, 4, 4, seed=8))
-        on = subject(whole, ood={"dark": dark, "like": Split(images(30, 1, 4, 4, seed=9))})
+        on = trial(whole, ood={"dark": dark, "like": Split(images(30, 1, 4, 4, seed=9))})
         found = Ood()(on)
         assert len(found) == 8
         for name, split in on.ood.items():
             for kind, score in (("", errors), ("_elbo", surprises)):
-                known, strange = score(on, on.test), score(on, split)
+                known, strange = score(on, on.images), score(on, split)
                 assert found[f"auroc_{name}{kind}"] == pytest.approx(pairs(known, strange))
                 assert found[f"ap_{name}{kind}"] == pytest.approx(precision(known, strange))
         assert found["auroc_dark"] != found["auroc_dark_elbo"]
@@ -84,13 +84,13 @@ class TestScores:
 
     def test_what_is_far_away_is_detected_without_fail(self) -> None:
         far = Split(5 + images(9, 1, 4, 4))
-        assert Ood()(subject(ood={"far": far})) == {"auroc_far": 1.0, "ap_far": 1.0}
-        near = Ood()(subject(test=far, ood={"near": Split(images(9, 1, 4, 4))}))
+        assert Ood()(trial(ood={"far": far})) == {"auroc_far": 1.0, "ap_far": 1.0}
+        near = Ood()(trial(images=far, ood={"near": Split(images(9, 1, 4, 4))}))
         assert near["auroc_near"] == 0.0
 
     def test_without_others_there_is_nothing_to_detect(self) -> None:
         with pytest.raises(NotApplicable, match=r"evaluate\.ood=\[kmnist\], or dataset.classes"):
-            Ood()(subject())
+            Ood()(trial())
 
 
 def ids(split: Split | None) -> set[int]:
@@ -184,10 +184,10 @@ class TestRuns:
         argv = ["dataset.classes=[0]", "evaluate.ood=digits", "dataset.test_size=100"]
         config = compose(parse(argv)).config
         parts = build_experiment(config)
-        named = {name: len(split) for name, split in parts.strangers().items()}
+        named = {name: len(split) for name, split in parts.ood_images().items()}
         assert named == {"digits": 360, "other_classes": 100 - len(parts.data.test)}
         del config["dataset"]["classes"]  # as a run of before has it
-        assert list(build_experiment(config).strangers()) == ["digits"]
+        assert list(build_experiment(config).ood_images()) == ["digits"]
 
     def test_runs_of_other_classes_were_tested_on_other_images(self, tmp_path: Path) -> None:
         settings: list[dict[str, Any]] = [{"classes": None}, {"classes": [3]}, {"classes": 4}]

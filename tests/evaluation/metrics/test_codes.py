@@ -12,11 +12,11 @@ from torch import Tensor
 
 from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Subject
 from aecore.evaluation.metrics.code_rank import CodeRank
 from aecore.evaluation.metrics.probe import Probe
+from aecore.evaluation.trial import Trial
 from helpers.models import gen, images, model, plain
-from helpers.trials import perfect, subject
+from helpers.trials import perfect, trial
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -35,7 +35,7 @@ class TestProbe:
             "iterations": 1000,
             "standardise": True,
         }
-        on = Subject(perfect(), test=test, training=training, batch_size=70)
+        on = Trial(perfect(), test, read_training=lambda: training, batch_size=70)
         return Probe(**(values | changes))(on)
 
     def test_what_is_near_and_what_is_linear(self) -> None:
@@ -97,14 +97,14 @@ class TestRank:
         for kept in (1, 3, 4):
             x = torch.full((16, 4), 0.5)
             x[:, :kept] += 0.25 * signs.flatten(1)[:, :kept]
-            on = subject(perfect(), test=Split(x.view(16, 1, 2, 2)))
+            on = trial(perfect(), images=Split(x.view(16, 1, 2, 2)))
             assert CodeRank()(on) == pytest.approx(
                 {"code_rank": kept, "effective_rank": kept, "participation_ratio": kept}, rel=1e-6
             )
 
     def test_uneven_dimensions(self) -> None:
-        on = subject()
-        z = on.model.encode(on.test.pixels()).mean
+        on = trial()
+        z = on.model.encode(on.images.pixels()).mean
         p = torch.linalg.eigvalsh(torch.cov(z.double().T))
         p = p / p.sum()
         expected = {
@@ -119,11 +119,11 @@ class TestRank:
     def test_rounding_far_from_zero_is_no_dimension(self) -> None:
         flat = 0.01 * torch.randn(200, 2, generator=gen()) @ torch.randn(2, 4, generator=gen(1))
         for far in (0.0, 3.0, 300.0):
-            on = subject(perfect(), test=Split((flat + far).view(200, 1, 2, 2)))
+            on = trial(perfect(), images=Split((flat + far).view(200, 1, 2, 2)))
             assert CodeRank()(on)["code_rank"] == 2
 
     def test_one_code_for_all_and_codes_too_large(self) -> None:
-        on = subject(perfect(), test=Split(torch.full((5, 1, 2, 2), 0.3)))
+        on = trial(perfect(), images=Split(torch.full((5, 1, 2, 2), 0.3)))
         assert set(CodeRank()(on).values()) == {0.0}
-        with pytest.raises(NotApplicable, match="codes of 4097 numbers"):
-            CodeRank()(subject(model(latent=plain(4097))))
+        with pytest.raises(NotApplicable, match="codes of 4097 dimensions"):
+            CodeRank()(trial(model(latent=plain(4097))))

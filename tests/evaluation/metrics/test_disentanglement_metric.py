@@ -15,11 +15,11 @@ from aecore.cli import main
 from aecore.compare.metrics import direction
 from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Subject
 from aecore.evaluation.metrics.disentangled.disentanglement import Disentanglement
+from aecore.evaluation.trial import Trial
 from aecore.model.latents.deterministic import Spatial
 from helpers.models import conv, linear, model, plain
-from helpers.trials import subject
+from helpers.trials import trial
 
 KEYS = {
     "mig", "modularity", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness",
@@ -46,7 +46,7 @@ def split_of(factors: torch.Tensor) -> Split:
     return Split(rows, factors=factors, factor_names=tuple("abcdef"[: factors.shape[1]]))
 
 
-def told(*, seed: int = 0, dim: int = 3) -> Subject:
+def made(*, seed: int = 0, dim: int = 3) -> Trial:
     """A linear model whose code is the row, of rows with three factors of 16 values."""
     draws = torch.Generator().manual_seed(1)
     factors = torch.randint(0, 16, (1200, 3), generator=draws)
@@ -55,24 +55,24 @@ def told(*, seed: int = 0, dim: int = 3) -> Subject:
     project.weight.copy_(torch.eye(dim, 3))
     project.bias.zero_()
     train, test = split_of(factors[:600]), split_of(factors[600:])
-    return subject(whole, training=train, test=test, batch_size=100, seed=seed)
+    return trial(whole, training=train, images=test, batch_size=100, seed=seed)
 
 
 def test_a_code_that_is_the_factors() -> None:
-    found = word()(told())
+    found = word()(made())
     assert found.keys() == KEYS
     assert all(value > 0.9 for value in found.values()), found
-    assert word()(told()) == found, "bit for bit"
+    assert word()(made()) == found, "bit for bit"
     assert all(direction(f"test/{name}") == "higher" for name in KEYS)
 
 
 def test_few_images_are_drawn_by_the_seed() -> None:
-    few = [word(images=100)(told(seed=seed)) for seed in (0, 0, 1)]
+    few = [word(images=100)(made(seed=seed)) for seed in (0, 0, 1)]
     assert few[0] == few[1] != few[2]
 
 
 def test_what_is_switched_off_is_constant() -> None:
-    on = told(dim=4)
+    on = made(dim=4)
     on.model.latent.project[1].weight[3, 0] = 0.01  # a faint copy of the first number
     found = word()(on)
     assert all(value > 0.9 for value in found.values()), found
@@ -80,28 +80,33 @@ def test_what_is_switched_off_is_constant() -> None:
 
 
 def test_factors_that_do_not_vary_are_left_out() -> None:
-    on = told()
-    for name in ("training", "test"):
-        split = getattr(on, name)
-        factors = torch.cat([split.factors, torch.full((600, 1), 7)], 1)
-        on = replace(on, **{name: replace(split, factors=factors)})
-    assert word()(on) == word()(told())
+    on = made()
+
+    def longer(split: Split) -> Split:
+        assert split.factors is not None
+        return replace(split, factors=torch.cat([split.factors, torch.full((600, 1), 7)], 1))
+
+    more = replace(on, images=longer(on.images), read_training=lambda: longer(on.training))
+    assert word()(more) == word()(on)
 
 
 def test_where_it_does_not_apply() -> None:
-    on = told()
-    assert on.test.factors is not None
-    same = on.test.factors * torch.tensor([1, 0, 0])
-    alone = torch.stack([torch.arange(600), on.test.factors[:, 1]], 1)
+    on = made()
+    assert on.images.factors is not None
+    same = on.images.factors * torch.tensor([1, 0, 0])
+    alone = torch.stack([torch.arange(600), on.images.factors[:, 1]], 1)
     spatial = model(
         image_shape=(1, 8, 8), network=conv(4), latent=Spatial(channels=2, activation=None)
     )
     cases = [
-        (replace(on, test=replace(on.test, factors=None)), "not known"),
-        (replace(on, test=replace(on.test, factors=same)), "fewer than two"),
-        (replace(on, test=replace(on.test, factors=alone[:, [0, 1, 1]])), "no two of the images"),
-        (told(dim=1), r"\[1\] is no row"),
-        (subject(spatial), r"\[2, 4, 4\] is no row"),
+        (replace(on, images=replace(on.images, factors=None)), "not known"),
+        (replace(on, images=replace(on.images, factors=same)), "fewer than two"),
+        (
+            replace(on, images=replace(on.images, factors=alone[:, [0, 1, 1]])),
+            "no two of the images",
+        ),
+        (made(dim=1), r"\[1\] is no vector"),
+        (trial(spatial), r"\[2, 4, 4\] is no vector"),
     ]
     for other, reason in cases:
         with pytest.raises(NotApplicable, match=reason):

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from aecore.evaluation.metrics.evaluate import evaluate_noisy
+from aecore.data.split import Split
+from aecore.evaluation.metrics.common import NoisyMetrics
 from aecore.evaluation.metrics.images import psnr, squared_error, ssim, ssim_applies
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import Dropout, GaussianNoise, NoNoise, SaltAndPepper
 from aecore.model.penalties.kl import KL
 from aecore.model.penalties.l1 import L1Penalty
@@ -160,46 +163,46 @@ def perfect() -> Autoencoder:
     return whole
 
 
+def noisy(whole: Autoencoder, on: Split, noise: Noise, **changes: Any) -> dict[str, float]:
+    values: dict[str, Any] = {"batch_size": 7}
+    with torch.no_grad():
+        return NoisyMetrics(noise)(Trial(whole.eval(), on, **(values | changes)))
+
+
 class TestNoisy:
     @pytest.mark.parametrize("std", [0.0, 0.1, 0.5])
     def test_input_mse_of_gaussian_noise(self, std: float) -> None:
         on = split(300)
-        found = evaluate_noisy(
-            perfect(), on, GaussianNoise(std=std), prefix="noisy", batch_size=128, seed=0
-        )
-        assert found["noisy/input_mse"] == pytest.approx(std**2, rel=4.5 * (2 / 4800) ** 0.5)
-        assert found["noisy/mse"] == pytest.approx(found["noisy/input_mse"], rel=1e-6)
-        assert found["noisy/psnr"] == pytest.approx(psnr(found["noisy/mse"]))
+        found = noisy(perfect(), on, GaussianNoise(std=std), batch_size=128)
+        assert found["input_mse"] == pytest.approx(std**2, rel=4.5 * (2 / 4800) ** 0.5)
+        assert found["mse"] == pytest.approx(found["input_mse"], rel=1e-6)
+        assert found["psnr"] == pytest.approx(psnr(found["mse"]))
 
     def test_input_mse_of_total_loss(self) -> None:
         on = split(50)
-        found = evaluate_noisy(perfect(), on, Dropout(p=1.0), prefix="noisy", batch_size=7, seed=0)
-        assert found["noisy/input_mse"] == pytest.approx(
-            float(on.pixels().square().mean()), rel=1e-5
-        )
+        found = noisy(perfect(), on, Dropout(p=1.0))
+        assert found["input_mse"] == pytest.approx(float(on.pixels().square().mean()), rel=1e-5)
 
     def test_is_measured_against_the_clean_image(self) -> None:
         on = split(50)
         whole = model(network=conv(3)).eval()
         noise = SaltAndPepper(p=0.3, salt=0.5)
-        found = evaluate_noisy(whole, on, noise, prefix="noisy", batch_size=50, seed=0)
+        found = noisy(whole, on, noise, batch_size=50)
         with torch.no_grad():
             spoilt = whole.corrupt(on.pixels(), gen(3), noise)
             x_hat = whole.reconstruct(spoilt)
-        assert found["noisy/mse"] == pytest.approx(float(squared_error(x_hat, on.pixels()).mean()))
-        assert found["noisy/input_mse"] == pytest.approx(
-            float(squared_error(spoilt, on.pixels()).mean())
-        )
+        assert found["mse"] == pytest.approx(float(squared_error(x_hat, on.pixels()).mean()))
+        assert found["input_mse"] == pytest.approx(float(squared_error(spoilt, on.pixels()).mean()))
 
     def test_two_calls_are_equal(self) -> None:
-        values: dict[str, Any] = {"prefix": "noisy", "batch_size": 7, "seed": 0}
         whole, noise = model().eval(), GaussianNoise(std=0.2)
-        first = evaluate_noisy(whole, split(), noise, **values)
-        assert first == evaluate_noisy(whole, split(), noise, **values)
-        assert first != evaluate_noisy(whole, split(), noise, **(values | {"seed": 1}))
+        first = noisy(whole, split(), noise)
+        assert first == noisy(whole, split(), noise)
+        assert first != noisy(whole, split(), noise, seed=1)
 
     def test_without_noise_it_is_the_clean_evaluation(self) -> None:
         whole = model().eval()
-        noisy = evaluate_noisy(whole, split(), NoNoise(), prefix="test", batch_size=7, seed=0)
-        assert noisy.pop("test/input_mse") == 0
-        assert noisy.items() <= measured(whole, split()).items()
+        found = noisy(whole, split(), NoNoise())
+        assert found.pop("input_mse") == 0
+        clean = measured(whole, split())
+        assert {f"test/{key}": value for key, value in found.items()}.items() <= clean.items()

@@ -14,16 +14,16 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Subject
-from aecore.evaluation.metrics.samples.classifier_cache import remembered
+from aecore.evaluation.metrics.samples.classifier_cache import cached_classifier
 from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
-from aecore.evaluation.metrics.samples.extractor import FEATURES, trained
+from aecore.evaluation.metrics.samples.extractor import FEATURES, train_classifier
 from aecore.evaluation.metrics.samples.frechet import Frechet, samples
 from aecore.evaluation.metrics.samples.inception import Inception, weights_file
+from aecore.evaluation.trial import Trial
 from aecore.model.penalties.kl import KL
 from helpers.extras import needs
 from helpers.models import gaussian, gen, images, model
-from helpers.trials import perfect, subject
+from helpers.trials import perfect, trial
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -124,19 +124,21 @@ class TestFrechet:
     def test_classifier(self) -> None:
         split = halves(300, 0)
         state = torch.get_rng_state()
-        found = trained(split, 10, 0, torch.device("cpu"))
+        found = train_classifier(split, 10, 0, torch.device("cpu"))
         assert torch.equal(torch.get_rng_state(), state)
         test = halves(90, 1)
         assert float((found(test.images).argmax(1) == test.labels).float().mean()) > 0.95
-        again = trained(split, 10, 0, torch.device("cpu"))
+        again = train_classifier(split, 10, 0, torch.device("cpu"))
         assert torch.equal(found.extract(test.images), again.extract(test.images))
-        other = trained(split, 10, 1, torch.device("cpu"))
+        other = train_classifier(split, 10, 1, torch.device("cpu"))
         assert not torch.equal(found.extract(test.images), other.extract(test.images))
 
     def test_a_classifier_is_trained_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        on = Subject(perfect(8), test=halves(60, 1), training=halves(150, 0), batch_size=70)
+        on = Trial(
+            perfect(8), images=halves(60, 1), read_training=lambda: halves(150, 0), batch_size=70
+        )
         on.model.decoder[1].weight *= 0.5
         plain = judge()(on)
         kept = replace(on, cache=tmp_path / "cache")
@@ -144,7 +146,9 @@ class TestFrechet:
         assert judge()(kept) == plain, "bit for bit"
         (file,) = (tmp_path / "cache").iterdir()
         with monkeypatch.context() as patched:
-            patched.setattr("aecore.evaluation.metrics.samples.classifier_cache.trained", None)
+            patched.setattr(
+                "aecore.evaluation.metrics.samples.classifier_cache.train_classifier", None
+            )
             assert judge()(kept) == plain
         assert torch.equal(torch.get_rng_state(), state)
         whole = file.read_bytes()
@@ -169,21 +173,23 @@ class TestFrechet:
             (Split(one.images, y), 1, 0), (Split(one.images.view(30, 1, 4, 16), one.labels), 1, 0),
         ):  # fmt: skip
             count = len(list(tmp_path.iterdir()))
-            remembered(split, epochs, seed, cpu, tmp_path)
+            cached_classifier(split, epochs, seed, cpu, tmp_path)
             assert len(list(tmp_path.iterdir())) == count + 1
-            again = remembered(split, epochs, seed, cpu, tmp_path)
-            own = trained(split, epochs, seed, cpu)
+            again = cached_classifier(split, epochs, seed, cpu, tmp_path)
+            own = train_classifier(split, epochs, seed, cpu)
             assert torch.equal(again.extract(split.images), own.extract(split.images))
 
     @pytest.mark.parametrize("shape", [(1, 2, 2), (3, 9, 5), (2, 64, 33)])
     def test_images_of_any_size(self, shape: tuple[int, int, int]) -> None:
         split = Split(images(6, *shape), torch.arange(6) % 2)
-        found = trained(split, 1, 0, torch.device("cpu"))
+        found = train_classifier(split, 1, 0, torch.device("cpu"))
         assert found.extract(split.images).shape == (6, FEATURES)
         assert torch.equal(found.extract(split.images - 2), found.extract(split.images * 0))
 
     def test_a_perfect_model_and_one_that_blurs(self) -> None:
-        on = Subject(perfect(8), test=halves(100, 1), training=halves(300, 0), batch_size=70)
+        on = Trial(
+            perfect(8), images=halves(100, 1), read_training=lambda: halves(300, 0), batch_size=70
+        )
         found = judge()(on)
         assert set(found) == {"frechet_cnn_training", "frechet_cnn_reconstructions"}
         assert found["frechet_cnn_reconstructions"] == pytest.approx(0, abs=1e-4)
@@ -196,28 +202,28 @@ class TestFrechet:
     def test_samples(self) -> None:
         words: dict[str, Any] = {"latent": gaussian(3), "image_shape": (1, 8, 8)}
         whole = model(penalties={"kl": KL()}, **words).eval()
-        on = Subject(whole, test=halves(40, 1), training=halves(90, 0), batch_size=17)
+        on = Trial(whole, images=halves(40, 1), read_training=lambda: halves(90, 0), batch_size=17)
         found = judge()(on)
         assert found["frechet_cnn_samples"] > found["frechet_cnn_training"]
         assert found["precision_cnn"] < 0.5
         assert found == judge()(on), "bit for bit"
-        assert [len(x) for x in samples(on, on.test)] == [17, 17, 6]
+        assert [len(x) for x in samples(on)] == [17, 17, 6]
 
     def test_where_there_is_nothing_to_learn(self) -> None:
-        few = Subject(perfect(8), test=halves(3, 1), training=halves(30, 0))
+        few = Trial(perfect(8), images=halves(3, 1), read_training=lambda: halves(30, 0))
         with pytest.raises(NotApplicable, match="3 neighbours of 3 test images"):
             judge()(few)
         with pytest.raises(NotApplicable, match="no labels"):
-            judge()(replace(few, training=Split(few.training.images)))
+            judge()(replace(few, read_training=lambda: Split(few.images.images)))
         with pytest.raises(NotApplicable, match="table"):
-            judge()(subject(model(image_shape=(1, 1, 6))))
+            judge()(trial(model(image_shape=(1, 1, 6))))
 
 
 class TestInception:
     def test_what_is_missing_is_named_with_its_mend(self, tmp_path: Path) -> None:
         for on, why in (
-            (subject(), "pip install|no weights at .*get them from https"),
-            (subject(model(image_shape=(2, 4, 4))), "1 or 3 channels"),
+            (trial(), "pip install|no weights at .*get them from https"),
+            (trial(model(image_shape=(2, 4, 4))), "1 or 3 channels"),
         ):
             given = str(tmp_path / "none.pth")
             with pytest.raises(NotApplicable, match=why):

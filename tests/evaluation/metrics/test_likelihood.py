@@ -21,7 +21,7 @@ from aecore.model.reconstruction.ssim import SSIM
 from helpers.experiments import unpool
 from helpers.linear_gaussian import SCALE, exact_gaussian, pictures
 from helpers.models import gaussian, gen, images, mlp, model, plain
-from helpers.trials import subject
+from helpers.trials import trial
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -35,7 +35,7 @@ def _without_gradients() -> Any:
 def measured(
     whole: Autoencoder, x: Tensor, samples: int, images: int | None = None, **changes: Any
 ) -> dict[str, float]:
-    on = subject(whole, test=Split(x), **changes)
+    on = trial(whole, images=Split(x), **changes)
     return Likelihood(samples=samples, images=images)(on)
 
 
@@ -155,7 +155,7 @@ class TestWork:
     [
         ({"latent": plain(3)}, "no posterior"),
         ({"reconstruction": SSIM(window=3)}, "no likelihood"),
-        ({"network": unpool()}, "pass by the code"),
+        ({"network": unpool()}, "places of the maxima"),
         ({"reconstruction": Bernoulli(targets="soft", threshold=0.5)}, "targets=stochastic"),
     ],
 )

@@ -17,7 +17,7 @@ from aecore.evaluation.metrics.manifold import NearestTraining
 from aecore.evaluation.metrics.pca_error import PcaError
 from aecore.evaluation.metrics.principal import principal
 from helpers.models import images, linear, model, plain
-from helpers.trials import solved, subject
+from helpers.trials import solved, trial
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -41,30 +41,30 @@ class TestPrincipal:
 
     @pytest.mark.parametrize("dim", [1, 5, 16])
     def test_floor_is_the_error_of_pca(self, dim: int) -> None:
-        on = subject(model(latent=plain(dim)))
+        on = trial(model(latent=plain(dim)))
         fitted = PCA(dim).fit(on.training.images.flatten(1).numpy())
-        rows = on.test.images.flatten(1).numpy()
+        rows = on.images.images.flatten(1).numpy()
         again = fitted.inverse_transform(fitted.transform(rows))
         expected = float(((again - rows) ** 2).mean())
         assert PcaError()(on) == {"pca_mse": pytest.approx(expected, rel=1e-4, abs=1e-9)}
 
     def test_floor_is_what_the_solved_model_reaches(self) -> None:
-        on = solved(subject(model(network=linear(), latent=plain(4))))
-        x = on.test.pixels()
+        on = solved(trial(model(network=linear(), latent=plain(4))))
+        x = on.images.pixels()
         error = float((on.model.reconstruct(x) - x).square().mean())
         assert PcaError()(on)["pca_mse"] == pytest.approx(error, rel=1e-4)
 
     def test_more_components_than_images_differ_in(self) -> None:
-        on = subject(model(latent=plain(14)))
-        few = replace(on, training=Split(on.training.images[:4]))
+        on = trial(model(latent=plain(14)))
+        few = replace(on, read_training=lambda: Split(on.training.images[:4]))
         three = PCA(3).fit(few.training.images.flatten(1).double().numpy())
-        rows = on.test.images.flatten(1).double().numpy()
+        rows = on.images.images.flatten(1).double().numpy()
         again = three.inverse_transform(three.transform(rows))
         assert PcaError()(few)["pca_mse"] == pytest.approx(float(((again - rows) ** 2).mean()))
 
     def test_large_images_are_left_out(self) -> None:
         with pytest.raises(NotApplicable, match="images of 4225 pixels"):
-            PcaError()(subject(model(image_shape=(1, 65, 65), network=linear())))
+            PcaError()(trial(model(image_shape=(1, 65, 65), network=linear())))
 
 
 class TestIdentity:
@@ -74,7 +74,7 @@ class TestIdentity:
         for factor, expected in ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5)):
             whole.latent.project[1].weight.copy_(torch.eye(16))
             whole.decoder[1].weight.copy_(factor * torch.eye(16))
-            found = metric(subject(whole))
+            found = metric(trial(whole))
             assert found == {"identity_distance": pytest.approx(expected, abs=1e-6)}
 
     def test_is_on_the_space_of_the_images(self) -> None:
@@ -82,22 +82,22 @@ class TestIdentity:
         space = torch.linalg.qr(images(16, 4))[0]
         flat = images(40, 4) @ space.T
         split = Split(flat.reshape(40, 1, 4, 4))
-        on = subject(model(network=linear(), latent=plain(4)), test=split, training=split)
+        on = trial(model(network=linear(), latent=plain(4)), images=split, training=split)
         found = IdentityDistance(explained=0.9999)(solved(on))["identity_distance"]
         assert found == pytest.approx(0, abs=1e-4)
-        two = subject(model(network=linear(), latent=plain(2)), test=split, training=split)
+        two = trial(model(network=linear(), latent=plain(2)), images=split, training=split)
         found = IdentityDistance(explained=1.0 - 1e-9)(solved(two))["identity_distance"]
         assert found == pytest.approx(math.sqrt(2 / 4), rel=1e-3)
 
     def test_what_is_not_linear(self) -> None:
         with pytest.raises(NotApplicable, match="it has Tanh"):
-            IdentityDistance(explained=0.9)(subject())
+            IdentityDistance(explained=0.9)(trial())
 
 
 class TestManifold:
     def test_distances_of_the_obvious_loop(self) -> None:
-        on = subject()
-        x, _ = on.some(on.test, 6)
+        on = trial()
+        x, _ = on.sample(6).tensors()
         generator = on.generator()
         z = on.model.encode(x).mean
         eps_z = torch.empty_like(z).normal_(generator=generator)
@@ -113,11 +113,11 @@ class TestManifold:
             assert found[f"nearest_training_{name}"] == expected
 
     def test_images_that_were_trained_on_are_near(self) -> None:
-        on = subject()
-        on = replace(on, test=on.training)
+        on = trial()
+        on = on.on(on.training)
         found = NearestTraining(strength=1e-6, images=5)(on)
         assert found["nearest_training_pixels"] < 1e-4 < found["nearest_training_code"]
 
     def test_tables_have_no_pictures(self) -> None:
         with pytest.raises(NotApplicable, match="table"):
-            NearestTraining(strength=0.3, images=2)(subject(model(image_shape=(1, 1, 6))))
+            NearestTraining(strength=0.3, images=2)(trial(model(image_shape=(1, 1, 6))))

@@ -57,8 +57,8 @@ class TestComposition:
         assert list(build_experiment(one.config).metrics) == [word]
 
     def test_a_list_and_its_values(self) -> None:
-        one = job("evaluate.metrics=[dead,jacobian]", "evaluate.metrics.jacobian.images=7")
-        assert one.words["metrics@evaluate.metrics"] == ["dead", "jacobian"]
+        one = job("evaluate.metrics=[activity,jacobian]", "evaluate.metrics.jacobian.images=7")
+        assert one.words["metrics@evaluate.metrics"] == ["activity", "jacobian"]
         assert one.config["evaluate"]["metrics"]["jacobian"]["images"] == 7
 
     @pytest.mark.parametrize("typed", ["evaluate.ood=kmnist", "evaluate.ood=[kmnist]"])
@@ -82,12 +82,12 @@ class TestComposition:
         (tmp_path / "experiment").mkdir()
         (tmp_path / "experiment" / "mine.yaml").write_text(
             "# @package _global_\ndefaults:\n  - /dataset@evaluate.ood.kmnist: kmnist\n"
-            "  - override /metrics@evaluate.metrics: [dead, ood]\n"
+            "  - override /metrics@evaluate.metrics: [activity, ood]\n"
             "evaluate: {ood: {kmnist: {test_size: 9}}}\n"
         )
         flags = ["--config-dir", str(tmp_path), "experiment=mine"]
         node = evaluate(*flags, "evaluate.ood=uniform")
-        assert list(node["metrics"]) == ["dead", "ood"]
+        assert list(node["metrics"]) == ["activity", "ood"]
         assert sorted(node["ood"]) == ["kmnist", "uniform"]
         found = build_experiment(job(*flags, "dataset.test_size=50").config)
         assert found.ood["kmnist"].test_size == 9
@@ -107,11 +107,14 @@ class TestComposition:
 
 BAD = [
     (["evaluate.metrics=jacobien"], r"evaluate.metrics=jacobien: .*did you mean 'jacobian'"),
-    (["evaluate.metrics=[dead,peanut]"], "evaluate.metrics=peanut: no such metrics"),
-    (["metrics=dead"], "write evaluate.metrics=dead"),
+    (["evaluate.metrics=[activity,peanut]"], "evaluate.metrics=peanut: no such metrics"),
+    (["metrics=activity"], "write evaluate.metrics=activity"),
     (["evaluate.metrics=jacobian", "evaluate.metrics.jacobian.images=0"], "at least 1"),
     (["evaluate.metrics=compression", "evaluate.metrics.compression.bits=17"], "at most 16"),
-    (["evaluate.metrics=dead", "evaluate.metrics.dead.count=1"], "dead has no key 'count'"),
+    (
+        ["evaluate.metrics=activity", "evaluate.metrics.activity.count=1"],
+        "activity has no key 'count'",
+    ),
     (["evaluate.ood=kmnst"], "evaluate.ood=kmnst: no such dataset .*did you mean 'kmnist'"),
     (["evaluate.ood=[digits,kmnst]"], "evaluate.ood=kmnst: no such dataset"),
     (["evaluate.ood=kmnist,digits"], r"write evaluate.ood=\[kmnist,digits\]"),
@@ -175,11 +178,12 @@ class TestRuns:
         assert found.items() >= plain.items()
         names = {name.removeprefix("test/") for name in found.keys() - plain.keys()}
         assert names == {
-            "active_fraction", "ap_arrays", "ap_uniform", "auroc_arrays", "auroc_uniform",
-            "bits_per_code", "bits_per_image", "code_rank", "compression", "dead_kernels",
+            "activity/code", "activity/code_mean", "activity/dead_units",
+            "activity/hidden_inactive", "ap_arrays", "ap_uniform", "auroc_arrays", "auroc_uniform",
+            "bits_per_code", "bits_per_image", "code_rank", "compression", 
             "effective_rank", "frechet_cnn_reconstructions", "frechet_cnn_training",
-            "hidden_inactive", "identity_distance", "jacobian_norm", "knn_accuracy",
-            "logistic_accuracy", "mean_activation", "nearest_training_code",
+             "identity_distance", "jacobian_norm", "knn_accuracy",
+            "logistic_accuracy",  "nearest_training_code",
             "nearest_training_pixels", "participation_ratio", "pca_mse",
             "quantised_compression", "quantised_mse",
         }  # fmt: skip
@@ -188,7 +192,7 @@ class TestRuns:
         assert found["test/compression"] == pytest.approx(4)
         assert found["test/pca_mse"] < found["test/mse"]
         said = capsys.readouterr().err
-        assert "evaluate.metrics.perplexity left out: the code is made of numbers" in said
+        assert "evaluate.metrics.perplexity left out: the code is continuous" in said
         assert sorted(re.findall(r"evaluate\.metrics\.(\w+) left out", said)) == [
             "bits", "disentanglement", "equivalent_variance", "inception", "likelihood",
             "perplexity", "posterior",
@@ -217,18 +221,18 @@ class TestRuns:
         (tmp_path / "penalty").mkdir()
         target = "aecore.model.penalties.l1.L1Penalty"
         node = f"_target_: {target}, weight: 0.001, schedule: constant, warmup: 0"
-        (tmp_path / "penalty" / "mine.yaml").write_text(f"# Mine\nactive_fraction: {{{node}}}\n")
+        (tmp_path / "penalty" / "mine.yaml").write_text(f"# Mine\ncode_rank: {{{node}}}\n")
         own = ["--config-dir", str(tmp_path), "model=ae", "penalty=mine"]
-        term = self.run(*own)["test/active_fraction"]
-        assert self.run(*own, "evaluate.metrics=code")["test/active_fraction"] == term
-        assert "test/active_fraction is a term of the loss, so" in capsys.readouterr().err
+        term = self.run(*own)["test/code_rank"]
+        assert self.run(*own, "evaluate.metrics=rank")["test/code_rank"] == term
+        assert "test/code_rank is a term of the loss, so" in capsys.readouterr().err
 
     def test_what_does_not_apply_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
-        found = self.run("model=ae", "evaluate.metrics=[identity,dead,ood]")
+        found = self.run("model=ae", "evaluate.metrics=[identity,activity,ood]")
         said = capsys.readouterr().err
         assert "evaluate.metrics.identity left out: the model is no product of matrices" in said
         assert "evaluate.metrics.ood left out: there are no other data" in said
-        assert "test/dead_kernels" in found
+        assert "test/activity/dead_units" in found
         assert not {"test/identity_distance"} & found.keys()
 
     def test_figures_see_other_data_and_training_images(self, tmp_path: Path) -> None:
@@ -262,7 +266,7 @@ class TestRuns:
         ("test/ap_kmnist_elbo", "higher"), ("test/knn_accuracy", "higher"),
         ("test/frechet_cnn_samples", "lower"), ("test/frechet_cnn_training", "none"),
         ("test/bits_per_dim", "lower"), ("test/recall_cnn", "higher"),
-        ("test/pca_mse", "none"), ("test/active_fraction", "none"),
+        ("test/pca_mse", "none"), ("test/code_rank", "none"),
         ("test/jacobian_norm", "none"), ("test/bits_per_code", "none"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ from aecore.data.split import Split
 from aecore.errors import NotApplicable
 from aecore.evaluation.metrics.bits import Bits
 from aecore.evaluation.metrics.equivalent import EquivalentVariance
-from aecore.evaluation.metrics.posterior import PosteriorUse, surgery
+from aecore.evaluation.metrics.posterior import PosteriorUse, decompose_kl
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.categorical import Categorical as CategoricalLatent
 from aecore.model.penalties.kl import KL
@@ -27,7 +27,7 @@ from aecore.model.reconstruction.gaussian import GaussianLikelihood as GaussianP
 from aecore.model.reconstruction.ssim import SSIM
 from helpers.evaluation import measured
 from helpers.models import gaussian, gen, images, linear, model, plain, weight
-from helpers.trials import subject
+from helpers.trials import trial
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -67,9 +67,9 @@ PARTS = ("mutual_information", "total_correlation", "dimension_wise")
 
 class TestPosterior:
     def test_units_and_divergences(self) -> None:
-        on = subject(variational(4))
+        on = trial(variational(4))
         on.model.latent.project[1].weight[1] = 0  # its mean is one number
-        x = on.test.pixels()
+        x = on.images.pixels()
         q = posteriors(on.model, x)
         each = kl_divergence(q, Normal(0.0, 1.0)).mean(0)
         kl = each.sort().values.tolist()
@@ -85,13 +85,13 @@ class TestPosterior:
         assert found == use()(on), "bit for bit"
 
     def test_parts_are_those_of_the_exact_mixture(self) -> None:
-        on = subject(variational())
-        batches = list(on.labelled(on.test))
+        on = trial(variational())
+        batches = list(on.batches())
         assert len(batches) > 2
-        parts = surgery(on.model, batches, gen(1))
+        parts = decompose_kl(on, gen(1))
         generator = gen(1)
         z = torch.cat([on.model.encode(x, generator).z for x, _ in batches]).double()
-        q = posteriors(on.model, on.test.pixels())
+        q = posteriors(on.model, on.images.pixels())
         even = torch.ones(23, dtype=torch.float64)
         own = Independent(q, 1)
         joint = MixtureSameFamily(Categorical(even), own).log_prob(z)
@@ -103,18 +103,18 @@ class TestPosterior:
             torch.testing.assert_close(part, answer, rtol=1e-4, atol=1e-4)
 
     def test_parts_sum_to_the_kl(self) -> None:
-        on = subject(variational(), test=Split(images(2000, 1, 4, 4)), batch_size=700)
+        on = trial(variational(), images=Split(images(2000, 1, 4, 4)), batch_size=700)
         found = use(count=2000)(on)
-        kl = float(kl_divergence(posteriors(on.model, on.test.pixels()), Normal(0.0, 1.0)).mean())
+        kl = float(kl_divergence(posteriors(on.model, on.images.pixels()), Normal(0.0, 1.0)).mean())
         parts = [found[f"kl_{n}"] for n in PARTS]
         assert sum(parts) == pytest.approx(3 * kl, abs=5 * math.sqrt(3 / 2000))
         assert found["kl_mutual_information"] < math.log(2000)
         assert min(parts) > 0
 
     def test_information_of_codes_far_apart_and_of_none(self) -> None:
-        far = use(count=17)(subject(variational(spread=1e4)))
+        far = use(count=17)(trial(variational(spread=1e4)))
         assert far["kl_mutual_information"] == pytest.approx(math.log(17), abs=1e-4)
-        none = use()(subject(nothing(variational())))
+        none = use()(trial(nothing(variational())))
         names = (*PARTS, "max")
         assert [none[f"kl_{name}"] for name in names] == pytest.approx([0] * 4, abs=1e-5)
         assert none["active_units"] == 0
@@ -122,33 +122,33 @@ class TestPosterior:
     def test_codes_of_categories(self) -> None:
         words: dict[str, Any] = {"temperature": 1.0, "temperature_end": 1.0, "epochs": 0.0}
         latent = CategoricalLatent(variables=2, codes=3, hard=False, **words)
-        found = use()(subject(model(latent=latent, penalties={"kl": KL()})))
+        found = use()(trial(model(latent=latent, penalties={"kl": KL()})))
         assert 0 <= found["kl_min"] <= found["kl_max"] < math.log(3)
 
     @pytest.mark.parametrize(("dim", "told"), [(1, 0), (64, 64), (65, 0)])
     def test_dimensions_are_told_where_they_are_few(self, dim: int, told: int) -> None:
-        found = use()(subject(variational(dim)))
+        found = use()(trial(variational(dim)))
         assert sum(name.startswith("kl_dim/") for name in found) == told
 
     def test_a_learned_prior_has_one_kl(self) -> None:
         """And no divergence of single dimensions: the last two parts are KL(q(z) || p(z))."""
-        on = subject(variational(prior=Mixture(components=3)))
+        on = trial(variational(prior=Mixture(components=3)))
         found = use()(on)
         assert found["kl_min"] == found["kl_max"]
         assert not {"kl_dim/0", "kl_dimension_wise"} & found.keys()
         generator = gen()
-        for x in on.batches(on.test):
+        for x, _ in on.batches():
             on.model.encode(x, generator)  # the draws of the KL come before those of the parts
-        z = torch.cat([on.model.encode(x, generator).z for x in on.batches(on.test)]).double()
+        z = torch.cat([on.model.encode(x, generator).z for x, _ in on.batches()]).double()
         even = Categorical(torch.ones(23, dtype=torch.float64))
-        own = Independent(posteriors(on.model, on.test.pixels()), 1)
+        own = Independent(posteriors(on.model, on.images.pixels()), 1)
         joint = MixtureSameFamily(even, own).log_prob(z)
         prior = on.model.prior_density.log_prob(z.float()).sum(1)
         assert found["kl_marginal"] == pytest.approx(float((joint - prior).mean()), abs=1e-4)
 
     def test_codes_without_a_posterior(self) -> None:
         with pytest.raises(NotApplicable, match="no posterior"):
-            use()(subject())
+            use()(trial())
 
 
 def black_and_white(n: int = 23) -> Split:
@@ -162,16 +162,16 @@ def bernoulli(targets: Any) -> Bernoulli:
 class TestBits:
     def test_of_what_knows_nothing(self) -> None:
         coins = nothing(variational(reconstruction=bernoulli("threshold")))
-        assert Bits()(subject(coins))["bits_per_dim"] == pytest.approx(1)
+        assert Bits()(trial(coins))["bits_per_dim"] == pytest.approx(1)
         grey = nothing(variational(reconstruction=ContinuousBernoulli()))
-        assert Bits()(subject(grey))["bits_per_dim"] == pytest.approx(8)
-        two = Bits()(subject(grey, test=black_and_white()))["bits_per_dim"]
+        assert Bits()(trial(grey))["bits_per_dim"] == pytest.approx(8)
+        two = Bits()(trial(grey, images=black_and_white()))["bits_per_dim"]
         assert two == pytest.approx(1)
 
     @pytest.mark.parametrize("words", [MSE(), GaussianPixels(scale=0.3), bernoulli("stochastic")])
     def test_is_the_elbo_in_other_units(self, words: Any) -> None:
-        on = subject(variational(reconstruction=words))
-        elbo = measured(on.model, on.test)["test/elbo"]
+        on = trial(variational(reconstruction=words))
+        elbo = measured(on.model, on.images)["test/elbo"]
         level = 8 if words.density else 0
         expected = level - elbo / (16 * math.log(2))
         assert Bits()(on)["bits_per_dim"] == pytest.approx(expected, rel=1e-6)
@@ -183,19 +183,19 @@ class TestBits:
         words = {"reconstruction": GaussianPixels(scale=0.5), "shift": shift, "scale": scale}
         same = nothing(variational(**words))
         assert torch.equal(same.scale, scale)
-        answers = [Bits()(subject(whole))["bits_per_dim"] for whole in (unit, same)]
+        answers = [Bits()(trial(whole))["bits_per_dim"] for whole in (unit, same)]
         assert answers[0] == pytest.approx(answers[1], rel=1e-5)
 
     def test_what_has_none(self) -> None:
-        soft = subject(variational(reconstruction=bernoulli("soft")))
+        soft = trial(variational(reconstruction=bernoulli("soft")))
         with pytest.raises(NotApplicable, match="grey pixels"):
             Bits()(soft)
-        assert Bits()(subject(soft.model, test=black_and_white()))["bits_per_dim"] > 0
+        assert Bits()(trial(soft.model, images=black_and_white()))["bits_per_dim"] > 0
         for whole in (model(), variational(reconstruction=SSIM(window=3))):
             with pytest.raises(NotApplicable, match="no ELBO"):
-                Bits()(subject(whole))
+                Bits()(trial(whole))
         with pytest.raises(NotApplicable, match="table"):
-            Bits()(subject(variational(image_shape=(1, 1, 6))))
+            Bits()(trial(variational(image_shape=(1, 1, 6))))
 
 
 class TestEquivalentVariance:
@@ -211,7 +211,7 @@ class TestEquivalentVariance:
         for seed in (0, 1):
             words: dict[str, Any] = {"seed": seed, "weights": {"kl": weight(0.3, "linear", 5)}}
             whole = variational(reconstruction=reconstruction, **words)
-            sigma2 = EquivalentVariance()(subject(whole))["sigma2_equivalent"]
+            sigma2 = EquivalentVariance()(trial(whole))["sigma2_equivalent"]
             assert sigma2 == pytest.approx(expected)
             true = variational(reconstruction=GaussianPixels(scale=sigma2**0.5), seed=seed)
             loss, elbo = (
@@ -227,13 +227,13 @@ class TestEquivalentVariance:
             w = 2 * float(variances[-rank - 1 : -rank + 1].mean())  # between two of them
             words: dict[str, Any] = {"network": linear(), "weights": {"kl": weight(w)}}
             for dim in (3, 10):
-                found = EquivalentVariance()(subject(variational(dim, **words)))
+                found = EquivalentVariance()(trial(variational(dim, **words)))
                 assert found["linear_active_units"] == min(rank, dim)
 
     def test_large_images_and_other_losses(self) -> None:
         wide = variational(image_shape=(1, 65, 65), network=linear())
-        assert EquivalentVariance()(subject(wide)) == {"sigma2_equivalent": 0.5}
+        assert EquivalentVariance()(trial(wide)) == {"sigma2_equivalent": 0.5}
         with pytest.raises(NotApplicable, match="no squared error"):
-            EquivalentVariance()(subject(variational(reconstruction=bernoulli("soft"))))
+            EquivalentVariance()(trial(variational(reconstruction=bernoulli("soft"))))
         with pytest.raises(NotApplicable, match="no KL"):
-            EquivalentVariance()(subject(model(latent=plain(3), penalties={"l1": L1Penalty()})))
+            EquivalentVariance()(trial(model(latent=plain(3), penalties={"l1": L1Penalty()})))

@@ -17,7 +17,7 @@ from aecore.model.penalties.kl import KL
 from aecore.model.priors.standard import Standard
 from aecore.model.priors.uniform import UniformCategories
 from helpers.models import gen, images, model
-from helpers.trials import subject
+from helpers.trials import trial
 
 DRAWS = 20_000
 
@@ -164,6 +164,6 @@ class TestCategorical:
         with torch.no_grad():
             layer.weight.zero_()
             layer.bias.copy_(torch.tensor([0.0, 9, 0, 0, 0, 0, 0, 9]))
-            found = Perplexity()(subject(whole))
+            found = Perplexity()(trial(whole))
         # word 1 of the first variable and word 3 of the second are not two words of one
         assert found == pytest.approx({"perplexity": 1.0, "codes_used": 0.25, "code_bits": 4.0})

@@ -22,7 +22,7 @@ from aecore.model.latents.vq import VQ
 from helpers.commands import FORKED
 from helpers.models import conv, gen, images, mlp, model, plain
 from helpers.ranks import book, points, share
-from helpers.trials import subject
+from helpers.trials import trial
 
 LEVELS = [8, 5, 4]
 
@@ -248,12 +248,12 @@ class TestPerplexity:
     @staticmethod
     def of(whole: Autoencoder) -> dict[str, float]:
         with torch.no_grad():
-            return Perplexity()(subject(whole))
+            return Perplexity()(trial(whole))
 
     def test_against_counting(self) -> None:
         whole = model(latent=vq(codes=6, words=2))
         found = self.of(whole)
-        indices = whole.encode(subject(whole).test.pixels()).indices
+        indices = whole.encode(trial(whole).images.pixels()).indices
         assert indices is not None
         share = torch.bincount(indices.flatten(), minlength=6) / indices.numel()
         used = share[share > 0]
@@ -275,5 +275,5 @@ class TestPerplexity:
         assert found["code_bits"] == pytest.approx(441)
 
     def test_codes_of_numbers_have_none(self) -> None:
-        with pytest.raises(NotApplicable, match="not of code words"):
+        with pytest.raises(NotApplicable, match="the code is continuous"):
             self.of(model(latent=plain(3)))

@@ -63,7 +63,9 @@ def test_the_determinant_and_the_inverse(kind: Any, dim: int, context: int) -> N
 def test_own_draws_have_the_density_of_any_code() -> None:
     q = posterior(6)
     z = q.sample(gen(3))
-    torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()))  # remembered, and inverted
+    torch.testing.assert_close(
+        q.log_prob(z), q.log_prob(z.clone())
+    )  # cached_classifier, and inverted
     mean = q.mean
     torch.testing.assert_close(q.log_prob(mean), q.log_prob(mean.clone()))
     assert torch.equal(z, q.sample(gen(3)))

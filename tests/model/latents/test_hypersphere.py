@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aecore.evaluation.metrics.evaluate import elbo_parts
+from aecore.evaluation.metrics.elbo import elbo_terms
 from aecore.model.latents.hypersphere import Hypersphere, PowerSpherical
 from aecore.model.penalties.kl import KL
 from aecore.model.priors.standard import Standard
@@ -152,7 +152,7 @@ class TestHypersphere:
         terms = whole.terms(x, gen(), epoch=0.0, noisy=True)
         terms.loss.backward()
         assert all(p.grad is not None and p.grad.abs().max() > 0 for p in whole.parameters())
-        log_likelihood, kl = elbo_parts(whole.eval(), x, gen())
+        log_likelihood, kl = elbo_terms(whole.eval(), x, gen())
         assert kl.shape == (6,) and kl.min() > 0
         assert (kl - log_likelihood).mean().item() == pytest.approx(terms.loss.item(), rel=1e-5)
 

@@ -1,8 +1,8 @@
-"""How nearly each number of a code is one of the factors that the images are made of."""
+"""How nearly each latent dimension is one factor of variation of the images."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,12 @@ from pydantic import Field
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
+from aecore.evaluation.metrics.base import Metric, Reported
 from aecore.evaluation.metrics.disentangled.dci import completeness, disentanglement, forests
 from aecore.evaluation.metrics.disentangled.factor_vae import factor_vae_score
 from aecore.evaluation.metrics.disentangled.information import mig, modularity, mutual_information
 from aecore.evaluation.metrics.disentangled.sap import predictability, sap
-from aecore.evaluation.metrics.mean_codes import mean_codes, part_of
+from aecore.evaluation.trial import Trial
 
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
@@ -25,15 +25,23 @@ class Disentanglement(Metric):
     """Scores of the mean codes of images whose factors are known, each 1 at best.
 
     `mig`, `modularity`: by the mutual information with the codes in `bins` bins. `sap`: by
-    thresholds on single numbers. `dci_disentanglement`, `dci_completeness`,
+    thresholds on single latent dimensions. `dci_disentanglement`, `dci_completeness`,
     `dci_informativeness`: by what matters to random forests of `trees` trees, with `leaf` images
     in a leaf at least. `factor_vae_score`: by `votes` votes a factor, each of `group` images.
 
     images: of the test split, at most, and as many to train on for what is fitted. Factors that
-    do not vary are left out. active: a number of the code that varies less than this share of the
-    one that varies most counts as constant, as one that is switched off: its small rests would
-    tell as much as others to scores that do not see their scale.
+    do not vary are left out. active: a latent dimension that varies less than this share of the
+    one that varies most counts as constant: to scores that ignore scale its small remains would
+    be as informative as others.
     """
+
+    reports: ClassVar = dict.fromkeys(
+        (
+            "mig", "modularity", "sap", "factor_vae_score",
+            "dci_disentanglement", "dci_completeness", "dci_informativeness",
+        ),
+        Reported(True),
+    )  # fmt: skip
 
     @component
     def __init__(
@@ -53,24 +61,25 @@ class Disentanglement(Metric):
         self.trees, self.leaf = trees, leaf
         self.votes, self.group = votes, group
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
-        """Raises NotApplicable without two factors that vary, and for codes of maps or one number.
+    def __call__(self, trial: Trial) -> dict[str, float]:
+        """Raises NotApplicable without two factors that vary.
 
-        Also where no two of the images have the same value of a factor.
+        Also for spatial codes and codes of one dimension, and where no two of the images have the
+        same value of a factor.
         """
-        shape = subject.model.code_shape
+        shape = trial.model.code_shape
         if len(shape) > 1 or shape[0] < 2:
-            raise NotApplicable(f"a code of the shape {list(shape)} is no row of several numbers")
-        splits = [part_of(s, self.images, subject.seed) for s in (subject.training, subject.test)]
-        fitted, tested = varying([factors_of(split) for split in splits])
-        codes, test = (mean_codes(subject, split).double().numpy() for split in splits)
+            raise NotApplicable(f"a code of shape {list(shape)} is no vector of several dimensions")
+        parts = [t.at_most(self.images) for t in (trial.on(trial.training), trial)]
+        fitted, tested = varying([factors_of(part.images) for part in parts])
+        codes, test = (part.codes().double().numpy() for part in parts)
         still = test.std(0) < self.active * test.std(0).max()
         codes[:, still] = test[:, still] = 0
         information = mutual_information(test, tested, self.bins)
         importances, informativeness = forests(
-            (codes, fitted), (test, tested), trees=self.trees, leaf=self.leaf, seed=subject.seed
+            (codes, fitted), (test, tested), trees=self.trees, leaf=self.leaf, seed=trial.seed
         )
-        draws = np.random.default_rng(subject.seed)
+        draws = np.random.default_rng(trial.seed)
         return {
             "mig": mig(information, tested),
             "modularity": modularity(information),

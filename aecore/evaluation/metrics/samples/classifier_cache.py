@@ -1,4 +1,4 @@
-"""A classifier that was trained once is not trained again for the next run."""
+"""A cache of classifiers, so that one is not trained again for the next run."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import torch
 
 from aecore.data.split import PART, Split
 from aecore.evaluation.metrics.samples import extractor
-from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, trained
+from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, train_classifier
 from aecore.runs.checkpoint import read_tensors
 from aecore.runs.folder import write_atomically
 from aecore.runs.format import is_current, stamp
 
 
-def remembered(
+def cached_classifier(
     split: Split, epochs: int, seed: int, device: torch.device, cache: Path | None
 ) -> Classifier:
-    """`trained`, or the same, bit for bit, from a file that an earlier call left in `cache`.
+    """`train_classifier`, or the same bits from a file that an earlier call left in `cache`.
 
     The file is named by all that the weights depend on: images and labels, epochs and seed, what
     trains it and on what. A damaged one is written anew; where none can be written, none is.
     """
     if cache is None:
-        return trained(split, epochs, seed, device)
+        return train_classifier(split, epochs, seed, device)
     path = cache / f"classifier-{_key(split, epochs, seed, device)}.ckpt"
     model = _read(path, split)
     if model is None:
-        model = trained(split, epochs, seed, device)
+        model = train_classifier(split, epochs, seed, device)
         _write(path, model)
     return model.to(device)
 

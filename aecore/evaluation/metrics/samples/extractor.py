@@ -12,15 +12,15 @@ from aecore.data.batches import Batches
 from aecore.data.split import Split
 
 FEATURES = 64
-_SIDE = 32  # pixels: larger images are seen shrunk to it
+_SIDE = 32  # pixels: larger images are reduced to it
 _BATCH, _RATE = 128, 2e-3
 
 
 class Classifier(nn.Module):
     """Two convolutions of stride 2 and a hidden layer, whose input is the features.
 
-    Images are pixels (N, C, H, W) in [0, 1]. tanh answers to images unlike those it learned no
-    louder than to those: with ReLU distances differ twofold from one training to the next.
+    Images are pixels (N, C, H, W) in [0, 1]. tanh answers to images unlike those trained on no
+    more strongly than to those: with ReLU distances differ twofold from one training to the next.
     """
 
     def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
@@ -57,7 +57,7 @@ def classifier(split: Split) -> Classifier:
     return Classifier(*split.image_shape, int(split.labels.max()) + 1)
 
 
-def trained(split: Split, epochs: int, seed: int, device: torch.device) -> Classifier:
+def train_classifier(split: Split, epochs: int, seed: int, device: torch.device) -> Classifier:
     """A classifier of the labels of a split; a pure function of its arguments.
 
     By Adam, with a rate that falls to 0. The generators of PyTorch are left as they were.

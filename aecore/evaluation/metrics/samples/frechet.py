@@ -1,25 +1,25 @@
-"""Whether what a model makes is distributed as the images are, to the eyes of a classifier."""
+"""How the samples and reconstructions of a model are distributed, by a classifier's features."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, PositiveInt, component
-from aecore.data.split import Split
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.evaluation.metrics.base import Metric, Reported
 from aecore.evaluation.metrics.probe import labels_of
-from aecore.evaluation.metrics.samples.classifier_cache import remembered
+from aecore.evaluation.metrics.samples.classifier_cache import cached_classifier
 from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
 from aecore.evaluation.metrics.samples.extractor import features
+from aecore.evaluation.trial import Trial, need_images
 
 
 class Frechet(Metric):
-    """Samples and reconstructions beside test images, by the features of a small classifier.
+    """Samples and reconstructions against test images, by the features of a small classifier.
 
     The classifier is trained here on the labels of the training images, for `epochs`, from `seed`
     whatever the run's, and kept in the data cache, so that further runs on the same images need
@@ -37,6 +37,14 @@ class Frechet(Metric):
     images: N, at most.
     """
 
+    reports: ClassVar = {
+        "frechet_cnn_samples": Reported(False),
+        "frechet_cnn_reconstructions": Reported(False),
+        "frechet_cnn_training": Reported(),  # it measures the data, not the model
+        "precision_cnn": Reported(True),
+        "recall_cnn": Reported(True),
+    }
+
     @component
     def __init__(
         self,
@@ -51,28 +59,29 @@ class Frechet(Metric):
         self.epochs = epochs
         self.seed = seed
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable for tables, without labels, or with very few images."""
-        if subject.is_table:
-            raise NotApplicable("the rows of a table are no images")
-        labels_of(subject.training)
-        test = part_of(subject.test, self.images, subject.seed)
-        training = part_of(subject.training, len(test), subject.seed)
+        need_images(trial)
+        labels_of(trial.training)
+        test = trial.at_most(self.images)
+        training = trial.on(trial.training).at_most(len(test))
         if min(len(test), len(training)) <= self.neighbours:
             raise NotApplicable(f"{self.neighbours} neighbours of {len(test)} test images")
-        model, device = subject.model, subject.model.shift.device
-        classifier = remembered(subject.training, self.epochs, self.seed, device, subject.cache)
-        seen = features(classifier, subject.batches(training))
+        model = trial.model
+        classifier = cached_classifier(
+            trial.training, self.epochs, self.seed, trial.device, trial.cache
+        )
+        seen = features(classifier, (x for x, _ in training.batches()))
         spread = seen.std(0)
         scale = torch.where(spread > 0, spread, 1)
-        real = features(classifier, subject.batches(test)) / scale
-        again = (model.reconstruct(x, y) for x, y in subject.labelled(test))
+        real = features(classifier, (x for x, _ in test.batches())) / scale
+        again = (model.reconstruct(x, y) for x, y in test.batches())
         found = {
             "frechet_cnn_training": frechet(seen / scale, real),
             "frechet_cnn_reconstructions": frechet(features(classifier, again) / scale, real),
         }
         if model.can_sample:
-            made = features(classifier, samples(subject, test)) / scale
+            made = features(classifier, samples(test)) / scale
             precision, recall = precision_recall(made, real, self.neighbours)
             found |= {
                 "frechet_cnn_samples": frechet(made, real),
@@ -82,11 +91,11 @@ class Frechet(Metric):
         return found
 
 
-def samples(subject: Subject, like: Split) -> Iterator[Tensor]:
-    """New images of the model in batches, pixels (n, C, H, W): as many as a split has, in all.
+def samples(trial: Trial) -> Iterator[Tensor]:
+    """As many samples of the model as the trial has images, in batches of pixels (n, C, H, W).
 
-    Of a conditional model also as many of each class.
+    Of a class-conditional model also as many of each class.
     """
-    generator = subject.generator()
-    for x, y in subject.labelled(like):
-        yield subject.model.sample(len(x), generator, y)
+    generator = trial.generator()
+    for x, y in trial.batches():
+        yield trial.model.sample(len(x), generator, y)

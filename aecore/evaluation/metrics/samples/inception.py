@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,9 +13,9 @@ from torch import Tensor
 from aecore.config.component import PositiveInt, component
 from aecore.config.folders import installing
 from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Subject
-from aecore.evaluation.metrics.mean_codes import part_of
+from aecore.evaluation.metrics.base import Metric, Reported
 from aecore.evaluation.metrics.samples.frechet import samples
+from aecore.evaluation.trial import Trial
 
 _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 _FROM = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -34,14 +35,16 @@ class Inception(Metric):
     weights: the network's file; null for where torch.hub keeps it. Nothing is downloaded.
     """
 
+    reports: ClassVar = {"frechet_inception_*": Reported(False)}
+
     @component
     def __init__(self, *, images: PositiveInt, weights: str | None) -> None:
         self.images = images
         self.weights = weights
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises NotApplicable for tables, and without the package or the weights."""
-        if subject.is_table or subject.model.image_shape[0] not in (1, 3):
+        if trial.is_table or trial.model.image_shape[0] not in (1, 3):
             raise NotApplicable("images of 1 or 3 channels have a FID")
         path = weights_file(self.weights)
         from torchmetrics.image.fid import FrechetInceptionDistance  # loads the package: slow
@@ -51,14 +54,14 @@ class Inception(Metric):
             reset_real_features=False,
             normalize=True,
             feature_extractor_weights_path=str(path),
-        ).to(subject.model.shift.device)
-        test = part_of(subject.test, self.images, subject.seed)
-        for x in subject.batches(test):
+        ).to(trial.device)
+        test = trial.at_most(self.images)
+        for x, _ in test.batches():
             distance.update(_coloured(x), real=True)
-        again = (subject.model.reconstruct(x, y) for x, y in subject.labelled(test))
+        again = (trial.model.reconstruct(x, y) for x, y in test.batches())
         made: dict[str, Iterator[Tensor]] = {"reconstructions": again}
-        if subject.model.can_sample:
-            made["samples"] = samples(subject, test)
+        if trial.model.can_sample:
+            made["samples"] = samples(test)
         found = {}
         for name, batches in made.items():
             distance.reset()  # of the images made, not of the real ones
@@ -68,11 +71,11 @@ class Inception(Metric):
         return found
 
 
-def weights_file(given: str | None) -> Path:
-    """The file of the network's weights; NotApplicable, with the mend, where something misses."""
+def weights_file(weights: str | None) -> Path:
+    """The file of the network's weights; NotApplicable, with a hint, where something is missing."""
     if find_spec("torch_fidelity") is None:
         raise NotApplicable(f"it needs torch-fidelity: {installing('inception')}")
-    path = Path(given or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}").expanduser()
+    path = Path(weights or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}").expanduser()
     if not path.is_file():
         raise NotApplicable(f"no weights at {path}, get them from {_FROM}{_WEIGHTS}")
     try:  # the package would run whatever code the file holds

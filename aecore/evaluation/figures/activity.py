@@ -1,4 +1,4 @@
-"""How sparse the layers are."""
+"""How active the hidden layers and the code are."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from matplotlib.ticker import PercentFormatter
 
 from aecore.config.component import NonNegativeFloat, component
 from aecore.evaluation.figures.axes import finish
+from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK, new_figure
-from aecore.evaluation.figures.view import Picture, View
-from aecore.evaluation.metrics.hidden import activities
+from aecore.evaluation.metrics.activity import layer_activities
+from aecore.evaluation.trial import Trial
 
 
-class HiddenActivityFigure(Picture):
+class ActivityFigure(TrialFigure):
     """Bars for each hidden layer and the code: the mean of |activation|, the share that is active.
 
     Layers are seen after their activations, over all test images, without noise and with the
@@ -25,9 +26,9 @@ class HiddenActivityFigure(Picture):
         self.threshold = threshold
 
     @torch.no_grad()
-    def __call__(self, view: View) -> Figure:
-        """Draw; a model without hidden layers has its code."""
-        found = self.measure(view)
+    def __call__(self, trial: Trial) -> Figure:
+        """Draw; of a model without hidden layers, its code."""
+        found = self.measure(trial)
         names = list(found)[::-1]  # the first layer on top
         figure = new_figure(7.4, 1.2 + 0.42 * len(names), constrained=True)
         left, right = figure.subplots(1, 2, sharey=True)
@@ -49,9 +50,9 @@ class HiddenActivityFigure(Picture):
             axes.tick_params(axis="y", length=0, colors=INK)
         return figure
 
-    def measure(self, view: View) -> dict[str, tuple[float, float]]:
+    def measure(self, trial: Trial) -> dict[str, tuple[float, float]]:
         """`layer -> (mean of |activation|, share that is active)`, in the order of the layers."""
-        found = activities(view.model, [(view.images, view.labels)], self.threshold)
+        found = layer_activities(trial, self.threshold)
         return {
             f"{name}  {'x'.join(str(n) for n in a.shape)}": (a.mean, a.active)
             for name, a in found.items()

@@ -1,4 +1,4 @@
-"""How strange an image is to a model."""
+"""How anomalous an image is to a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Generator, Tensor
 
 from aecore.errors import UserError
-from aecore.evaluation.metrics.evaluate import elbo_parts
+from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
 from aecore.evaluation.metrics.images import squared_error
 from aecore.model.autoencoder import Autoencoder
 
@@ -17,10 +17,10 @@ Scorer = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def scorer(model: Autoencoder, by: By, generator: Generator) -> Scorer:
-    """What gives pixels (n, C, H, W) on the model's device, labels (n,), their scores (n,).
+    """The function of pixels (n, C, H, W) on the model's device and labels (n,) to scores (n,).
 
-    Larger is stranger. "error": the mean squared error per pixel of the reconstruction. "elbo":
-    minus the ELBO in nats, its code drawn once from the generator, batch after batch.
+    Larger is more anomalous. "error": the mean squared error per pixel of the reconstruction.
+    "elbo": minus the ELBO in nats, its code drawn once from the generator, batch after batch.
     Raises UserError where the model has no ELBO.
     """
 
@@ -28,11 +28,11 @@ def scorer(model: Autoencoder, by: By, generator: Generator) -> Scorer:
         return squared_error(model.reconstruct(x, y), x)
 
     def minus_elbo(x: Tensor, y: Tensor | None) -> Tensor:
-        log_likelihood, kl = elbo_parts(model, x, generator, y)
+        log_likelihood, kl = elbo_terms(model, x, generator, y)
         return kl - log_likelihood
 
     if by == "error":
         return error
-    if not (model.latent.variational and model.reconstruction.likelihood):
+    if not has_elbo(model):
         raise UserError("by=elbo: this model has no likelihood\n  use by=error")
     return minus_elbo

@@ -1,4 +1,4 @@
-"""The strangest of many images, above what the model makes of them."""
+"""The most anomalous of many images, above their reconstructions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.reconstructions import line_grid
 from aecore.types import is_table
 
-_LETTERS = 13  # under a square image
+_LETTERS = 13  # of a name under a square image
 
 
-def strangest(
+def top_anomalies(
     x: Tensor, output: Tensor, scores: Tensor, names: Sequence[str], columns: int, title: str
 ) -> Figure:
     """Images (N, C, H, W) with their names, above their reconstructions with their scores (N,).
@@ -23,8 +23,8 @@ def strangest(
     table are drawn as lines, each below its name and score.
     """
     if is_table(x.shape[1:]):
-        told = zip(names, scores.tolist(), strict=True)
-        heads = [f"row {_short(name, _LETTERS)}: {score:#.4g}" for name, score in told]
+        pairs = zip(names, scores.tolist(), strict=True)
+        heads = [f"row {_short(name, _LETTERS)}: {score:#.4g}" for name, score in pairs]
         return line_grid(x.flatten(1), output.flatten(1), heads, columns, title)
     height, width = x.shape[2:]
     letters = max(round(_LETTERS * min(1.0, width / height)), 4)

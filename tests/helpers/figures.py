@@ -1,10 +1,11 @@
-"""What figures look at."""
+"""Trials for the tests of figures."""
 
 from __future__ import annotations
 
 import torch
 
-from aecore.evaluation.figures.view import View
+from aecore.data.split import Split
+from aecore.evaluation.trial import Trial
 from helpers import models as making
 
 NAMES = ("cat", "dog", "owl")
@@ -14,11 +15,10 @@ HISTORY = [
 ]
 
 
-def view_of(n: int = 60, shape: tuple[int, int, int] = (1, 4, 4), **words: object) -> View:
-    """A model of untrained words that looks at random images of three classes."""
+def trial_of(n: int = 60, shape: tuple[int, int, int] = (1, 4, 4), **words: object) -> Trial:
+    """A model of untrained words that has random images of three classes."""
     changes = {"latent": making.gaussian(3)} | words
     model = making.model(image_shape=shape, **changes).eval()
     noise = model.noise if model.noise.active else None
-    return View(
-        model, making.images(n, *shape), torch.arange(n) % 3, NAMES, HISTORY, 0, noise=noise
-    )
+    images = Split(making.images(n, *shape), torch.arange(n) % 3, class_names=NAMES)
+    return Trial(model, images, read_training=lambda: images, noise=noise, history=HISTORY)

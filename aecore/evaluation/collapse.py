@@ -1,4 +1,4 @@
-"""Posterior collapse, foretold from the images before training and found after it.
+"""Posterior collapse, predicted from the images before training and detected after it.
 
 Lucas et al. 2019 ("Don't blame the ELBO!"): a linear VAE of Gaussian noise of variance v whose KL
 counts beta times keeps one dimension of its code for each eigenvalue of the covariance of the
@@ -15,23 +15,22 @@ import torch
 from torch import Tensor
 
 from aecore.data.split import Split, permutation
-from aecore.evaluation.metrics.base import labelled_batches
 from aecore.evaluation.metrics.principal import LARGEST
+from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
 
 log = logging.getLogger("aecore")
 _IMAGES = 2000
-_BATCH = 500
 _ACTIVE = 0.01  # Burda et al. 2016; relative to the variance of the drawn code, 1 under the prior
 
 
 def warn_of_collapse(model: Autoencoder, training: Split) -> None:
-    """Warn before training where a linear VAE would keep less than half of the code.
+    """Warn before training where a linear VAE would use less than half of the code.
 
-    Says nothing where the theory does not: it needs a Gaussian code, a `kl` and Gaussian noise of
-    a fixed variance; nor of images so large that counting would take long. model: on the CPU.
+    No warning where the theory does not apply: it needs a Gaussian code, a `kl` and Gaussian noise
+    of a fixed variance; nor for images so large that counting would take long. model: on the CPU.
     """
     variance, pixels = model.reconstruction.variance, flat(model.image_shape)
     learned = any(p.requires_grad for p in model.reconstruction.parameters())
@@ -43,13 +42,14 @@ def warn_of_collapse(model: Autoencoder, training: Split) -> None:
     beta, dim = sum(weights.values()), flat(model.code_shape)
     if variance is None or learned or not model.latent.gaussian or beta == 0 or pixels > LARGEST:
         return
-    kept = min(directions_above(beta * variance, model, training), dim)
-    if 2 * kept < dim:
-        said = " ".join(f"{key}={value:g}" for key, value in weights.items())
+    used = min(directions_above(beta * variance, model, training), dim)
+    if 2 * used < dim:
+        keys = " ".join(f"{key}={value:g}" for key, value in weights.items())
         log.warning(
-            "%s with noise of variance %.3g: a linear VAE would use %d of %d latents, the others "
-            "collapse; lower the weight, or let reconstruction=gaussian learn the variance",
-            said, variance, kept, dim,
+            "%s with noise of variance %.3g: a linear VAE would use %d of %d latent dimensions, "
+            "the others collapse; lower the weight, or let reconstruction=gaussian learn the "
+            "variance",
+            keys, variance, used, dim,
         )  # fmt: skip
 
 
@@ -63,33 +63,32 @@ def directions_above(level: float, model: Autoencoder, training: Split) -> int:
     return int((torch.linalg.eigvalsh(product / len(rows)) > level).sum())
 
 
-def warn_if_collapsed(model: Autoencoder, test: Split) -> None:
-    """Warn where no dimension of a variational code depends on the image.
-
-    model: on its device, in evaluation mode. Looks at the first test images.
-    """
-    if not model.latent.variational or len(test) < 2:
+def warn_if_collapsed(trial: Trial) -> None:
+    """Warn where no dimension of a variational code depends on the image; by the first images."""
+    model = trial.model
+    if not model.latent.variational or len(trial) < 2:
         return
-    if bool((activity(model, test) > _ACTIVE).any()):
+    if bool((explained_share(trial.first(_IMAGES)) > _ACTIVE).any()):
         return
-    held = [name for name, p in model.penalties.items() if p.is_kl and model.weights[name].weight]
-    mend = "".join(f", lower penalty.{name}.weight" for name in held[:1])
-    if held and model.weights[held[0]].schedule == "constant":
-        key = f"penalty.{held[0]}"
-        mend += f" or let it grow ({key}.schedule=linear {key}.warmup=EPOCHS)"
-    log.warning("the code has collapsed, no latent depends on the image; train longer%s", mend)
+    kls = [name for name, p in model.penalties.items() if p.is_kl and model.weights[name].weight]
+    hint = "".join(f", lower penalty.{name}.weight" for name in kls[:1])
+    if kls and model.weights[kls[0]].schedule == "constant":
+        key = f"penalty.{kls[0]}"
+        hint += f" or let it grow ({key}.schedule=linear {key}.warmup=EPOCHS)"
+    log.warning(
+        "the code has collapsed, no latent dimension depends on the image; train longer%s", hint
+    )
 
 
 @torch.no_grad()
-def activity(model: Autoencoder, test: Split) -> Tensor:
+def explained_share(trial: Trial) -> Tensor:
     """The share of each dimension's variance that images explain, (dim,): 0 is collapsed.
 
     Var_x(E[z | x]) / (Var_x(E[z | x]) + E_x(Var[z | x])), float64 on the CPU.
     """
     means, variances = [], []
-    some = test.subset(torch.arange(min(len(test), _IMAGES)))
-    for x, y in labelled_batches(some, _BATCH, model.shift.device):
-        posterior = posterior_of(model.encode(x, y=y))
+    for x, y in trial.batches():
+        posterior = posterior_of(trial.model.encode(x, y=y))
         means.append(posterior.mean.flatten(1).cpu().double())
         variances.append(posterior.variance.flatten(1).cpu().double())
     between = torch.cat(means).var(0, correction=0)

@@ -1,0 +1,53 @@
+"""All metrics of a trained model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import torch
+
+from aecore.errors import NotApplicable
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.metrics.common import CommonMetrics, NoisyMetrics
+from aecore.evaluation.trial import Trial
+from aecore.model.noise.base import Noise
+
+log = logging.getLogger("aecore")
+
+
+@torch.no_grad()
+def evaluate(
+    trial: Trial, *, metrics: Mapping[str, Metric] | None = None, noise: Noise | None = None
+) -> dict[str, float]:
+    """The metrics of every model, and those chosen, as `NAME/KEY` with the name of the images.
+
+    metrics: by the name under which they were chosen. One that does not apply is left out with a
+        warning, since it was asked for, and so is a value that a term of the loss is called like.
+    noise: with an active one the images are reconstructed from noisy ones too, `NAME_noisy/KEY`.
+    Two calls are equal bit for bit.
+    """
+    values = _named(trial.name, CommonMetrics()(trial))
+    if noise is not None and noise.active:
+        values |= _named(f"{trial.name}_noisy", NoisyMetrics(noise)(trial))
+    for key, value in _named(trial.name, chosen_metrics(trial, metrics or {})).items():
+        if key in values:
+            log.warning("%s is a term of the loss, so another metric called so is left out", key)
+        else:
+            values[key] = value
+    return values
+
+
+def chosen_metrics(trial: Trial, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """The values of all metrics that apply, by their keys."""
+    values: dict[str, float] = {}
+    for name, metric in metrics.items():
+        try:
+            values |= metric(trial)
+        except NotApplicable as reason:
+            log.warning("evaluate.metrics.%s left out: %s", name, reason)
+    return values
+
+
+def _named(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+    return {f"{prefix}/{key}": value for key, value in values.items()}

@@ -1,0 +1,106 @@
+"""The metrics of every model: errors of reconstruction, the ELBO and the terms of the loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Generator, Tensor
+
+from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.elbo import ELBO_STREAM, elbo_terms
+from aecore.evaluation.metrics.images import psnr, squared_error, ssim, ssim_applies
+from aecore.evaluation.trial import Trial
+from aecore.model.noise.base import Noise
+
+NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a stream of its own
+_TERMS_STREAM = 2
+_NATS = "nats per image"
+_BOUND = Reported(False, depends_on=("reconstruction", "objective"))
+_ERRORS = {
+    "mse": Reported(False, "per pixel, on [0, 1]", "per feature, in the units of the table"),
+    "psnr": Reported(True, "dB"),
+    "ssim": Reported(True, "at most 1"),
+}
+
+
+class _Means:
+    """Means over images, summed in float64 on the CPU."""
+
+    def __init__(self) -> None:
+        self._totals: dict[str, float] = {}
+
+    def add(self, name: str, values: Tensor) -> None:
+        self._totals[name] = self._totals.get(name, 0.0) + float(values.double().sum())
+
+    def add_errors(self, x: Tensor, x_hat: Tensor) -> None:
+        self.add("mse", squared_error(x_hat, x))
+        if ssim_applies((x.shape[1], x.shape[2], x.shape[3])):
+            self.add("ssim", ssim(x_hat, x))
+
+    def of(self, trial: Trial) -> dict[str, float]:
+        """With the PSNR of images: the values of a table have no peak."""
+        means = {name: total / len(trial) for name, total in self._totals.items()}
+        return means if trial.is_table else {**means, "psnr": psnr(means["mse"])}
+
+
+class CommonMetrics(Metric):
+    """What is measured of every model, on clean images, and the terms of its objective.
+
+    mse (mean squared error per pixel on [0, 1], of a table in its own units; from the mean code),
+    of images psnr (dB, of that mse) and ssim; of variational models elbo and kl (nats per image: z
+    drawn once from a generator of its own, the KL counted once whatever its weight; no elbo of a
+    reconstruction that is no likelihood); loss and its terms with final weights. A
+    class-conditional model is given the class of each image.
+    """
+
+    # a divergence (`kl`) has no better side: it is zero where the code depends on no image
+    reports: ClassVar = {
+        **_ERRORS,
+        "elbo": Reported(True, _NATS, depends_on=("reconstruction",)),
+        "kl": Reported(None, _NATS),
+        "loss": Reported(False, depends_on=("reconstruction", "penalty", "objective", "latent")),
+        "reconstruction": Reported(False, depends_on=("reconstruction",)),
+        "l1": Reported(False),
+        **dict.fromkeys(("iwae", "miwae", "ciwae"), _BOUND),
+    }
+
+    def __call__(self, trial: Trial) -> dict[str, float]:
+        """Applies to every model."""
+        model, means = trial.model, _Means()
+        elbo_draws = Generator(device=trial.device).manual_seed(trial.seed + ELBO_STREAM)
+        term_draws = Generator(device=trial.device).manual_seed(trial.seed + _TERMS_STREAM)
+        for x, y in trial.batches():
+            means.add_errors(x, model.reconstruct(x, y))
+            if model.latent.variational:
+                log_likelihood, kl = elbo_terms(model, x, elbo_draws, y)
+                if model.reconstruction.likelihood:
+                    means.add("elbo", log_likelihood - kl)
+                means.add("kl", kl)
+            terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False, y=y)
+            means.add("loss", terms.loss * len(x))
+            for name, value in terms.logged.items():
+                if name not in ("kl", "elbo") or not model.latent.variational:
+                    means.add(name, value * len(x))
+        return means.of(trial)
+
+
+class NoisyMetrics(Metric):
+    """The errors of reconstruction when the input is noisy, against the clean images.
+
+    `input_mse` is the error of the noisy input itself: a denoiser must be below it.
+    """
+
+    reports: ClassVar = {**_ERRORS, "input_mse": Reported(None, "of the noisy input itself")}
+
+    def __init__(self, noise: Noise) -> None:
+        self.noise = noise
+
+    def __call__(self, trial: Trial) -> dict[str, float]:
+        """Applies to every model."""
+        draws = Generator(device=trial.device).manual_seed(trial.seed + NOISE_STREAM)
+        means = _Means()
+        for x, y in trial.batches():
+            noisy = trial.model.corrupt(x, draws, self.noise)
+            means.add_errors(x, trial.model.reconstruct(noisy, y))
+            means.add("input_mse", squared_error(noisy, x))
+        return means.of(trial)

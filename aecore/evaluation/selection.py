@@ -1,0 +1,52 @@
+"""Which of many images are looked at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.data.split import Split
+
+
+def balanced(labels: Tensor | None, total: int, count: int, generator: Generator) -> Tensor:
+    """Indices of up to `count` of `total` images, shuffled, evenly over the classes.
+
+    Neighbours are of different classes as long as two classes have images left.
+
+    labels: (total,) int64, or None for any images.
+    Returns (min(count, total),) int64 on the CPU.
+    """
+    order = torch.randperm(total, generator=generator, device=generator.device).cpu()
+    if labels is None:
+        return order[:count]
+    classes, kinds = torch.unique(labels.cpu()[order], return_inverse=True)
+    turn = torch.randperm(len(classes), generator=generator, device=generator.device).cpu()
+    by_class = kinds.argsort(stable=True)
+    sizes = torch.bincount(kinds, minlength=len(classes))
+    starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    rank = torch.empty_like(kinds)
+    rank[by_class] = torch.arange(total) - starts  # its index among the images of its class
+    return order[(rank * len(classes) + turn[kinds]).argsort()[:count]]
+
+
+def first_of_each_class(labels: Tensor | None, total: int, count: int) -> Tensor:
+    """Indices of the first images of each class in turn, ordered by class; no randomness.
+
+    labels: (total,) int64, or None for the first images. Returns (min(count, total),) int64.
+    """
+    count = min(count, total)
+    if labels is None:
+        return torch.arange(count)
+    seen: dict[int, int] = {}
+    ranks = []
+    for index, label in enumerate(labels.tolist()):
+        ranks.append((seen.get(label, 0), label, index))
+        seen[label] = seen.get(label, 0) + 1
+    first = sorted(ranks)[:count]
+    return torch.tensor([index for _, _, index in sorted(first, key=lambda r: (r[1], r[2]))])
+
+
+def class_name(images: Split, label: int) -> str:
+    """The name of a class, its number where it has none."""
+    names = images.class_names or ()
+    return names[label] if 0 <= label < len(names) else str(label)

@@ -1,0 +1,167 @@
+"""A trained model and the images that it is evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from aecore.data.split import Split, permutation
+from aecore.errors import NotApplicable
+from aecore.evaluation.selection import balanced
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.noise.base import Noise
+from aecore.types import is_table
+
+
+def _no_training_images() -> Split:
+    raise NotApplicable("the training images are not available")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trained model with the images to evaluate it on; what metrics and figures receive.
+
+    model: in evaluation mode, on the device on which all is computed.
+    images: to be measured and shown, with their labels where they have some.
+    name: of the images, with which the names of metrics begin: their split, or their data set.
+    seed: decides which images are taken where not all are, and what is drawn.
+    batch_size: images that the model sees at once.
+    read_training: reads the images that the model was trained on; see `training`.
+    ood: images unlike those trained on, of the same shape, by the name of their data set or
+        `other_classes`.
+    noise: what figures corrupt images with, or None.
+    history: of the training, one row per epoch: `epoch`, `train/loss`, `val/loss`, ...
+    cache: a folder for what is slow to compute from the data and equal in every run, or None.
+    """
+
+    model: Autoencoder
+    images: Split
+    name: str = "test"
+    seed: int = 0
+    batch_size: int = 1000
+    read_training: Callable[[], Split] = _no_training_images
+    ood: Mapping[str, Split] = field(default_factory=dict)
+    noise: Noise | None = None
+    history: Sequence[Mapping[str, float]] = ()
+    cache: Path | None = None
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.images)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model."""
+        return self.model.shift.device
+
+    @property
+    def training(self) -> Split:
+        """The training images; raises NotApplicable where they are not available."""
+        return self.read_training()
+
+    @property
+    def is_table(self) -> bool:
+        """Whether an "image" is one row of a table, (1, 1, D)."""
+        return is_table(self.model.image_shape)
+
+    def generator(self) -> Generator:
+        """A fresh generator on the device: every metric and figure draws the same numbers."""
+        return Generator(device=self.device).manual_seed(self.seed)
+
+    def batches(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """All images in order, pixels (n, C, H, W), and labels (n,) or None, on the device.
+
+        size: of a batch, at most; None for the batch size of the trial.
+        """
+        for index in torch.split(torch.arange(len(self)), size or self.batch_size):
+            yield self._at(index)
+
+    def tensors(self) -> tuple[Tensor, Tensor | None]:
+        """All images at once, pixels (N, C, H, W), and labels (N,) or None, on the device."""
+        return self._at(torch.arange(len(self)))
+
+    def codes(self) -> Tensor:
+        """The mean codes of all images, flattened: (N, D) on the CPU."""
+        means = [self.model.encode(x, y=y).mean.flatten(1).cpu() for x, y in self.batches()]
+        return torch.cat(means)
+
+    def reconstructions(self) -> Tensor:
+        """The reconstructions of all images, (N, C, H, W) on the device."""
+        return torch.cat([self.model.reconstruct(x, y) for x, y in self.batches()])
+
+    def on(self, images: Split) -> Trial:
+        """The same model with other images."""
+        return replace(self, images=images)
+
+    def at(self, index: Tensor) -> Trial:
+        """The trial with the images at `index` (M,) int64 alone, in that order."""
+        return self.on(self.images.subset(index.to(self.images.images.device)))
+
+    def first(self, count: int) -> Trial:
+        """The trial with the first `count` images, all where there are fewer."""
+        return self if count >= len(self) else self.at(torch.arange(count))
+
+    def sample(self, count: int) -> Trial:
+        """The trial with up to `count` images in an order drawn by the seed."""
+        return self.at(permutation(len(self), self.seed)[:count])
+
+    def at_most(self, count: int | None) -> Trial:
+        """The trial with a sample of `count` images, all in order where there are fewer.
+
+        count: None for all.
+        """
+        return self if count is None or count >= len(self) else self.sample(count)
+
+    def balanced(self, count: int) -> Trial:
+        """The trial with up to `count` images drawn by the seed, evenly over the classes."""
+        return self.at(balanced(self.images.labels, len(self), count, self.generator()))
+
+    def _at(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        split = self.images
+        labels = None if split.labels is None else split.labels[index].to(self.device)
+        return split.pixels(index.to(split.images.device)).to(self.device), labels
+
+
+def noun_of(shape: Sequence[int]) -> str:
+    """The word for several images of a shape (C, H, W): those of a table are its `rows`."""
+    return "rows" if is_table(shape) else "images"
+
+
+def element_of(shape: Sequence[int]) -> str:
+    """The word for a value of an image of a shape (C, H, W): that of a table is a `feature`."""
+    return "feature" if is_table(shape) else "pixel"
+
+
+def need_images(trial: Trial) -> None:
+    """Raise NotApplicable for tables."""
+    if trial.is_table:
+        raise NotApplicable("the rows of a table are no images")
+
+
+def need_decoder(trial: Trial) -> None:
+    """Raise NotApplicable for a network that cannot decode a code alone."""
+    if trial.model.needs_context:
+        raise NotApplicable("this network decodes only the codes of images, no others")
+
+
+def need_no_classes(trial: Trial) -> None:
+    """Raise NotApplicable for a class-conditional model, where images have no labels it knows."""
+    if trial.model.classes is not None:
+        raise NotApplicable("the model is class-conditional, and other images have no such classes")
+
+
+def same_images(trials: Mapping[str, Trial]) -> Trial:
+    """The first trial, whose images all others have too; NotApplicable where they do not."""
+    first, *others = trials.values()
+    if not all(equal_images(trial.images, first.images) for trial in others):
+        raise NotApplicable("the runs were tested on different images")
+    return first
+
+
+def equal_images(images: Split, others: Split) -> bool:
+    """Whether two splits have the same images in the same order, whatever else differs."""
+    return images is others or torch.equal(images.pixels().cpu(), others.pixels().cpu())
