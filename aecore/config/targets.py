@@ -45,7 +45,6 @@ def moved(name: str) -> str | None:
         if name.startswith(f"{old}."):
             path = new + name.removeprefix(old)
             module = path.rpartition(".")[0]
-            below = [target for target in known_targets() if target.startswith(f"{new}.")]
-            same = [target for target in below if target.rpartition(".")[0] == module]
-            return next(iter(get_close_matches(path, same or below, n=1, cutoff=0)), None)
+            inside = [target for target in known_targets() if target.rpartition(".")[0] == module]
+            return next(iter(get_close_matches(path, inside, n=1, cutoff=0)), None)
     return None
