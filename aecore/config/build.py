@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from aecore.config.folders import make_importable, own_folders
+from aecore.config.targets import moved
 from aecore.errors import UserError, nearest
 
 T = TypeVar("T")
@@ -51,23 +52,32 @@ def resolve(node: Mapping[str, Any], path: str, base: type[T]) -> type[T]:
     if not isinstance(name, str):
         raise UserError(f"{path}: no word was chosen here (its `_target_` is missing)")
     module, _, attribute = name.rpartition(".")
-    target = vars(_imported(module, f"{path}._target_={name}")).get(attribute) if module else None
+    target = vars(_imported(name, f"{path}._target_={name}")).get(attribute) if module else None
     if not (inspect.isclass(target) and issubclass(target, base)) or inspect.isabstract(target):
         raise UserError(
             f"{path}._target_={name}: no {base.__name__} of that name\n"
             f"  it must name a class derived from {base.__module__}.{base.__name__}"
         )
+    if target.__module__ != module:
+        raise UserError(
+            f"{path}._target_={name}: this class is defined in another module\n"
+            f"  name it {target.__module__}.{target.__qualname__}"
+        )
     return target
 
 
-def _imported(module: str, where: str) -> ModuleType:
-    """A module of ours, or of the user's own; UserError where it cannot be imported."""
+def _imported(target: str, where: str) -> ModuleType:
+    """The module of a class, ours or the user's own; UserError where it cannot be imported."""
     make_importable()
+    module = target.rpartition(".")[0]
     try:
         return importlib.import_module(module)
     except ImportError as error:
         top, mend = module.partition(".")[0], ""
-        if isinstance(error, ModuleNotFoundError) and error.name == top:
+        old = target if top == "aecore" else error.name or ""
+        if isinstance(error, ModuleNotFoundError) and (new := moved(old)) is not None:
+            mend = f"\n  {old} is {new} since aecore 0.3.0"
+        elif isinstance(error, ModuleNotFoundError) and error.name == top:
             places = [str(folder / f"{top}.py") for folder in own_folders()]
             mend = f"\n  it would be {' or '.join(places)}" if places else _OWN
         raise UserError(f"{where}: {error}{mend}") from error
