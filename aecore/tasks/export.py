@@ -15,7 +15,6 @@ from pydantic import Field
 from aecore.config.component import PositiveInt, component
 from aecore.config.schema import Config
 from aecore.errors import UserError
-from aecore.evaluation.metrics.mean_codes import part_of
 from aecore.model.networks.base import flat
 from aecore.runs.folder import write_atomically
 from aecore.runs.record import make_record
@@ -63,7 +62,7 @@ class Export(Use):
 
         split = opened.images()
         most = max(min(self.images, _VALUES // flat(opened.ae.image_shape)), 1)
-        some = part_of(split, most, opened.seed)
+        some = opened.trial(split).at_most(most).images
         record = _record(opened)
         with TemporaryDirectory() as folder:
             made = export(

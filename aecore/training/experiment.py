@@ -110,7 +110,7 @@ def run(
     if brief:
         print(one_line(metrics), flush=True)
     else:
-        print(summary(metrics, model.image_shape, folder, config), flush=True)
+        print(summary(experiment, model.image_shape, folder, metrics), flush=True)
     return metrics
 
 

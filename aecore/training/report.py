@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aecore.config.schema import Config
+from aecore.evaluation.metrics.base import Metric, Reported, find_reported
+from aecore.evaluation.metrics.common import COMMON
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
+from aecore.training.callbacks.history import TIMING
 from aecore.training.machine import device_of
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.resume import ResumePoint
@@ -19,18 +22,6 @@ from aecore.types import ImageShape, is_table
 
 _COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")
 _OTHERS = ("model", "dataset", "optimizer", "scheduler", "prior", "objective")
-_UNITS = {
-    "mse": "per pixel, on [0, 1]",
-    "psnr": "dB",
-    "ssim": "at most 1",
-    "elbo": "nats per image",
-    "kl": "nats per image",
-    "nll": "nats per image",
-    "seconds": "s",
-    "images_per_second": "after the first epoch",
-    "input_mse": "of the noisy input itself",
-}
-_TABLE = {"mse": "per number, in the units of the table"}
 
 
 def announce(
@@ -82,13 +73,18 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def summary(
-    metrics: Mapping[str, float | None], image_shape: ImageShape, folder: Path, config: Config
+    experiment: Experiment,
+    image_shape: ImageShape,
+    folder: Path,
+    metrics: Mapping[str, float | None],
 ) -> str:
     """The table of metrics, the run folder and the commands that show what loggers wrote.
 
     image_shape: (C, H, W).
     """
-    lines = ["", metrics_table(metrics, image_shape), "", f"run folder   {folder}"]
+    config = experiment.config
+    lines = ["", metrics_table(metrics, image_shape, experiment.metrics.values())]
+    lines += ["", f"run folder   {folder}"]
     if any((folder / "figures").glob("*.*")):
         lines.append(f"figures      {folder / 'figures'}")
     for logger in build_loggers(config, folder):
@@ -97,12 +93,16 @@ def summary(
     return "\n".join(lines)
 
 
-def metrics_table(metrics: Mapping[str, float | None], shape: ImageShape) -> str:
+def metrics_table(
+    metrics: Mapping[str, float | None], shape: ImageShape, chosen: Iterable[Metric]
+) -> str:
     """A line for each metric, with its unit; series of numbers are only counted.
 
-    shape: of the images, (C, H, W).
+    shape: of the images, (C, H, W). chosen: the metrics beside those of every model.
     """
-    units, rows = _UNITS | (_TABLE if is_table(shape) else {}), []
+    rows, reports = [], {**COMMON, **TIMING}
+    for metric in chosen:
+        reports |= metric.reports
     series = Counter(name.rpartition("/")[0] for name in metrics if numbered(name))
     for name, value in metrics.items():
         if numbered(name):
@@ -114,9 +114,16 @@ def metrics_table(metrics: Mapping[str, float | None], shape: ImageShape) -> str
             if abs(value) < 1e5
             else f"{value:,.0f}"
         )
-        rows.append([name, shown, units.get(name.rpartition("/")[2], "")])
+        rows.append([name, shown, _unit(find_reported(reports, name.partition("/")[2]), shape)])
     rows += [[f"{name}/...", "", f"{n} numbers, in metrics.json"] for name, n in series.items()]
     return table(["metric", "value", ""], rows)
+
+
+def _unit(reported: Reported | None, shape: ImageShape) -> str:
+    if reported is None:
+        return ""
+    table_unit = reported.unit if reported.table_unit is None else reported.table_unit
+    return table_unit if is_table(shape) else reported.unit
 
 
 def one_line(metrics: Mapping[str, float | None]) -> str:

@@ -16,10 +16,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from aecore.errors import NonFiniteLoss, UserError
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, load
 from aecore.training.callbacks.checkpoint import AtomicIO
-from aecore.training.resume import resume_point
 from aecore.training.module import check_finite
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Plateau
+from aecore.training.resume import resume_point
 from helpers.checkpoints import checkpointed, read
 from helpers.models import data, fit, mlp, model
 from helpers.pickles import Bomb

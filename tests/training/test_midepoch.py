@@ -21,7 +21,7 @@ from aecore.training.module import EPOCH_PROGRESS
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule
 from aecore.training.resume import ResumePoint, resume_point
 from helpers.checkpoints import Break, Broken, checkpointed, read, same_checkpoint
-from helpers.models import adam, conv, data, gaussian, images, model, trainer_options
+from helpers.models import adam, conv, data, gaussian, images, model
 from helpers.training_loop import equal, noisy_vae
 
 EPOCHS = 3

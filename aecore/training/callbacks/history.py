@@ -11,8 +11,15 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from aecore.evaluation.metrics.base import Reported
 from aecore.runs.folder import write_atomically
 from aecore.training.module import Training
+
+# what `timing` reports, by the key behind `train/`
+TIMING = {
+    "seconds": Reported(False, "s"),
+    "images_per_second": Reported(True, "after the first epoch"),
+}
 
 
 class History(Callback):

@@ -29,9 +29,7 @@ def library() -> Any:
     with environment(**_QUIETLY):
         import mlflow
 
-        logging.getLogger("mlflow").setLevel(
-            logging.WARNING
-        )  # it reports every new table
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it reports every new table
         return mlflow
 
 
