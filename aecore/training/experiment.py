@@ -110,8 +110,7 @@ def run(
     if brief:
         print(one_line(metrics), flush=True)
     else:
-        chosen = experiment.metrics.values()
-        print(summary(metrics, model.image_shape, folder, config, chosen), flush=True)
+        print(summary(experiment, model.image_shape, folder, metrics), flush=True)
     return metrics
 
 

@@ -73,17 +73,18 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def summary(
-    metrics: Mapping[str, float | None],
+    experiment: Experiment,
     image_shape: ImageShape,
     folder: Path,
-    config: Config,
-    chosen: Iterable[Metric],
+    metrics: Mapping[str, float | None],
 ) -> str:
     """The table of metrics, the run folder and the commands that show what loggers wrote.
 
-    image_shape: (C, H, W). chosen: the metrics beside those of every model.
+    image_shape: (C, H, W).
     """
-    lines = ["", metrics_table(metrics, image_shape, chosen), "", f"run folder   {folder}"]
+    config = experiment.config
+    lines = ["", metrics_table(metrics, image_shape, experiment.metrics.values())]
+    lines += ["", f"run folder   {folder}"]
     if any((folder / "figures").glob("*.*")):
         lines.append(f"figures      {folder / 'figures'}")
     for logger in build_loggers(config, folder):
