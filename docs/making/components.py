@@ -19,6 +19,7 @@ from aecore.config.help import sentence
 from aecore.config.schema import EarlyStopping, Trainer
 from aecore.data.module import ImageData
 from aecore.model.penalties.weight import Weight
+from aecore.tasks.run import class_of_task
 from entries import ENTRY, entries
 from type_text import type_text
 
@@ -80,6 +81,10 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 
 def targets(option: Option) -> Iterator[tuple[str, dict[str, Any]]]:
     """The nodes that name a class, with their place below the group ('' for the option itself)."""
+    if option.group == "task":
+        task = class_of_task(option.name)
+        target = f"{task.__module__}.{task.__name__}"
+        yield "", {"_target_": target, **option.node.get(option.name, {})}
     if "_target_" in option.node:
         yield "", option.node
     for key, node in option.node.items():
@@ -102,7 +107,7 @@ def keys(group: str, name: str) -> list[Key]:
         return [*_model_keys("trainer.", option.node, Trainer, comments)]
     rows: list[Key] = []
     for place, node in targets(option):
-        typed = {"metrics": "evaluate.metrics", "task": name}.get(group, group)
+        typed = name if group == "task" else group.replace("/", ".")
         rows += _keys(f"{typed}.{place}", node, class_of(node), comments)
     return rows
 

@@ -89,7 +89,7 @@ def _public_classes(module: str) -> list[str]:
 
 def choices_table(group: str) -> str:
     """Every option of a group with its summary."""
-    typed = "evaluate.metrics=[{}]" if group == "metrics" else f"{group}={{}}"
+    typed = "evaluate.metrics=[{}]" if group == "evaluate/metrics" else f"{group}={{}}"
     rows = (
         (f"`{typed.format(name)}`", escaped(sentence(file))) for name, file in ours(group).items()
     )
