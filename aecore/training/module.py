@@ -22,6 +22,7 @@ from aecore.types import Batch
 
 VAL_SEED = 1_000_003  # an odd offset: validation and training draw different numbers
 EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
+_SMALLER_STEPS = "try a smaller learning rate, trainer.gradient_clip=1 or a smaller weight"
 
 
 @dataclass
@@ -258,8 +259,7 @@ def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:
         culprit = next((n for n in wrong if not n.endswith("loss")), wrong[0])
         value = "NaN" if math.isnan(values[row, names.index(culprit)]) else "infinite"
         raise NonFiniteLoss(
-            f"{culprit} became {value} at step {first_step + row + 1}; the last good checkpoint "
-            "stays. Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
+            f"{culprit} became {value} at step {first_step + row + 1}\n  {_SMALLER_STEPS}"
         )
 
 
@@ -267,8 +267,7 @@ def check_weights(parameters: Iterable[Tensor], step: int) -> None:
     """Raise NonFiniteLoss where the weights after that step are no numbers."""
     if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
         raise NonFiniteLoss(
-            f"the weights became NaN or infinite at step {step}; the last good checkpoint stays. "
-            "Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
+            f"the weights became NaN or infinite at step {step}\n  {_SMALLER_STEPS}"
         )
 
 

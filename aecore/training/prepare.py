@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
-from aecore.errors import UserError, nearest
+from aecore.errors import ConfigError, Hint, UserError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.objectives.base import own_terms, weighted_term
 from aecore.runs.checkpoint import load_weights
@@ -57,10 +58,10 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
 def check_unused(config: Config) -> None:
     """Raise UserError for a key that only other tasks read."""
     values = {"runs": config.runs, "out": config.out, "split": config.split}
-    for key, value in {**values, "resize": "true" if config.resize else None}.items():
+    for key, value in {**values, "resize": config.resize or None}.items():
         if value is not None:
             where = "task=compare" if key == "runs" else "a trained run, run=... task=..."
-            raise UserError(f"{key}={value}: training does not use it\n  it goes with {where}")
+            raise ConfigError(key, value, "training does not use it", f"it goes with {where}")
 
 
 def check_fits(experiment: Experiment, model: Autoencoder, images: int) -> None:
@@ -96,17 +97,18 @@ def check_monitor(experiment: Experiment, model: Autoencoder) -> None:
     if options.patience is None:
         return
     if experiment.data.val_size == 0:
-        raise UserError(
-            f"trainer.early_stopping.patience={options.patience}: there is no validation split\n"
-            "  use dataset.val_size=0.1, or trainer.early_stopping.patience=null"
-        )
+        key = "trainer.early_stopping.patience"
+        hint = {"dataset.val_size": 0.1, key: None}
+        raise ConfigError(key, options.patience, "there is no validation split", hint)
     weighted = [weighted_term(name) for name in model.penalties]
     terms = ["loss", *own_terms(model), *model.penalties, *weighted]
     known = [f"val/{name}" for name in terms]
     if options.monitor not in known:
-        raise UserError(
-            f"trainer.early_stopping.monitor={options.monitor}: no such metric"
-            f"{nearest(options.monitor, known)}\n  known: {', '.join(known)}"
+        raise ConfigError(
+            "trainer.early_stopping.monitor",
+            options.monitor,
+            f"no such metric{nearest(options.monitor, known)}",
+            f"known: {', '.join(known)}",
         )
 
 
@@ -114,9 +116,11 @@ def common_shape(data: ImageData) -> ImageShape:
     """The shape of train and test images; UserError where they differ."""
     train, test = data.train, data.test
     if train.image_shape != test.image_shape:
-        raise UserError(
-            f"dataset: train images are {train.image_shape}, test images {test.image_shape}\n"
-            "  both must have one shape (channels, height, width)"
+        raise ConfigError(
+            "dataset",
+            ...,
+            f"train images are {train.image_shape}, test images {test.image_shape}",
+            "both must have one shape (channels, height, width)",
         )
     return train.image_shape
 
@@ -131,19 +135,28 @@ def check_ood(experiment: Experiment, shape: ImageShape) -> None:
         try:
             ood_shape = data.test.image_shape
         except UserError as error:
-            text = str(error)
-            for key in node:
-                text = text.replace(f"dataset.{key}", f"{where}.{key}")
-            raise UserError(text if text.startswith(where) else f"{where}: {text}") from error
+            raise _of_ood(error, where, node) from error
         if ood_shape != shape:
-            hint = "choose data sets of that shape"
+            hint: Hint = "choose data sets of that shape"
             if "shape" in node:
-                hint = f"use {where}.shape=[{','.join(str(n) for n in shape)}]"
+                hint = {f"{where}.shape": shape}
             elif "image_size" in node:
-                hint = f"use {where}.image_size=[{shape[1]},{shape[2]}]"
-            raise UserError(
-                f"{where}: its images are {ood_shape}, those of dataset {shape}\n  {hint}"
-            )
+                hint = {f"{where}.image_size": shape[1:]}
+            problem = f"its images are {ood_shape}, those of dataset {shape}"
+            raise ConfigError(where, ..., problem, hint)
+
+
+def _of_ood(error: UserError, where: str, node: Mapping[str, Any]) -> UserError:
+    """An error about `dataset`, where it is about another data set, of so many options of its own.
+
+    All other options are those of the run's own data set.
+    """
+    if isinstance(error, ConfigError):
+        own = {"dataset": where} if error.key == "dataset" else {}
+        error = error.renamed(own | {f"dataset.{key}": f"{where}.{key}" for key in node})
+        if error.key.startswith(where):
+            return error
+    return UserError(f"{where}: {error.summary}", error.hint)
 
 
 class ConfigChecker:
