@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from aecore.config.arguments import parse
 from aecore.config.compose import compose
+from aecore.config.overrides import parse
 from aecore.training.fit import fit
 from aecore.training.loggers.base import RunLogger
 from aecore.training.machine import set_threads

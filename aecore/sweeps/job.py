@@ -16,9 +16,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from aecore.config.arguments import searched
-from aecore.config.compose import choices, without_presets
+from aecore.config.compose import choices
 from aecore.config.folders import flags, resuming, set_own_folders
+from aecore.config.overrides import searched
 from aecore.errors import NonFiniteLoss, UserError
 from aecore.runs.folder import (
     ERROR,
@@ -48,11 +48,12 @@ def run_job(config: Any) -> float | None:
     set_own_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
+    config_dict = {str(key): value for key, value in plain.items()}
     folder = Path(hydra.runtime.output_dir)
     error = folder / ERROR
     overrides = list(hydra.overrides.task)
-    words = choices(OmegaConf.create({"runtime": hydra.runtime}), plain)
-    request = Request(without_presets(plain), words, overrides, lambda: folder, brief=True)
+    words = choices(hydra.runtime.choices, config_dict)
+    request = Request(config_dict, words, overrides, lambda: folder, brief=True)
     failed = True
     set_modules_aside()
     try:

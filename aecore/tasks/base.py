@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aecore.config.compose import Composition
+from aecore.config.folders import resuming
+from aecore.errors import UserError
+from aecore.runs.folder import is_run, reserve
+
 if TYPE_CHECKING:
     from aecore.runs.open import Run
 
@@ -17,7 +22,7 @@ class Request:
     """What was asked for on the command line.
 
     config: the resolved configuration, plain containers.
-    words: the choice of each group, `{"model": "vae", ...}`.
+    words: the choice of each config group, `{"model": "vae", ...}`.
     overrides: as they were typed.
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
@@ -44,3 +49,21 @@ class Task(ABC):
     @abstractmethod
     def __call__(self, request: Request) -> dict[str, float]:
         """Do it; returns metrics (empty where there are none). Raises UserError before any work."""
+
+
+def request_of(composition: Composition) -> Request:
+    """The request to run a task on a configuration; its folder is made when first asked for."""
+
+    def folder() -> Path:
+        place = Path(composition.run_dir)
+        if "hydra.run.dir" not in composition.given:
+            return reserve(place)
+        if is_run(place):
+            raise UserError(
+                f"hydra.run.dir={place}: holds a run already\n"
+                f"  {resuming(place)} continues it; or give another folder"
+            )
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    return Request(composition.config, composition.words, composition.overrides, folder)

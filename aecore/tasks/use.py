@@ -179,7 +179,7 @@ class Use(Task):
     def __call__(self, request: Request) -> dict[str, float]:
         if request.run is None:
             raise UserError(
-                f"task={request.words['task']}: with which trained run?\n"
+                f"task={request.config['task']}: with which trained run?\n"
                 "  add run=outputs/..., or run=last for the newest"
             )
         self._check_beside(request)
@@ -216,7 +216,7 @@ class Use(Task):
             if root not in self.takes:
                 known = ", ".join(key for key in BESIDE if key in self.takes)
                 raise UserError(
-                    f"{override}: task={request.words['task']} has no use for {root}\n"
+                    f"{override}: task={request.config['task']} has no use for {root}\n"
                     f"  leave it out; it takes {known}"
                 )
 

@@ -140,7 +140,7 @@ def make_trainer(
     """A Trainer that does nothing each step but train."""
     options = settings.trainer
     return Trainer(
-        accelerator=options.accelerator.name,
+        accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,
         strategy=options.strategy,

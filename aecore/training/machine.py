@@ -7,7 +7,7 @@ import os
 import torch
 
 from aecore.config.schema import Config
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 
 _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
 
@@ -35,32 +35,29 @@ def _told(name: str) -> int | None:
 
 
 def check_device(settings: Config) -> None:
-    """Raise UserError where the accelerator asked for is not there."""
+    """Raise ConfigError where the accelerator asked for is not there."""
     options = settings.trainer
-    name = options.accelerator.name
+    name = options.accelerator
     if name == "gpu" and not torch.cuda.is_available():
         missing = "no CUDA GPU is visible to torch"
     elif name == "mps" and not torch.backends.mps.is_available():
         missing = "no Apple GPU is visible to torch"
     elif settings.trainer.devices * settings.trainer.num_nodes > 1 and options.strategy != "ddp":
-        raise UserError(
-            f"trainer.devices={options.devices}: several devices need a strategy\n  use trainer=ddp"
-        )
+        problem = "several devices need a strategy"
+        raise ConfigError("trainer.devices", options.devices, problem, {"trainer": "ddp"})
     elif name == "gpu" and settings.trainer.devices > torch.cuda.device_count():
         missing = (
             f"trainer.devices={settings.trainer.devices} but {torch.cuda.device_count()} found"
         )
     else:
         return
-    raise UserError(
-        f"trainer/accelerator={name}: {missing}\n"
-        "  use trainer/accelerator=auto or trainer/accelerator=cpu"
-    )
+    key = "trainer/accelerator"
+    raise ConfigError(key, name, missing, {key: f"auto or {key}=cpu"})
 
 
 def device_of(settings: Config) -> torch.device:
     """The device on which a model of these settings is evaluated."""
-    name = settings.trainer.accelerator.name
+    name = settings.trainer.accelerator
     if name in ("auto", "gpu") and torch.cuda.is_available():
         return torch.device("cuda")
     if name in ("auto", "mps") and torch.backends.mps.is_available():
@@ -78,7 +75,6 @@ def device_named(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise UserError(
-            f"device={name}: torch cannot use it here\n  use device='auto' or 'cpu'"
-        ) from error
+        hint = {"device": "'auto' or 'cpu'"}
+        raise ConfigError("device", name, "torch cannot use it here", hint) from error
     return device

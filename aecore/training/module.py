@@ -21,6 +21,7 @@ from aecore.training.optimizers.schedulers import Schedule
 from aecore.types import Batch
 
 VAL_SEED = 1_000_003  # an odd offset that keeps validation's draws apart from training's
+_SMALLER_STEPS = "try a smaller learning rate, trainer.gradient_clip=1 or a smaller weight"
 PART = "part"  # of a checkpoint: what is known of the epoch under way, absent at its end
 
 
@@ -255,8 +256,7 @@ def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:
         culprit = next((n for n in wrong if not n.endswith("loss")), wrong[0])
         value = "NaN" if math.isnan(values[row, names.index(culprit)]) else "infinite"
         raise NonFiniteLoss(
-            f"{culprit} became {value} at step {first_step + row + 1}; the last good checkpoint "
-            "stays. Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
+            f"{culprit} became {value} at step {first_step + row + 1}\n  {_SMALLER_STEPS}"
         )
 
 
@@ -264,8 +264,7 @@ def check_weights(parameters: Iterable[Tensor], step: int) -> None:
     """Raise NonFiniteLoss where the weights after that step are no numbers."""
     if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
         raise NonFiniteLoss(
-            f"the weights became NaN or infinite at step {step}; the last good checkpoint stays. "
-            "Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
+            f"the weights became NaN or infinite at step {step}\n  {_SMALLER_STEPS}"
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
-from aecore.errors import UserError, nearest
+from aecore.errors import ConfigError, Hint, UserError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.objectives.base import own_terms, weighted_term
 from aecore.training.machine import check_device
@@ -51,10 +52,10 @@ def prepare(parts: Experiment, model: Autoencoder | None = None) -> Autoencoder:
 def check_unused(settings: Config) -> None:
     """Raise UserError for a key that only other tasks read."""
     given = {"runs": settings.runs, "out": settings.out, "split": settings.split}
-    for key, value in {**given, "resize": "true" if settings.resize else None}.items():
+    for key, value in {**given, "resize": settings.resize or None}.items():
         if value is not None:
             where = "task=compare" if key == "runs" else "a trained run, run=... task=..."
-            raise UserError(f"{key}={value}: training has no use for it\n  it goes with {where}")
+            raise ConfigError(key, value, "training has no use for it", f"it goes with {where}")
 
 
 def check_fits(parts: Experiment, model: Autoencoder, images: int) -> None:
@@ -90,17 +91,18 @@ def check_monitor(parts: Experiment, model: Autoencoder) -> None:
     if options.patience is None:
         return
     if parts.data.val_size == 0:
-        raise UserError(
-            f"trainer.early_stopping.patience={options.patience}: there is no validation split\n"
-            "  use dataset.val_size=0.1, or trainer.early_stopping.patience=null"
-        )
+        key = "trainer.early_stopping.patience"
+        hint = {"dataset.val_size": 0.1, key: None}
+        raise ConfigError(key, options.patience, "there is no validation split", hint)
     weighted = [weighted_term(name) for name in model.penalties]
     terms = ["loss", *own_terms(model), *model.penalties, *weighted]
     known = [f"val/{name}" for name in terms]
     if options.monitor not in known:
-        raise UserError(
-            f"trainer.early_stopping.monitor={options.monitor}: no such metric"
-            f"{nearest(options.monitor, known)}\n  known: {', '.join(known)}"
+        raise ConfigError(
+            "trainer.early_stopping.monitor",
+            options.monitor,
+            f"no such metric{nearest(options.monitor, known)}",
+            f"known: {', '.join(known)}",
         )
 
 
@@ -108,9 +110,11 @@ def common_shape(data: ImageData) -> ImageShape:
     """The shape of train and test images; UserError where they differ."""
     train, test = data.train, data.test
     if train.image_shape != test.image_shape:
-        raise UserError(
-            f"dataset: train images are {train.image_shape}, test images {test.image_shape}\n"
-            "  both must have one shape (channels, height, width)"
+        raise ConfigError(
+            "dataset",
+            ...,
+            f"train images are {train.image_shape}, test images {test.image_shape}",
+            "both must have one shape (channels, height, width)",
         )
     return train.image_shape
 
@@ -125,17 +129,28 @@ def check_ood(parts: Experiment, shape: ImageShape) -> None:
         try:
             found = data.test.image_shape
         except UserError as error:
-            text = str(error)
-            for key in node:
-                text = text.replace(f"dataset.{key}", f"{where}.{key}")
-            raise UserError(text if text.startswith(where) else f"{where}: {text}") from error
+            raise _of_ood(error, where, node) from error
         if found != shape:
-            mend = "choose data sets of that shape"
+            hint: Hint = "choose data sets of that shape"
             if "shape" in node:
-                mend = f"use {where}.shape=[{','.join(str(n) for n in shape)}]"
+                hint = {f"{where}.shape": shape}
             elif "image_size" in node:
-                mend = f"use {where}.image_size=[{shape[1]},{shape[2]}]"
-            raise UserError(f"{where}: its images are {found}, those of dataset {shape}\n  {mend}")
+                hint = {f"{where}.image_size": shape[1:]}
+            problem = f"its images are {found}, those of dataset {shape}"
+            raise ConfigError(where, ..., problem, hint)
+
+
+def _of_ood(error: UserError, where: str, node: Mapping[str, Any]) -> UserError:
+    """An error about `dataset`, where it is about another data set, of so many options of its own.
+
+    All other options are those of the run's own data set.
+    """
+    if isinstance(error, ConfigError):
+        own = {"dataset": where} if error.key == "dataset" else {}
+        error = error.renamed(own | {f"dataset.{key}": f"{where}.{key}" for key in node})
+        if error.key.startswith(where):
+            return error
+    return UserError(f"{where}: {error.summary}", error.hint)
 
 
 class ConfigChecker:

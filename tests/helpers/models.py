@@ -155,7 +155,7 @@ def trainer_options(epochs: int, **changes: Any) -> Config:
         "devices": 1,
         "num_nodes": 1,
         "early_stopping": {"patience": None, "monitor": "val/loss", "min_delta": 0.0},
-        "accelerator": {"name": "cpu"},
+        "accelerator": "cpu",
     }
     return Config.model_construct(trainer=schema.Trainer(**(node | changes)))
 

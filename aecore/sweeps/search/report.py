@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
 from aecore.compare.compare import compare
-from aecore.config.choices import split_override
 from aecore.config.folders import command
+from aecore.config.overrides import read as read_overrides
 from aecore.runs.sweep import Sweep, read, title
 from aecore.runs.text_table import table
 from aecore.sweeps.search.settings import SearchPlan, plan_of
@@ -138,9 +138,9 @@ def bars(shares: dict[str, float], metric: str) -> Figure:
 
 def _alone(sweep: Sweep, plan: SearchPlan) -> list[str]:
     """What a single run needs besides the values: a study is told not to search again."""
-    fixed = [o for o in plan.fixed if split_override(o)[0] != "optimized_metric"]
-    study = any(split_override(o)[0] == "sweeps" for o in fixed)
-    return [*fixed, "hydra.mode=RUN"] if study else fixed
+    fixed = [o for o in read_overrides(plan.fixed) if o.key != "optimized_metric"]
+    study = any(o.key == "sweeps" for o in fixed)
+    return [*(o.line for o in fixed), *(["hydra.mode=RUN"] if study else [])]
 
 
 def _shown(value: object) -> str:

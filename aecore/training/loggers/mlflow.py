@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.runs.folder import CONFIG, numbered, write_atomically
 from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, need, pixels
 from aecore.training.loggers.mlflow_store import library, open_store
@@ -55,9 +55,8 @@ class MLflow(RunLogger):
     ) -> None:
         need("mlflow", "mlflow")
         if "://" not in uri:
-            raise UserError(
-                f"logger.uri={uri}: no address of a store\n  write sqlite:///FILE or http://SERVER"
-            )
+            hint = "write sqlite:///FILE or http://SERVER"
+            raise ConfigError("logger.uri", uri, "no address of a store", hint)
         super().__init__(folder, purge_step)
         self.uri = uri
         self.experiment = experiment
