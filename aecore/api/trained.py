@@ -225,12 +225,12 @@ class Trained:
         """Raise UserError where nothing says how the codes are distributed."""
         if self.model.can_sample or self.model.needs_context:
             return
-        mend = 'train with words="sampler=gmm", which fits that to them'
+        hint = 'train with overrides="sampler=gmm", which fits a distribution to them'
         if self.run is not None:
             run = shlex.quote(f"run={self.run.place}")
-            mend = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
+            hint = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
         raise UserError(
-            f"nothing to sample from: this model does not say how its codes are spread\n  {mend}"
+            f"nothing to sample from: this model has no distribution of its codes\n  {hint}"
         )
 
     def _generator(self, seed: int) -> Generator:
