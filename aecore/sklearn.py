@@ -80,7 +80,7 @@ class AutoencoderTransformer(
         self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on rows; `y` is not used. Raises UserError for overrides that cannot go together."""
+        """Train on rows; `y` is not used. Raises UserError for overrides that cannot be used."""
         X = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
         given = self.image_shape
         shape = check_shape((1, 1, X.shape[1]) if given is None else given)
@@ -122,7 +122,7 @@ class AutoencoderTransformer(
         return ()
 
     def _dim(self, overrides: Sequence[Override], shape: ImageShape) -> tuple[Override, ...]:
-        """The override of `n_components`; UserError where the codes cannot have so many dimensions."""
+        """The override of `n_components`; UserError where the latent cannot have so many."""
         n, there = self.n_components, value_of("latent.dim", overrides)
         if n is None:
             return ()

@@ -90,15 +90,10 @@ def fit(
     check_overrides(chosen, TRAINING if joined else (*MODEL, *TRAINING))
     if lr is not None and value_of("optimizer.lr", chosen) is not None:
         raise UserError("lr and optimizer.lr are the same\n  give one of them")
-    if joined is None:
-        any_range = value_of("dataset.range", chosen) == "standardised"
-        split = given_split(images, labels, any_range=any_range)
-    else:
-        shape, classes = joined.image_shape, joined.classes
-        images = as_images(images, shape)
-        split = given_split(images, labels, shape, classes, joined.standardised)
+    if joined is not None:
         range_ = "standardised" if joined.standardised else "unit"
         chosen = (*chosen, *read([f"dataset.range={range_}"]))
+    split = _split(images, labels, joined, value_of("dataset.range", chosen) == "standardised")
     place = device_named(device)
     if place.index is not None:
         raise UserError(f"device={device}: training takes the first\n  use device={place.type}")
@@ -117,6 +112,16 @@ def fit(
     with in_python(), trusting(config_dir), torch.random.fork_rng(devices):
         prepared = _prepare(replace(parse(flags), overrides=every), split, joined)
         return _train(prepared, keep, place, progress)
+
+
+def _split(
+    images: Array, labels: Array | None, joined: Autoencoder | None, standardised: bool
+) -> Split:
+    """The images as a data set, of the shape and classes of a model that is there already."""
+    if joined is None:
+        return given_split(images, labels, any_range=standardised)
+    shape = joined.image_shape
+    return given_split(as_images(images, shape), labels, shape, joined.classes, standardised)
 
 
 def latent_of(
@@ -156,7 +161,7 @@ class _Prepared:
     """An experiment about to be trained, with what its run records."""
 
     config: dict[str, Any]
-    parts: Experiment
+    experiment: Experiment
     model: Autoencoder
     choices: dict[str, Any]
     overrides: list[str]
@@ -179,30 +184,26 @@ def _prepare(arguments: Arguments, split: Split, joined: Autoencoder | None) -> 
         **deepcopy(job.config),
         "dataset": {"_target_": "aecore.data.sources.given.Given", **data},
     }
-    parts, choices = build_experiment(config), {**job.words, "dataset": "given"}
-    parts.data.source = Given.of(split)
+    experiment, choices = build_experiment(config), {**job.words, "dataset": "given"}
+    experiment.data.source = Given.of(split)
     if joined is not None:
         joined.cpu().train()
         config |= {**joined.nodes, "conditional": joined.classes is not None}
-        parts = replace(parts, config=validate(Config, config))
+        experiment = replace(experiment, config=validate(Config, config))
         choices |= {"model": "joined in Python", **named(joined.nodes)}
-    return _Prepared(config, parts, prepare(parts, joined), choices, job.overrides)
+    model = prepare(experiment, joined)
+    return _Prepared(config, experiment, model, choices, job.overrides)
 
 
 def _train(run: _Prepared, keep: Path | None, place: torch.device, progress: bool) -> Trained:
     """Train and evaluate, and keep the run if it is to be kept."""
-    parts, model, data = run.parts, run.model, run.parts.data
+    model, data = run.model, run.experiment.data
     if keep is not None:
-        _check_free(keep, run.config)
-        try:
-            keep.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"folder={keep}: {error.strerror}\n  give another") from error
-        write_run(keep, run.choices, run.overrides)
-        write_config(keep, run.config)
+        _record(run, keep)
     with TemporaryDirectory() if keep is None else nullcontext(keep) as at:
         folder = Path(at)
-        train(parts, model, folder, callbacks=[Progress(brief=False)] if progress else [])
+        callbacks = [Progress(brief=False)] if progress else []
+        train(run.experiment, model, folder, callbacks=callbacks)
         metrics = _metrics(run, folder)
         if keep is not None:
             write_metrics(keep, metrics)
@@ -214,13 +215,25 @@ def _train(run: _Prepared, keep: Path | None, place: torch.device, progress: boo
 
 def _metrics(run: _Prepared, folder: Path) -> dict[str, float]:
     """The losses of the last epoch, and all metrics of the validation images if there are some."""
-    rows, data = read_history(folder), run.parts.data
+    rows, data = read_history(folder), run.experiment.data
     metrics = {key: value for key, value in (rows or [{}])[-1].items() if key.startswith("train/")}
     if data.val is not None:
-        trial = make_trial(run.parts, run.model, images=data.val, name="val", ood={})
-        metrics |= evaluate(trial, metrics=run.parts.metrics, noise=run.parts.test_noise)
+        trial = make_trial(run.experiment, run.model, images=data.val, name="val", ood={})
+        chosen = run.experiment
+        metrics |= evaluate(trial, metrics=chosen.metrics, noise=chosen.test_noise)
         warn_if_collapsed(trial)
     return metrics | timing(rows)
+
+
+def _record(run: _Prepared, folder: Path) -> None:
+    """Begin the run folder; UserError where it cannot be made or could not be opened again."""
+    _check_free(folder, run.config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"folder={folder}: {error.strerror}\n  give another") from error
+    write_run(folder, run.choices, run.overrides)
+    write_config(folder, run.config)
 
 
 def _check_free(folder: Path, config: Mapping[str, Any]) -> None:
