@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from aecore.config.choices import split_override
 from aecore.data.pixels import short
-from aecore.errors import NonFiniteLoss, UserError, nearest
+from aecore.errors import ConfigError, UserError, nearest
 
 MODEL = (
     "model", "network", "latent", "noise", "penalty", "reconstruction", "prior", "objective",
@@ -27,24 +27,19 @@ _ARGUMENTS = {
     **_OPTIONS, "trainer.accelerator": "device", "hydra.run.dir": "folder",
     **{name: name for name in ("epochs", "batch_size", "lr", "validation", "seed", "device")},
 }  # fmt: skip
-# what else it says otherwise
-_SPOKEN = {
-    **_OPTIONS, "optimizer.lr": "lr", "add -m to run every combination of them": "give one",
-    "; the last good checkpoint stays": "",
-}  # fmt: skip
+_NAMES = {**_OPTIONS, "optimizer.lr": "lr", "trainer.accelerator": "device"}  # in messages
 
 
 def listed(words: str | Sequence[str]) -> list[str]:
     """Overrides out of one text or several; a word alone is a preset."""
     if not isinstance(words, str | Sequence):
         raise UserError(
-            f"{short(words)}: no model\n"
-            '  give the words of one, "model=vae latent.dim=8", or an aecore.Autoencoder'
+            f"{short(words)}: no model", 'give its overrides, such as "model=vae latent.dim=8"'
         )
     try:
         found = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
     except ValueError as error:  # a quote that is not closed
-        raise UserError(f"{words}: {error}\n  close it, or leave it out") from error
+        raise UserError(f"{words}: {error}", "close it, or leave it out") from error
     return [word if "=" in word else f"model={word}" for word in found]
 
 
@@ -68,11 +63,8 @@ def check_said(said: Sequence[str], known: Sequence[str]) -> None:
 
 @contextmanager
 def in_python() -> Iterator[None]:
-    """Errors in the words of `fit`, not in those of the command line."""
+    """Errors that name the arguments of `fit`, not the options of the command line."""
     try:
         yield
-    except (UserError, NonFiniteLoss) as error:
-        text = str(error)
-        for key, name in _SPOKEN.items():
-            text = text.replace(key, name)
-        raise type(error)(text) from error
+    except ConfigError as error:
+        raise error.renamed(_NAMES) from error
