@@ -14,21 +14,17 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aecore.api.arguments import listed, value_of
+from aecore.api.arguments import ARGUMENTS, MODEL, TRAINING, check_said, listed, value_of
 from aecore.api.fit import fit, latent_of
 from aecore.api.trained import Trained
+from aecore.config.overrides import Override, read
 from aecore.data.pixels import check_shape, range_mend
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)
 _RANGES = {True: "standardised", False: "unit"}  # of `standardise`
-# what `fit` says otherwise
-_SPOKEN = {
-    **{f"dataset.range={said}": f"standardise={value}" for value, said in _RANGES.items()},
-    ", or an aecore.Autoencoder": "",
-    "argument: seed=": "argument: random_state=",
-}
+_ARGUMENTS = {**ARGUMENTS, "seed": "random_state"}
 
 
 class AutoencoderTransformer(
@@ -86,17 +82,14 @@ class AutoencoderTransformer(
         if math.prod(shape) != X.shape[1]:
             raise UserError(f"image_shape={given}: {math.prod(shape)} numbers, "
                             f"a row has {X.shape[1]}")  # fmt: skip
-        spoken = {} if given is not None else {"larger images": "an image_shape"}
-        if self.n_components is not None:
-            spoken[f"latent.dim={self.n_components}"] = f"n_components={self.n_components}"
-            spoken["use latent.dim="] = "use n_components="
-        with _in_own_words(spoken):
-            said = [*listed(self.model), *listed(self.words)]
-            said += [*self._range(said), *self._dim(said, shape)]
+        with self._named():
+            said = (*listed(self.model), *listed(self.words))
+            check_said(said, (*MODEL, *TRAINING), _ARGUMENTS)
+            said = (*said, *self._range(said), *self._dim(said, shape))
             if value_of("dataset.range", said) != _RANGES[True]:
                 _check_range(X)
             self.trained_ = fit(
-                said,
+                [override.typed for override in said],
                 X.reshape(-1, *shape),
                 epochs=self.epochs,
                 batch_size=self.batch_size,
@@ -107,33 +100,49 @@ class AutoencoderTransformer(
             )
         return self
 
-    def _range(self, said: Sequence[str]) -> list[str]:
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors that name the parameters of the transformer, and hints that are possible here."""
+        try:
+            yield
+        except ConfigError as error:
+            patience = "trainer.early_stopping.patience"
+            if error.key == "conditional":
+                problem = "a transformer takes no labels"
+                error = ConfigError("conditional", True, problem, {"conditional": False})
+            elif error.key == "dataset.range":
+                error = _of_range(error)
+            elif error.key == "network.channels" and self.image_shape is None:
+                error = error.with_hint("give an image_shape, or network=mlp")
+            elif error.key == patience:
+                error = error.with_hint({patience: None})
+            names = {} if self.n_components is None else {"latent.dim": "n_components"}
+            raise error.renamed(names) from error
+
+    def _range(self, said: Sequence[Override]) -> tuple[Override, ...]:
         """The word for `standardise`, none where the sentence says it; UserError for another."""
         own = None if self.standardise is None else _RANGES[bool(self.standardise)]
         there = value_of("dataset.range", said)
         if there is None:
-            return [f"dataset.range={own or _RANGES[self.image_shape is None]}"]
+            return read([f"dataset.range={own or _RANGES[self.image_shape is None]}"])
         if own not in (None, there):
             raise UserError(
                 f"standardise={self.standardise}: the words give dataset.range another value\n"
                 "  say one of them"
             )
-        return []
+        return ()
 
-    def _dim(self, said: Sequence[str], shape: ImageShape) -> list[str]:
+    def _dim(self, said: Sequence[Override], shape: ImageShape) -> tuple[Override, ...]:
         """The word for `n_components`; UserError where the codes cannot have so many numbers."""
         n, there = self.n_components, value_of("latent.dim", said)
         if n is None:
-            return []
+            return ()
         n = int(n) if isinstance(n, np.integer) else n
-        if there not in (None, str(n)):
+        if there not in (None, n):
             raise UserError(
                 f"n_components={n}: the words say {there} for latent.dim\n  say one of them"
             )
-        try:
-            keys, code = latent_of(said, shape, dim=n)
-        except UserError as error:
-            raise UserError(str(error).replace("latent.dim=", "n_components=")) from error
+        keys, code = latent_of(said, shape, dim=n)
         if math.prod(code) != n:
             own = code if "dim" not in keys else latent_of(said, shape)[1]
             columns = " x ".join(map(str, own)) + (f" = {math.prod(own)}" if own[1:] else "")
@@ -141,7 +150,7 @@ class AutoencoderTransformer(
                 f"n_components={n}: this model's codes are not made of so many numbers\n"
                 f"  use n_components=None, which takes them as they are: {columns} columns"
             )
-        return [f"latent.dim={n}"] if "dim" in keys else []
+        return read([f"latent.dim={n}"]) if "dim" in keys else ()
 
     def transform(self, X: Any) -> np.ndarray:
         """The mean codes of rows, (n_samples, n_components)."""
@@ -195,18 +204,13 @@ class AutoencoderTransformer(
         return tags
 
 
-@contextmanager
-def _in_own_words(more: Mapping[str, str]) -> Iterator[None]:
-    """Errors in the words of the transformer, not in those of `fit`; `more` of such words."""
-    try:
-        yield
-    except UserError as error:
-        text = str(error)
-        if text.startswith("conditional=true"):
-            text = "conditional=true: a transformer is told no classes\n  use conditional=false"
-        for key, name in {**_SPOKEN, **more}.items():
-            text = text.replace(key, name)
-        raise UserError(text) from error
+def _of_range(error: ConfigError) -> ConfigError:
+    """An error about `dataset.range`, as one about `standardise`."""
+    hint = error.hint
+    if isinstance(hint, Mapping):
+        rest = {key: value for key, value in hint.items() if key != "dataset.range"}
+        hint = {"standardise": "False", **rest}
+    return ConfigError("standardise", str(error.value == _RANGES[True]), error.problem, hint)
 
 
 def _check_range(rows: np.ndarray) -> None:

@@ -1,12 +1,13 @@
-"""A sentence as it is said in Python, and what is wrong with it in the words of Python."""
+"""Overrides in Python, and errors that name the arguments of `fit`."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from aecore.config.choices import split_override
+from aecore.config.overrides import Override, read
 from aecore.data.pixels import short
 from aecore.errors import ConfigError, UserError, nearest
 
@@ -18,19 +19,17 @@ TRAINING = (
     "optimizer", "scheduler", "init", "sampler", "evaluate.weights", "evaluate.metrics",
     "trainer.precision", "trainer.gradient_clip", "trainer.compile", "trainer.early_stopping",
 )  # fmt: skip
-# words of the command line that are arguments here
-_OPTIONS = {
+_OPTIONS = {  # what options of the configuration are called here
     "trainer.max_epochs": "epochs", "dataset.batch_size": "batch_size",
-    "dataset.val_size": "validation", "trainer/accelerator": "device",
+    "dataset.val_size": "validation", "trainer.accelerator": "device",
 }  # fmt: skip
-_ARGUMENTS = {
-    **_OPTIONS, "trainer.accelerator": "device", "hydra.run.dir": "folder",
+ARGUMENTS = {
+    **_OPTIONS, "hydra.run.dir": "folder",
     **{name: name for name in ("epochs", "batch_size", "lr", "validation", "seed", "device")},
 }  # fmt: skip
-_NAMES = {**_OPTIONS, "optimizer.lr": "lr", "trainer.accelerator": "device"}  # in messages
 
 
-def listed(words: str | Sequence[str]) -> list[str]:
+def listed(words: str | Sequence[str]) -> tuple[Override, ...]:
     """Overrides out of one text or several; a word alone is a preset."""
     if not isinstance(words, str | Sequence):
         raise UserError(
@@ -40,25 +39,33 @@ def listed(words: str | Sequence[str]) -> list[str]:
         found = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
     except ValueError as error:  # a quote that is not closed
         raise UserError(f"{words}: {error}", "close it, or leave it out") from error
-    return [word if "=" in word else f"model={word}" for word in found]
+    return read(word if "=" in word else f"model={word}" for word in found)
 
 
-def value_of(key: str, said: Sequence[str]) -> str | None:
-    """What a sentence says of a key last, None where it does not."""
-    return dict(split_override(word) for word in said).get(key)
+def value_of(key: str, said: Sequence[Override]) -> Any:
+    """The value of a key that counts, None where it is not given."""
+    return next((o.value for o in reversed(said) if o.key == key), None)
 
 
-def check_said(said: Sequence[str], known: Sequence[str]) -> None:
-    """Raise UserError for a word that is none of these keys, or of what lies below them."""
-    for word in said:
-        key, value = split_override(word)
-        if any(key == one or key.startswith(f"{one}.") for one in known):
+def check_said(
+    said: Sequence[Override], known: Sequence[str], arguments: Mapping[str, str] = ARGUMENTS
+) -> None:
+    """Raise UserError for several values, and for an override that is not at or below these keys.
+
+    arguments: the names of the arguments that stand for other keys.
+    """
+    for override in said:
+        key = override.key
+        if override.is_sweep:
+            raise UserError(f"{override.typed}: several values", "give one")
+        if any(override.is_below(one) for one in known):
             continue
-        mend = f"known: {', '.join(known)}; all else are its arguments"
-        if key in _ARGUMENTS:
-            mend = f"it is an argument: {_ARGUMENTS[key]}={value or '...'}"
-        near = "" if key in _ARGUMENTS else nearest(key, known)
-        raise UserError(f"{word}: no word for fit(){near}\n  {mend}")
+        problem = f"{override.typed}: not an option of fit()"
+        if key in arguments:
+            hint = f"it is an argument: {arguments[key]}={override.text or '...'}"
+            raise UserError(problem, hint)
+        hint = f"known: {', '.join(known)}; all else are its arguments"
+        raise UserError(f"{problem}{nearest(key, known)}", hint)
 
 
 @contextmanager
@@ -67,4 +74,4 @@ def in_python() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise error.renamed(_NAMES) from error
+        raise error.renamed({**_OPTIONS, "optimizer.lr": "lr"}) from error

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from aecore.config.folders import make_importable, own_folders
+from aecore.config.targets import moved
 from aecore.config.validation_errors import explain
 from aecore.errors import ConfigError
 
@@ -52,21 +53,28 @@ def resolve(node: Mapping[str, Any], path: str, base: type[T]) -> type[T]:
     if not isinstance(name, str):
         raise ConfigError(path, ..., "no component was chosen here (its `_target_` is missing)")
     module, _, attribute = name.rpartition(".")
-    target = vars(_imported(module, key, name)).get(attribute) if module else None
+    target = vars(_imported(key, name)).get(attribute) if module else None
     if not (inspect.isclass(target) and issubclass(target, base)) or inspect.isabstract(target):
         hint = f"it must name a class derived from {base.__module__}.{base.__name__}"
         raise ConfigError(key, name, f"no {base.__name__} of that name", hint)
+    if target.__module__ != module:
+        hint = f"name it {target.__module__}.{target.__qualname__}"
+        raise ConfigError(key, name, "this class is defined in another module", hint)
     return target
 
 
-def _imported(module: str, key: str, name: str) -> ModuleType:
-    """A module of ours, or of the user's own; ConfigError where it cannot be imported."""
+def _imported(key: str, name: str) -> ModuleType:
+    """The module of a class, ours or the user's own; ConfigError where it cannot be imported."""
+    module = name.rpartition(".")[0]
     make_importable()
     try:
         return importlib.import_module(module)
     except ImportError as error:
         top, hint = module.partition(".")[0], None
-        if isinstance(error, ModuleNotFoundError) and error.name == top:
+        old = name if top == "aecore" else error.name or ""
+        if isinstance(error, ModuleNotFoundError) and (new := moved(old)) is not None:
+            hint = f"{old} is {new} since aecore 0.3.0"
+        elif isinstance(error, ModuleNotFoundError) and error.name == top:
             places = [str(folder / f"{top}.py") for folder in own_folders()]
             hint = "the folder of a module of your own must be given: --config-dir FOLDER"
             hint = f"it would be {' or '.join(places)}" if places else hint

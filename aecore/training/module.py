@@ -20,9 +20,9 @@ from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
 from aecore.types import Batch
 
-VAL_SEED = 1_000_003  # an odd offset that keeps validation's draws apart from training's
+VAL_SEED = 1_000_003  # an odd offset: validation and training draw different numbers
+EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
 _SMALLER_STEPS = "try a smaller learning rate, trainer.gradient_clip=1 or a smaller weight"
-PART = "part"  # of a checkpoint: what is known of the epoch under way, absent at its end
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Training(LightningModule):
     chunk shares it between its mini-batches. The arithmetic is that of single steps: a chunk
     changes when losses are read and logged, not what is computed. All randomness of an epoch is
     drawn from generators seeded by (seed, epoch), so an epoch that starts again repeats itself;
-    one that goes on from a checkpoint within it takes up the generators where they stood.
+    one that continues from a checkpoint within it restores the states of the generators.
 
     log_every: steps between two log entries; gradient_clip: largest norm of the gradient, or None.
     compile_mode: of torch.compile, which makes the objective faster on GPUs; None does not compile.
@@ -81,7 +81,7 @@ class Training(LightningModule):
         self.latest: dict[str, float] = {}
         self.steps_an_epoch = 1
         self._chunks_done = 0  # of the epoch under way
-        self._part: dict[str, Any] | None = None
+        self._epoch_progress: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.autoencoder.parameter_groups())
@@ -90,10 +90,10 @@ class Training(LightningModule):
 
     def on_train_start(self) -> None:
         self.steps_an_epoch = self._loader().steps
-        self.draws = Generators(self.device)
+        self.generators = Generators(self.device)
         self._autocast = "mixed" in str(self.trainer.precision)
         self._ranks = self.trainer.world_size
-        if self._part is not None:  # Lightning does not begin an epoch that goes on
+        if self._epoch_progress is not None:  # Lightning does not begin an epoch that continues
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_train_epoch_start(self.trainer, self)
             self.on_train_epoch_start()
@@ -102,27 +102,30 @@ class Training(LightningModule):
         return self.trainer.train_dataloader
 
     def on_train_epoch_start(self) -> None:
-        self.draws.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
+        self.generators.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
         self.train_mean, self._since_log, self._chunks_done = Mean(), Mean(), 0
-        if self._part is not None:
-            self._go_on(self._part)
-            self._part = None
+        if self._epoch_progress is not None:
+            self._restore_progress(self._epoch_progress)
+            self._epoch_progress = None
         self._loader().set_epoch(self.current_epoch, self._chunks_done)
 
-    def _go_on(self, part: Mapping[str, Any]) -> None:
-        """Take up an epoch where a checkpoint left it."""
-        self._chunks_done = part["chunks"]
-        self.train_mean, self._since_log = Mean(**part["mean"]), Mean(**part["since_log"])
-        known = [
-            of_ranks[self.global_rank] for of_ranks in part["draws"] if len(of_ranks) == self._ranks
+    def _restore_progress(self, progress: Mapping[str, Any]) -> None:
+        """Continue an epoch where a checkpoint left it."""
+        self._chunks_done = progress["chunks"]
+        self.train_mean, self._since_log = Mean(**progress["mean"]), Mean(**progress["since_log"])
+        states = [
+            of_ranks[self.global_rank]
+            for of_ranks in progress["generators"]
+            if len(of_ranks) == self._ranks
         ]
-        if not self.draws.go_on(known):  # made by another device or another number of them
-            self.draws.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step))
+        if not self.generators.restore(states):  # of another device or another number of devices
+            seed = epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step)
+            self.generators.seed(seed)
 
     def training_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        generator = self.draws.generator
+        generator = self.generators.generator
         rows, sizes, terms = [], [], None
         for batch in chunk:
             epoch = self.step / self.steps_an_epoch
@@ -203,9 +206,9 @@ class Training(LightningModule):
         return images * self._ranks / whole
 
     def _over_ranks(self, rows: Tensor, sizes: list[int]) -> tuple[Tensor, list[int]]:
-        """Means over the images of all ranks, (batches, terms), and how many images those are.
+        """Return the means over the images of all ranks, (batches, terms), and the image counts.
 
-        So every rank sees the same numbers, and all of them end where one is not finite.
+        Every rank sees the same values, so all of them end where one is not finite.
         """
         if self.trainer.world_size == 1:
             return rows, sizes
@@ -226,20 +229,20 @@ class Training(LightningModule):
             scheduler.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the step and, within an epoch, what going on takes; runs on every rank."""
+        """Add the step and, within an epoch, its progress; runs on every rank."""
         checkpoint["step"] = self.step
         if 0 < self._chunks_done < len(self._loader()):
-            states = self.all_gather(self.draws.states())
-            checkpoint[PART] = {
+            states = self.all_gather(self.generators.states())
+            checkpoint[EPOCH_PROGRESS] = {
                 "chunks": self._chunks_done,
                 "mean": asdict(self.train_mean),
                 "since_log": asdict(self._since_log),
-                "draws": [state.reshape(self._ranks, -1).cpu() for state in states],
+                "generators": [state.reshape(self._ranks, -1).cpu() for state in states],
             }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
-        self._part = checkpoint.get(PART)
+        self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
 
 
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:

@@ -54,7 +54,15 @@ BAD = [
     (["model=ae", "reconstruction=ssim", "reconstruction.ssim.window=11"], "11x11"),
     (["model=ae", "reconstruction=ssim", "reconstruction.ssim.window=4"], "must be 3, 5"),
     (["model=ae", "reconstruction=[mse,l1]"], "must be exactly one term"),
-    (["model=ae", "reconstruction=ssim", "reconstruction.window=3"], "reconstruction has no key"),
+    (["model=ae", "reconstruction=[]"], "no such reconstruction"),
+    (["model=ae", "~reconstruction"], "no such reconstruction"),
+    (["model=ae", "reconstruction=ssim", "reconstruction.window=3"], "reconstruction.ssim.window"),
+    (["model=ae", "reconstruction.scale=1"], "write reconstruction.gaussian.scale, with"),
+    (["model=ae", "reconstruction.mse.scale=1"], "write reconstruction.gaussian.scale, with"),
+    (["model=ae", "reconstruction.gaussian.scale=1"], "it needs reconstruction=gaussian"),
+    (["model=ae", "reconstruction.window=3"], "ms_ssim.window or reconstruction.ssim.window"),
+    (["model=ae", "penalty=l1", "penalty.weight=1"], "write penalty.l1.weight"),
+    (["model=vae", "penalty.l1.weight=1"], "it needs penalty=l1"),
     (["dataset.range=standardised"], "dataset.range=unit"),
     (["network.output_activation=sigmoid"], "network.output_activation=null"),
     (["model=contractive", "network.norm=batch"], "network.norm=layer"),
@@ -79,13 +87,18 @@ BAD = [
     (["model=ae", "reconstruction=ssim", "network.output_activation=sigmoid"], "activation=null"),
     (["prior=[null]"], "no such prior"),
     (["evaluate.metrics=-0.5"], "no such metrics"),
-    (["hydra/launcher=null"], "must be one word"),
+    (["hydra/launcher=null"], "must be one option"),
     (["network=a/b"], "network=a/b: no such network"),
+    (["metrics=[rank]"], "did you mean 'evaluate/metrics'"),
+    (["trainer.accelerator=tpu"], "trainer.accelerator=tpu: must be 'auto', 'cpu'"),
+    (["trainer/accelerator=tpu"], "no such accelerator"),
+    (["sample.n=3"], "this is task=train\n  use task=sample"),
+    (["task=sample", "sample.m=3"], "sample has no key 'm'"),
     (["dataset=/my/images"], "dataset=image_folder dataset.root=/my/images"),
     (["dataset=arrays", "dataset.path=."], "is a folder"),
-    (["out=x"], "out=x: training has no use for it"),
+    (["out=x"], "out=x: training does not use it"),
     (["split=val"], "it goes with a trained run"),
-    (["-m", "model=ae,pca", "resize=true"], "resize=true: training has no use for it"),
+    (["-m", "model=ae,pca", "resize=true"], "resize=true: training does not use it"),
     (["runs=x"], "it goes with task=compare"),
     (["experiment=foo"], "no such experiment"),
     (["sweeps=foo"], "no such"),
@@ -97,7 +110,7 @@ BAD = [
     (["dataset=image_folder"], "dataset.root=/"),
     (["dataset=image_folder", "dataset.root=nowhere"], "no such folder"),
     (["dataset=arrays", "dataset.path=nowhere.npz"], "no such file"),
-    (["trainer/accelerator=mps"], "trainer/accelerator=cpu"),
+    (["trainer/accelerator=mps"], "trainer.accelerator=cpu"),
     (["trainer.devices=2", "trainer/accelerator=cpu"], "trainer=ddp"),
     (["trainer.early_stopping.patience=2", "dataset.val_size=0"], "dataset.val_size"),
     (["trainer.early_stopping.patience=2", "trainer.early_stopping.monitor=val/foo"], "val/loss"),
@@ -139,7 +152,7 @@ def test_gpu_without_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "trainer/accelerator=cpu" in refused(capsys, ["trainer/accelerator=gpu"])
+    assert "trainer.accelerator=cpu" in refused(capsys, ["trainer/accelerator=gpu"])
 
 
 def test_an_output_path_under_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -155,10 +155,10 @@ class TestValues:
             "_target_": "aecore.model.reconstruction.gaussian.GaussianLikelihood",
             "scale": scale,
         }
-        message = refused(node, "reconstruction", Reconstruction)
-        assert message.startswith("reconstruction.scale=") and "'learned'" in message
+        message = refused(node, "reconstruction.gaussian", Reconstruction)
+        assert message.startswith("reconstruction.gaussian.scale=") and "'learned'" in message
         node["scale"] = 0.5
-        assert isinstance(build(node, "reconstruction", Reconstruction), Likelihood)
+        assert isinstance(build(node, "reconstruction.gaussian", Reconstruction), Likelihood)
 
     def test_the_first_of_several_is_named(self) -> None:
         message = refused(CONV | {"dropout": 7, "down": "x"}, "network", Network)
@@ -240,7 +240,7 @@ class TestTargets:
 
     def test_none_at_all(self) -> None:
         message = refused({"dim": 3}, "latent", Latent)
-        assert message.startswith("latent: no word was chosen here")
+        assert message.startswith("latent: no component was chosen here")
 
     @pytest.mark.parametrize(
         ("target", "base"),

@@ -23,7 +23,7 @@ TRAINER: dict[str, Any] = {
     "devices": 1,
     "num_nodes": 1,
     "early_stopping": {"patience": None, "monitor": "val/loss", "min_delta": 0.0},
-    "accelerator": {"name": "cpu"},
+    "accelerator": "cpu",
 }
 
 
@@ -43,7 +43,7 @@ class TestValidate:
             ({"precision": 16}, "trainer.precision=16: must be '32-true'"),
             ({"checkpoint_minutes": -1}, "trainer.checkpoint_minutes=-1: must be "),
             ({"gradient_clip": -1}, "trainer.gradient_clip=-1: must be "),
-            ({"accelerator": {"name": "tpu"}}, "trainer.accelerator.name=tpu: must be "),
+            ({"accelerator": "tpu"}, "trainer.accelerator=tpu: must be "),
             ({"early_stopping": {"patience": 0, "monitor": "a", "min_delta": 0.0}},
              "trainer.early_stopping.patience=0: must be "),
             ({"early_stopping": {"patience": 1, "min_delta": 0.0}},

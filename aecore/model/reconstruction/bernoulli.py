@@ -22,6 +22,7 @@ class Bernoulli(Reconstruction):
     grey value as the probability (the "dynamically binarised MNIST" of Burda et al. 2016).
     """
 
+    name = "bernoulli"
     density = False
 
     @component
@@ -54,12 +55,12 @@ class Bernoulli(Reconstruction):
         return bool(((x == 0) | (x == 1)).all())
 
     def check(self, model: Model) -> None:
-        need_logits(model, "bernoulli")
+        need_logits(model, self.name)
         if self.targets == "threshold" and model.noise.active:
             raise UserError(
-                "reconstruction.targets=threshold with a noise: it would fall on black and white "
-                "in training,\n  and on grey pixels ever after; use dataset.binarise=threshold in "
-                "its place"
+                "reconstruction.bernoulli.targets=threshold with a noise: it would fall on black "
+                "and white in training,\n  and on grey pixels ever after; "
+                "use dataset.binarise=threshold in its place"
             )
 
 

@@ -1,4 +1,4 @@
-"""`history.csv`: one row an epoch."""
+"""`history.csv`: one row per epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMING = {
 class History(Callback):
     """Means of every term over each epoch, the learning rate and the seconds it took.
 
-    The rows travel in the checkpoint, so that a resumed run has one history.
+    The rows are saved in the checkpoint, so that a resumed run has one history.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,8 +64,8 @@ class History(Callback):
 def timing(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """`train/seconds`, and `train/images_per_second` after the first epoch where there are more.
 
-    The wall time of an epoch runs from the end of the one before to its own end: logging,
-    validation and checkpoints are in it.
+    The wall time of an epoch lasts from the end of the one before to its own end; it includes
+    logging, validation and checkpoints.
     """
     if not rows:
         return {}

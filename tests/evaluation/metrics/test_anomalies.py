@@ -14,8 +14,8 @@ from torch.distributions import Normal, kl_divergence
 from aecore.cli import main
 from aecore.compare.metrics import data_of
 from aecore.compare.runs import gather
-from aecore.config.arguments import parse
 from aecore.config.compose import compose
+from aecore.config.overrides import parse
 from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
 from aecore.evaluation.metrics.ood import Ood
@@ -145,7 +145,7 @@ class TestClasses:
             ({"classes": 1, "val_size": 1}, r"dataset\.val_size=1: none"),
             (
                 {"classes": 1, "batch_size": 20},
-                r"dataset\.batch_size=20 is more than the 1\d train",
+                r"dataset\.batch_size=20: there are only 1\d train",
             ),
         ],
     )
