@@ -14,22 +14,17 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aecore.api.arguments import as_overrides, value_of
+from aecore.api.arguments import ARGUMENTS, MODEL, TRAINING, as_overrides, check_overrides, value_of
 from aecore.api.fit import fit, latent_of
 from aecore.api.trained import Trained
 from aecore.config.overrides import Override, read
 from aecore.data.pixels import check_shape, range_mend
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)
 _RANGES = {True: "standardised", False: "unit"}  # of `standardise`
-# what `fit` says otherwise
-_TERMS = {
-    **{f"dataset.range={name}": f"standardise={value}" for value, name in _RANGES.items()},
-    ", or an aecore.Autoencoder": "",
-    "argument: seed=": "argument: random_state=",
-}
+_ARGUMENTS = {**ARGUMENTS, "seed": "random_state"}
 
 
 class AutoencoderTransformer(
@@ -87,12 +82,9 @@ class AutoencoderTransformer(
         if math.prod(shape) != X.shape[1]:
             raise UserError(f"image_shape={given}: {math.prod(shape)} numbers, "
                             f"a row has {X.shape[1]}")  # fmt: skip
-        terms = {} if given is not None else {"larger images": "an image_shape"}
-        if self.n_components is not None:
-            terms[f"latent.dim={self.n_components}"] = f"n_components={self.n_components}"
-            terms["use latent.dim="] = "use n_components="
-        with _in_own_terms(terms):
+        with self._named():
             overrides = (*as_overrides(self.model), *as_overrides(self.overrides))
+            check_overrides(overrides, (*MODEL, *TRAINING), _ARGUMENTS)
             overrides = (*overrides, *self._range(overrides), *self._dim(overrides, shape))
             if value_of("dataset.range", overrides) != _RANGES[True]:
                 _check_range(X)
@@ -107,6 +99,25 @@ class AutoencoderTransformer(
                 device=self.device,
             )
         return self
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors that name the parameters of the transformer, and hints that are possible here."""
+        try:
+            yield
+        except ConfigError as error:
+            patience = "trainer.early_stopping.patience"
+            if error.key == "conditional":
+                problem = "a transformer takes no labels"
+                error = ConfigError("conditional", True, problem, {"conditional": False})
+            elif error.key == "dataset.range":
+                error = _of_range(error)
+            elif error.key == "network.channels" and self.image_shape is None:
+                error = error.with_hint("give an image_shape, or network=mlp")
+            elif error.key == patience:
+                error = error.with_hint({patience: None})
+            names = {} if self.n_components is None else {"latent.dim": "n_components"}
+            raise error.renamed(names) from error
 
     def _range(self, overrides: Sequence[Override]) -> tuple[Override, ...]:
         """The override of `standardise`, none where it was given; UserError for another value."""
@@ -131,10 +142,7 @@ class AutoencoderTransformer(
             raise UserError(
                 f"n_components={n}: the overrides have latent.dim={there}\n  give one of them"
             )
-        try:
-            keys, code = latent_of(overrides, shape, dim=n)
-        except UserError as error:
-            raise UserError(str(error).replace("latent.dim=", "n_components=")) from error
+        keys, code = latent_of(overrides, shape, dim=n)
         if math.prod(code) != n:
             own = code if "dim" not in keys else latent_of(overrides, shape)[1]
             columns = " x ".join(map(str, own)) + (f" = {math.prod(own)}" if own[1:] else "")
@@ -196,18 +204,13 @@ class AutoencoderTransformer(
         return tags
 
 
-@contextmanager
-def _in_own_terms(more: Mapping[str, str]) -> Iterator[None]:
-    """Errors in the terms of the transformer, not in those of `fit`; `more` of such terms."""
-    try:
-        yield
-    except UserError as error:
-        text = str(error)
-        if text.startswith("conditional=true"):
-            text = "conditional=true: a transformer has no classes\n  use conditional=false"
-        for key, name in {**_TERMS, **more}.items():
-            text = text.replace(key, name)
-        raise UserError(text) from error
+def _of_range(error: ConfigError) -> ConfigError:
+    """An error about `dataset.range`, as one about `standardise`."""
+    hint = error.hint
+    if isinstance(hint, Mapping):
+        rest = {key: value for key, value in hint.items() if key != "dataset.range"}
+        hint = {"standardise": "False", **rest}
+    return ConfigError("standardise", str(error.value == _RANGES[True]), error.problem, hint)
 
 
 def _check_range(rows: np.ndarray) -> None:

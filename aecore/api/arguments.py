@@ -1,15 +1,15 @@
-"""Overrides in Python, and errors in the terms of Python."""
+"""Overrides in Python, and errors that name the arguments of `fit`."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from aecore.config.overrides import Override, read
 from aecore.data.pixels import short
-from aecore.errors import NonFiniteLoss, UserError, nearest
+from aecore.errors import ConfigError, UserError, nearest
 
 MODEL = (
     "model", "network", "latent", "noise", "penalty", "reconstruction", "prior", "objective",
@@ -19,19 +19,13 @@ TRAINING = (
     "optimizer", "scheduler", "init", "sampler", "evaluate.weights", "evaluate.metrics",
     "trainer.precision", "trainer.gradient_clip", "trainer.compile", "trainer.early_stopping",
 )  # fmt: skip
-# keys of the command line that are arguments here
-_OPTIONS = {
+_OPTIONS = {  # what options of the configuration are called here
     "trainer.max_epochs": "epochs", "dataset.batch_size": "batch_size",
-    "dataset.val_size": "validation", "trainer/accelerator": "device",
+    "dataset.val_size": "validation", "trainer.accelerator": "device",
 }  # fmt: skip
-_ARGUMENTS = {
-    **_OPTIONS, "trainer.accelerator": "device", "hydra.run.dir": "folder",
+ARGUMENTS = {
+    **_OPTIONS, "hydra.run.dir": "folder",
     **{name: name for name in ("epochs", "batch_size", "lr", "validation", "seed", "device")},
-}  # fmt: skip
-# other terms of the command line
-_TERMS = {
-    **_OPTIONS, "optimizer.lr": "lr", "add -m to run every combination of them": "give one",
-    "; the last good checkpoint stays": "",
 }  # fmt: skip
 
 
@@ -39,14 +33,13 @@ def as_overrides(overrides: str | Sequence[str]) -> tuple[Override, ...]:
     """Overrides out of one text or several; a name alone is a preset."""
     if not isinstance(overrides, str | Sequence):
         raise UserError(
-            f"{short(overrides)}: no model\n"
-            '  give its overrides, "model=vae latent.dim=8", or an aecore.Autoencoder'
+            f"{short(overrides)}: no model", 'give its overrides, such as "model=vae latent.dim=8"'
         )
     try:
         parts = shlex.split(overrides) if isinstance(overrides, str) else map(str, overrides)
         return read(part if "=" in part else f"model={part}" for part in parts)
     except ValueError as error:  # a quote that is not closed
-        raise UserError(f"{overrides}: {error}\n  close it, or leave it out") from error
+        raise UserError(f"{overrides}: {error}", "close it, or leave it out") from error
 
 
 def value_of(key: str, overrides: Sequence[Override]) -> Any:
@@ -54,26 +47,31 @@ def value_of(key: str, overrides: Sequence[Override]) -> Any:
     return next((o.value for o in reversed(overrides) if o.key == key), None)
 
 
-def check_overrides(overrides: Sequence[Override], known: Sequence[str]) -> None:
-    """Raise UserError for an override that is of none of these keys, nor of what lies below."""
+def check_overrides(
+    overrides: Sequence[Override], known: Sequence[str], arguments: Mapping[str, str] = ARGUMENTS
+) -> None:
+    """Raise UserError for several values, and for an override that is not at or below these keys.
+
+    arguments: the names of the arguments that stand for other keys.
+    """
     for override in overrides:
         key = override.key
+        if override.is_sweep:
+            raise UserError(f"{override.typed}: several values", "give one")
         if any(override.is_below(one) for one in known):
             continue
+        problem = f"{override.typed}: not an option of fit()"
+        if key in arguments:
+            hint = f"it is an argument: {arguments[key]}={override.text or '...'}"
+            raise UserError(problem, hint)
         hint = f"known: {', '.join(known)}; all else are its arguments"
-        if key in _ARGUMENTS:
-            hint = f"it is an argument: {_ARGUMENTS[key]}={override.text or '...'}"
-        near = "" if key in _ARGUMENTS else nearest(key, known)
-        raise UserError(f"{override.typed}: no option of fit(){near}\n  {hint}")
+        raise UserError(f"{problem}{nearest(key, known)}", hint)
 
 
 @contextmanager
 def in_python() -> Iterator[None]:
-    """Errors in the terms of `fit`, not in those of the command line."""
+    """Errors that name the arguments of `fit`, not the options of the command line."""
     try:
         yield
-    except (UserError, NonFiniteLoss) as error:
-        text = str(error)
-        for key, name in _TERMS.items():
-            text = text.replace(key, name)
-        raise type(error)(text) from error
+    except ConfigError as error:
+        raise error.renamed({**_OPTIONS, "optimizer.lr": "lr"}) from error

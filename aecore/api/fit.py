@@ -101,7 +101,7 @@ def fit(
         "trainer.max_epochs": epochs,
         "dataset.val_size": validation,
         "dataset.batch_size": _batch(len(split), validation) if batch_size is None else batch_size,
-        "trainer/accelerator": _ACCELERATORS.get(place.type, place.type),
+        "trainer.accelerator": _ACCELERATORS.get(place.type, place.type),
         "seed": seed,
         **({} if lr is None else {"optimizer.lr": lr}),
     }
@@ -243,7 +243,6 @@ def _check_free(folder: Path, config: Mapping[str, Any]) -> None:
     try:
         check_targets(config, folder)
     except UserError as error:
-        raise UserError(
-            f"{str(error).splitlines()[0]}\n"
-            "  such a run cannot be opened again: put its YAML below config_dir=..., or folder=None"
+        raise error.with_hint(
+            "such a run cannot be opened again: put its YAML below config_dir=..., or folder=None"
         ) from error

@@ -161,8 +161,8 @@ def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
         ({"overrides": "seed=3"}, "argument: random_state=3"),
         ({"image_shape": 8}, "image_shape=8: give .channels"),
         ({"image_shape": (1, 8, 9)}, "72 numbers, a row has 64"),
-        ({"overrides": ["dataset=mnist"]}, "no option of fit"),
-        ({"model": "cvae", "standardise": False}, "has no classes\n  use conditional=false"),
+        ({"overrides": ["dataset=mnist"]}, "not an option of fit"),
+        ({"model": "cvae", "standardise": False}, "takes no labels\n  use conditional=false"),
         ({"epochs": -1}, "epochs=-1"),
     ],
 )
