@@ -15,19 +15,19 @@ from aecore.cli import main
 from aecore.compare.metrics import direction
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
-from aecore.config.compose import Job, compose
-from aecore.config.folders import CONF
+from aecore.config.compose import Composition, compose
+from aecore.config.folders import ours
 from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.training.prepare import ConfigChecker, prepare
 from aecore.training.setup import build_experiment
 
-WORDS = sorted(file.stem for file in (CONF / "metrics").glob("*.yaml") if file.stem != "none")
+WORDS = sorted(name for name in ours("evaluate/metrics") if name != "none")
 SMALL = ["model=linear_ae", "trainer.max_epochs=2", "latent.dim=4", "figures=none", "logger=csv"]
 OWN = ["evaluate.ood=[uniform,arrays]", "evaluate.ood.uniform.shape=[1,8,8]"]
 
 
-def job(*overrides: str) -> Job:
+def job(*overrides: str) -> Composition:
     return compose(parse(["model=linear_ae", *overrides]))
 
 
@@ -108,7 +108,7 @@ class TestComposition:
 BAD = [
     (["evaluate.metrics=jacobien"], r"evaluate.metrics=jacobien: .*did you mean 'jacobian'"),
     (["evaluate.metrics=[activity,peanut]"], "evaluate.metrics=peanut: no such metrics"),
-    (["metrics=activity"], "write evaluate.metrics=activity"),
+    (["metrics=activity"], "evaluate/metrics"),
     (["evaluate.metrics=jacobian", "evaluate.metrics.jacobian.images=0"], "at least 1"),
     (["evaluate.metrics=compression", "evaluate.metrics.compression.bits=17"], "at most 16"),
     (
