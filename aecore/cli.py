@@ -13,6 +13,8 @@ import errno
 import logging
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aecore.config.compose import Composition, compose
@@ -20,11 +22,11 @@ from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, own_folders, parse
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
+from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
 from aecore.tasks.base import Request, request_of
 from aecore.tasks.resume import recorded_run
 from aecore.tasks.reuse import use_of_run
-from aecore.training.collecting import set_modules_aside
 from aecore.training.processes import check_alone, is_leader
 
 # what a disk, a path or a permission can do to a run: the user's to mend, not ours
@@ -68,8 +70,11 @@ def main(argv: list[str] | None = None) -> int:
         status = _run(argv, folder)
         sys.stdout.flush()  # while a reader that has gone, as `| head` has, can still be told of
         return status
-    except (UserError, NonFiniteLoss) as error:
+    except UserError as error:
         return _fail(error, f"error: {error}", error.exit_status)
+    except NonFiniteLoss as error:
+        message = f"error: {error}\n  the last good checkpoint is kept"
+        return _fail(error, message, error.exit_status)
     except (Interrupted, KeyboardInterrupt) as error:
         mend = f"; continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"interrupted{mend}", Interrupted.exit_status)
@@ -123,7 +128,8 @@ def _hydra(arguments: Arguments) -> int:
 def _resume(interrupted: Path, arguments: Arguments, folder: list[Path]) -> int:
     sweep = recorded_sweep(interrupted, arguments.overrides)
     if sweep is None:
-        return _task(recorded_run(interrupted, arguments.overrides), folder)
+        request = recorded_run(interrupted, arguments.overrides)
+        return _task(replace(request, callbacks=partial(job_callbacks, interrupted)), folder)
     check_alone()
     folder.append(interrupted)
     return sweep()
@@ -132,7 +138,6 @@ def _resume(interrupted: Path, arguments: Arguments, folder: list[Path]) -> int:
 def _task(request: Request, folder: list[Path]) -> int:
     from aecore.tasks.run import run  # torch comes in here
 
-    set_modules_aside()
     run(request, folder)
     return 0
 

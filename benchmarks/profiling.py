@@ -103,7 +103,7 @@ def profile_ours(network: str, images: int, threads: int, data: str) -> Found:
     found = Found(-(-images // BATCH))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "checkpoints").mkdir()
-        fit(parts, prepare(parts), Path(folder), None, [Window(found)], brief=True)
+        fit(parts, prepare(parts), Path(folder), loggers=[Window(found)])
     return found
 
 

@@ -26,22 +26,20 @@ from aecore.data.pixels import Array, as_images
 from aecore.data.sources.given import Given, given_split
 from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
+from aecore.evaluation.collapse import warn_if_collapsed
 from aecore.evaluation.evaluate import evaluate
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.slots import named
-from aecore.runs.checkpoint import evaluated, load_weights
 from aecore.runs.folder import is_run, read_history, write_config, write_metrics, write_run
 from aecore.runs.open import open_run
 from aecore.runs.validation import check_targets, trusting
 from aecore.training.callbacks.history import timing
-from aecore.training.fit import fit as descend
-from aecore.training.fit_sampler import add_sampler
+from aecore.training.callbacks.progress import Progress
+from aecore.training.experiment import train
 from aecore.training.machine import device_named
 from aecore.training.prepare import prepare
-from aecore.training.setup import Experiment
-from aecore.training.setup import build_experiment as words_of
+from aecore.training.setup import Experiment, build_experiment
 from aecore.training.trial import make_trial
 from aecore.types import ImageShape, Shape
 
@@ -176,12 +174,12 @@ def _prepared(arguments: Arguments, split: Split, joined: Autoencoder | None) ->
         **deepcopy(job.config),
         "dataset": {"_target_": "aecore.data.sources.given.Given", **data},
     }
-    parts, choices = words_of(config), {**job.words, "dataset": "given"}
+    parts, choices = build_experiment(config), {**job.words, "dataset": "given"}
     parts.data.source = Given.of(split)
     if joined is not None:
         joined.cpu().train()
         config |= {**joined.nodes, "conditional": joined.classes is not None}
-        parts = replace(parts, settings=validate(Config, config))
+        parts = replace(parts, config=validate(Config, config))
         choices |= {"model": "joined in Python", **named(joined.nodes)}
     return _Run(config, parts, prepare(parts, joined), choices, job.overrides)
 
@@ -199,10 +197,7 @@ def _trained(run: _Run, keep: Path | None, place: torch.device, progress: bool) 
         write_config(keep, run.config)
     with TemporaryDirectory() if keep is None else nullcontext(keep) as at:
         folder = Path(at)
-        warn_of_collapse(model, data.train)
-        descend(parts, model, folder, None, [], silent=not progress)
-        load_weights(model, evaluated(folder, parts.settings))
-        add_sampler(parts, model, folder)
+        train(parts, model, folder, callbacks=[Progress(brief=False)] if progress else [])
         metrics = _metrics(run, folder)
         if keep is not None:
             write_metrics(keep, metrics)

@@ -1,89 +1,101 @@
-"""What a metric's name tells: which way is better, and which runs measure the same by it."""
+"""What is known of metrics: which way is better, and which runs report the same quantity."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from aecore.compare.runs import Run
 from aecore.compare.values import frozen
+from aecore.config.build import resolve
+from aecore.errors import UserError
+from aecore.evaluation.metrics.base import Metric, Reported, find_reported
+from aecore.evaluation.metrics.common import COMMON
+from aecore.runs.folder import CONFIG
+from aecore.runs.validation import check_targets
+from aecore.training.callbacks.history import TIMING
 
 Direction = Literal["lower", "higher", "none"]
+Reports = Mapping[str, Reported]
 
-# how nearly the numbers of a code are the factors of the images
-_FACTORS = (
-    "mig", "modularity", "sap", "factor_vae_score",
-    "dci_disentanglement", "dci_completeness", "dci_informativeness",
-)  # fmt: skip
-# By the part of a metric's name after the last slash. A divergence (`kl`) has no better side: it
-# is zero where the code says nothing. `input_mse` measures the noise, not the model.
-# Nor have `pca_mse`, which measures the data, and what only describes a code: how active it is, how
-# much it moves, how many bits it takes.
-_LOWER = {
-    "mse", "loss", "reconstruction", "seconds", "l1", "mae", "rmse", "nll", "fid", "bpd",
-    "iwae", "miwae", "ciwae",
-    "dead_kernels", "identity_distance", "quantised_mse", "bits_per_dim",
-    "frechet_cnn_samples", "frechet_cnn_reconstructions",
-    "frechet_inception_samples", "frechet_inception_reconstructions",
-}  # fmt: skip
-_HIGHER = {
-    "psnr", "ssim", "elbo", "images_per_second", "accuracy",
-    "compression", "quantised_compression", "knn_accuracy", "logistic_accuracy",
-    "precision_cnn", "recall_cnn",
-    *_FACTORS,
-}  # fmt: skip
-_HIGHER_START = ("auroc_", "ap_")  # with the name of a data set
+_METRICS = "evaluate.metrics."
 # test images do not depend on these keys of the data set
 _TRAINING_ONLY = ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
-# what must agree, besides the data, for a metric to be the same quantity
-SAME_TERMS = {
-    "reconstruction": ("reconstruction",),
-    "elbo": ("reconstruction",),
-    "iwae": ("reconstruction", "objective"),
-    "miwae": ("reconstruction", "objective"),
-    "ciwae": ("reconstruction", "objective"),
-    "nll": ("reconstruction", "evaluate.metrics.likelihood"),
-    "loss": ("reconstruction", "penalty", "objective", "latent"),
-    "bits_per_dim": ("reconstruction",),
-    **dict.fromkeys(("knn_accuracy", "logistic_accuracy"), ("evaluate.metrics.probe",)),
-    **dict.fromkeys(
-        ("frechet_cnn_samples", "frechet_cnn_reconstructions", "precision_cnn", "recall_cnn"),
-        ("evaluate.metrics.frechet",),
-    ),
-    **dict.fromkeys(
-        ("frechet_inception_samples", "frechet_inception_reconstructions"),
-        ("evaluate.metrics.inception",),
-    ),
-    **dict.fromkeys(_FACTORS, ("evaluate.metrics.disentanglement",)),
-}
-# these are properties of the machine or of training, not of the test images
-_ANY_DATA = ("seconds", "images_per_second")
 
 
-def direction(metric: str) -> Direction:
+def reports_of(runs: Iterable[Run]) -> Reports:
+    """What the metrics that the runs were evaluated with declare, by the key of a value.
+
+    That a key has the same options of its metric is part of what makes it the same quantity.
+    """
+    reports = {**COMMON, **TIMING}
+    for run in runs:
+        for key, target in run.values.items():
+            if key.startswith(_METRICS) and key.endswith("._target_"):
+                path = key.removesuffix("._target_")
+                reports |= {
+                    name: reported._replace(depends_on=(*reported.depends_on, path))
+                    for name, reported in _declared(run, path, target).items()
+                }
+    return reports
+
+
+def _declared(run: Run, path: str, target: Any) -> Reports:
+    """The declarations of a metric; none where its class is not known or not to be trusted."""
+    node = {"_target_": target}
+    try:
+        check_targets({path: node}, run.folder / CONFIG)
+        return resolve(node, path, Metric).reports
+    except UserError:
+        return {}
+
+
+def reported(reports: Reports, metric: str) -> Reported | None:
+    """What is known of a metric such as `test/mse`, None for nothing."""
+    return find_reported(reports, metric.partition("/")[2])
+
+
+def direction(reports: Reports, metric: str) -> Direction:
     """Which way a metric is better; none where that is unknown or not a matter of better."""
-    name = metric.rpartition("/")[2]
-    if name in _LOWER:
-        return "lower"
-    return "higher" if name in _HIGHER or name.startswith(_HIGHER_START) else "none"
+    known = reported(reports, metric)
+    if known is None or known.higher_is_better is None:
+        return "none"
+    return "higher" if known.higher_is_better else "lower"
 
 
 def data_of(run: Run) -> str:
-    """What a run was tested on: equal where the test images are."""
+    """What a run was tested on: equal where the test images are.
+
+    A key that is null counts as none.
+    """
     keys = (key for key in run.values if key.startswith("dataset."))
-    kept = {k: run.values[k] for k in keys if k.partition(".")[2] not in _TRAINING_ONLY}
-    return frozen([run.values.get("dataset"), kept])
+    values = {k: run.values[k] for k in keys if k.partition(".")[2] not in _TRAINING_ONLY}
+    values = {k: value for k, value in values.items() if value is not None}
+    return frozen([run.values.get("dataset"), values])
 
 
-def scope_of(run: Run, metric: str) -> str:
-    """Runs of one scope measure the same thing by that metric."""
-    name = metric.rpartition("/")[2]
-    parts = [] if name in _ANY_DATA else [data_of(run)]
-    for word in SAME_TERMS.get(name, ()):
-        inside = {k: v for k, v in run.values.items() if k.startswith(f"{word}.")}
-        if word == "latent":  # its kind decides what is charged, its size does not
-            inside = {k: v for k, v in inside.items() if k.endswith("_target_")}
-        parts.append(frozen([run.values.get(word), inside]))
-    if name not in _ANY_DATA and metric.startswith("test_noisy/"):
-        noise = {k: v for k, v in run.values.items() if k.startswith("evaluate.noise.")}
-        parts.append(frozen(noise))
+def scope_of(run: Run, metric: str, reports: Reports) -> str:
+    """Runs of one scope report the same quantity by that metric."""
+    if metric.partition("/")[2] in TIMING:  # of the machine and the training, whatever the images
+        return ""
+    parts = [data_of(run), *_options(run, depends_on(reports, metric))]
+    if metric.startswith("test_noisy/"):
+        parts += _options(run, ("evaluate.noise",))
     return "\n".join(parts)
+
+
+def depends_on(reports: Reports, metric: str) -> Sequence[str]:
+    """The keys of the configuration that must agree, besides the data."""
+    known = reported(reports, metric)
+    return () if known is None else known.depends_on
+
+
+def _options(run: Run, keys: Sequence[str]) -> list[str]:
+    """The choice and the options of each key, as text."""
+    texts = []
+    for key in keys:
+        inside = {k: v for k, v in run.values.items() if k.startswith(f"{key}.")}
+        if key == "latent":  # its kind decides what is charged, its size does not
+            inside = {k: v for k, v in inside.items() if k.endswith("_target_")}
+        texts.append(frozen([run.values.get(key), inside]))
+    return texts

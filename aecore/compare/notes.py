@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aecore.compare.metrics import SAME_TERMS, data_of, scope_of
+from aecore.compare.metrics import data_of, depends_on, scope_of
+from aecore.compare.runs import Run
 from aecore.compare.table import Group, Table
 from aecore.compare.values import frozen
 
@@ -22,18 +23,18 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
         names = dict.fromkeys(str(run.values.get("dataset", "?")) for run in finished)
         what = ", ".join(names) if len(names) > 1 else f"{next(iter(names))} with other settings"
         notes.append(
-            f"the runs were tested on different data ({what}): best is told among runs on the same"
+            f"the runs were tested on different data ({what}): "
+            "the best is marked among runs on the same"
         )
     apart = [
         metric
         for metric in (table.metrics if metrics is None else metrics)
-        if metric.rpartition("/")[2] in SAME_TERMS
-        and len({scope_of(run, metric) for run in finished if metric in (run.metrics or {})})
-        > len(sets)
+        if depends_on(table.reports, metric) and _scopes(finished, metric, table) > len(sets)
     ]
     if apart:
         notes.append(
-            f"{', '.join(apart)}: of different objectives, so best is told among runs of the same"
+            f"{', '.join(apart)}: of different objectives or options, "
+            "so the best is marked among runs of the same"
         )
     if any(_repeats(group) for group in groups):
         notes.append("some runs are repeats of the same seed: their deviation is no spread")
@@ -43,6 +44,12 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
     if len({run.revision for run in finished}) > 1:
         notes.append("the runs were made by different revisions of the code")
     return notes
+
+
+def _scopes(runs: Sequence[Run], metric: str, table: Table) -> int:
+    """How many quantities the runs report by a metric."""
+    measured = [run for run in runs if metric in (run.metrics or {})]
+    return len({scope_of(run, metric, table.reports) for run in measured})
 
 
 def _repeats(group: Group) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aecore.compare.metrics import direction, scope_of
+from aecore.compare.metrics import Direction, Reports, direction, reports_of, scope_of
 from aecore.compare.runs import Run
 from aecore.compare.values import frozen, is_number
 from aecore.compare.vary import identity, varied
 from aecore.runs.folder import numbered
 
-# the yardsticks of every model first; losses and their terms last, which are of one objective
+# the metrics of every model first; losses and their terms last, which are of one objective
 _FIRST = ("test/mse", "test/psnr", "test/ssim", "test/elbo", "test_noisy/mse")
 _LAST = ("kl", "loss", "reconstruction", "input_mse")
 
@@ -51,12 +51,18 @@ class Table:
     """The comparison in numbers.
 
     keys: the varied ones. metrics: those of a finished run, in order of interest.
+    reports: what is known of the metrics.
     """
 
     keys: tuple[str, ...]
     metrics: tuple[str, ...]
     runs: tuple[Run, ...]
     groups: tuple[Group, ...]
+    reports: Reports
+
+    def direction(self, metric: str) -> Direction:
+        """Which way a metric is better."""
+        return direction(self.reports, metric)
 
     @property
     def averaged(self) -> bool:
@@ -67,7 +73,7 @@ class Table:
 def summarise(runs: Sequence[Run]) -> Table:
     """Group runs by the keys in which they differ, the seed aside."""
     keys = tuple(varied(runs))
-    metrics = _metrics(runs)
+    metrics, reports = _metrics(runs), reports_of(runs)
     members: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         members.setdefault(identity(run, keys), []).append(run)
@@ -80,7 +86,7 @@ def summarise(runs: Sequence[Run]) -> Table:
         for found in members.values()
     ]
     groups = _sorted(groups, keys)
-    best = {metric: _best(groups, metric) for metric in metrics}
+    best = {metric: _best(groups, metric, reports) for metric in metrics}
     marked = [
         Group(
             group.values,
@@ -89,7 +95,7 @@ def summarise(runs: Sequence[Run]) -> Table:
         )
         for n, group in enumerate(groups)
     ]
-    return Table(keys, metrics, tuple(runs), tuple(marked))
+    return Table(keys, metrics, tuple(runs), tuple(marked), reports)
 
 
 def _metrics(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -103,8 +109,8 @@ def _metrics(runs: Sequence[Run]) -> tuple[str, ...]:
         tail = name.rpartition("/")[2]
         return len(_FIRST) + (_LAST.index(tail) + 1 if tail in _LAST else 0)
 
-    told = (name for run in runs for name in run.metrics or ())
-    names = dict.fromkeys(name for name in told if not numbered(name))
+    recorded = (name for run in runs for name in run.metrics or ())
+    names = dict.fromkeys(name for name in recorded if not numbered(name))
     return tuple(sorted(names, key=rank))
 
 
@@ -118,7 +124,7 @@ def _stat(runs: Sequence[Run], metric: str) -> Stat:
 
 
 def _sorted(groups: list[Group], keys: Sequence[str]) -> list[Group]:
-    """Numbers ascending, words in order of their first run."""
+    """Numbers ascending, other values in order of their first run."""
 
     def place(group: Group) -> list[tuple[int, float]]:
         return [_place(group.values.get(key), order[key]) for key in keys]
@@ -134,16 +140,16 @@ def _place(value: Any, order: Mapping[str, int]) -> tuple[int, float]:
     return (0, float(value)) if is_number(value) else (1, order[frozen(value)])
 
 
-def _best(groups: Sequence[Group], metric: str) -> set[int]:
+def _best(groups: Sequence[Group], metric: str, reports: Reports) -> set[int]:
     """Positions of the best group of each scope that holds at least two of them."""
-    way = direction(metric)
+    way = direction(reports, metric)
     scopes: dict[str, list[tuple[float, int]]] = {}
     for n, group in enumerate(groups):
         mean = group.stats[metric].mean
         if mean is not None and way != "none":
             finished = next(run for run in group.runs if run.state == "finished")
             signed = mean if way == "lower" else -mean
-            scopes.setdefault(scope_of(finished, metric), []).append((signed, n))
+            scopes.setdefault(scope_of(finished, metric, reports), []).append((signed, n))
     best: set[int] = set()
     for found in scopes.values():
         top = min(found)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -90,6 +91,29 @@ def _unknown_key(
     if asked is not None and key == f"evaluate.{asked.typed_key}":  # as the noise of a trained run
         key, parent = asked.typed_key, parent.removeprefix("evaluate.")
     where = f"{parent} has no key" if parent else "no key"
+    if hint := _term_hint(parent, name, known):
+        return UserError(f"{key}: {where} {name!r}\n  {hint}")
     return UserError(
         f"{key}: {where} {name!r}{nearest(name, known)}\n  known here: {', '.join(sorted(known))}"
     )
+
+
+def _term_hint(parent: str, name: str, chosen: set[str]) -> str:
+    """Which term of a group has a key, in groups of named terms; nothing if none or many have.
+
+    chosen: the keys that `parent` has.
+    """
+    if not parent:
+        return ""
+    group = parent.partition(".")[0]
+    options = ours(group)
+    files = [yaml.safe_load(file.read_text()) or {} for file in options.values()]
+    terms = {term: node for file in files for term, node in file.items() if isinstance(node, dict)}
+    if parent == group and name in terms:
+        return f"it needs {group}={name}"
+    owners = sorted(term for term, node in terms.items() if name in node)
+    owners = [term for term in owners if term in chosen] or owners
+    keys = [f"{group}.{term}.{name}" for term in owners]
+    missing = [term for term in owners if term in options and term not in chosen]
+    choice = f", with {group}={missing[0]}" if len(owners) == len(missing) == 1 else ""
+    return f"write {' or '.join(keys)}{choice}" if 1 <= len(keys) <= 3 else ""

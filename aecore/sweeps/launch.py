@@ -10,7 +10,7 @@ from aecore.config.compose import hydra_of
 from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, quoted
 from aecore.runs.folder import METRICS
-from aecore.runs.sweep import Sweep, title
+from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Composed, Loader
 
 
@@ -20,7 +20,7 @@ def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None)
     more: further overrides of Hydra's own (another launcher).
     composed: configurations of jobs that were composed already, by their overrides.
     """
-    from aecore.compare.compare import compare
+    from aecore.sweeps.comparison import compare_sweep
     from aecore.sweeps.engines import run_jobs
     from aecore.sweeps.job import run_job
 
@@ -46,9 +46,7 @@ def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None)
                 config=config,
             )
             run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
-    summary = compare(
-        sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid, figures=True
-    )  # fmt: skip
+    summary = compare_sweep(sweep, figures=True)
     print(summary.told, flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
     if failed:

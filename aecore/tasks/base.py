@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
 
 if TYPE_CHECKING:
+    from pytorch_lightning import Callback
+
     from aecore.runs.open import Run
 
 
@@ -27,6 +29,7 @@ class Request:
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
     brief: whether one line at the start and one at the end are enough (a job among others).
+    callbacks: gives further Lightning callbacks of a training.
     run: the trained run that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
     beside: of what may stand beside `run=`, see `aecore.tasks.reuse.BESIDE`, what was typed.
@@ -38,6 +41,7 @@ class Request:
     folder: Callable[[], Path]
     resumed: bool = False
     brief: bool = False
+    callbacks: Callable[[], Sequence[Callback]] = tuple
     run: Run | None = None
     replaced: frozenset[str] = frozenset()
     beside: Mapping[str, str] = field(default_factory=dict)

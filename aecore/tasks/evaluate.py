@@ -33,7 +33,7 @@ class Evaluate(Use):
         check_ood(parts, opened.ae.image_shape)
         images, name = opened.images(), opened.which("test")
         if opened.is_strange:
-            data, split = opened.request.words["dataset"] or "data", parts.settings.split
+            data, split = opened.request.words["dataset"] or "data", parts.config.split
             name = data if split is None else f"{data}_{split}"
         history = opened.run.history
         trial = make_trial(parts, model, images=images, name=name, history=history)
@@ -46,7 +46,8 @@ class Evaluate(Use):
             draw_figures(parts.figures, trial, folder / "figures")
         write_metrics(folder, metrics)
         noise = ", as they are and with noise" if parts.test_noise.active else ""
-        print(f"{opened.told(images)}{noise}\n\n{metrics_table(metrics, images.image_shape)}\n")
+        table = metrics_table(metrics, images.image_shape, parts.metrics.values())
+        print(f"{opened.told(images)}{noise}\n\n{table}\n")
         print(f"metrics  {folder / METRICS}")
         if parts.figures:
             print(f"figures  {folder / 'figures'}")

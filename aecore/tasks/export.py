@@ -14,7 +14,6 @@ from pydantic import Field
 
 from aecore.config.component import PositiveInt, component
 from aecore.config.schema import Config
-from aecore.data.split import permutation
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
 from aecore.runs.folder import write_atomically
@@ -63,11 +62,7 @@ class Export(Use):
 
         split = opened.images()
         most = max(min(self.images, _VALUES // flat(opened.ae.image_shape)), 1)
-        some = (
-            split.subset(permutation(len(split), opened.seed)[:most])
-            if most < len(split)
-            else split
-        )
+        some = opened.trial(split).at_most(most).images
         record = _record(opened)
         with TemporaryDirectory() as folder:
             made = export(

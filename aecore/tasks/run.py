@@ -18,7 +18,7 @@ from aecore.config.folders import command, ours
 from aecore.errors import UserError, nearest
 from aecore.tasks.base import Request, Task
 from aecore.tasks.use import Use
-from aecore.training.fit import quiet
+from aecore.training.trainer import quiet
 
 
 def run(request: Request, made: list[Path]) -> dict[str, float]:

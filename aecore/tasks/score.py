@@ -148,7 +148,7 @@ class Score(Use):
 
 def _of_all_classes(opened: Opened) -> Opened:
     """With the images of every class, where the model knows some alone and none were asked for."""
-    settings, own = opened.parts.settings, opened.own
+    settings, own = opened.parts.config, opened.own
     asked = opened.is_strange or settings.split is not None
     own_alone = opened.parts.data.classes == own.classes and own.classes is not None
     if asked or not own_alone or opened.ae.model.classes is not None:

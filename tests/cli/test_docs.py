@@ -27,7 +27,7 @@ TINY = {"trainer.max_epochs": "1", "figures": "none", "logger": "none", "trainer
 
 def documented() -> list[list[Override]]:
     """The overrides of every command, the last of several values, where no page's test runs it."""
-    runs = yaml.safe_load((DOCS / "making" / "pictures.yaml").read_text())
+    runs = yaml.safe_load((DOCS / "making" / "images.yaml").read_text())
     drawn = [Block("sh", "", f"run.py {run['command']}") for run in runs]
     found = [b for page in PAGES for b in blocks(page) if b.language == "sh" and not b.runs]
     # the reader's own folder is not here, nor are runs to resume
@@ -131,12 +131,12 @@ def test_every_word_has_its_place() -> None:
             assert listed & lines, f"{group}={name} stands on no page of docs/"
 
 
-def test_pictures_are_small_and_all_of_them_used() -> None:
-    runs = yaml.safe_load((DOCS / "making" / "pictures.yaml").read_text())
-    known = {name: picture for run in runs for name, picture in run["pictures"].items()}
+def test_images_are_small_and_all_of_them_used() -> None:
+    runs = yaml.safe_load((DOCS / "making" / "images.yaml").read_text())
+    known = {name: image for run in runs for name, image in run["images"].items()}
     text = "\n".join(page.read_text() for page in PAGES)
-    shown = set(re.findall(r"^\{\{ picture (\w+) \}\}$", text, re.MULTILINE))
+    shown = set(re.findall(r"^\{\{ image (\w+) \}\}$", text, re.MULTILINE))
     assert shown == known.keys()
-    drawn = {file.stem: file.stat().st_size for file in (DOCS / "pictures").glob("*")}
-    assert drawn.keys() == {name for name, picture in known.items() if "figure" in picture}
+    drawn = {file.stem: file.stat().st_size for file in (DOCS / "images").glob("*")}
+    assert drawn.keys() == {name for name, image in known.items() if "figure" in image}
     assert max(drawn.values()) < 60 * 1024 and sum(drawn.values()) < 2 * 1024**2

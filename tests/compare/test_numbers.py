@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from aecore.compare.compare import compare
-from aecore.compare.metrics import direction
+from aecore.compare.metrics import direction, reports_of
 from aecore.compare.notes import notes_on
 from aecore.compare.report.drawing import is_logarithmic
 from aecore.compare.report.plan import plan
 from aecore.compare.report.text import number, to_text
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
+from helpers.evaluation import every_metric
 from helpers.run_folders import make, sweep
 
 # --- groups and numbers ---
@@ -50,10 +51,22 @@ def test_one_value_has_no_deviation_and_none_is_left_out(tmp_path: Path) -> None
         ("test/elbo", "higher"), ("train/images_per_second", "higher"),
         ("test/nll", "lower"), ("test/iwae", "lower"), ("test/elbo_gap", "none"),
         ("test_noisy/input_mse", "none"), ("test/kl", "none"), ("test/charm", "none"),
+        ("test/activity/dead_units", "lower"), ("test/identity_distance", "lower"),
+        ("test/quantised_mse", "lower"), ("test/compression", "higher"),
+        ("test/quantised_compression", "higher"), ("test/auroc_kmnist", "higher"),
+        ("test/ap_kmnist_elbo", "higher"), ("test/knn_accuracy", "higher"),
+        ("test/frechet_cnn_samples", "lower"), ("test/frechet_cnn_training", "none"),
+        ("test/bits_per_dim", "lower"), ("test/recall_cnn", "higher"),
+        ("test/pca_mse", "none"), ("test/code_rank", "none"),
+        ("test/jacobian_norm", "none"), ("test/bits_per_code", "none"),
+        ("test/activity/code", "none"), ("test/mig", "higher"), ("test/sap", "higher"),
+        ("test/dci_completeness", "higher"), ("test/factor_vae_score", "higher"),
+        ("val/knn_accuracy", "higher"), ("test/kl_dim/3", "none"),
     ],
 )  # fmt: skip
-def test_directions(metric: str, way: str) -> None:
-    assert direction(metric) == way
+def test_directions(tmp_path: Path, metric: str, way: str) -> None:
+    run = make(tmp_path / "run", config={"evaluate.metrics": every_metric()})
+    assert direction(reports_of(gather([run])), metric) == way
 
 
 def test_best_is_lowest_or_highest_by_direction(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from aecore.compare.metrics import direction
+from aecore.compare.metrics import Direction
 from aecore.compare.report.text import number
 from aecore.compare.table import Group, Stat
 from aecore.compare.values import is_number, shown
@@ -14,9 +14,9 @@ from aecore.compare.values import is_number, shown
 _ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
 
 
-def marked(metric: str) -> str:
+def marked(metric: str, direction: Direction) -> str:
     """`test/mse ↓`: a metric with its better side."""
-    return metric + _ARROWS[direction(metric)]
+    return metric + _ARROWS[direction]
 
 
 def heading(name: str, *, numeric: bool, why: str = "") -> str:
@@ -26,11 +26,10 @@ def heading(name: str, *, numeric: bool, why: str = "") -> str:
     return f'<th scope="col"{css}><button type="button"{title}>{escape(name)}</button></th>'
 
 
-def metric_heading(metric: str) -> str:
+def metric_heading(metric: str, direction: Direction) -> str:
     """A metric, and in words which side is better."""
-    way = direction(metric)
-    why = "" if way == "none" else f"{way} is better"
-    return heading(marked(metric), numeric=True, why=why)
+    why = "" if direction == "none" else f"{direction} is better"
+    return heading(marked(metric, direction), numeric=True, why=why)
 
 
 def key_headings(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -50,11 +49,11 @@ def sortable(name: str, headings: Sequence[str], rows: Sequence[str]) -> str:
     )
 
 
-def number_cell(told: str, value: float | None, *, best: bool = False) -> str:
-    """A number; `told` is HTML, `value` what it is sorted by and what the pointer shows."""
+def number_cell(shown: str, value: float | None, *, best: bool = False) -> str:
+    """A number; `shown` is HTML, `value` what it is sorted by and what the pointer shows."""
     exact = "" if value is None else f"{value!r}"
     css = "number best" if best else "number"
-    return f'<td class="{css}" data-value="{exact}" title="{exact}">{told}</td>'
+    return f'<td class="{css}" data-value="{exact}" title="{exact}">{shown}</td>'
 
 
 def value_cell(values: Mapping[str, Any], key: str) -> str:
@@ -71,7 +70,7 @@ def mean_cell(stat: Stat, group: Group) -> str:
     if stat.mean is None:
         return number_cell("", None)
     mean, _, spread = number(stat.mean, stat.std).partition(" ± ")
-    told = f"{mean} <small>± {spread}</small>" if spread else mean
+    html = f"{mean} <small>± {spread}</small>" if spread else mean
     if stat.n < group.finished:
-        told += f" <small>(of {stat.n})</small>"
-    return number_cell(told, stat.mean, best=stat.best)
+        html += f" <small>(of {stat.n})</small>"
+    return number_cell(html, stat.mean, best=stat.best)

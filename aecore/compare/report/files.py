@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aecore.compare.metrics import direction
 from aecore.compare.notes import notes_on
 from aecore.compare.runs import Run
 from aecore.compare.table import Table
@@ -42,7 +41,7 @@ def to_json(table: Table, title: str, out: Path) -> str:
     whole = {
         "title": title,
         "varied": list(table.keys),
-        "metrics": {name: {"better": direction(name)} for name in table.metrics},
+        "metrics": {name: {"better": table.direction(name)} for name in table.metrics},
         "notes": notes_on(table),
         "groups": [
             {

@@ -108,7 +108,7 @@ def _groups(table: Table) -> str:
     headings = [
         *key_headings(table.keys, [group.values for group in groups]),
         heading("seeds", numeric=True),
-        *map(metric_heading, table.metrics),
+        *(metric_heading(name, table.direction(name)) for name in table.metrics),
     ]
     rows = []
     for group in groups:
@@ -126,7 +126,7 @@ def _runs(table: Table, out: Path, *, mark: bool) -> str:
         heading("run", numeric=False),
         heading("state", numeric=False),
         *key_headings(keys, [run.values for run in table.runs]),
-        *map(metric_heading, table.metrics),
+        *(metric_heading(name, table.direction(name)) for name in table.metrics),
     ]
     rows = []
     for group in table.groups if mark else ():
@@ -182,7 +182,7 @@ def _plots(table: Table) -> str:
     metrics = main_metrics(table, _PLOTS)
     metrics += [name for name in _ALSO if name in table.metrics and name not in metrics]
     figures = "\n".join(
-        f"<figure><figcaption>{escape(marked(metric))}</figcaption>"
+        f"<figure><figcaption>{escape(marked(metric, table.direction(metric)))}</figcaption>"
         f"{draw(chosen, metric, f'{n}')}</figure>"
         for n, metric in enumerate(metrics[:_PLOTS])
     )
@@ -214,11 +214,11 @@ def _strips(table: Table, out: Path) -> str:
         if found is None:
             continue
         address, (width, height) = found
-        told = escape(run_label(run, table))
+        name = escape(run_label(run, table))
         figures.append(
-            f'<figure><figcaption><a href="{_href(run, out)}">{told}</a></figcaption>'
+            f'<figure><figcaption><a href="{_href(run, out)}">{name}</a></figcaption>'
             f'<img src="{address}" width="{width}" height="{height}" loading="lazy"'
-            f' alt="test images above their reconstructions, run {told}"></figure>'
+            f' alt="test images above their reconstructions, run {name}"></figure>'
         )
     if not figures:
         return ""

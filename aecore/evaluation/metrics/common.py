@@ -104,3 +104,6 @@ class NoisyMetrics(Metric):
             means.add_errors(x, trial.model.reconstruct(noisy, y))
             means.add("input_mse", squared_error(noisy, x))
         return means.of(trial)
+
+
+COMMON = {**NoisyMetrics.reports, **CommonMetrics.reports}  # what every evaluation may report

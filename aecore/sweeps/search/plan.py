@@ -13,6 +13,7 @@ from aecore.compare.metrics import direction
 from aecore.config.compose import Composition, compose, composing, hydra_of
 from aecore.config.overrides import Arguments, read
 from aecore.errors import UserError, nearest
+from aecore.evaluation.metrics.common import COMMON
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Composed
 from aecore.sweeps.plan import at_point, check, grid, shared, sweep_folder
@@ -87,7 +88,7 @@ def _objective(metric: Any) -> str:
 def _direction(metric: str, settings: Settings) -> Direction:
     """The way that was given, or else the metric's own; UserError where it has none."""
     natural: dict[str, Direction] = {"lower": "minimize", "higher": "maximize"}
-    way = settings.direction or natural.get(direction(metric))
+    way = settings.direction or natural.get(direction(COMMON, metric))
     if way is None:
         raise UserError(
             f"optimized_metric={metric}: it is not known which way it is better\n"

@@ -1,4 +1,4 @@
-"""`history.csv`: one row an epoch."""
+"""`history.csv`: one row per epoch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from aecore.evaluation.metrics.base import Reported
 from aecore.runs.folder import write_atomically
 from aecore.training.module import Training
+
+# what `timing` reports, by the key behind `train/`
+TIMING = {
+    "seconds": Reported(False, "s"),
+    "images_per_second": Reported(True, "after the first epoch"),
+}
 
 
 class History(Callback):
     """Means of every term over each epoch, the learning rate and the seconds it took.
 
-    The rows travel in the checkpoint, so that a resumed run has one history.
+    The rows are saved in the checkpoint, so that a resumed run has one history.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,8 +64,8 @@ class History(Callback):
 def timing(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """`train/seconds`, and `train/images_per_second` after the first epoch where there are more.
 
-    The wall time of an epoch runs from the end of the one before to its own end: logging,
-    validation and checkpoints are in it.
+    The wall time of an epoch lasts from the end of the one before to its own end; it includes
+    logging, validation and checkpoints.
     """
     if not rows:
         return {}

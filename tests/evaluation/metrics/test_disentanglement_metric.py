@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from aecore.cli import main
-from aecore.compare.metrics import direction
 from aecore.data.split import Split
 from aecore.errors import NotApplicable
 from aecore.evaluation.metrics.disentangled.disentanglement import Disentanglement
@@ -63,7 +62,7 @@ def test_a_code_that_is_the_factors() -> None:
     assert found.keys() == KEYS
     assert all(value > 0.9 for value in found.values()), found
     assert word()(made()) == found, "bit for bit"
-    assert all(direction(f"test/{name}") == "higher" for name in KEYS)
+    assert all(Disentanglement.reports[name].higher_is_better for name in KEYS)
 
 
 def test_few_images_are_drawn_by_the_seed() -> None:

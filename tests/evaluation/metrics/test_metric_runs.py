@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from aecore.cli import main
-from aecore.compare.metrics import direction
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
 from aecore.config.compose import Composition, compose
@@ -255,20 +254,3 @@ class TestRuns:
         assert best == [False, True]
         assert not any(g.stats["test/pca_mse"].best for g in table.groups)
         assert "identity_distance" in Path("sweep/report.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("metric", "way"),
-    [
-        ("test/dead_kernels", "lower"), ("test/identity_distance", "lower"),
-        ("test/quantised_mse", "lower"), ("test/compression", "higher"),
-        ("test/quantised_compression", "higher"), ("test/auroc_kmnist", "higher"),
-        ("test/ap_kmnist_elbo", "higher"), ("test/knn_accuracy", "higher"),
-        ("test/frechet_cnn_samples", "lower"), ("test/frechet_cnn_training", "none"),
-        ("test/bits_per_dim", "lower"), ("test/recall_cnn", "higher"),
-        ("test/pca_mse", "none"), ("test/code_rank", "none"),
-        ("test/jacobian_norm", "none"), ("test/bits_per_code", "none"),
-    ],
-)  # fmt: skip
-def test_directions(metric: str, way: str) -> None:
-    assert direction(metric) == way
