@@ -29,32 +29,32 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-def listed(words: str | Sequence[str]) -> tuple[Override, ...]:
-    """Overrides out of one text or several; a word alone is a preset."""
-    if not isinstance(words, str | Sequence):
+def as_overrides(overrides: str | Sequence[str]) -> tuple[Override, ...]:
+    """Overrides out of one text or several; a name alone is a preset."""
+    if not isinstance(overrides, str | Sequence):
         raise UserError(
-            f"{short(words)}: no model", 'give its overrides, such as "model=vae latent.dim=8"'
+            f"{short(overrides)}: no model", 'give its overrides, such as "model=vae latent.dim=8"'
         )
     try:
-        found = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
+        parts = shlex.split(overrides) if isinstance(overrides, str) else map(str, overrides)
+        return read(part if "=" in part else f"model={part}" for part in parts)
     except ValueError as error:  # a quote that is not closed
-        raise UserError(f"{words}: {error}", "close it, or leave it out") from error
-    return read(word if "=" in word else f"model={word}" for word in found)
+        raise UserError(f"{overrides}: {error}", "close it, or leave it out") from error
 
 
-def value_of(key: str, said: Sequence[Override]) -> Any:
+def value_of(key: str, overrides: Sequence[Override]) -> Any:
     """The value of a key that counts, None where it is not given."""
-    return next((o.value for o in reversed(said) if o.key == key), None)
+    return next((o.value for o in reversed(overrides) if o.key == key), None)
 
 
-def check_said(
-    said: Sequence[Override], known: Sequence[str], arguments: Mapping[str, str] = ARGUMENTS
+def check_overrides(
+    overrides: Sequence[Override], known: Sequence[str], arguments: Mapping[str, str] = ARGUMENTS
 ) -> None:
     """Raise UserError for several values, and for an override that is not at or below these keys.
 
     arguments: the names of the arguments that stand for other keys.
     """
-    for override in said:
+    for override in overrides:
         key = override.key
         if override.is_sweep:
             raise UserError(f"{override.typed}: several values", "give one")

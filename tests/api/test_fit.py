@@ -115,7 +115,7 @@ class TestJoining:
         noise = Chain(steps=[Dropout(p=0.2), GaussianNoise(std=0.1)])
         weight = Weight(weight=0.5, schedule="cyclic", warmup=2.0)
         model = joined(noise=noise, weights={"kl": weight}, prior=word("prior=vamp", components=3))
-        made = fitted(model, x, folder=tmp_path / "run", words="optimizer=sgd", lr=1e-4)
+        made = fitted(model, x, folder=tmp_path / "run", overrides="optimizer=sgd", lr=1e-4)
         assert made.model is model
         again = aecore.load(tmp_path / "run", device="cpu")
         assert torch.equal(again.encode(x), made.encode(x))
@@ -220,8 +220,8 @@ REFUSED = [
     ("vae trainer.max_epochs=3", {}, r"fit\(\)\n  it is an argument: epochs=3$"),
     ("vae dataset.batch_size=4", {}, "argument: batch_size=4$"),
     ("vae dataset.val_size=9", {}, "argument: validation=9$"),
-    ("vae", {"words": "seed=1"}, "argument: seed=1$"),
-    ("vae", {"words": ["latant.dim=3"]}, "did you mean 'latent'"),
+    ("vae", {"overrides": "seed=1"}, "argument: seed=1$"),
+    ("vae", {"overrides": ["latant.dim=3"]}, "did you mean 'latent'"),
     ("vae optimizer.lr=1", {"lr": 1}, "lr and optimizer.lr are the same"),
     ("vae", {"epochs": 0}, "^epochs=0: must be at least 1"),
     ("vae", {"batch_size": 900}, "^batch_size=900: there are only 36 training images"),
@@ -265,7 +265,7 @@ def test_a_joined_model_takes_only_what_fits(tmp_path: Path) -> None:
         (images(40, *SHAPE), np.zeros(40, int), "latent.dim=4", "not an option of fit"),
     ]:
         with pytest.raises(aecore.UserError, match=reason):
-            fitted(told, x, labels, words=words)
+            fitted(told, x, labels, overrides=words)
     folder = tmp_path / "run"
     fitted(told, images(40, *SHAPE), np.arange(40) % 3, folder=folder)
     with pytest.raises(aecore.UserError, match="holds a run already"):
