@@ -107,7 +107,7 @@ class TestImageData:
         ):
             _ = data(Memory(floats)).train
         assert len(data(Memory(floats), range="standardised").train) == 40
-        with pytest.raises(UserError, match=r"train split of .* is empty"):
+        with pytest.raises(UserError, match=r"dataset: the train split is empty"):
             _ = data(Memory(Split(torch.zeros(0, 1, 2, 2)))).train
         with pytest.raises(UserError, match=r"dataset\.test_size=31: .* only 30"):
             _ = data(Memory(None, split_of(30)), test_size=31).test
