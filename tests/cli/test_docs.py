@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from aecore.config.compose import compose
-from aecore.config.folders import groups, ours
+from aecore.config.folders import ROOT, groups, ours
 from aecore.config.overrides import Override, parse, read
 from aecore.errors import UserError
 from helpers.commands import called
@@ -129,6 +129,23 @@ def test_every_word_has_its_place() -> None:
             elif sum(start != "_self_" for start in starts) == 1:
                 listed.add(f"variants {group}")
             assert listed & lines, f"{group}={name} stands on no page of docs/"
+
+
+def test_places_in_contributing_exist() -> None:
+    """`aecore/a/b.py::name` names a file and a definition in it, `folder/` a folder."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    places = re.findall(
+        r"`((?:aecore|conf|tests|benchmarks|sweeps)/[\w/.]*?)(?:::([\w.]+))?`", text
+    )
+    assert len(places) > 40
+    for path, name in places:
+        assert (ROOT / path).exists(), path
+        if name:
+            last = name.rpartition(".")[2]
+            defined = re.search(
+                rf"^ *(class|def) {last}\b", (ROOT / path).read_text(), re.MULTILINE
+            )
+            assert defined, f"{path}::{name}"
 
 
 def test_images_are_small_and_all_of_them_used() -> None:
