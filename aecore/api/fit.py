@@ -81,7 +81,7 @@ def fit(
     config_dir: a folder of your own YAML files, whose options the overrides may choose.
     progress: whether to print a line per epoch, or to show a bar on a terminal.
 
-    Raises UserError before any training, NonFiniteLoss and Interrupted.
+    Raises UserError before any training, NonFiniteError and Interrupted.
     """
     joined = model if isinstance(model, Autoencoder) else None
     chosen = as_overrides(overrides)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from typing_extensions import override
 
 from aecore.api.trained import Trained
 from aecore.data.classes import renumbered
@@ -176,6 +177,7 @@ class Use(Task):
     def use(self, opened: Opened) -> dict[str, float]:
         """Do it; returns metrics. Raises UserError before anything is written."""
 
+    @override
     def __call__(self, request: Request) -> dict[str, float]:
         if request.run is None:
             raise UserError(
@@ -210,11 +212,11 @@ class Use(Task):
 
     def _check_beside(self, request: Request) -> None:
         """Raise UserError for a word that the task has no use for."""
-        for root, override in request.beside.items():
+        for root, typed in request.beside.items():
             if root not in self.takes:
                 known = ", ".join(key for key in BESIDE if key in self.takes)
                 raise UserError(
-                    f"{override}: task={request.config['task']} has no use for {root}\n"
+                    f"{typed}: task={request.config['task']} has no use for {root}\n"
                     f"  leave it out; it takes {known}"
                 )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
-from aecore.errors import Interrupted, NonFiniteLoss
+from aecore.errors import Interrupted, NonFiniteError
 from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.figures.draw import draw_figures
@@ -63,7 +63,7 @@ def run(
     callbacks: gives further callbacks, see `fit`.
 
     Of several processes only the leader writes; the others return no metrics.
-    Raises UserError before the folder is made, later NonFiniteLoss and Interrupted.
+    Raises UserError before the folder is made, later NonFiniteError and Interrupted.
     """
     config = experiment.config
     set_up_machine(config)
@@ -145,5 +145,5 @@ def follow(
 ) -> None:
     """Train along with the leader of several processes, writing nothing."""
     if not is_trained(experiment, checkpoint):
-        with suppress(NonFiniteLoss, Interrupted):  # the leader meets and reports them too
+        with suppress(NonFiniteError, Interrupted):  # the leader meets and reports them too
             fit(experiment, model, Path(os.devnull), checkpoint, callbacks=callbacks)

@@ -37,7 +37,7 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """The values by key; raises NotApplicable with a reason where there are none."""
+        """The values by key; raises SkippedError with a reason where there are none."""
 
 
 def find_reported(reports: Mapping[str, Reported], key: str) -> Reported | None:

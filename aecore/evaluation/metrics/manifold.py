@@ -34,7 +34,7 @@ class NearestTraining(Metric):
         self.images = images
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for tables."""
+        """Raises SkippedError for tables."""
         need_images(trial)
         coded, pixels, _ = noisy_images(trial.sample(self.images), [self.strength])
         both = nearest(torch.cat([coded[0], pixels[0]]).clamp(0, 1), trial).double()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from typing_extensions import override
 
 from aecore.evaluation.metrics.base import Reported
 from aecore.runs.folder import write_atomically
@@ -33,9 +34,11 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
         self._spent = 0.0  # seconds of the epoch under way, before this process
 
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._clock = time.perf_counter() - self._spent
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
         now = time.perf_counter()
@@ -53,9 +56,11 @@ class History(Callback):
         if trainer.is_global_zero:
             write_atomically(self.path, to_csv(self.rows).encode())
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": time.perf_counter() - self._clock}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self._spent = state_dict["seconds"]

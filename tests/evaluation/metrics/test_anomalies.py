@@ -17,7 +17,7 @@ from aecore.compare.runs import gather
 from aecore.config.compose import compose
 from aecore.config.overrides import parse
 from aecore.data.split import Split
-from aecore.errors import NotApplicable, UserError
+from aecore.errors import SkippedError, UserError
 from aecore.evaluation.metrics.ood import Ood
 from aecore.evaluation.trial import Trial
 from aecore.model.penalties.kl import KL
@@ -89,7 +89,7 @@ class TestScores:
         assert near["auroc_near"] == 0.0
 
     def test_without_others_there_is_nothing_to_detect(self) -> None:
-        with pytest.raises(NotApplicable, match=r"evaluate\.ood=\[kmnist\], or dataset.classes"):
+        with pytest.raises(SkippedError, match=r"evaluate\.ood=\[kmnist\], or dataset.classes"):
             Ood()(trial())
 
 
