@@ -35,13 +35,13 @@ from aecore.runs.checkpoint import evaluated, load_weights
 from aecore.runs.folder import is_run, read_history, write_config, write_metrics, write_run
 from aecore.runs.open import open_run
 from aecore.runs.validation import check_targets, trusting
-from aecore.training.callbacks.history import timing
 from aecore.training.fit import fit as descend
 from aecore.training.fit_sampler import add_sampler
 from aecore.training.machine import device_named
 from aecore.training.prepare import prepare
 from aecore.training.setup import Experiment
 from aecore.training.setup import build_experiment as words_of
+from aecore.training.timing import timing
 from aecore.training.trial import make_trial
 from aecore.types import ImageShape, Shape
 

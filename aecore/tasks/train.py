@@ -27,7 +27,6 @@ from aecore.runs.open import open_run
 from aecore.runs.sampler_file import FILE as SAMPLER
 from aecore.tasks.base import Request, Task
 from aecore.training.callbacks.checkpoint import latest_good
-from aecore.training.callbacks.history import timing
 from aecore.training.fit import fit, is_complete
 from aecore.training.fit_sampler import add_sampler
 from aecore.training.loggers.base import recording
@@ -36,6 +35,7 @@ from aecore.training.prepare import check_unused, prepare
 from aecore.training.processes import check_processes, is_leader
 from aecore.training.report import announce, flat_parameters, one_line, summary
 from aecore.training.setup import Experiment, build_experiment, build_logger, check_logger
+from aecore.training.timing import timing
 from aecore.training.trial import make_trial
 from aecore.types import ImageShape
 

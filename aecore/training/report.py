@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aecore.evaluation.metrics.base import Metric, Reported, find_reported
-from aecore.evaluation.metrics.common import COMMON
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
 from aecore.tasks.base import Request
-from aecore.training.callbacks.history import TIMING
 from aecore.training.loggers.base import RunLogger
 from aecore.training.machine import device_of
 from aecore.training.module import PART
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.setup import Experiment
+from aecore.training.timing import TIMING
 from aecore.types import ImageShape, is_table
 
 _SENTENCE = ("network", "latent", "noise", "penalty", "reconstruction")

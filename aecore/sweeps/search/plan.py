@@ -17,7 +17,7 @@ from aecore.config.arguments import Arguments
 from aecore.config.choices import split_override
 from aecore.config.compose import Job, compose, opened, refusal
 from aecore.errors import UserError, nearest
-from aecore.evaluation.metrics.common import COMMON
+from aecore.evaluation.reported import COMMON
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Composed
 from aecore.sweeps.plan import check, sweep_folder
