@@ -13,17 +13,20 @@ import errno
 import logging
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from aecore.config.arguments import Arguments, own_folders, parse
-from aecore.config.compose import Job, compose
+from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
+from aecore.config.overrides import Arguments, own_folders, parse
 from aecore.errors import Interrupted, NonFiniteLoss, UserError
+from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
-from aecore.tasks.resume import recorded_run, resumed_folder
-from aecore.tasks.reuse import asked_run, use_of_run
-from aecore.training.collecting import set_modules_aside
+from aecore.tasks.base import Request, request_of
+from aecore.tasks.resume import recorded_run
+from aecore.tasks.reuse import use_of_run
 from aecore.training.processes import check_alone, is_leader
 
 # what a disk, a path or a permission can do to a run: the user's to mend, not ours
@@ -61,23 +64,17 @@ def script() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command, that of this process where none is given; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    if "--version" in argv:
-        from aecore.version import __version__
-
-        print(f"aecore {__version__}")
-        return 0
     _warn_on_stderr()
     folder: list[Path] = []
     try:
-        set_own_folders(own_folders(argv))
-        if any(a in ("--help", "-h") for a in argv):
-            print(help_text(), flush=True)
-            return 0
-        status = _dispatch(argv, folder)
+        status = _run(argv, folder)
         sys.stdout.flush()  # while a reader that has gone, as `| head` has, can still be told of
         return status
-    except (UserError, NonFiniteLoss) as error:
+    except UserError as error:
         return _fail(error, f"error: {error}", error.exit_status)
+    except NonFiniteLoss as error:
+        message = f"error: {error}\n  the last good checkpoint is kept"
+        return _fail(error, message, error.exit_status)
     except (Interrupted, KeyboardInterrupt) as error:
         mend = f"; continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"interrupted{mend}", Interrupted.exit_status)
@@ -94,59 +91,28 @@ def main(argv: list[str] | None = None) -> int:
         set_own_folders(())
 
 
-def _warn_on_stderr() -> None:
-    """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
-    log = logging.getLogger("aecore")
-    log.setLevel(logging.WARNING if is_leader() else logging.ERROR)  # each warning once
-    for old in log.handlers[:]:
-        log.removeHandler(old)  # its stream may be closed by now
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
-    log.addHandler(handler)
+def _run(argv: list[str], folder: list[Path]) -> int:
+    """Do what the arguments ask for; `folder` gets that of the run or sweep once it is known."""
+    if "--version" in argv:
+        from aecore.version import __version__
 
-
-def _dispatch(argv: list[str], folder: list[Path]) -> int:
+        print(f"aecore {__version__}")
+        return 0
+    set_own_folders(own_folders(argv))
+    if "--help" in argv or "-h" in argv:
+        print(help_text())
+        return 0
     arguments = parse(argv)
     if arguments.informational:
         return _hydra(arguments)
-    interrupted = resumed_folder(arguments.overrides)
-    if interrupted is not None:
-        recorded = recorded_sweep(interrupted)
-        if recorded is not None:
-            check_alone()
-            folder.append(interrupted)
-            return recorded(arguments.overrides)
-        request = recorded_run(interrupted, arguments.overrides)
-    elif (used := asked_run(arguments.overrides)) is not None:
-        request = use_of_run(used, arguments)
-    else:
-        job = compose(arguments)
-        if job.multirun:
-            check_alone()
-            return _multirun(arguments, job, folder)
-        request = job.request()
-    from aecore.tasks.run import run  # torch comes in here
-
-    set_modules_aside()
-    run(request, folder)
-    return 0
-
-
-def _multirun(arguments: Arguments, job: Job, folder: list[Path]) -> int:
-    from aecore.sweeps.launch import launch
-
-    if job.sweeper == _SEARCH:
-        from aecore.sweeps.search.plan import plan
-    elif job.sweeper == _GRID:
-        from aecore.sweeps.plan import plan
-    else:
-        raise UserError(
-            f"hydra.sweeper._target_={job.sweeper}: no sweeper of this project\n"
-            "  known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)"
-        )
-    sweep, composed = plan(arguments, job)
-    folder.append(sweep.folder)
-    return launch(sweep, [], composed)
+    if (interrupted := arguments.path("resume")) is not None:
+        return _resume(interrupted, arguments, folder)
+    if (used := arguments.path("run")) is not None:
+        return _task(use_of_run(str(used), arguments), folder)
+    composition = compose(arguments)
+    if composition.multirun:
+        return _multirun(arguments, composition, folder)
+    return _task(request_of(composition), folder)
 
 
 def _hydra(arguments: Arguments) -> int:
@@ -157,6 +123,52 @@ def _hydra(arguments: Arguments) -> int:
     sys.argv = [sys.argv[0], *arguments.argv]
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda _: None)()
     return 0
+
+
+def _resume(interrupted: Path, arguments: Arguments, folder: list[Path]) -> int:
+    sweep = recorded_sweep(interrupted, arguments.overrides)
+    if sweep is None:
+        request = recorded_run(interrupted, arguments.overrides)
+        return _task(replace(request, callbacks=partial(job_callbacks, interrupted)), folder)
+    check_alone()
+    folder.append(interrupted)
+    return sweep()
+
+
+def _task(request: Request, folder: list[Path]) -> int:
+    from aecore.tasks.run import run  # torch comes in here
+
+    run(request, folder)
+    return 0
+
+
+def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]) -> int:
+    from aecore.sweeps.launch import launch
+
+    check_alone()
+    if composition.sweeper == _SEARCH:
+        from aecore.sweeps.search.plan import plan
+    elif composition.sweeper == _GRID:
+        from aecore.sweeps.plan import plan
+    else:
+        raise UserError(
+            f"hydra.sweeper._target_={composition.sweeper}: no sweeper of this project\n"
+            "  known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)"
+        )
+    sweep, composed = plan(arguments, composition)
+    folder.append(sweep.folder)
+    return launch(sweep, [], composed)
+
+
+def _warn_on_stderr() -> None:
+    """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
+    log = logging.getLogger("aecore")
+    log.setLevel(logging.WARNING if is_leader() else logging.ERROR)  # each warning once
+    for old in log.handlers[:]:
+        log.removeHandler(old)  # its stream may be closed by now
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    log.addHandler(handler)
 
 
 def _fail(error: BaseException, message: str, status: int) -> int:

@@ -6,13 +6,72 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+Hint = str | Mapping[str, object] | None
 
 
 class UserError(Exception):
-    """A wrong word, value, file or combination; at most three lines: the culprit, then the mend."""
+    """A wrong option, value, file or combination.
+
+    Its text has at most three lines: the problem, then the hint, indented.
+
+    problem: what is wrong, and with what. hint: how to put it right, None where the problem tells.
+    """
 
     exit_status = 2
+
+    def __init__(self, problem: str, hint: Hint = None) -> None:
+        super().__init__(problem, hint)
+        self.problem = problem
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.summary if self.hint is None else f"{self.summary}\n  {_advice(self.hint)}"
+
+    @property
+    def summary(self) -> str:
+        """The text without the hint."""
+        return self.problem
+
+    def with_hint(self, hint: Hint) -> UserError:
+        """The same error with another hint."""
+        return UserError(self.problem, hint)
+
+
+class ConfigError(UserError):
+    """An option of the configuration that is wrong: `key=value: problem`, then the hint.
+
+    key: the full name of the option, `optimizer.lr`. value: what it was set to, `...` where the
+    text is to show none. hint: a text, or the options that would be right, by their keys.
+    """
+
+    def __init__(self, key: str, value: object, problem: str, hint: Hint = None) -> None:
+        Exception.__init__(self, key, value, problem, hint)
+        self.key = key
+        self.value = value
+        self.problem = problem
+        self.hint = hint
+
+    @property
+    def summary(self) -> str:
+        """`key=value: problem`."""
+        return f"{self.key if self.value is ... else option(self.key, self.value)}: {self.problem}"
+
+    def with_hint(self, hint: Hint) -> ConfigError:
+        """The same error with another hint."""
+        return ConfigError(self.key, self.value, self.problem, hint)
+
+    def renamed(self, names: Mapping[str, str]) -> ConfigError:
+        """The same error where options have other names, as arguments in Python have.
+
+        names: the other names of keys; that of a node is also that of the keys below it, so that
+        `{"dataset": "evaluate.ood.kmnist"}` moves `dataset.root`.
+        """
+        hint = self.hint
+        if isinstance(hint, Mapping):
+            hint = {_renamed(key, names): value for key, value in hint.items()}
+        return ConfigError(_renamed(self.key, names), self.value, self.problem, hint)
 
 
 class NonFiniteLoss(Exception):
@@ -35,3 +94,32 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ` (did you mean 'vae'?)`, or an empty string where nothing is near."""
     near = difflib.get_close_matches(word, sorted(known), n=2, cutoff=0.5)
     return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""
+
+
+def option(key: str, value: object) -> str:
+    """`key=value` as on the command line: `dataset.classes=[3,5]`, `sampler.covariance=null`."""
+    return f"{key}={_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_shown, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _advice(hint: str | Mapping[str, object]) -> str:
+    if isinstance(hint, str):
+        return hint
+    return f"use {', or '.join(option(key, value) for key, value in hint.items())}"
+
+
+def _renamed(key: str, names: Mapping[str, str]) -> str:
+    """The key, its longest part that has another name under that one."""
+    end = len(key)
+    while end > 0:
+        if key[:end] in names:
+            return names[key[:end]] + key[end:]
+        end = key.rfind(".", 0, end)
+    return key

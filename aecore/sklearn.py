@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from aecore.api.arguments import listed, value_of
 from aecore.api.fit import fit, latent_of
 from aecore.api.trained import Trained
+from aecore.config.overrides import Override, read
 from aecore.data.pixels import check_shape, range_mend
 from aecore.errors import UserError
 from aecore.types import ImageShape
@@ -91,12 +92,12 @@ class AutoencoderTransformer(
             spoken[f"latent.dim={self.n_components}"] = f"n_components={self.n_components}"
             spoken["use latent.dim="] = "use n_components="
         with _in_own_words(spoken):
-            said = [*listed(self.model), *listed(self.words)]
-            said += [*self._range(said), *self._dim(said, shape)]
+            said = (*listed(self.model), *listed(self.words))
+            said = (*said, *self._range(said), *self._dim(said, shape))
             if value_of("dataset.range", said) != _RANGES[True]:
                 _check_range(X)
             self.trained_ = fit(
-                said,
+                [override.typed for override in said],
                 X.reshape(-1, *shape),
                 epochs=self.epochs,
                 batch_size=self.batch_size,
@@ -107,26 +108,26 @@ class AutoencoderTransformer(
             )
         return self
 
-    def _range(self, said: Sequence[str]) -> list[str]:
+    def _range(self, said: Sequence[Override]) -> tuple[Override, ...]:
         """The word for `standardise`, none where the sentence says it; UserError for another."""
         own = None if self.standardise is None else _RANGES[bool(self.standardise)]
         there = value_of("dataset.range", said)
         if there is None:
-            return [f"dataset.range={own or _RANGES[self.image_shape is None]}"]
+            return read([f"dataset.range={own or _RANGES[self.image_shape is None]}"])
         if own not in (None, there):
             raise UserError(
                 f"standardise={self.standardise}: the words give dataset.range another value\n"
                 "  say one of them"
             )
-        return []
+        return ()
 
-    def _dim(self, said: Sequence[str], shape: ImageShape) -> list[str]:
+    def _dim(self, said: Sequence[Override], shape: ImageShape) -> tuple[Override, ...]:
         """The word for `n_components`; UserError where the codes cannot have so many numbers."""
         n, there = self.n_components, value_of("latent.dim", said)
         if n is None:
-            return []
+            return ()
         n = int(n) if isinstance(n, np.integer) else n
-        if there not in (None, str(n)):
+        if there not in (None, n):
             raise UserError(
                 f"n_components={n}: the words say {there} for latent.dim\n  say one of them"
             )
@@ -141,7 +142,7 @@ class AutoencoderTransformer(
                 f"n_components={n}: this model's codes are not made of so many numbers\n"
                 f"  use n_components=None, which takes them as they are: {columns} columns"
             )
-        return [f"latent.dim={n}"] if "dim" in keys else []
+        return read([f"latent.dim={n}"]) if "dim" in keys else ()
 
     def transform(self, X: Any) -> np.ndarray:
         """The mean codes of rows, (n_samples, n_components)."""

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from aecore.config.arguments import parse
 from aecore.config.compose import compose
+from aecore.config.overrides import parse
 from aecore.training.fit import fit
 from aecore.training.loggers.base import RunLogger
 from aecore.training.machine import set_threads
@@ -103,7 +103,7 @@ def profile_ours(network: str, images: int, threads: int, data: str) -> Found:
     found = Found(-(-images // BATCH))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "checkpoints").mkdir()
-        fit(parts, prepare(parts), Path(folder), None, [Window(found)], brief=True)
+        fit(parts, prepare(parts), Path(folder), loggers=[Window(found)])
     return found
 
 

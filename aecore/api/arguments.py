@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from aecore.config.choices import split_override
+from aecore.config.overrides import Override, read
 from aecore.data.pixels import short
 from aecore.errors import NonFiniteLoss, UserError, nearest
 
@@ -34,7 +35,7 @@ _SPOKEN = {
 }  # fmt: skip
 
 
-def listed(words: str | Sequence[str]) -> list[str]:
+def listed(words: str | Sequence[str]) -> tuple[Override, ...]:
     """Overrides out of one text or several; a word alone is a preset."""
     if not isinstance(words, str | Sequence):
         raise UserError(
@@ -45,25 +46,25 @@ def listed(words: str | Sequence[str]) -> list[str]:
         found = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
     except ValueError as error:  # a quote that is not closed
         raise UserError(f"{words}: {error}\n  close it, or leave it out") from error
-    return [word if "=" in word else f"model={word}" for word in found]
+    return read(word if "=" in word else f"model={word}" for word in found)
 
 
-def value_of(key: str, said: Sequence[str]) -> str | None:
-    """What a sentence says of a key last, None where it does not."""
-    return dict(split_override(word) for word in said).get(key)
+def value_of(key: str, said: Sequence[Override]) -> Any:
+    """The value of a key that counts, None where it is not given."""
+    return next((o.value for o in reversed(said) if o.key == key), None)
 
 
-def check_said(said: Sequence[str], known: Sequence[str]) -> None:
-    """Raise UserError for a word that is none of these keys, or of what lies below them."""
-    for word in said:
-        key, value = split_override(word)
-        if any(key == one or key.startswith(f"{one}.") for one in known):
+def check_said(said: Sequence[Override], known: Sequence[str]) -> None:
+    """Raise UserError for an override that is of none of these keys, nor of what lies below."""
+    for override in said:
+        key = override.key
+        if any(override.is_below(one) for one in known):
             continue
         mend = f"known: {', '.join(known)}; all else are its arguments"
         if key in _ARGUMENTS:
-            mend = f"it is an argument: {_ARGUMENTS[key]}={value or '...'}"
+            mend = f"it is an argument: {_ARGUMENTS[key]}={override.text or '...'}"
         near = "" if key in _ARGUMENTS else nearest(key, known)
-        raise UserError(f"{word}: no word for fit(){near}\n  {mend}")
+        raise UserError(f"{override.typed}: no word for fit(){near}\n  {mend}")
 
 
 @contextmanager

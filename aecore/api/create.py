@@ -13,6 +13,8 @@ from aecore.config.build import build
 from aecore.config.folders import known
 from aecore.errors import UserError, nearest
 from aecore.model.components import build_noise, build_penalty, build_reconstruction
+from aecore.model.penalties.weight import Weighted
+from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.slots import SLOTS
 
 
@@ -34,16 +36,24 @@ def create(said: str, /, **values: Any) -> Any:
         listed = ", ".join(n for n in sorted(files) if _read(files[n]))
         raise UserError(f"{said}: no such {group}{nearest(name, files)}\n  known: {listed}")
     node = _inherited(files, name)
-    if group == "penalty":
-        if len(node) != 1:
-            raise UserError(f"{said}: {len(node)} penalties\n  leave `penalties` out for none")
-        ((name, term),) = node.items()
-        return build_penalty(_told(term | values, said), f"penalty.{name}")
-    if group == "reconstruction":
-        ((name, term),) = node.items()
-        return build_reconstruction({name: _told(term | values, said)})
+    if group in ("penalty", "reconstruction"):
+        return _created_term(said, group, node, values)
     node = _told(node | values, said)
     return build_noise(node, group) if group == "noise" else build(node, group, SLOTS[group])
+
+
+def _created_term(
+    said: str, group: str, node: Mapping[str, Any], values: Mapping[str, Any]
+) -> Weighted | Reconstruction:
+    """The one term of a penalty or a reconstruction."""
+    if len(node) != 1:
+        hint = "leave `penalties` out for none" if group == "penalty" else "choose one of one term"
+        raise UserError(f"{said}: {len(node)} terms\n  {hint}")
+    ((name, term),) = node.items()
+    term = _told(term | values, said)
+    if group == "reconstruction":
+        return build_reconstruction({name: term})
+    return build_penalty(term, f"penalty.{name}")
 
 
 def _told(node: dict[str, Any], said: str) -> dict[str, Any]:

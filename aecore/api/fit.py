@@ -16,36 +16,34 @@ import torch
 
 from aecore.api.arguments import MODEL, TRAINING, check_said, in_python, listed, value_of
 from aecore.api.trained import FitResult, Trained
-from aecore.config.arguments import parse
 from aecore.config.build import known_keys, validate
-from aecore.config.compose import Job, compose
+from aecore.config.compose import Composition, compose
 from aecore.config.folders import own_folders
+from aecore.config.overrides import Arguments, Override, parse, read
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
 from aecore.data.pixels import Array, as_images
 from aecore.data.sources.given import Given, given_split
 from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
+from aecore.evaluation.collapse import warn_if_collapsed
 from aecore.evaluation.evaluate import evaluate
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.slots import named
-from aecore.runs.checkpoint import evaluated, load_weights
 from aecore.runs.folder import is_run, read_history, write_config, write_metrics, write_run
 from aecore.runs.open import open_run
 from aecore.runs.validation import check_targets, trusting
-from aecore.training.fit import fit as descend
-from aecore.training.fit_sampler import add_sampler
+from aecore.training.callbacks.progress import Progress
+from aecore.training.experiment import train
 from aecore.training.machine import device_named
 from aecore.training.prepare import prepare
-from aecore.training.setup import Experiment
-from aecore.training.setup import build_experiment as words_of
+from aecore.training.setup import Experiment, build_experiment
 from aecore.training.timing import timing
 from aecore.training.trial import make_trial
 from aecore.types import ImageShape, Shape
 
-_ALWAYS = ("figures=none", "logger=none", "model=ae")
+_ALWAYS = read(["figures=none", "logger=none", "model=ae"])
 _ACCELERATORS = {"cuda": "gpu"}  # what a device is called there
 _BATCH = 128
 _SHOWN = 8  # images that a model keeps to show itself
@@ -86,7 +84,7 @@ def fit(
     Raises UserError before any training, NonFiniteLoss and Interrupted.
     """
     joined = model if isinstance(model, Autoencoder) else None
-    said = listed(words) if isinstance(model, Autoencoder) else [*listed(model), *listed(words)]
+    said = listed(words) if isinstance(model, Autoencoder) else (*listed(model), *listed(words))
     check_said(said, TRAINING if joined else (*MODEL, *TRAINING))
     if lr is not None and value_of("optimizer.lr", said) is not None:
         raise UserError("lr and optimizer.lr are the same\n  give one of them")
@@ -97,7 +95,8 @@ def fit(
         shape, classes = joined.image_shape, joined.classes
         images = as_images(images, shape)
         split = given_split(images, labels, shape, classes, joined.standardised)
-        said = [*said, f"dataset.range={'standardised' if joined.standardised else 'unit'}"]
+        range_ = "standardised" if joined.standardised else "unit"
+        said = (*said, *read([f"dataset.range={range_}"]))
     place = device_named(device)
     if place.index is not None:
         raise UserError(f"device={device}: training takes the first\n  use device={place.type}")
@@ -109,23 +108,25 @@ def fit(
         "seed": seed,
         **({} if lr is None else {"optimizer.lr": lr}),
     }
-    argv = [*_ALWAYS, *said, *(f"{key}={value}" for key, value in options.items())]
+    overrides = (*_ALWAYS, *said, *read(f"{key}={value}" for key, value in options.items()))
     own = [] if config_dir is None else ["--config-dir", str(config_dir)]
     keep = None if folder is None else _place(folder)
     drawing = range(torch.cuda.device_count()) if place.type == "cuda" else ()
     with in_python(), trusting(config_dir), torch.random.fork_rng(drawing):
-        run = _prepared([*own, *argv], split, joined)
+        run = _prepared(replace(parse(own), overrides=overrides), split, joined)
         return _trained(run, keep, place, progress)
 
 
-def latent_of(said: Sequence[str], shape: ImageShape, **changes: Any) -> tuple[set[str], Shape]:
+def latent_of(
+    said: Sequence[Override], shape: ImageShape, **changes: Any
+) -> tuple[set[str], Shape]:
     """The keys of a sentence's latent, and its codes' shape where those of `changes` are changed.
 
     Changes that are no keys of it are left out. Raises UserError as `fit` does.
     """
     check_said(said, (*MODEL, *TRAINING))
     with in_python(), torch.random.fork_rng([]):
-        config = deepcopy(_job([*_ALWAYS, *said]).config)
+        config = deepcopy(_composition(replace(parse([]), overrides=(*_ALWAYS, *said))).config)
         node = config["latent"]
         node |= {key: value for key, value in changes.items() if key in node}
         words = build_components(validate(Config, config))
@@ -156,31 +157,29 @@ class _Run:
     overrides: list[str]
 
 
-@lru_cache(maxsize=32)
-def _composed(argv: tuple[str, ...]) -> Job:
-    """Of our own words alone, which stay as they are: the folds of a search say the same again."""
-    return compose(parse([*argv]))
+# of our own options alone, which stay as they are: the folds of a search give the same again
+_cached = lru_cache(maxsize=32)(compose)
 
 
-def _job(argv: list[str]) -> Job:
-    return compose(parse(argv)) if own_folders() else _composed(tuple(argv))
+def _composition(arguments: Arguments) -> Composition:
+    return compose(arguments) if own_folders() else _cached(arguments)
 
 
-def _prepared(argv: list[str], split: Split, joined: Autoencoder | None) -> _Run:
+def _prepared(arguments: Arguments, split: Split, joined: Autoencoder | None) -> _Run:
     """Everything checked, nothing written; UserError for what cannot be trained."""
-    job = _job(argv)
+    job = _composition(arguments)
     common = {*known_keys(ImageData), "epochs"}
     data = {key: value for key, value in job.config["dataset"].items() if key in common}
     config = {
         **deepcopy(job.config),
         "dataset": {"_target_": "aecore.data.sources.given.Given", **data},
     }
-    parts, choices = words_of(config), {**job.words, "dataset": "given"}
+    parts, choices = build_experiment(config), {**job.words, "dataset": "given"}
     parts.data.source = Given.of(split)
     if joined is not None:
         joined.cpu().train()
         config |= {**joined.nodes, "conditional": joined.classes is not None}
-        parts = replace(parts, settings=validate(Config, config))
+        parts = replace(parts, config=validate(Config, config))
         choices |= {"model": "joined in Python", **named(joined.nodes)}
     return _Run(config, parts, prepare(parts, joined), choices, job.overrides)
 
@@ -198,10 +197,7 @@ def _trained(run: _Run, keep: Path | None, place: torch.device, progress: bool) 
         write_config(keep, run.config)
     with TemporaryDirectory() if keep is None else nullcontext(keep) as at:
         folder = Path(at)
-        warn_of_collapse(model, data.train)
-        descend(parts, model, folder, None, [], silent=not progress)
-        load_weights(model, evaluated(folder, parts.settings))
-        add_sampler(parts, model, folder)
+        train(parts, model, folder, callbacks=[Progress(brief=False)] if progress else [])
         metrics = _metrics(run, folder)
         if keep is not None:
             write_metrics(keep, metrics)

@@ -247,7 +247,7 @@ def _whole(value: object, name: str) -> int:
             return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         pass
-    raise UserError(f"{name}={value!r}: must be a whole number")
+    raise UserError(f"{name}={value!r}: must be an integer")
 
 
 def _joined(parts: list[Tensor], empty: tuple[int, ...], like: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from typing import Any, Literal
 import yaml
 
 from aecore.compare.values import as_choices, as_values, flat
+from aecore.config.overrides import Override, read
+from aecore.errors import UserError
 from aecore.runs.folder import CONFIG, HISTORY, METRICS, RUN
 from aecore.runs.format import check_format, difference, is_current
 
@@ -104,8 +107,7 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
     config = _mapping(folder / CONFIG, trouble) if readable else {}
     metrics = _metrics(folder / METRICS, trouble)
     asked = record.get("overrides") or _asked_of_hydra(folder)
-    pairs = [o.partition("=")[::2] for o in asked if isinstance(o, str)]
-    given = as_values(pair for pair in pairs if not pair[0].startswith("hydra."))
+    given = as_values((o.key, o.text) for o in _readable(asked) if not o.of_hydra)
     chosen = None if grid is None else as_values(grid.items())
     choices = record.get("choices")
     values = {
@@ -130,6 +132,13 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
         grid=chosen,
         revision=record.get("revision") if isinstance(record.get("revision"), str) else None,
     )
+
+
+def _readable(asked: Iterable[Any]) -> Iterator[Override]:
+    """The overrides in a record, those that can be read."""
+    for text in asked:
+        with suppress(UserError):
+            yield from read([text] if isinstance(text, str) else [])
 
 
 def _state(

@@ -14,7 +14,7 @@ import yaml
 WORDS = (
     "experiment", "model", "dataset", "network", "latent", "noise", "penalty", "reconstruction",
     "prior", "objective", "sampler", "init", "optimizer", "scheduler", "trainer",
-    "trainer/accelerator", "evaluate.noise",
+    "trainer.accelerator", "evaluate.noise",
 )  # fmt: skip
 
 
@@ -32,15 +32,13 @@ def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
     """Choices as they are shown: `l1+contractive` for several; `evaluate.noise` by its key."""
-    return {
-        str(key).rpartition("@")[2]: "+".join(map(str, v)) if isinstance(v, list) else v
-        for key, v in choices.items()
-    }
+    joined = {k: "+".join(map(str, v)) if isinstance(v, list) else v for k, v in choices.items()}
+    return {str(key).rpartition("@")[2].replace("/", "."): v for key, v in joined.items()}
 
 
 def as_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Overrides `(key, text)` as values: numbers, true, false, null, lists, else the text."""
-    found = {key.lstrip("+").rpartition("@")[2]: _value(text) for key, text in pairs}
+    found = {key: _value(text) for key, text in pairs}
     return {
         key: "+".join(map(str, value)) if isinstance(value, list) and "." not in key else value
         for key, value in found.items()

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]  # of a clone
@@ -34,10 +35,11 @@ def make_importable() -> None:
     sys.path.extend(text for f in own_folders() if (text := str(f)) not in sys.path)
 
 
-def groups() -> list[str]:
-    """Every group of words, such as `penalty` and `trainer/accelerator`."""
+@cache
+def groups() -> tuple[str, ...]:
+    """Every config group, such as `penalty` and `trainer/accelerator`."""
     found = {file.parent.relative_to(CONF).as_posix() for file in CONF.glob("*/**/*.yaml")}
-    return sorted({*found, STUDIES})
+    return tuple(sorted({*found, STUDIES}))
 
 
 def ours(group: str) -> dict[str, Path]:

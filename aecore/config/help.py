@@ -6,12 +6,6 @@ from pathlib import Path
 
 from aecore.config.folders import command, groups, known
 
-_ORDER = (
-    "model", "dataset", "network", "latent", "noise", "penalty", "reconstruction", "prior",
-    "objective", "sampler", "init", "optimizer", "scheduler", "trainer", "trainer/accelerator",
-    "logger", "figures", "metrics", "task", "experiment", "sweeps",
-)  # fmt: skip
-
 _HEAD = """\
 aecore: a laboratory for autoencoders
 
@@ -44,8 +38,7 @@ optimizer.lr=1e-4 dataset.batch_size=256 trainer.max_epochs=20 trainer.threads=2
 def help_text() -> str:
     """The whole help, with the user's own words."""
     lines = [_HEAD.format(command=command())]
-    found = groups()
-    for group in [*(g for g in _ORDER if g in found), *(g for g in found if g not in _ORDER)]:
+    for group in groups():
         choices = {name: sentence(file) for name, file in known(group).items()}
         lines.append(f"\n{group}")
         width = max(len(name) for name in choices)

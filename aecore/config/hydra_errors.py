@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from hydra.errors import HydraException, OverrideParseException
+import yaml
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aecore.config.choices import split_override
-from aecore.config.folders import command, installing
+from aecore.config.folders import command, installing, ours
+from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
-Compose = Callable[[list[str]], DictConfig]
+Compose = Callable[[list[Override]], DictConfig]
 _EXTRAS = {
     "joblib": "joblib",
     "submitit_local": "slurm",
@@ -23,52 +24,37 @@ _EXTRAS = {
 }
 
 
-def explain(error: Exception, overrides: list[str], compose: Compose, words: set[str]) -> UserError:
-    """The error for the user; `compose` is tried without the culprit to find the near words."""
+def explain(
+    error: Exception, overrides: Sequence[Override], compose: Compose, groups: set[str]
+) -> UserError:
+    """The error for the user; `compose` is tried without the culprit to find the near names."""
     text = str(error)
-    found = re.search(r"Could not override '([^']+)'", text)
     launcher = re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text)
-    if found and not launcher:
-        return _unknown_key(found.group(1), overrides, compose, words)
     if launcher:
         return _launcher(launcher.group(1), launcher.group(2), text)
-    if isinstance(error, OverrideParseException):
-        key, value = split_override(error.override)
-        return UserError(
-            f"{error.override}: cannot be read\n"
-            f"  put quotes around a value with special characters: \"{key}='{value}'\""
-        )
-    if "INTERVAL_SWEEP" in text:
-        typed = next((o for o in overrides if "interval(" in o), "interval(...)")
-        return UserError(f"{typed}: holds too many values to run all\n"
-                         "  add hydra/sweeper=optuna to search in it, or give a list")  # fmt: skip
-    twice = re.search(r"@evaluate\.ood\.([\w-]+) appears more than once", text)
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        return _unknown_key(unknown.group(1), overrides, compose, groups)
+    twice = re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text)
     if twice:
         return UserError(
-            f"evaluate.ood=[{twice.group(1)}]: a preset names this data set already\n"
-            "  leave it out here"
+            f"{OOD}=[{twice.group(1)}]: a preset names this data set already\n  leave it out here"
         )
-    if "Ambiguous value" in text:
-        typed = next((o for o in overrides if f"'{o}'" in text), "")
-        if any(o.startswith("run=") for o in overrides):
-            return UserError(f"{typed}: several values\n  give one")
-        return UserError(f"{typed}: several values\n  add -m to run every combination of them")
     sought = re.search(r"Could not find '([^']+)'", text)
     asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
     if asked is not None:  # else a file of the user's own asks for it
-        group, name = split_override(asked)
-        mend = f"`{command()} --help` lists the words"
-        if group == "dataset":
-            mend = f"for a folder of images: dataset=image_folder dataset.root={name}"
-        return UserError(f"{asked}: no such {group}\n  {mend}")
+        mend = f"`{command()} --help` lists the options"
+        if asked.group == "dataset":
+            mend = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
+        return UserError(f"{asked.typed}: no such {asked.group}\n  {mend}")
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(first[:300])
 
 
-def _asks_for(override: str, sought: str) -> bool:
+def _asks_for(override: Override, sought: str) -> bool:
     """Whether an override chooses the file `group/name`."""
-    group, name = split_override(override)
-    return "=" in override and f"{group}/{name}".replace("//", "/") == sought.replace("//", "/")
+    name = f"{override.group}/{override.value}"
+    return override.group is not None and name.replace("//", "/") == sought.replace("//", "/")
 
 
 def _launcher(kind: str, name: str, text: str) -> UserError:
@@ -82,22 +68,52 @@ def _launcher(kind: str, name: str, text: str) -> UserError:
     )
 
 
-def _unknown_key(key: str, overrides: list[str], compose: Compose, words: set[str]) -> UserError:
-    kept = [o for o in overrides if split_override(o)[0].lstrip("+") != key]
+def _unknown_key(
+    key: str, overrides: Sequence[Override], compose: Compose, groups: set[str]
+) -> UserError:
+    asked = next((o for o in overrides if key in (o.key, o.name)), None)
     known: set[str] = set()
     parent, _, name = key.rpartition(".")
     try:
-        config = compose(kept)
+        config = compose([o for o in overrides if o is not asked])
+        root = key.partition(".")[0]
+        if asked is not None and root in ours("task") and root not in config:
+            return UserError(f"{asked.typed}: this is task={config.task}\n  use task={root}")
         node = OmegaConf.select(config, parent) if parent else config
         while parent and not isinstance(node, DictConfig):
             parent, _, name = parent.rpartition(".")
             node = OmegaConf.select(config, parent) if parent else config
         if isinstance(node, DictConfig):
             known = {str(k) for k in node} - {"hydra", "_target_"}
-            known |= set() if parent else words
+            known |= set() if parent else groups
     except (HydraException, OmegaConfBaseException):
-        pass  # a second mistake elsewhere: this one is named without its near words
+        pass  # a second mistake elsewhere: this one is named without its near names
+    if asked is not None and key == f"evaluate.{asked.typed_key}":  # as the noise of a trained run
+        key, parent = asked.typed_key, parent.removeprefix("evaluate.")
     where = f"{parent} has no key" if parent else "no key"
+    if hint := _term_hint(parent, name, known):
+        return UserError(f"{key}: {where} {name!r}\n  {hint}")
     return UserError(
         f"{key}: {where} {name!r}{nearest(name, known)}\n  known here: {', '.join(sorted(known))}"
     )
+
+
+def _term_hint(parent: str, name: str, chosen: set[str]) -> str:
+    """Which term of a group has a key, in groups of named terms; nothing if none or many have.
+
+    chosen: the keys that `parent` has.
+    """
+    if not parent:
+        return ""
+    group = parent.partition(".")[0]
+    options = ours(group)
+    files = [yaml.safe_load(file.read_text()) or {} for file in options.values()]
+    terms = {term: node for file in files for term, node in file.items() if isinstance(node, dict)}
+    if parent == group and name in terms:
+        return f"it needs {group}={name}"
+    owners = sorted(term for term, node in terms.items() if name in node)
+    owners = [term for term in owners if term in chosen] or owners
+    keys = [f"{group}.{term}.{name}" for term in owners]
+    missing = [term for term in owners if term in options and term not in chosen]
+    choice = f", with {group}={missing[0]}" if len(owners) == len(missing) == 1 else ""
+    return f"write {' or '.join(keys)}{choice}" if 1 <= len(keys) <= 3 else ""

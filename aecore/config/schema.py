@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -13,6 +17,20 @@ from aecore.config.component import (
     PositiveFloat,
     PositiveInt,
 )
+
+
+@dataclass(frozen=True)
+class PathKeys:
+    """Marks a key as a path, or those keys of a node that are paths or names of files.
+
+    The command line puts such values in quotes: Hydra's grammar does not read all of them.
+    """
+
+    keys: tuple[str, ...] = ()
+
+
+PATH = PathKeys()
+_DATA_KEYS = ("root", "path", "cache_dir")  # of every data set that reads files
 
 
 class Node(BaseModel):
@@ -27,12 +45,6 @@ class EarlyStopping(Node):
     patience: PositiveInt | None
     monitor: Annotated[str, Field(pattern=r"^val/")]
     min_delta: NonNegativeFloat
-
-
-class Accelerator(Node):
-    """On what device."""
-
-    name: Literal["auto", "cpu", "gpu", "mps"]
 
 
 class Trainer(Node):
@@ -50,14 +62,14 @@ class Trainer(Node):
     devices: PositiveInt
     num_nodes: PositiveInt
     early_stopping: EarlyStopping
-    accelerator: Accelerator
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
 
 
 class Paths(Node):
     """Where data lies and runs go."""
 
-    data_dir: str
-    output_dir: str
+    data_dir: Annotated[str, PATH]
+    output_dir: Annotated[str, PATH]
 
 
 class EvaluateConfig(Node):
@@ -69,27 +81,38 @@ class EvaluateConfig(Node):
     weights: Literal["last", "best"]
     noise: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
-    ood: dict[str, dict[str, Any]]
+    ood: Annotated[dict[str, dict[str, Any]], PathKeys(tuple(f"*.{k}" for k in _DATA_KEYS))]
 
 
 class Config(Node):
-    """The whole configuration; words are checked by what they build."""
+    """The whole configuration; components are checked by what they build.
+
+    Of the options of tasks, only those of the task itself are there.
+    """
 
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
     conditional: bool
-    resume: str | None
-    init_from: str | None
-    runs: str | list[str] | None
-    out: str | None
-    run: str | None
+    resume: Annotated[str | None, PATH]
+    init_from: Annotated[str | None, PATH]
+    runs: Annotated[str | list[str] | None, PATH]
+    out: Annotated[str | None, PATH]
+    run: Annotated[str | None, PATH]
     split: Literal["train", "val", "test", "all"] | None
     resize: bool
     optimized_metric: str | None
     paths: Paths
     trainer: Trainer
     evaluate: EvaluateConfig
-    task: dict[str, Any]
-    dataset: dict[str, Any]
+    task: str
+    compress: dict[str, Any] = {}
+    encode: dict[str, Any] = {}
+    export: dict[str, Any] = {}
+    interpolate: Annotated[dict[str, Any], PathKeys(("images",))] = {}
+    reconstruct: dict[str, Any] = {}
+    sample: dict[str, Any] = {}
+    score: dict[str, Any] = {}
+    traverse: Annotated[dict[str, Any], PathKeys(("image",))] = {}
+    dataset: Annotated[dict[str, Any], PathKeys(_DATA_KEYS)]
     network: dict[str, Any]
     latent: dict[str, Any]
     noise: dict[str, Any]
@@ -103,3 +126,24 @@ class Config(Node):
     scheduler: dict[str, Any]
     logger: dict[str, Any]
     figures: dict[str, dict[str, Any]]
+
+
+def is_path(key: str) -> bool:
+    """Whether a key of the configuration, with dots, is a path or the name of a file."""
+    return any(fnmatchcase(key, pattern) for pattern in _path_keys())
+
+
+@cache
+def _path_keys() -> tuple[str, ...]:
+    return tuple(_marked(Config))
+
+
+def _marked(model: type[BaseModel], place: str = "") -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        for mark in info.metadata:
+            if isinstance(mark, PathKeys):
+                yield from (f"{place}{name}.{key}" for key in mark.keys)
+                if not mark.keys:
+                    yield f"{place}{name}"
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _marked(info.annotation, f"{place}{name}.")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aecore.data.binarise import EACH_EPOCH, stream, throw
 from aecore.data.split import EPOCH_ORDER, Split, permutation, to_pixels
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.types import Batch
 
 VALUES_A_CHUNK = 4_000_000
@@ -81,13 +81,14 @@ class Batches:
 
         limit: at most so many batches an epoch. sample: each pixel is 0 or 1, with its value as
         the probability of 1: a pure function of (seed, epoch, position in the split), so neither
-        the order nor the ranks matter. Raises UserError for fewer images than ranks.
+        the order nor the ranks matter. Raises ConfigError for fewer images than ranks.
         """
         if min(batch_size, len(split)) < world_size:
-            raise UserError(
-                f"dataset.batch_size={batch_size} of {len(split)} images cannot be shared by "
-                f"{world_size} devices: each needs one image a batch"
-            )
+            raise ConfigError(
+                "dataset.batch_size", batch_size,
+                f"batches of {len(split)} images cannot be shared by {world_size} devices: each "
+                "needs one image a batch",
+            )  # fmt: skip
         values = batch_size * split.images[0].numel()
         self.split = split
         self.batch_size = batch_size

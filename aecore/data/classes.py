@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aecore.config.component import NonNegativeInt
 from aecore.data.split import Split, Which
-from aecore.errors import UserError, nearest
+from aecore.errors import ConfigError, Hint, nearest, option
 
 Class = NonNegativeInt | str
 Classes = Class | Annotated[list[Class], Field(min_length=1)]
@@ -22,12 +22,11 @@ def of_classes(split: Split, classes: Classes, which: Which) -> Tensor:
     """(N,) bool: which images of a split are of these classes, each a name or a label.
 
     A name comes first: where folders are called 10 and 2, 2 is the second one and not label 2.
-    Raises UserError without labels, for a class that is none, and for one without images.
+    Raises ConfigError without labels, for a class that is none, and for one without images.
     """
     wanted = list(classes) if isinstance(classes, list) else [classes]
-    where = f"dataset.classes={_shown(wanted)}"
     if split.labels is None:
-        raise UserError(f"{where}: the {which} images have no labels\n  use dataset.classes=null")
+        raise _refused(wanted, f"the {which} images have no labels", {"dataset.classes": None})
     names = split.class_names
     there = set(split.labels.tolist())
     known = [str(label) for label in sorted(there)] if names is None else list(names)
@@ -35,24 +34,22 @@ def of_classes(split: Split, classes: Classes, which: Which) -> Tensor:
     for one in wanted:
         label = _label(one, known, sorted(there) if names is None else range(len(names)))
         if label is None:
-            raise UserError(
-                f"{where}: no class {one!r}{nearest(str(one), known)}\n"
-                f"  known: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
-            )
+            hint = f"known: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+            raise _refused(wanted, f"no class {one!r}{nearest(str(one), known)}", hint)
         if label not in there:
-            raise UserError(f"{where}: no image of the {which} split is of class {one!r}")
+            raise _refused(wanted, f"no image of the {which} split is of class {one!r}")
         found.append(label)
     return torch.isin(split.labels, torch.tensor(found))
 
 
-def some_left(images: int, classes: Classes, key: str) -> None:
-    """Raise UserError where the value of `key=value` leaves no image of the classes."""
+def some_left(images: int, classes: Classes, key: str, size: float) -> None:
+    """Raise ConfigError where a size, which is `dataset.key`, leaves no image of the classes."""
     if images == 0:
         wanted = classes if isinstance(classes, list) else [classes]
-        raise UserError(
-            f"dataset.{key}: none of these images is of dataset.classes={_shown(wanted)}\n"
-            f"  use a larger dataset.{key.partition('=')[0]}, it counts the images of all classes"
-        )
+        raise ConfigError(
+            f"dataset.{key}", size, f"none of these images is of {option('classes', wanted)}",
+            "give a larger one, it counts the images of all classes",
+        )  # fmt: skip
 
 
 def renumbered(split: Split, names: Sequence[str]) -> Split | None:
@@ -67,28 +64,25 @@ def renumbered(split: Split, names: Sequence[str]) -> Split | None:
 def count_classes(splits: Mapping[str, Split]) -> int:
     """How many classes the labels 0, 1, ... of all these splits, by name, can mean.
 
-    Raises UserError where a split has no labels, or some that do not count classes from 0.
+    Raises ConfigError where a split has no labels, or some that do not count classes from 0.
     """
     count = images = 0
     for name, split in splits.items():
         if split.labels is None:
-            raise UserError(
-                f"conditional=true: the {name} images of this dataset have no labels\n"
-                "  use conditional=false, or a dataset with labels"
-            )
+            raise ConfigError(
+                "conditional", True, f"the {name} images of this dataset have no labels",
+                {"conditional": "false, or a dataset with labels"},
+            )  # fmt: skip
         low, high = (int(end) for end in split.labels.aminmax())
         named = len(split.class_names or ())
         images += len(split)
         count = max(count, high + 1, named)
         if low < 0:
-            raise UserError(
-                f"conditional=true: a {name} image has the label {low}\n  they must be 0, 1, 2, ..."
-            )
+            problem = f"a {name} image has the label {low}"
+            raise ConfigError("conditional", True, problem, "labels must be 0, 1, 2, ...")
     if count > images and not named:
-        raise UserError(
-            f"conditional=true: the labels of {images} images go up to {count - 1}\n"
-            "  number the classes 0, 1, 2, ..."
-        )
+        problem = f"the labels of {images} images go up to {count - 1}"
+        raise ConfigError("conditional", True, problem, "number the classes 0, 1, 2, ...")
     return count
 
 
@@ -99,5 +93,5 @@ def _label(one: Class, names: Sequence[str], labels: Sequence[int]) -> int | Non
     return one if isinstance(one, int) and one in labels else None
 
 
-def _shown(wanted: Sequence[Class]) -> str:
-    return f"[{','.join(map(str, wanted))}]"
+def _refused(wanted: Sequence[Class], problem: str, hint: Hint = None) -> ConfigError:
+    return ConfigError("dataset.classes", wanted, problem, hint)

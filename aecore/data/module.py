@@ -17,7 +17,7 @@ from aecore.data.binarise import threshold, throw_once
 from aecore.data.classes import Classes, count_classes, of_classes, some_left
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import moments
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
@@ -60,16 +60,15 @@ class ImageData(LightningDataModule):
         binarise: make every pixel 0 or 1; "threshold" at 0.5, "sample" with its value as the
         probability of 1 (Salakhutdinov and Murray 2008): in training drawn afresh each epoch, as
         the seed says (Burda et al. 2016), in every other use once, the same for all seeds.
-        Raises UserError for pixels that have no 0 and 1.
+        Raises ConfigError for pixels that have no 0 and 1.
         classes: names or labels of those to train and test on, None for all of them.
         """
         super().__init__()
         if binarise is not None and range != "unit":
-            raise UserError(
-                f"dataset.binarise={binarise} with dataset.range={range}: "
-                "black and white are 0 and 1 only in [0, 1]\n"
-                "  use dataset.range=unit, or dataset.binarise=null"
-            )
+            raise ConfigError(
+                "dataset.range", range, f"dataset.binarise={binarise} needs pixels in [0, 1]",
+                {"dataset.range": "unit", "dataset.binarise": None},
+            )  # fmt: skip
         self.source = source
         self.data_dir = Path(data_dir).expanduser().absolute()
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -87,7 +86,7 @@ class ImageData(LightningDataModule):
 
     @cached_property
     def train(self) -> Split:
-        """The training images; raises UserError where there are too few."""
+        """The training images; raises ConfigError where there are too few."""
         return self._drawn(self._train_and_val[0], 0)
 
     @cached_property
@@ -144,11 +143,12 @@ class ImageData(LightningDataModule):
         split = self._load("test")
         size = len(split) if self.test_size is None else self.test_size
         if size > len(split):
-            raise UserError(f"dataset.test_size={size}: there are only {len(split)} test images")
+            problem = f"there are only {len(split)} test images"
+            raise ConfigError("dataset.test_size", size, problem)
         if self.classes is None:
             return split if size == len(split) else split.subset(torch.arange(size)), None
         own = of_classes(split, self.classes, "test")[:size]
-        some_left(int(own.sum()), self.classes, f"test_size={size}")
+        some_left(int(own.sum()), self.classes, "test_size", size)
         test, others = (split.subset(which.nonzero()[:, 0]) for which in (own, ~own))
         return test, others if len(others) else None
 
@@ -160,14 +160,15 @@ class ImageData(LightningDataModule):
         if self.classes is not None:
             own = of_classes(whole, self.classes, "train")
             held_out, kept = held_out[own[held_out]], kept[own[kept]]
-            some_left(len(kept), self.classes, f"train_size={n_train}")
+            some_left(len(kept), self.classes, "train_size", n_train)
             if n_val:
-                some_left(len(held_out), self.classes, f"val_size={self.val_size}")
+                some_left(len(held_out), self.classes, "val_size", self.val_size)
         if self.batch_size > len(kept):
-            raise UserError(
-                f"dataset.batch_size={self.batch_size} is more than the {len(kept)} training "
-                f"images; take dataset.batch_size={len(kept)} or less"
-            )
+            raise ConfigError(
+                "dataset.batch_size", self.batch_size,
+                f"there are only {len(kept)} training images",
+                {"dataset.batch_size": f"{len(kept)} or less"},
+            )  # fmt: skip
         train = whole.subset(kept.sort().values)
         return train, whole.subset(held_out.sort().values) if n_val else None
 
@@ -175,16 +176,16 @@ class ImageData(LightningDataModule):
         """Which of the source's n train images validate and which train, as the seed says."""
         n_val = self.val_size if isinstance(self.val_size, int) else round(self.val_size * n)
         if n_val >= n:
-            raise UserError(
-                f"dataset.val_size={self.val_size} leaves nothing of {n} images to train on\n"
-                "Take fewer, or a fraction: dataset.val_size=0.1"
-            )
+            raise ConfigError(
+                "dataset.val_size", self.val_size, f"nothing of {n} images is left to train on",
+                {"dataset.val_size": "0.1 or another fraction"},
+            )  # fmt: skip
         n_train = n - n_val if self.train_size is None else self.train_size
         if n_train > n - n_val:
-            raise UserError(
-                f"dataset.train_size={n_train}: only {n - n_val} images are left to train on "
-                f"({n} less dataset.val_size={self.val_size})"
-            )
+            raise ConfigError(
+                "dataset.train_size", n_train,
+                f"only {n - n_val} of {n} images are left to train on, {n_val} are for validation",
+            )  # fmt: skip
         order = permutation(n, VALIDATION_PART, self.seed)
         return order[:n_val], order[n_val : n_val + n_train]
 
@@ -199,28 +200,28 @@ class ImageData(LightningDataModule):
         else:
             split = self.source.load(which, self.data_dir)
         if len(split) == 0:
-            raise UserError(
-                f"The {which} split of dataset.{self.source.__class__.__name__} is empty"
-            )
+            raise ConfigError("dataset", ..., f"the {which} split is empty")
         if self._shape is not None and self._shape != split.image_shape:
-            raise UserError(
-                f"The {which} images have the shape {split.image_shape}, those of the other "
-                f"split {self._shape}"
-            )
+            raise ConfigError(
+                "dataset", ...,
+                f"the {which} images have the shape {split.image_shape}, those of the other split "
+                f"{self._shape}",
+            )  # fmt: skip
         if self.range == "unit" and split.images.is_floating_point():
             low, high = split.images.aminmax()
             if low < 0 or high > 1:
                 null = "" if self.binarise is None else " dataset.binarise=null"
-                raise UserError(
-                    f"dataset.range=unit: the {which} data lie in [{low:.4g}, {high:.4g}], "
-                    "not in [0, 1]\n"
-                    f"Take dataset.range=standardised{null} (or store pixels 0..255 as uint8)."
-                )
+                raise ConfigError(
+                    "dataset.range", "unit",
+                    f"the {which} data lie in [{low:.4g}, {high:.4g}], not in [0, 1]",
+                    {"dataset.range": f"standardised{null} (or store pixels 0..255 as uint8)"},
+                )  # fmt: skip
         if self.binarise is not None and split.rows is not None:
-            raise UserError(
-                f"dataset.binarise={self.binarise}: the {which} images are kept in a file\n"
-                "  it needs them in memory: dataset.in_memory=true, or a smaller dataset.image_size"
-            )
+            raise ConfigError(
+                "dataset.binarise", self.binarise,
+                f"the {which} images are kept in a file, and it needs them in memory",
+                {"dataset.in_memory": True, "dataset.image_size": "[H,W] of fewer pixels"},
+            )  # fmt: skip
         self._shape = split.image_shape
         return threshold(split) if self.binarise == "threshold" else split
 
@@ -239,7 +240,7 @@ class ImageData(LightningDataModule):
     def count_classes(self) -> int:
         """How many classes there are, also where only images of some are used.
 
-        Raises UserError for images without labels, and for labels that do not count classes.
+        Raises ConfigError for images without labels, and for labels that do not count classes.
         """
         train, val = self._train_and_val
         splits = {"train": train, "validation": val, "test": self.test}

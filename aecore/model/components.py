@@ -16,7 +16,7 @@ from torch import Tensor
 from aecore.config.build import build, resolve
 from aecore.config.folders import known
 from aecore.config.schema import Config
-from aecore.errors import UserError, nearest
+from aecore.errors import ConfigError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Network
@@ -54,7 +54,7 @@ class Components:
         scale: Tensor | None,
         classes: int | None = None,
     ) -> Autoencoder:
-        """The model of these words for images of a shape; UserError where they do not fit.
+        """The model of these words for images of a shape; ConfigError where they do not fit.
 
         classes: how many the model is told, None for one that is not conditional.
         """
@@ -77,14 +77,15 @@ class Components:
 def build_components(settings: Config) -> Components:
     """Build and check the words of a model; their first random numbers come from the seed.
 
-    Raises UserError.
+    Raises ConfigError.
     """
     torch.manual_seed(settings.seed)
     penalties, weights = {}, {}
     for name, node in settings.penalty.items():
         path = f"penalty.{name}"
         if name in _RESERVED:
-            raise UserError(f"{path}: this name is taken by a term of every loss\n  choose another")
+            problem = "this name is taken by a term of every loss"
+            raise ConfigError(path, ..., problem, "choose another")
         term = build_penalty(node, path)
         penalties[name], weights[name] = term.penalty, term.weight
     return Components(
@@ -101,12 +102,10 @@ def build_components(settings: Config) -> Components:
 
 
 def build_reconstruction(terms: Mapping[str, Mapping[str, Any]]) -> Reconstruction:
-    """The reconstruction loss; UserError unless there is exactly one term."""
+    """The reconstruction loss; ConfigError unless there is exactly one term."""
     if len(terms) != 1:
-        raise UserError(
-            f"reconstruction=[{','.join(terms)}]: must be exactly one term\n"
-            f"  choose one, for example reconstruction={next(iter(terms), 'mse')}"
-        )
+        hint = f"choose one, for example reconstruction={next(iter(terms), 'mse')}"
+        raise ConfigError("reconstruction", [*terms], "must be exactly one term", hint)
     ((name, node),) = terms.items()
     return build(node, f"reconstruction.{name}", Reconstruction)
 
@@ -145,9 +144,7 @@ def _step(step: Any, path: str) -> dict[str, Any]:
 def _noise_file(name: object, path: str) -> dict[str, Any]:
     files = {n: file for n, file in known("noise").items() if n != "chain"}
     if not isinstance(name, str) or name not in files:
-        raise UserError(
-            f"{path}.steps: no noise {name!r}{nearest(str(name), files)}\n"
-            f"  known: {', '.join(sorted(files))}"
-        )
+        problem = f"no noise {name!r}{nearest(str(name), files)}"
+        raise ConfigError(f"{path}.steps", ..., problem, f"known: {', '.join(sorted(files))}")
     node: dict[str, Any] = yaml.safe_load(files[name].read_text())
     return node

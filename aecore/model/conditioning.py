@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.model.networks.base import flat
 from aecore.types import ImageShape, Shape
 
@@ -49,12 +49,10 @@ class Conditioning(nn.Module):
 
 
 def need_labels(y: Tensor | None) -> Tensor:
-    """The labels; raises UserError where there are none."""
+    """The labels; raises ConfigError where there are none."""
     if y is None:
-        raise UserError(
-            "conditional=true: this needs class labels\n"
-            "  give those of the images, or use conditional=false"
-        )
+        hint = "give those of the images, or use conditional=false"
+        raise ConfigError("conditional", True, "this needs class labels", hint)
     return y
 
 

@@ -8,7 +8,7 @@ from numbers import Real
 import torch
 from torch import Generator, Tensor
 
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.model.conditioning import need_labels
 from aecore.model.passes import Model
 
@@ -57,6 +57,7 @@ def cycle_classes(model: Model, n: int) -> Tensor | None:
 def _check(temperature: float, reason: str | None) -> None:
     number = isinstance(temperature, Real) and math.isfinite(temperature)
     if not number or temperature < 0:
-        raise UserError(f"temperature={temperature}: must be 0 or more; 1 draws as it was learned")
+        problem = "must be 0 or more; 1 draws as it was learned"
+        raise ConfigError("temperature", temperature, problem)
     if temperature != 1 and reason is not None:
-        raise UserError(f"temperature={temperature}: {reason}\n  use temperature=1")
+        raise ConfigError("temperature", temperature, reason, {"temperature": 1})

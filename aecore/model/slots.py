@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,8 +46,9 @@ def component_configs(
     for name, term in penalties.items():
         weight = config_of(term.weight)
         terms[name] = {**config_of(term.penalty), **{key: weight[key] for key in WEIGHT_KEYS}}
-    nodes = config_of(words)
-    name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(words["reconstruction"]).__name__).lower()
+    nodes, loss = config_of(words), words["reconstruction"]
+    assert isinstance(loss, Reconstruction)
+    name = loss.name or type(loss).__name__
     return {**nodes, "reconstruction": {name: nodes["reconstruction"]}, "penalty": terms}
 
 

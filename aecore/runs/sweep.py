@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aecore.config.choices import split_override
+from aecore.config.overrides import read as read_overrides
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, METRICS, write_atomically
 from aecore.runs.format import check_format, stamp
@@ -51,7 +51,7 @@ class Sweep:
     @property
     def grid(self) -> list[dict[str, str]]:
         """Key and value of every override of each job."""
-        return [dict(split_override(o) for o in job) for job in self.jobs]
+        return [{o.key: o.text for o in read_overrides(job)} for job in self.jobs]
 
 
 def read(folder: Path) -> Sweep | None:

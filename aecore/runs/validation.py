@@ -1,7 +1,8 @@
-"""What a recorded configuration may hold and name: words of this package and the user's own.
+"""What a recorded configuration may hold and name: components of this package and the user's own.
 
 A run folder may come from anywhere. Its configuration is read as plain YAML: nothing in it is
-interpolated, and a `_target_` is looked up only where it names a module that holds words of ours.
+interpolated, and a `_target_` is looked up only where a YAML file of this package or of the user
+names it too.
 """
 
 from __future__ import annotations
@@ -14,19 +15,11 @@ from typing import Any
 import yaml
 
 from aecore.config.folders import groups, make_importable, own_folders, set_own_folders, theirs
+from aecore.config.targets import known_targets
 from aecore.errors import UserError
 
-_PACKAGE = Path(__file__).parents[1]
 _LONGEST = 2**20  # bytes of a configuration
 _MOST, _DEEPEST, _GREATEST = 20_000, 30, 2**63  # values in one, one in the other, of integers
-# the modules that hold components
-_MODULES = (
-    "aecore.data.sources.", "aecore.evaluation.figures.", "aecore.evaluation.metrics.",
-    "aecore.model.latents.", "aecore.model.networks.", "aecore.model.noise.",
-    "aecore.model.objectives.", "aecore.model.penalties.", "aecore.model.priors.",
-    "aecore.model.reconstruction.", "aecore.model.samplers.", "aecore.tasks.",
-    "aecore.training.init.", "aecore.training.loggers.", "aecore.training.optimizers.",
-)  # fmt: skip
 
 
 def read_plain(path: Path) -> Any:
@@ -70,26 +63,24 @@ def check_plain(config: Any, where: Path) -> None:
 
 
 def check_targets(config: Mapping[str, Any], where: Path) -> None:
-    """Raise UserError for a `_target_` that is neither a word of ours nor one of the user's own.
+    """Raise UserError for a `_target_` that is no component of this package or of the user.
 
-    The user's own are those that a YAML file below --config-dir names. Nothing is imported.
+    Those of this package are what its YAML files name; the user's own are what the YAML files below
+    --config-dir name. Nothing is imported.
     where: the file that the configuration was read from.
     """
-    strange = {key: name for key, name in targets(config) if not is_word(name)}
-    if not strange:
-        return
-    own = own_targets()
-    for key, name in strange.items():
-        if not (isinstance(name, str) and name in own):
-            raise UserError(
-                f"{where}: {key}={printable(name)}: no word of aecore, so it was not looked up\n"
-                "  if it is your own, name the folder of its YAML: --config-dir FOLDER"
-            )
+    for key, name in targets(config):
+        if isinstance(name, str) and (name in known_targets() or name in own_targets()):
+            continue
+        raise UserError(
+            f"{where}: {key}={printable(name)}: no component of aecore, so it was not looked up\n"
+            "  if it is your own, name the folder of its YAML: --config-dir FOLDER"
+        )
 
 
 @contextmanager
 def trusting(config_dir: str | Path | None) -> Iterator[None]:
-    """For a while, take the words of YAML files below that folder for the user's own too.
+    """For a while, take what YAML files below that folder name for the user's own too.
 
     Raises UserError where there is no such folder.
     """
@@ -123,28 +114,14 @@ def printable(foreign: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in str(foreign)[:200])
 
 
-def is_word(name: Any) -> bool:
-    """Whether a dotted name lies in a module of a word's folder of this package.
-
-    Only names of files count: `aecore.data.images.files.os.system` is in none.
-    """
-    if not isinstance(name, str) or not name.startswith(_MODULES):
-        return False
-    _, *modules = name.split(".")
-    if not all(part.isidentifier() for part in modules):
-        return False
-    module = _PACKAGE.joinpath(*modules[:-1])
-    return module.with_suffix(".py").is_file() or (module / "__init__.py").is_file()
-
-
 def own_targets() -> set[str]:
-    """What the words in the user's own configuration folders name."""
-    found: set[str] = set()
+    """Every class that the YAML files in the user's own configuration folders name."""
+    names: set[str] = set()
     for group in groups():  # and nothing else below: runs may lie there too
         for file in theirs(group, own_folders()).values():
             try:
                 node = yaml.safe_load(file.read_text())
             except (OSError, UnicodeDecodeError, yaml.YAMLError):
-                continue  # no word can be chosen by it either
-            found.update(name for _, name in targets(node) if isinstance(name, str))
-    return found
+                continue  # no option can be chosen by it either
+            names.update(name for _, name in targets(node) if isinstance(name, str))
+    return names

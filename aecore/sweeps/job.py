@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import gc
-import math
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from aecore.config.arguments import searched
-from aecore.config.compose import choices, without_presets
+from aecore.config.compose import choices
 from aecore.config.folders import flags, resuming, set_own_folders
+from aecore.config.overrides import searched
 from aecore.errors import NonFiniteLoss, UserError
 from aecore.runs.folder import (
     ERROR,
@@ -29,13 +28,11 @@ from aecore.runs.folder import (
     write_config,
     write_run,
 )
-from aecore.runs.sweep import read, title
+from aecore.sweeps.callbacks import job_callbacks
+from aecore.sweeps.comparison import running_comparison
 from aecore.tasks.base import Request
 from aecore.tasks.run import run
-from aecore.training.collecting import set_modules_aside
 from aecore.training.processes import is_leader, started_together
-
-_compared_at = {"end": -math.inf, "seconds": 0.0}  # the last comparison of this process
 
 
 def run_job(config: Any) -> float | None:
@@ -48,13 +45,20 @@ def run_job(config: Any) -> float | None:
     set_own_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
+    config_dict = {str(key): value for key, value in plain.items()}
     folder = Path(hydra.runtime.output_dir)
     error = folder / ERROR
     overrides = list(hydra.overrides.task)
-    words = choices(OmegaConf.create({"runtime": hydra.runtime}), plain)
-    request = Request(without_presets(plain), words, overrides, lambda: folder, brief=True)
+    words = choices(hydra.runtime.choices, config_dict)
+    request = Request(
+        config_dict,
+        words,
+        overrides,
+        lambda: folder,
+        brief=True,
+        callbacks=partial(job_callbacks, folder),
+    )
     failed = True
-    set_modules_aside()
     try:
         _job(request, folder)
         failed = False
@@ -65,7 +69,7 @@ def run_job(config: Any) -> float | None:
         traceback.clear_frames(failure.__traceback__)  # they hold the model
     gc.collect()  # Lightning leaves reference cycles behind, which hold the model
     if is_leader():
-        _compared(folder.parent)
+        running_comparison(folder.parent).update()
     if failed and started_together():
         sys.exit(1)  # so that srun ends the other processes, which would wait for this one
     return optimized(folder)
@@ -104,18 +108,3 @@ def _failed(path: Path, message: str) -> None:
         write_atomically(path, (message + "\n").encode(errors="backslashreplace"))
         first = message.splitlines()[0]
         print(f"job {path.parent.name} failed: {first}", file=sys.stderr, flush=True)
-
-
-def _compared(folder: Path) -> None:
-    """Bring the sweep's summary and report up to date, in a tenth of the time at most.
-
-    Reading every job after each of them takes long where many are short. Whoever launched them
-    compares once more at the end.
-    """
-    from aecore.compare.compare import compare
-
-    began = time.monotonic()
-    sweep = read(folder)
-    if sweep is not None and began - _compared_at["end"] >= 9 * _compared_at["seconds"]:
-        compare(sweep.folders, folder, title=title(sweep), grid=sweep.grid)
-        _compared_at.update(end=time.monotonic(), seconds=time.monotonic() - began)

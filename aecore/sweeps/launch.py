@@ -6,21 +6,21 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 
-from aecore.config.arguments import Arguments, quoted
-from aecore.config.compose import opened
+from aecore.config.compose import hydra_of
 from aecore.config.folders import resuming
+from aecore.config.overrides import Override, parse, quoted
 from aecore.runs.folder import METRICS
-from aecore.runs.sweep import Sweep, title
+from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Composed, Loader
 
 
-def launch(sweep: Sweep, more: list[str], composed: Composed | None = None) -> int:
+def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None) -> int:
     """Start the jobs that are not finished, compare all; returns the exit status.
 
     more: further overrides of Hydra's own (another launcher).
     composed: configurations of jobs that were composed already, by their overrides.
     """
-    from aecore.compare.compare import compare
+    from aecore.sweeps.comparison import compare_sweep
     from aecore.sweeps.engines import run_jobs
     from aecore.sweeps.job import run_job
 
@@ -31,13 +31,11 @@ def launch(sweep: Sweep, more: list[str], composed: Composed | None = None) -> i
     todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
     print(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}", flush=True)
     if todo:
-        arguments = Arguments(
-            sweep.flags, sweep.overrides + more, multirun=True, informational=False
-        )
+        arguments = parse([*sweep.flags, *sweep.overrides, *(o.line for o in more)])
         settings = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
-        with opened(arguments) as hydra:
+        with hydra_of(arguments) as hydra:
             config = hydra.compose_config(
-                arguments.config_name, [*arguments.overrides, *settings], run_mode=RunMode.MULTIRUN
+                arguments.config_name, [*arguments.lines, *settings], run_mode=RunMode.MULTIRUN
             )
             loader = hydra.config_loader
             if config.hydra.launcher._target_.endswith(".BasicLauncher"):  # others send it around
@@ -48,9 +46,7 @@ def launch(sweep: Sweep, more: list[str], composed: Composed | None = None) -> i
                 config=config,
             )
             run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
-    summary = compare(
-        sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid, figures=True
-    )  # fmt: skip
+    summary = compare_sweep(sweep, figures=True)
     print(summary.told, flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
     if failed:

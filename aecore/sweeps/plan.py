@@ -11,47 +11,48 @@ out here and not by Hydra's sweeper, so that it can be checked first and jobs ca
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
-from aecore.config.arguments import Arguments
-from aecore.config.choices import split_override
-from aecore.config.compose import Job, compose, opened, refusal
+from aecore.config.compose import Composition, compose, composing, hydra_of
+from aecore.config.overrides import Arguments, Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import reserve
 from aecore.runs.sweep import RECORD, Sweep
 from aecore.sweeps.loader import Composed
 
+Point = tuple[Override, ...]  # of a grid: one value for each key
 KEPT = 200  # configurations, of a quarter of a megabyte each
 
 
-def plan(arguments: Arguments, job: Job) -> tuple[Sweep, Composed]:
+def plan(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
     """Spell out the grid, check every point, then record it in a new folder; raises UserError.
 
     Returns with the sweep the configurations of its first jobs, which need not be composed again.
     """
-    ours = [o for o in arguments.overrides if not o.startswith("hydra")]
-    hydras = [o for o in arguments.overrides if o.startswith("hydra")]
-    jobs = points(arguments, job, ours)
+    jobs = points(arguments, composition)
     composed = check(arguments, jobs)
-    folder = sweep_folder(job, job.words.get("sweeps"))
-    study_override = [o for o in ours if split_override(o)[0] == "sweeps"]
-    sweep = Sweep(folder, arguments.flags, hydras + study_override, jobs)
+    folder = sweep_folder(composition, composition.words.get("sweeps"))
+    lines = [[o.line for o in job] for job in jobs]
+    sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines)
     sweep.write()
     return sweep, composed
 
 
-def sweep_folder(job: Job, name: str | None) -> Path:
+def shared(arguments: Arguments) -> list[str]:
+    """The overrides that Hydra itself needs to launch the jobs: its own, and the study."""
+    return [o.line for o in arguments.overrides if o.of_hydra or o.key == "sweeps"]
+
+
+def sweep_folder(composition: Composition, name: str | None) -> Path:
     """Make the folder of a new sweep; UserError where the one asked for holds a sweep already.
 
     name: of the folder that sweeps of this kind have in common, None for that of the configuration.
     """
-    folder = Path(job.sweep_dir)
-    if "hydra.sweep.dir" in job.given:
+    folder = Path(composition.sweep_dir)
+    if "hydra.sweep.dir" in composition.given:
         if (folder / RECORD).exists():
             raise UserError(
                 f"hydra.sweep.dir={folder}: holds a sweep already\n"
@@ -62,19 +63,27 @@ def sweep_folder(job: Job, name: str | None) -> Path:
     return reserve(folder.parent.with_name(name) / folder.name if name else folder)
 
 
-def points(arguments: Arguments, job: Job, overrides: list[str]) -> list[list[str]]:
+def points(arguments: Arguments, composition: Composition) -> list[Point]:
     """The jobs of a grid: the study's own parameters, then those of the command line."""
-    given = [f"{key}={value}" for key, value in job.parameters.items()]
-    try:
-        with opened(arguments) as hydra:
-            parser = OverridesParser.create(config_loader=hydra.config_loader)
-            parsed = parser.parse_overrides([*given, *overrides])
-            return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
-    except HydraException as error:
-        raise refusal(error, arguments, overrides) from None
+    overrides = grid(arguments, composition)
+    for override in overrides:
+        if override.parsed.is_interval_sweep():
+            raise UserError(
+                f"{override.typed}: holds too many values to run all\n"
+                "  add hydra/sweeper=optuna to search in it, or give a list"
+            )
+    with composing(arguments, overrides), hydra_of(arguments) as hydra:
+        values = {o.name: o.single(hydra.config_loader) for o in overrides}
+    return [*itertools.product(*values.values())]
 
 
-def check(arguments: Arguments, jobs: list[list[str]], what: str = "job") -> Composed:
+def grid(arguments: Arguments, composition: Composition) -> list[Override]:
+    """The parameters of a study and the overrides that all jobs are made of; the last counts."""
+    parameters = read(f"{key}={value}" for key, value in composition.parameters.items())
+    return [*parameters, *(o for o in arguments.overrides if not o.of_hydra)]
+
+
+def check(arguments: Arguments, jobs: Iterable[Point], what: str = "job") -> Composed:
     """Compose and build every point; UserError names the first that cannot be.
 
     what: what a point is called in the message.
@@ -82,19 +91,24 @@ def check(arguments: Arguments, jobs: list[list[str]], what: str = "job") -> Com
     """
     from aecore.training.prepare import ConfigChecker
 
-    shapes = ConfigChecker()
-    hydras = [o for o in arguments.overrides if o.startswith("hydra")]
+    checker = ConfigChecker()
     composed = {}
     for number, job in enumerate(jobs):
         try:
-            one = replace(arguments, overrides=[*hydras, *job], multirun=False)
-            found = compose(one)
-            shapes.check(found.config)
+            composition = compose(at_point(arguments, job))
+            checker.check(composition.config)
             if number < KEPT:
-                composed[tuple(job)] = found.whole
+                composed[tuple(o.line for o in job)] = composition.whole
         except UserError as error:
             lines = str(error).splitlines()
+            point = " ".join(o.line for o in job)
             raise UserError(
-                "\n".join([f"{what} {number} of the sweep ({' '.join(job)}):", *lines][:3])
+                "\n".join([f"{what} {number} of the sweep ({point}):", *lines][:3])
             ) from error
     return composed
+
+
+def at_point(arguments: Arguments, point: Point) -> Arguments:
+    """The command line of one job."""
+    hydras = (o for o in arguments.overrides if o.of_hydra)
+    return replace(arguments, overrides=(*hydras, *point), multirun=False)

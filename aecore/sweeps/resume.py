@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aecore.config.choices import split_override
 from aecore.config.folders import command, flags
+from aecore.config.overrides import Override
+from aecore.config.overrides import read as read_overrides
 from aecore.errors import UserError
 
 if TYPE_CHECKING:
     from aecore.runs.sweep import Sweep
 
 
-def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
+def recorded_sweep(folder: Path, overrides: Iterable[Override]) -> Callable[[], int] | None:
     """What continues the sweep of a folder, None where it holds none; raises UserError.
 
     The grid is the recorded one; only Hydra's own overrides (another launcher, for a search also
-    other numbers of trials) may be given, and the folder of the user's own words must be given
+    other numbers of trials) may be given, and the folder of the user's own options must be given
     again: no code is read from where a record points to.
     """
     if not (folder / "sweep.json").is_file():
@@ -30,46 +31,40 @@ def recorded_sweep(folder: Path) -> Callable[[list[str]], int] | None:
 
     recorded = read(folder)
     assert recorded is not None
-
-    def go_on(overrides: list[str]) -> int:
-        more = [o for o in overrides if split_override(o)[0] not in ("resume", "hydra.searchpath")]
-        _check_recorded(recorded)
-        sweep = _from_here(recorded, overrides)
-        free = ["hydra/launcher=", "hydra.launcher."]
-        if sweep.search is not None:
-            free += ["hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs="]
-        strange = [o for o in more if not o.startswith(tuple(free))]
-        if strange:
+    _check_recorded(recorded)
+    sweep = _from_here(recorded)
+    more = [o for o in overrides if o.key != "resume"]
+    free = ["hydra.launcher"]
+    if sweep.search is not None:
+        free += ["hydra.sweeper.n_trials", "hydra.sweeper.n_jobs"]
+    for override in more:
+        if not any(override.is_below(key) for key in free):
             raise UserError(
-                f"{strange[0]}: a resumed sweep keeps its own grid and configuration\n"
-                f"  only these may be given: {', '.join(free)}"
+                f"{override.typed}: a resumed sweep keeps its own grid and configuration\n"
+                f"  only these may be given: hydra/launcher, {', '.join(free)}"
             )
-        return launch(sweep, more)
-
-    return go_on
+    return lambda: launch(sweep, more)
 
 
-def _from_here(sweep: Sweep, overrides: list[str]) -> Sweep:
-    """A recorded sweep with the folders of words that this command line names, not its own."""
+def _from_here(sweep: Sweep) -> Sweep:
+    """A recorded sweep with the user's own folder that this command line names, not its own."""
     before = sweep.flags
     if "--config-dir" in before:
         at = before.index("--config-dir")
         if not flags():
             raise UserError(
-                f"{sweep.folder}: started with words of your own, which must be named again\n"
+                f"{sweep.folder}: started with options of your own, which must be named again\n"
                 f"  {command()} {shlex.join([*before[at : at + 2], f'resume={sweep.folder}'])}"
             )
         before = [*before[:at], *before[at + 2 :]]
-    place = [o for o in overrides if split_override(o)[0] == "hydra.searchpath"]
-    kept = [o for o in sweep.overrides if split_override(o)[0] != "hydra.searchpath"]
-    return replace(sweep, flags=[*flags(), *before], overrides=[*place, *kept])
+    return replace(sweep, flags=[*flags(), *before])
 
 
 def _check_recorded(sweep: Sweep) -> None:
     """Raise UserError where a record names classes by itself, or would read the environment."""
-    for override in (*sweep.overrides, *(o for job in sweep.jobs for o in job)):
-        if "_target_" in split_override(override)[0] or "${" in override:
+    for override in read_overrides([*sweep.overrides, *(o for job in sweep.jobs for o in job)]):
+        if "_target_" in override.key or "${" in override.line:
             raise UserError(
-                f"{sweep.folder / 'sweep.json'}: {override}: not taken from a record\n"
+                f"{sweep.folder / 'sweep.json'}: {override.typed}: not taken from a record\n"
                 "  start the sweep anew with it"
             )

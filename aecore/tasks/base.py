@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aecore.config.compose import Composition
+from aecore.config.folders import resuming
+from aecore.errors import UserError
+from aecore.runs.folder import is_run, reserve
+
 if TYPE_CHECKING:
+    from pytorch_lightning import Callback
+
     from aecore.runs.open import Run
 
 
@@ -17,11 +24,12 @@ class Request:
     """What was asked for on the command line.
 
     config: the resolved configuration, plain containers.
-    words: the choice of each group, `{"model": "vae", ...}`.
+    words: the choice of each config group, `{"model": "vae", ...}`.
     overrides: as they were typed.
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
     brief: whether one line at the start and one at the end are enough (a job among others).
+    callbacks: gives further Lightning callbacks of a training.
     run: the trained run that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
     beside: of what may stand beside `run=`, see `aecore.tasks.reuse.BESIDE`, what was typed.
@@ -33,6 +41,7 @@ class Request:
     folder: Callable[[], Path]
     resumed: bool = False
     brief: bool = False
+    callbacks: Callable[[], Sequence[Callback]] = tuple
     run: Run | None = None
     replaced: frozenset[str] = frozenset()
     beside: Mapping[str, str] = field(default_factory=dict)
@@ -44,3 +53,21 @@ class Task(ABC):
     @abstractmethod
     def __call__(self, request: Request) -> dict[str, float]:
         """Do it; returns metrics (empty where there are none). Raises UserError before any work."""
+
+
+def request_of(composition: Composition) -> Request:
+    """The request to run a task on a configuration; its folder is made when first asked for."""
+
+    def folder() -> Path:
+        place = Path(composition.run_dir)
+        if "hydra.run.dir" not in composition.given:
+            return reserve(place)
+        if is_run(place):
+            raise UserError(
+                f"hydra.run.dir={place}: holds a run already\n"
+                f"  {resuming(place)} continues it; or give another folder"
+            )
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    return Request(composition.config, composition.words, composition.overrides, folder)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from aecore.compare.compare import compare
 from aecore.compare.select import select
+from aecore.config.build import validate
 from aecore.config.component import component
 from aecore.config.folders import command
+from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
 from aecore.runs.sweep import Sweep, read, title
@@ -19,25 +21,25 @@ from aecore.tasks.base import Request, Task
 class Compare(Task):
     """Prints a table of the chosen runs; writes it, a report and figures of all runs together.
 
-    runs: paths, patterns and sweep folders. out: where to; None for the sweep's own folder where
-    the whole of one sweep is compared, else a new one below `paths.output_dir`/comparisons.
+    Which runs, `runs` tells: paths, patterns and sweep folders. They go to `out`; without it to the
+    sweep's own folder where the whole of one sweep is compared, else to a new one below
+    `paths.output_dir`/comparisons.
     """
 
     @component
-    def __init__(self, *, runs: str | list[str] | None, out: str | None) -> None:
-        self.runs = runs
-        self.out = out
+    def __init__(self) -> None: ...
 
     def __call__(self, request: Request) -> dict[str, float]:
         """Compare; raises UserError where nothing is selected."""
-        if not self.runs:
+        config = validate(Config, request.config)
+        if not config.runs:
             raise UserError(
                 "runs: nothing to compare; write for example runs='outputs/sweeps/x/*'\n"
                 f"  `{command()} task=list` shows the runs"
             )
-        folders = select(self.runs)
+        folders = select(config.runs)
         sweep = _whole_sweep(folders)
-        out = self._place(sweep, Path(request.config["paths"]["output_dir"]))
+        out = _place(sweep, config)
         if sweep is not None:
             summary = compare(
                 sweep.folders, out, title=title(sweep), grid=sweep.grid, figures=True
@@ -48,16 +50,18 @@ class Compare(Task):
         print(summary.told)
         return {}
 
-    def _place(self, sweep: Sweep | None, output_dir: Path) -> Path:
-        """Where the comparison goes; a search keeps the report that it wrote itself."""
-        if self.out is not None:
-            out = Path(self.out).expanduser()
-            if is_run(out):
-                raise UserError(f"out={out}: is itself a run\n  give another folder")
-            return out
-        if sweep is not None and sweep.search is None:
-            return sweep.folder
-        return reserve(output_dir / "comparisons" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+def _place(sweep: Sweep | None, config: Config) -> Path:
+    """Where the comparison goes; a search keeps the report that it wrote itself."""
+    if config.out is not None:
+        out = Path(config.out).expanduser()
+        if is_run(out):
+            raise UserError(f"out={out}: is itself a run\n  give another folder")
+        return out
+    if sweep is not None and sweep.search is None:
+        return sweep.folder
+    comparisons = Path(config.paths.output_dir) / "comparisons"
+    return reserve(comparisons / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
 
 
 def _whole_sweep(folders: list[Path]) -> Sweep | None:

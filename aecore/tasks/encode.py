@@ -18,7 +18,7 @@ from aecore.evaluation.figures.latent import codes_figure
 from aecore.evaluation.selection import balanced, class_name
 from aecore.tasks.use import Opened, Use
 from aecore.training.loggers.tensorboard import TensorBoard
-from aecore.training.setup import build_logger
+from aecore.training.setup import build_loggers
 from aecore.types import is_table
 
 
@@ -102,7 +102,7 @@ class Encode(Use):
         if images.labels is not None:
             texts = [class_name(images, label) for label in images.labels.tolist()]
         table = is_table(opened.ae.image_shape)
-        for logger in build_logger(opened.parts.settings, opened.folder, None):
+        for logger in build_loggers(opened.parts.config, opened.folder):
             if isinstance(logger, TensorBoard):
                 pixels = None if table else images.pixels()
                 logger.embedding(codes[chosen], texts, pixels, 0)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from aecore.config.build import build
-from aecore.config.folders import command
-from aecore.errors import UserError
+from aecore.config.build import build, known_keys
+from aecore.config.folders import command, ours
+from aecore.errors import UserError, nearest
 from aecore.tasks.base import Request, Task
 from aecore.tasks.use import Use
-from aecore.training.fit import quiet
+from aecore.training.trainer import quiet
 
 
 def run(request: Request, made: list[Path]) -> dict[str, float]:
@@ -26,15 +29,32 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
             made.append(request.folder())
         return made[0]
 
-    typed = "task" if request.run is None else request.words["task"]  # as in score.by=elbo
-    task = build(request.config["task"], typed, Task)
+    task = build_task(request.config)
     if request.run is not None and not isinstance(task, Use):
         raise UserError(
-            f"task={request.words['task']}: does nothing with a trained run\n"
+            f"task={request.config['task']}: does nothing with a trained run\n"
             f"  leave out run=, or choose a task that does: `{command()} --help` lists them"
         )
     with quiet(), _memory():
         return task(replace(request, folder=folder))
+
+
+def build_task(config: Mapping[str, Any]) -> Task:
+    """The task of a configuration, with the options below its name; raises UserError."""
+    name = config["task"]
+    if name not in ours("task"):
+        raise UserError(f"task={name}: no such task{nearest(str(name), ours('task'))}")
+    target = class_of_task(name)
+    options = config[name] if known_keys(target) else {}  # `evaluate` is a node of every run
+    return build({"_target_": f"{target.__module__}.{target.__name__}", **options}, name, Task)
+
+
+def class_of_task(name: str) -> type[Task]:
+    """The one class derived from `Task` that the module `aecore.tasks.NAME` defines."""
+    module = importlib.import_module(f"aecore.tasks.{name}")
+    classes = [value for value in vars(module).values() if inspect.isclass(value)]
+    (target,) = (c for c in classes if issubclass(c, Task) and c.__module__ == module.__name__)
+    return target
 
 
 @contextmanager

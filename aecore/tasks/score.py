@@ -152,7 +152,7 @@ class Score(Use):
 
 def _of_all_classes(opened: Opened) -> Opened:
     """With all classes, where the model was trained on some and no images were chosen."""
-    settings, own = opened.parts.settings, opened.own
+    settings, own = opened.parts.config, opened.own
     asked = opened.is_other_data or settings.split is not None
     own_alone = opened.parts.data.classes == own.classes and own.classes is not None
     if asked or not own_alone or opened.ae.model.classes is not None:

@@ -50,7 +50,7 @@ class Opened:
     @property
     def seed(self) -> int:
         """Of all that the task draws."""
-        return self.parts.settings.seed
+        return self.parts.config.seed
 
     @property
     def noise(self) -> Noise | None:
@@ -69,7 +69,7 @@ class Opened:
     @cached_property
     def own(self) -> ImageData:
         """The data that the model was trained on, where this command says that data lie."""
-        recorded, here = self.run.config, self.parts.settings
+        recorded, here = self.run.config, self.parts.config
         node = dict(recorded.dataset)
         if "cache_dir" in node:
             node["cache_dir"] = here.dataset.get("cache_dir")
@@ -82,7 +82,7 @@ class Opened:
 
         Of data that come without a split, a folder of images say, that is all of them.
         """
-        settings = self.parts.settings
+        settings = self.parts.config
         unparted = self.is_other_data and "test_fraction" in settings.dataset
         return settings.split or ("all" if unparted else default)
 
@@ -93,7 +93,7 @@ class Opened:
         with other channels, unless they are to be converted (`resize=true`).
         """
         which, data = self.which(default), self.parts.data
-        shape, resize = self.ae.image_shape, self.parts.settings.resize
+        shape, resize = self.ae.image_shape, self.parts.config.resize
         if self.is_other_data and not resize:
             mismatch = data.source.shape_mismatch(shape)
             if mismatch is not None:
@@ -179,7 +179,7 @@ class Use(Task):
     def __call__(self, request: Request) -> dict[str, float]:
         if request.run is None:
             raise UserError(
-                f"task={request.words['task']}: with which trained run?\n"
+                f"task={request.config['task']}: with which trained run?\n"
                 "  add run=outputs/..., or run=last for the newest"
             )
         self._check_beside(request)
@@ -189,11 +189,11 @@ class Use(Task):
             if "noise" not in request.beside:
                 raise
             raise UserError(str(error).replace("evaluate.noise", "noise")) from error
-        check_device(parts.settings)
-        set_threads(parts.settings.trainer.threads)
-        model = run.model(sampler=False).to(device_of(parts.settings))
+        check_device(parts.config)
+        set_threads(parts.config.trainer.threads)
+        model = run.model(sampler=False).to(device_of(parts.config))
         opened = Opened(request, run, parts, Trained(model, run))
-        unchanged = parts.settings.sampler == run.config.sampler
+        unchanged = parts.config.sampler == run.config.sampler
         if unchanged and "sampler" not in request.replaced:
             model.sampler = run.sampler(model)
         elif parts.components.sampler is not None:  # fitted to what the model was trained on
@@ -206,7 +206,7 @@ class Use(Task):
                     "  a sampler is fitted to the images of the training: run=FOLDER_OF_THE_RUN"
                 ) from error
             sampler.check(model, images)
-            model.sampler = fit_sampler(sampler, opened.own, parts.settings, model)
+            model.sampler = fit_sampler(sampler, opened.own, parts.config, model)
         with torch.no_grad():
             return self.use(opened)
 
@@ -216,7 +216,7 @@ class Use(Task):
             if root not in self.takes:
                 known = ", ".join(key for key in BESIDE if key in self.takes)
                 raise UserError(
-                    f"{override}: task={request.words['task']} has no use for {root}\n"
+                    f"{override}: task={request.config['task']} has no use for {root}\n"
                     f"  leave it out; it takes {known}"
                 )
 

@@ -1,4 +1,4 @@
-"""The sampler of a run: fitted to the trained model, and kept beside its checkpoints."""
+"""The sampler of a run: fitted to the trained model, and saved in the run folder."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ from aecore.training.setup import Experiment
 log = logging.getLogger("aecore")
 
 
-def add_sampler(parts: Experiment, model: Autoencoder, folder: Path) -> None:
-    """Fit the sampler that was chosen, if any, to the trained model, and keep it in the folder.
+def add_sampler(experiment: Experiment, model: Autoencoder, folder: Path) -> None:
+    """Fit the sampler of the experiment, if any, to the trained model, and save it in the folder.
 
     Leaves the model on its device and in evaluation mode.
     """
-    if parts.components.sampler is not None:
-        model.sampler = fit_sampler(parts.components.sampler, parts.data, parts.settings, model)
+    sampler = experiment.components.sampler
+    if sampler is not None:
+        model.sampler = fit_sampler(sampler, experiment.data, experiment.config, model)
         save(model.sampler, folder / FILE)
 
 
-def fit_sampler(sampler: Sampler, data: ImageData, settings: Config, model: Autoencoder) -> Fitted:
-    """Fit it to the codes of training images; to those of each class, of a conditional model.
+def fit_sampler(sampler: Sampler, data: ImageData, config: Config, model: Autoencoder) -> Fitted:
+    """Fit a sampler to the codes of training images, for each class of a conditional model.
 
     Leaves the model on its device and in evaluation mode.
     """
-    seed = settings.seed
+    seed = config.seed
     trial = Trial(
-        model.to(device_of(settings)).eval(), data.train, seed=seed, batch_size=data.eval_batch_size
+        model.to(device_of(config)).eval(), data.train, seed=seed, batch_size=data.eval_batch_size
     ).at_most(sampler.images)
     with torch.no_grad():
         codes = trial.codes().float()

@@ -9,10 +9,9 @@ from torch import Generator, Tensor
 
 
 class Generators:
-    """All that training draws from: a generator, and torch's own beside it.
+    """The generator of noise and latents, and those of torch itself, which dropout layers use.
 
-    generator: what is handed to noise and latents; on the device. Dropout layers know no other
-    generator than torch's.
+    generator: on the device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -20,19 +19,19 @@ class Generators:
         self._device = device
 
     def seed(self, seed: int) -> None:
-        """Begin both anew."""
+        """Seed all of them."""
         torch.manual_seed(seed)
         self.generator.manual_seed(seed)
 
     def states(self) -> list[Tensor]:
-        """Where the generators stand: uint8 vectors on the CPU."""
-        found = [self.generator.get_state(), torch.get_rng_state()]
+        """The states of the generators: uint8 vectors on the CPU."""
+        states = [self.generator.get_state(), torch.get_rng_state()]
         if self._device.type != "cpu":
-            found.append(torch.get_device_module(self._device).get_rng_state())
-        return found
+            states.append(torch.get_device_module(self._device).get_rng_state())
+        return states
 
-    def go_on(self, states: Sequence[Tensor]) -> bool:
-        """Take up `states`; False, and nothing done, where they are those of another device."""
+    def restore(self, states: Sequence[Tensor]) -> bool:
+        """Set the states; does nothing and returns False where they are those of another device."""
         if [s.shape for s in states] != [s.shape for s in self.states()]:
             return False
         own, common, *device = (state.clone() for state in states)  # torch crashes on a view

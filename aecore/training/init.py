@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from aecore.config.component import component
 from aecore.data.split import PART, Split, to_pixels
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.layers import WEIGHTED, leaves
 from aecore.model.networks.base import activation_layer, flat
@@ -37,15 +37,17 @@ class Init:
         self.weights, self.output = weights, output
 
     def check(self, model: Autoencoder) -> None:
-        """Raise UserError where the output has no bias that could hold an image."""
+        """Raise ConfigError where the output has no bias that could hold an image."""
         if self.output == "pytorch":
             return
         bias = output_bias(model)
         channels = model.image_shape[0]
         if bias is None or bias.numel() not in (channels, flat(model.image_shape)):
-            raise UserError(
-                "init.output=mean_image: the decoder's last layer has no bias for the image\n"
-                "  use network.bias=true, or init.output=pytorch"
+            raise ConfigError(
+                "init.output",
+                "mean_image",
+                "the decoder's last layer has no bias for the image",
+                {"network.bias": True, "init.output": "pytorch"},
             )
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Device and threads of a run."""
+"""Device, threads and processes of a run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ import os
 import torch
 
 from aecore.config.schema import Config
-from aecore.errors import UserError
+from aecore.errors import ConfigError
+from aecore.training.processes import check_processes
 
 _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
+
+
+def set_up_machine(config: Config) -> None:
+    """Check device and processes, and set the number of threads, which the config then holds.
+
+    Raises UserError where this machine or the way it was started does not fit the config.
+    """
+    options = config.trainer
+    check_device(config)
+    check_processes(options.devices, options.num_nodes)
+    options.threads = set_threads(options.threads, options.devices)
 
 
 def set_threads(threads: int | str, processes: int = 1) -> int:
@@ -19,48 +31,43 @@ def set_threads(threads: int | str, processes: int = 1) -> int:
     that Slurm gives), shared by the processes of a training over several devices.
     """
     if isinstance(threads, str):
-        cores = min(_DEFAULT_THREADS, _told("SLURM_CPUS_ON_NODE") or _DEFAULT_THREADS)
-        given = _told("OMP_NUM_THREADS") or _told("SLURM_CPUS_PER_TASK")
-        threads = given or max(cores // processes, 1)
+        cores = min(_DEFAULT_THREADS, _variable("SLURM_CPUS_ON_NODE") or _DEFAULT_THREADS)
+        wanted = _variable("OMP_NUM_THREADS") or _variable("SLURM_CPUS_PER_TASK")
+        threads = wanted or max(cores // processes, 1)
     torch.set_num_threads(threads)
     if processes > 1:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning would set them again
     return threads
 
 
-def _told(name: str) -> int | None:
-    """A positive number in an environment variable, None where there is none."""
+def _variable(name: str) -> int | None:
+    """A positive integer in an environment variable, None where there is none."""
     text = os.environ.get(name, "")
     return int(text) if text.isdigit() and int(text) > 0 else None
 
 
-def check_device(settings: Config) -> None:
-    """Raise UserError where the accelerator asked for is not there."""
-    options = settings.trainer
-    name = options.accelerator.name
+def check_device(config: Config) -> None:
+    """Raise ConfigError where the accelerator is missing."""
+    options = config.trainer
+    name = options.accelerator
     if name == "gpu" and not torch.cuda.is_available():
         missing = "no CUDA GPU is visible to torch"
     elif name == "mps" and not torch.backends.mps.is_available():
         missing = "no Apple GPU is visible to torch"
-    elif settings.trainer.devices * settings.trainer.num_nodes > 1 and options.strategy != "ddp":
-        raise UserError(
-            f"trainer.devices={options.devices}: several devices need a strategy\n  use trainer=ddp"
-        )
-    elif name == "gpu" and settings.trainer.devices > torch.cuda.device_count():
-        missing = (
-            f"trainer.devices={settings.trainer.devices} but {torch.cuda.device_count()} found"
-        )
+    elif options.devices * options.num_nodes > 1 and options.strategy != "ddp":
+        problem = "several devices need a strategy"
+        raise ConfigError("trainer.devices", options.devices, problem, {"trainer": "ddp"})
+    elif name == "gpu" and options.devices > torch.cuda.device_count():
+        missing = f"trainer.devices={options.devices} but {torch.cuda.device_count()} found"
     else:
         return
-    raise UserError(
-        f"trainer/accelerator={name}: {missing}\n"
-        "  use trainer/accelerator=auto or trainer/accelerator=cpu"
-    )
+    key = "trainer/accelerator"
+    raise ConfigError(key, name, missing, {key: f"auto or {key}=cpu"})
 
 
-def device_of(settings: Config) -> torch.device:
-    """The device on which a model of these settings is evaluated."""
-    name = settings.trainer.accelerator.name
+def device_of(config: Config) -> torch.device:
+    """The device on which a model is evaluated."""
+    name = config.trainer.accelerator
     if name in ("auto", "gpu") and torch.cuda.is_available():
         return torch.device("cuda")
     if name in ("auto", "mps") and torch.backends.mps.is_available():
@@ -78,7 +85,6 @@ def device_named(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise UserError(
-            f"device={name}: torch cannot use it here\n  use device='auto' or 'cpu'"
-        ) from error
+        hint = {"device": "'auto' or 'cpu'"}
+        raise ConfigError("device", name, "torch cannot use it here", hint) from error
     return device

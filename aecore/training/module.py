@@ -20,8 +20,9 @@ from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
 from aecore.types import Batch
 
-VAL_SEED = 1_000_003  # an odd offset that keeps validation's draws apart from training's
-PART = "part"  # of a checkpoint: what is known of the epoch under way, absent at its end
+VAL_SEED = 1_000_003  # an odd offset: validation and training draw different numbers
+EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
+_SMALLER_STEPS = "try a smaller learning rate, trainer.gradient_clip=1 or a smaller weight"
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Training(LightningModule):
     chunk shares it between its mini-batches. The arithmetic is that of single steps: a chunk
     changes when losses are read and logged, not what is computed. All randomness of an epoch is
     drawn from generators seeded by (seed, epoch), so an epoch that starts again repeats itself;
-    one that goes on from a checkpoint within it takes up the generators where they stood.
+    one that continues from a checkpoint within it restores the states of the generators.
 
     log_every: steps between two log entries; gradient_clip: largest norm of the gradient, or None.
     compile_mode: of torch.compile, which makes the objective faster on GPUs; None does not compile.
@@ -80,7 +81,7 @@ class Training(LightningModule):
         self.latest: dict[str, float] = {}
         self.steps_an_epoch = 1
         self._chunks_done = 0  # of the epoch under way
-        self._part: dict[str, Any] | None = None
+        self._epoch_progress: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.autoencoder.parameter_groups())
@@ -89,10 +90,10 @@ class Training(LightningModule):
 
     def on_train_start(self) -> None:
         self.steps_an_epoch = self._loader().steps
-        self.draws = Generators(self.device)
+        self.generators = Generators(self.device)
         self._autocast = "mixed" in str(self.trainer.precision)
         self._ranks = self.trainer.world_size
-        if self._part is not None:  # Lightning does not begin an epoch that goes on
+        if self._epoch_progress is not None:  # Lightning does not begin an epoch that continues
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_train_epoch_start(self.trainer, self)
             self.on_train_epoch_start()
@@ -101,27 +102,30 @@ class Training(LightningModule):
         return self.trainer.train_dataloader
 
     def on_train_epoch_start(self) -> None:
-        self.draws.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
+        self.generators.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
         self.train_mean, self._since_log, self._chunks_done = Mean(), Mean(), 0
-        if self._part is not None:
-            self._go_on(self._part)
-            self._part = None
+        if self._epoch_progress is not None:
+            self._restore_progress(self._epoch_progress)
+            self._epoch_progress = None
         self._loader().set_epoch(self.current_epoch, self._chunks_done)
 
-    def _go_on(self, part: Mapping[str, Any]) -> None:
-        """Take up an epoch where a checkpoint left it."""
-        self._chunks_done = part["chunks"]
-        self.train_mean, self._since_log = Mean(**part["mean"]), Mean(**part["since_log"])
-        known = [
-            of_ranks[self.global_rank] for of_ranks in part["draws"] if len(of_ranks) == self._ranks
+    def _restore_progress(self, progress: Mapping[str, Any]) -> None:
+        """Continue an epoch where a checkpoint left it."""
+        self._chunks_done = progress["chunks"]
+        self.train_mean, self._since_log = Mean(**progress["mean"]), Mean(**progress["since_log"])
+        states = [
+            of_ranks[self.global_rank]
+            for of_ranks in progress["generators"]
+            if len(of_ranks) == self._ranks
         ]
-        if not self.draws.go_on(known):  # made by another device or another number of them
-            self.draws.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step))
+        if not self.generators.restore(states):  # of another device or another number of devices
+            seed = epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step)
+            self.generators.seed(seed)
 
     def training_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        generator = self.draws.generator
+        generator = self.generators.generator
         rows, sizes, terms = [], [], None
         for batch in chunk:
             epoch = self.step / self.steps_an_epoch
@@ -202,9 +206,9 @@ class Training(LightningModule):
         return images * self._ranks / whole
 
     def _over_ranks(self, rows: Tensor, sizes: list[int]) -> tuple[Tensor, list[int]]:
-        """Means over the images of all ranks, (batches, terms), and how many images those are.
+        """Return the means over the images of all ranks, (batches, terms), and the image counts.
 
-        So every rank sees the same numbers, and all of them end where one is not finite.
+        Every rank sees the same values, so all of them end where one is not finite.
         """
         if self.trainer.world_size == 1:
             return rows, sizes
@@ -225,20 +229,20 @@ class Training(LightningModule):
             scheduler.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the step and, within an epoch, what going on takes; runs on every rank."""
+        """Add the step and, within an epoch, its progress; runs on every rank."""
         checkpoint["step"] = self.step
         if 0 < self._chunks_done < len(self._loader()):
-            states = self.all_gather(self.draws.states())
-            checkpoint[PART] = {
+            states = self.all_gather(self.generators.states())
+            checkpoint[EPOCH_PROGRESS] = {
                 "chunks": self._chunks_done,
                 "mean": asdict(self.train_mean),
                 "since_log": asdict(self._since_log),
-                "draws": [state.reshape(self._ranks, -1).cpu() for state in states],
+                "generators": [state.reshape(self._ranks, -1).cpu() for state in states],
             }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
-        self._part = checkpoint.get(PART)
+        self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
 
 
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
@@ -255,8 +259,7 @@ def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:
         culprit = next((n for n in wrong if not n.endswith("loss")), wrong[0])
         value = "NaN" if math.isnan(values[row, names.index(culprit)]) else "infinite"
         raise NonFiniteLoss(
-            f"{culprit} became {value} at step {first_step + row + 1}; the last good checkpoint "
-            "stays. Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
+            f"{culprit} became {value} at step {first_step + row + 1}\n  {_SMALLER_STEPS}"
         )
 
 
@@ -264,8 +267,7 @@ def check_weights(parameters: Iterable[Tensor], step: int) -> None:
     """Raise NonFiniteLoss where the weights after that step are no numbers."""
     if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
         raise NonFiniteLoss(
-            f"the weights became NaN or infinite at step {step}; the last good checkpoint stays. "
-            "Try a smaller optimizer.lr, trainer.gradient_clip=1 or a smaller weight."
+            f"the weights became NaN or infinite at step {step}\n  {_SMALLER_STEPS}"
         )
 
 

@@ -1,75 +1,82 @@
-"""What prepares and checks an experiment before any training."""
+"""The checks and the preparation of an experiment before any training."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
-from aecore.errors import UserError, nearest
+from aecore.errors import ConfigError, Hint, UserError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.objectives.base import own_terms, weighted_term
+from aecore.runs.checkpoint import load_weights
+from aecore.runs.open import open_run
 from aecore.training.machine import check_device
-from aecore.training.setup import Experiment, build_experiment, check_logger
+from aecore.training.setup import Experiment, build_experiment, build_loggers
 from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
 
 
-def prepare(parts: Experiment, model: Autoencoder | None = None) -> Autoencoder:
-    """Read the data and make the model; all that can be wrong with either is found here.
+def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoencoder:
+    """Read the data and build the model; UserError for whatever is wrong with either.
 
-    model: the one that is to be trained, where there is one already.
+    model: the one to train, where there is one already.
     """
-    data = parts.data
+    config, data = experiment.config, experiment.data
     shape = common_shape(data)
-    check_ood(parts, shape)
-    torch.manual_seed(parts.settings.seed)
+    check_ood(experiment, shape)
+    torch.manual_seed(config.seed)
     if model is None:
         shift, scale = data.statistics() if data.range == "standardised" else (None, None)
-        classes = data.count_classes() if parts.settings.conditional else None
-        model = parts.components.autoencoder(shape, shift, scale, classes)
+        classes = data.count_classes() if config.conditional else None
+        model = experiment.components.autoencoder(shape, shift, scale, classes)
     for penalty in model.penalties.values():
         penalty.attach(len(data.train))
-    model.prior.begin(model, data.train, parts.settings.seed)
-    check_fits(parts, model, len(data.train))
-    if parts.init is not None:
-        parts.init.begin(model, data.train)
-    warn_of_schedules(parts, model)
-    held = model.penalties or model.objective.holds_prior
-    if model.latent.variational and not held:
+    model.prior.begin(model, data.train, config.seed)
+    check_fits(experiment, model, len(data.train))
+    if experiment.init is not None:
+        experiment.init.begin(model, data.train)
+    warn_of_schedules(experiment, model)
+    regularised = model.penalties or model.objective.holds_prior
+    if model.latent.variational and not regularised:
         log.warning(
-            "penalty=none: nothing holds this posterior to the prior; penalty=kl makes a VAE"
+            "penalty=none: no term relates the posterior to the prior; penalty=kl makes a VAE"
         )
+    if config.init_from is not None:
+        load_weights(model, open_run(config.init_from).checkpoint("last"))
     return model
 
 
-def check_unused(settings: Config) -> None:
+def check_unused(config: Config) -> None:
     """Raise UserError for a key that only other tasks read."""
-    given = {"runs": settings.runs, "out": settings.out, "split": settings.split}
-    for key, value in {**given, "resize": "true" if settings.resize else None}.items():
+    values = {"runs": config.runs, "out": config.out, "split": config.split}
+    for key, value in {**values, "resize": config.resize or None}.items():
         if value is not None:
             where = "task=compare" if key == "runs" else "a trained run, run=... task=..."
-            raise UserError(f"{key}={value}: training has no use for it\n  it goes with {where}")
+            raise ConfigError(key, value, "training does not use it", f"it goes with {where}")
 
 
-def check_fits(parts: Experiment, model: Autoencoder, images: int) -> None:
-    """Raise UserError where a word beside the model does not fit it, or so many images."""
-    parts.optimizer.check(model, images)
-    if parts.components.sampler is not None:
-        parts.components.sampler.check(model, images)
-    if parts.init is not None:
-        parts.init.check(model)
-    check_monitor(parts, model)
+def check_fits(experiment: Experiment, model: Autoencoder, images: int) -> None:
+    """Raise UserError where a component beside the model does not fit it, or so many images."""
+    experiment.optimizer.check(model, images)
+    if experiment.components.sampler is not None:
+        experiment.components.sampler.check(model, images)
+    if experiment.init is not None:
+        experiment.init.check(model)
+    check_monitor(experiment, model)
 
 
-def warn_of_schedules(parts: Experiment, model: Autoencoder) -> None:
-    """Warn of a weight that does not grow as was asked, or not to its end."""
-    epochs = parts.settings.trainer.max_epochs
+def warn_of_schedules(experiment: Experiment, model: Autoencoder) -> None:
+    """Warn of a weight whose schedule has no effect, or does not end within the training."""
+    epochs = experiment.config.trainer.max_epochs
     for name, weight in model.weights.items():
         key = f"penalty.{name}"
         if (weight.schedule == "constant") != (weight.warmup == 0):
@@ -84,23 +91,24 @@ def warn_of_schedules(parts: Experiment, model: Autoencoder) -> None:
             )  # fmt: skip
 
 
-def check_monitor(parts: Experiment, model: Autoencoder) -> None:
-    """Raise UserError where early stopping would wait for a metric that never comes."""
-    options = parts.settings.trainer.early_stopping
+def check_monitor(experiment: Experiment, model: Autoencoder) -> None:
+    """Raise UserError where early stopping monitors a metric that does not exist."""
+    options = experiment.config.trainer.early_stopping
     if options.patience is None:
         return
-    if parts.data.val_size == 0:
-        raise UserError(
-            f"trainer.early_stopping.patience={options.patience}: there is no validation split\n"
-            "  use dataset.val_size=0.1, or trainer.early_stopping.patience=null"
-        )
+    if experiment.data.val_size == 0:
+        key = "trainer.early_stopping.patience"
+        hint = {"dataset.val_size": 0.1, key: None}
+        raise ConfigError(key, options.patience, "there is no validation split", hint)
     weighted = [weighted_term(name) for name in model.penalties]
     terms = ["loss", *own_terms(model), *model.penalties, *weighted]
     known = [f"val/{name}" for name in terms]
     if options.monitor not in known:
-        raise UserError(
-            f"trainer.early_stopping.monitor={options.monitor}: no such metric"
-            f"{nearest(options.monitor, known)}\n  known: {', '.join(known)}"
+        raise ConfigError(
+            "trainer.early_stopping.monitor",
+            options.monitor,
+            f"no such metric{nearest(options.monitor, known)}",
+            f"known: {', '.join(known)}",
         )
 
 
@@ -108,34 +116,47 @@ def common_shape(data: ImageData) -> ImageShape:
     """The shape of train and test images; UserError where they differ."""
     train, test = data.train, data.test
     if train.image_shape != test.image_shape:
-        raise UserError(
-            f"dataset: train images are {train.image_shape}, test images {test.image_shape}\n"
-            "  both must have one shape (channels, height, width)"
+        raise ConfigError(
+            "dataset",
+            ...,
+            f"train images are {train.image_shape}, test images {test.image_shape}",
+            "both must have one shape (channels, height, width)",
         )
     return train.image_shape
 
 
-def check_ood(parts: Experiment, shape: ImageShape) -> None:
+def check_ood(experiment: Experiment, shape: ImageShape) -> None:
     """Read the other data sets; UserError where one cannot be read or has images of other shapes.
 
-    shape: of the images that the model is made for.
+    shape: of the images that the model is built for.
     """
-    for name, data in parts.ood.items():
-        where, node = f"evaluate.ood.{name}", parts.settings.evaluate.ood[name]
+    for name, data in experiment.ood.items():
+        where, node = f"evaluate.ood.{name}", experiment.config.evaluate.ood[name]
         try:
-            found = data.test.image_shape
+            ood_shape = data.test.image_shape
         except UserError as error:
-            text = str(error)
-            for key in node:
-                text = text.replace(f"dataset.{key}", f"{where}.{key}")
-            raise UserError(text if text.startswith(where) else f"{where}: {text}") from error
-        if found != shape:
-            mend = "choose data sets of that shape"
+            raise _of_ood(error, where, node) from error
+        if ood_shape != shape:
+            hint: Hint = "choose data sets of that shape"
             if "shape" in node:
-                mend = f"use {where}.shape=[{','.join(str(n) for n in shape)}]"
+                hint = {f"{where}.shape": shape}
             elif "image_size" in node:
-                mend = f"use {where}.image_size=[{shape[1]},{shape[2]}]"
-            raise UserError(f"{where}: its images are {found}, those of dataset {shape}\n  {mend}")
+                hint = {f"{where}.image_size": shape[1:]}
+            problem = f"its images are {ood_shape}, those of dataset {shape}"
+            raise ConfigError(where, ..., problem, hint)
+
+
+def _of_ood(error: UserError, where: str, node: Mapping[str, Any]) -> UserError:
+    """An error about `dataset`, where it is about another data set, of so many options of its own.
+
+    All other options are those of the run's own data set.
+    """
+    if isinstance(error, ConfigError):
+        own = {"dataset": where} if error.key == "dataset" else {}
+        error = error.renamed(own | {f"dataset.{key}": f"{where}.{key}" for key in node})
+        if error.key.startswith(where):
+            return error
+    return UserError(f"{where}: {error.summary}", error.hint)
 
 
 class ConfigChecker:
@@ -144,22 +165,22 @@ class ConfigChecker:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[ImageShape, int, int | None]] = {}
 
-    def check(self, config: dict[str, Any]) -> None:
-        """Raise UserError where `prepare` would."""
-        parts = build_experiment(config)
-        check_unused(parts.settings)
-        check_device(parts.settings)
-        check_logger(parts.settings)
-        conditional = parts.settings.conditional
-        read = [config["dataset"], parts.settings.evaluate.ood, conditional]
+    def check(self, config_dict: dict[str, Any]) -> None:
+        """Raise UserError where a training would, before it begins."""
+        experiment = build_experiment(config_dict)
+        config = experiment.config
+        check_unused(config)
+        check_device(config)
+        build_loggers(config, Path(os.devnull))
+        read = [config.dataset, config.evaluate.ood, config.conditional]
         key = json.dumps(read, sort_keys=True)
         if key not in self._seen:
-            shape = common_shape(parts.data)
-            check_ood(parts, shape)
-            classes = parts.data.count_classes() if conditional else None
-            self._seen[key] = shape, len(parts.data.train), classes
+            shape = common_shape(experiment.data)
+            check_ood(experiment, shape)
+            classes = experiment.data.count_classes() if config.conditional else None
+            self._seen[key] = shape, len(experiment.data.train), classes
         shape, images, classes = self._seen[key]
         with torch.device("meta"):  # shapes without numbers
-            one = torch.ones(1, 1, 1) if parts.data.range == "standardised" else None
-            model = parts.components.autoencoder(shape, one, one, classes)
-        check_fits(parts, model, images)
+            one = torch.ones(1, 1, 1) if experiment.data.range == "standardised" else None
+            model = experiment.components.autoencoder(shape, one, one, classes)
+        check_fits(experiment, model, images)

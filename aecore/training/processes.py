@@ -1,8 +1,8 @@
-"""Which of the processes of one training this is, and what started it.
+"""The processes of one training: their rank, their number, and what started them.
 
 A training over several processes is started by Lightning itself from `run.py` alone, by torchrun,
-or by Slurm's srun (so does submitit with `tasks_per_node`). The process of rank 0 leads: it alone
-makes the run folder and writes. The others need to know neither: they train along and end.
+or by Slurm's srun (as submitit does with `tasks_per_node`). The process of rank 0 leads: it alone
+makes the run folder and writes; the others train along and end.
 """
 
 from __future__ import annotations
@@ -18,63 +18,63 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
-    """This process among the `world` of one training.
+class ProcessGroup:
+    """The processes of one training, as this one sees them.
 
-    leads: whether it is the one of rank 0. starter: what started them all, None where it is this
-    process that will start the others, or where it is alone.
+    leads: whether this process has rank 0. size: the number of processes that were started.
+    launcher: what started them all, None where this process is alone or will start the others.
     """
 
     leads: bool
-    world: int
-    starter: str | None
+    size: int
+    launcher: str | None
 
 
-def place() -> Place:
-    """What the environment variables of this process tell."""
-    told = os.environ
-    if "TORCHELASTIC_RUN_ID" in told:
-        return Place(told["RANK"] == "0", int(told["WORLD_SIZE"]), "torchrun")
-    tasks = int(told.get("SLURM_STEP_NUM_TASKS", "1"))  # of this srun; a batch script has none
+def process_group() -> ProcessGroup:
+    """The processes that the environment variables describe."""
+    env = os.environ
+    if "TORCHELASTIC_RUN_ID" in env:
+        return ProcessGroup(env["RANK"] == "0", int(env["WORLD_SIZE"]), "torchrun")
+    tasks = int(env.get("SLURM_STEP_NUM_TASKS", "1"))  # of this srun; a batch script has none
     if tasks > 1:
-        return Place(told["SLURM_PROCID"] == "0", tasks, "srun")
-    first = all(told.get(key, "0") == "0" for key in ("NODE_RANK", "LOCAL_RANK"))
-    return Place(first, 1, None)
+        return ProcessGroup(env["SLURM_PROCID"] == "0", tasks, "srun")
+    first = all(env.get(key, "0") == "0" for key in ("NODE_RANK", "LOCAL_RANK"))
+    return ProcessGroup(first, 1, None)
 
 
 def is_leader() -> bool:
-    """Whether this process makes the folder and writes."""
-    return place().leads
+    """Whether this process makes the run folder and writes."""
+    return process_group().leads
 
 
 def started_together() -> bool:
     """Whether torchrun or srun started every process of the training."""
-    return place().starter is not None
+    return process_group().launcher is not None
 
 
 def check_alone() -> None:
     """Raise UserError where each of several processes would start the same multirun."""
-    here = place()
-    if here.starter is not None:
+    group = process_group()
+    if group.launcher is not None:
         raise UserError(
-            f"--multirun: {here.starter} started {here.world} processes of it\n"
+            f"--multirun: {group.launcher} started {group.size} processes of it\n"
             "  start it alone: each job with trainer=ddp starts its own processes"
         )
 
 
 def check_processes(devices: int, nodes: int) -> None:
-    """Raise UserError where other processes were started than the configuration wants."""
-    here = place()
-    if started_together() and here.world != devices * nodes:
+    """Raise UserError where the number of processes is not that of the configuration."""
+    group = process_group()
+    if started_together() and group.size != devices * nodes:
         raise UserError(
-            f"trainer.devices={devices} trainer.num_nodes={nodes}: {here.starter} started "
-            f"{here.world} processes\n"
-            f"  they must be as many: trainer=ddp trainer.devices={max(here.world // nodes, 1)}"
+            f"trainer.devices={devices} trainer.num_nodes={nodes}: {group.launcher} started "
+            f"{group.size} processes\n"
+            f"  use trainer=ddp trainer.devices={max(group.size // nodes, 1)}"
         )
 
 
 def cluster_environment(devices: int) -> ClusterEnvironment:
-    """Lightning's view of it: what is told here is not guessed by Lightning.
+    """The same for Lightning, whose own detection is not used.
 
     It would take every Slurm job for one of its own, ask it to be requeued, and wait for others.
     """
@@ -82,10 +82,10 @@ def cluster_environment(devices: int) -> ClusterEnvironment:
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-    starter = place().starter
-    if starter == "torchrun":
+    launcher = process_group().launcher
+    if launcher == "torchrun":
         return TorchElasticEnvironment()
-    if starter == "srun":
+    if launcher == "srun":
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(devices))  # Lightning insists on it
         return SLURMEnvironment(auto_requeue=False)
     return LightningEnvironment()

@@ -1,4 +1,4 @@
-"""What a training run says on the terminal."""
+"""What a run prints, and the hyperparameters that it gives to loggers."""
 
 from __future__ import annotations
 
@@ -7,81 +7,89 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aecore.config.schema import Config
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
-from aecore.tasks.base import Request
-from aecore.training.loggers.base import RunLogger
 from aecore.training.machine import device_of
-from aecore.training.module import PART
 from aecore.training.optimizers.closed_form import ClosedForm
-from aecore.training.setup import Experiment
+from aecore.training.resume import ResumePoint
+from aecore.training.setup import Experiment, build_loggers
 from aecore.training.timing import TIMING
 from aecore.types import ImageShape, is_table
 
-_SENTENCE = ("network", "latent", "noise", "penalty", "reconstruction")
+_COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")
+_OTHERS = ("model", "dataset", "optimizer", "scheduler", "prior", "objective")
 
 
 def announce(
-    request: Request,
-    parts: Experiment,
+    experiment: Experiment,
     model: Autoencoder,
+    choices: Mapping[str, Any],
     folder: Path,
-    found: tuple[Path, dict[str, Any]] | None,
+    checkpoint: ResumePoint | None,
 ) -> str:
-    """Which experiment this is: words, data, parameters, device, threads, epochs."""
-    words, data, options = request.words, parts.data, parts.settings.trainer
-    sentence = " x ".join(_word(words[slot]) for slot in _SENTENCE)
+    """What is about to run: components, data, parameters, device, threads, epochs.
+
+    choices: the option chosen of each config group.
+    """
+    config, data = experiment.config, experiment.data
+    name = _option(choices.get("experiment") or choices["model"])
+    components = " x ".join(_option(choices[group]) for group in _COMPONENTS)
     val = 0 if data.val is None else len(data.val)
-    shape = "x".join(str(n) for n in model.image_shape)
-    code = "x".join(str(n) for n in model.code_shape)
-    told = "" if model.classes is None else f", told {model.classes} classes"
-    weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    plan = "solved exactly"
-    if not isinstance(parts.optimizer, ClosedForm):
-        plan = f"{options.max_epochs} epochs, batches of {data.batch_size}"
-    if found is not None:
-        within = f", within epoch {found[1]['epoch'] + 1}" if PART in found[1] else ""
-        plan += f", going on from {found[0]} (step {found[1]['step']}{within})"
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
     what = "rows" if is_table(model.image_shape) else "images"
-    device, seed = device_of(parts.settings), parts.settings.seed
-    name = _word(words.get("experiment") or words["model"])
+    code = _size(model.code_shape)
+    classes = "" if model.classes is None else f", conditional on {model.classes} classes"
+    weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    threads = config.trainer.threads
+    plural = "" if threads == 1 else "s"
     lines = [
-        f"{name} on {_word(words['dataset'])}: {sentence}",
-        f"  data     {splits} {what} of {shape}",
-        f"  model    code of {code}{told}, {weights:,} parameters",
-        f"  run      {device}, {_threads(request)}, seed {seed}, {plan}",
+        f"{name} on {_option(choices['dataset'])}: {components}",
+        f"  data     {splits} {what} of {_size(model.image_shape)}",
+        f"  model    code of {code}{classes}, {weights:,} parameters",
+        f"  run      {device_of(config)}, {threads} thread{plural}, seed {config.seed}, "
+        f"{_plan(experiment, checkpoint)}",
         f"  folder   {folder}",
     ]
     return "\n".join(lines)
 
 
-def _threads(request: Request) -> str:
-    """`2 threads`, as the run has set them."""
-    threads = request.config["trainer"]["threads"]
-    return f"{threads} thread{'' if threads == 1 else 's'}"
+def _plan(experiment: Experiment, checkpoint: ResumePoint | None) -> str:
+    plan = "solved in closed form"
+    if not isinstance(experiment.optimizer, ClosedForm):
+        epochs = experiment.config.trainer.max_epochs
+        plan = f"{epochs} epochs, batches of {experiment.data.batch_size}"
+    if checkpoint is None:
+        return plan
+    within = f", within epoch {checkpoint.epochs + 1}" if checkpoint.within_epoch else ""
+    return f"{plan}, continuing from {checkpoint.path} (step {checkpoint.step}{within})"
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "x".join(str(n) for n in shape)
 
 
 def summary(
-    metrics: Mapping[str, float | None],
-    shape: ImageShape,
+    experiment: Experiment,
+    image_shape: ImageShape,
     folder: Path,
-    output_dir: str,
-    loggers: Sequence[RunLogger],
-    chosen: Iterable[Metric],
+    metrics: Mapping[str, float | None],
 ) -> str:
-    """The table of metrics, where the run lies and how to look at it.
+    """The table of metrics, the run folder and the commands that show what loggers wrote.
 
-    shape: of the images, (C, H, W). chosen: the metrics beside those of every model.
+    image_shape: (C, H, W).
     """
-    lines = ["", metrics_table(metrics, shape, chosen), "", f"run folder   {folder}"]
+    config = experiment.config
+    lines = ["", metrics_table(metrics, image_shape, experiment.metrics.values())]
+    lines += ["", f"run folder   {folder}"]
     if any((folder / "figures").glob("*.*")):
         lines.append(f"figures      {folder / 'figures'}")
-    for logger in loggers:
-        lines += [f"{name:<13}{command}" for name, command in logger.looks(output_dir)]
+    for logger in build_loggers(config, folder):
+        commands = logger.commands(config.paths.output_dir)
+        lines += [f"{name:<13}{command}" for name, command in commands]
     return "\n".join(lines)
 
 
@@ -124,20 +132,20 @@ def one_line(metrics: Mapping[str, float | None]) -> str:
     return f"  {', '.join(shown[:4])}"
 
 
-def flat_parameters(request: Request) -> dict[str, object]:
-    """The words chosen and every value of theirs, flat, for the table of hyperparameters."""
-    flat: dict[str, object] = {
-        name: _word(choice)
-        for name, choice in request.words.items()
-        if name in (*_SENTENCE, "model", "dataset", "optimizer", "scheduler", "prior", "objective")
+def hyperparameters(config: Config, choices: Mapping[str, Any]) -> dict[str, object]:
+    """The options chosen and the values of their keys, flat, for a table of hyperparameters."""
+    values: dict[str, object] = {
+        group: _option(choice)
+        for group, choice in choices.items()
+        if group in (*_COMPONENTS, *_OTHERS)
     }
-    for group in (*_SENTENCE, "optimizer", "scheduler"):
-        _flatten(request.config[group], group, flat)
-    flat["conditional"] = request.config.get("conditional", False)
-    flat["seed"] = request.config["seed"]
-    flat["batch_size"] = request.config["dataset"]["batch_size"]
-    flat["max_epochs"] = request.config["trainer"]["max_epochs"]
-    return flat
+    for group in (*_COMPONENTS, "optimizer", "scheduler"):
+        _flatten(getattr(config, group), group, values)
+    values["conditional"] = config.conditional
+    values["seed"] = config.seed
+    values["batch_size"] = config.dataset["batch_size"]
+    values["max_epochs"] = config.trainer.max_epochs
+    return values
 
 
 def _flatten(node: Mapping[str, Any], path: str, into: dict[str, object]) -> None:
@@ -148,5 +156,5 @@ def _flatten(node: Mapping[str, Any], path: str, into: dict[str, object]) -> Non
             into[f"{path}.{key}"] = value
 
 
-def _word(choice: Any) -> str:
+def _option(choice: Any) -> str:
     return "+".join(str(c) for c in choice) if isinstance(choice, list) else str(choice)

@@ -1,8 +1,7 @@
-"""From a configuration to the objects of one run; here configuration stops."""
+"""The objects of an experiment, built from its configuration."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +25,10 @@ from aecore.training.optimizers.schedulers import Schedule
 class Experiment:
     """Everything a configuration names, built and checked, before any data is read.
 
-    ood: other data sets to measure on, by name, of which only the test split is asked for.
+    test_noise: of `evaluate.noise`. ood: other data sets, by name, of which the test split is used.
     """
 
-    settings: Config
+    config: Config
     components: Components
     init: Init | None
     optimizer: Optimizer
@@ -47,74 +46,69 @@ class Experiment:
         return found if others is None else {"other_classes": others, **found}
 
 
-def build_experiment(config: Mapping[str, Any]) -> Experiment:
-    """Build and check every word of a resolved configuration; raises UserError."""
-    settings = validate(Config, config)
+def build_experiment(config_dict: Mapping[str, Any]) -> Experiment:
+    """Build every component of a resolved configuration; raises UserError."""
+    config = validate(Config, config_dict)
     return Experiment(
-        settings=settings,
-        components=build_components(settings),
-        init=build(settings.init, "init", Init) if settings.init else None,
-        optimizer=build(settings.optimizer, "optimizer", Optimizer),
-        scheduler=build(settings.scheduler, "scheduler", Schedule),
+        config=config,
+        components=build_components(config),
+        init=build(config.init, "init", Init) if config.init else None,
+        optimizer=build(config.optimizer, "optimizer", Optimizer),
+        scheduler=build(config.scheduler, "scheduler", Schedule),
         figures={
             name: build(node, f"figures.{name}", TrialFigure)
-            for name, node in settings.figures.items()
+            for name, node in config.figures.items()
         },
-        test_noise=build_noise(settings.evaluate.noise, "evaluate.noise"),
+        test_noise=build_noise(config.evaluate.noise, "evaluate.noise"),
         metrics={
             name: build(node, f"evaluate.metrics.{name}", Metric)
-            for name, node in settings.evaluate.metrics.items()
+            for name, node in config.evaluate.metrics.items()
         },
-        data=build_data(settings),
-        ood=build_ood(settings),
+        data=build_data(config),
+        ood=build_ood(config),
     )
 
 
-def build_data(settings: Config) -> ImageData:
-    """The data module, nothing loaded yet; a dataset node holds its own keys and the source's."""
-    return _images(settings, *_parted(settings.dataset), "dataset")
+def build_data(config: Config) -> ImageData:
+    """The data module, nothing loaded yet."""
+    return _image_data(config, *_split_node(config.dataset), "dataset")
 
 
-def build_ood(settings: Config) -> dict[str, ImageData]:
-    """Other data sets, treated as the run's own one is, but for `test_size` and `classes`."""
-    common, _ = _parted(settings.dataset)
+def build_ood(config: Config) -> dict[str, ImageData]:
+    """Other data sets, treated like the training data but for `test_size` and `classes`."""
+    common, _ = _split_node(config.dataset)
     found = {}
-    for name, node in settings.evaluate.ood.items():
-        own, source = _parted(node)
+    for name, node in config.evaluate.ood.items():
+        own, source = _split_node(node)
         terms = common | {key: own.get(key) for key in ("test_size", "classes")}
-        found[name] = _images(settings, terms, source, f"evaluate.ood.{name}")
+        found[name] = _image_data(config, terms, source, f"evaluate.ood.{name}")
     return found
 
 
-def _parted(node: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split_node(node: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keys of every data set, and those of its source."""
     common = known_keys(ImageData)
     source = {k: v for k, v in node.items() if k not in (*common, "epochs")}
     return {k: v for k, v in node.items() if k in common}, source
 
 
-def _images(
-    settings: Config, common: Mapping[str, Any], source: Mapping[str, Any], path: str
+def _image_data(
+    config: Config, common: Mapping[str, Any], source: Mapping[str, Any], path: str
 ) -> ImageData:
     return build(
         {"_target_": "aecore.data.module.ImageData", **common},
         path,
         ImageData,
         source=build(source, path, Source),
-        data_dir=settings.paths.data_dir,
-        seed=settings.seed,
-        limit_batches=settings.trainer.limit_batches,
-        chunk=settings.trainer.log_every,  # losses are read once a chunk
+        data_dir=config.paths.data_dir,
+        seed=config.seed,
+        limit_batches=config.trainer.limit_batches,
+        chunk=config.trainer.log_every,  # losses are read once a chunk
     )
 
 
-def build_logger(settings: Config, folder: Path, purge_step: int | None) -> list[RunLogger]:
-    """The logger of a run, none for `logger=none`."""
-    if not settings.logger:
+def build_loggers(config: Config, folder: Path, purge_step: int | None = None) -> list[RunLogger]:
+    """The logger of a run, none for `logger=none`; raises UserError where its extra is missing."""
+    if not config.logger:
         return []
-    return [build(settings.logger, "logger", RunLogger, folder=folder, purge_step=purge_step)]
-
-
-def check_logger(settings: Config) -> None:
-    """Raise UserError for a logger that cannot be used, before there is a folder for it."""
-    build_logger(settings, Path(os.devnull), None)
+    return [build(config.logger, "logger", RunLogger, folder=folder, purge_step=purge_step)]

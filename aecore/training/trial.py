@@ -28,7 +28,7 @@ def make_trial(
     images: with their name; None for the test images, on which every training ends.
     ood: None for those of the experiment.
     """
-    config, data = experiment.settings, experiment.data
+    config, data = experiment.config, experiment.data
     noises = (experiment.test_noise, experiment.components.noise)
     return Trial(
         model=model.to(device_of(config)).eval(),

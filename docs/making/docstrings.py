@@ -1,4 +1,4 @@
-"""How docstrings are shown: their entries `name: text` as lists, formulas not as Markdown."""
+"""Docstrings as Markdown: entries `name: text` as lists, formulas escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ENTRY = re.compile(r"^([a-z_]\w*(?:, [a-z_]\w*)*): ")  # as in entries.py, whic
 
 
 def markdown(text: str) -> str:
-    """A docstring as Markdown."""
+    """Convert a docstring to Markdown."""
     lines: list[str] = []
     for line in text.splitlines():
         entry = _ENTRY.match(line)
@@ -30,14 +30,14 @@ def markdown(text: str) -> str:
 
 
 def escaped(line: str) -> str:
-    """Plain text as Markdown: its signs as they are, but for `code`."""
+    """Escape the special characters of Markdown, except in `code`."""
     parts = re.split(r"(`[^`]*`)", line)
     parts[::2] = [_SIGNS.sub(r"\\\1", part) for part in parts[::2]]
     return "".join(parts)
 
 
 class Docstrings(griffe.Extension):
-    """Rewrites every docstring once it has been read."""
+    """Rewrites every docstring after parsing."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Called for each module, class, function and attribute."""

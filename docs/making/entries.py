@@ -1,4 +1,4 @@
-"""The entries `name: text` of the project's docstrings, as a list that Markdown shows as one."""
+"""The entries `name: text` of the project's docstrings, and where they begin and end."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ ENTRY = re.compile(rf"^{_NAMES}: ")
 
 
 def entries(text: str, names: Iterable[str]) -> dict[str, str]:
-    """What a docstring says of each of these names, those it does not name left out.
+    """The text of a docstring for each of these names; names without an entry are left out.
 
     An entry starts a line, or follows the full stop of another, and ends with the next or with
     its paragraph; `a, b: text` is one of both.
     """
     known = set(names)
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for paragraph in re.split(r"\n\s*\n", text):
         starts = [*re.finditer(rf"(?:^|(?<=[.;]) )\s*{_NAMES}: ", paragraph, re.MULTILINE)]
-        for number, match in enumerate(starts, start=1):
-            end = starts[number].start() if number < len(starts) else len(paragraph)
-            said = " ".join(paragraph[match.end() : end].split()).partition(" Raises ")[0]
-            found |= {name: said.rstrip(".;") for name in match[1].split(", ") if name in known}
-    return found
+        for index, match in enumerate(starts, start=1):
+            end = starts[index].start() if index < len(starts) else len(paragraph)
+            entry = " ".join(paragraph[match.end() : end].split()).partition(" Raises ")[0]
+            texts |= {name: entry.rstrip(".;") for name in match[1].split(", ") if name in known}
+    return texts

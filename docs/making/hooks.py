@@ -1,4 +1,4 @@
-"""What mkdocs calls while it builds: `{{ ... }}` lines become tables and pictures, TeX MathML."""
+"""Hooks of mkdocs: `{{ ... }}` lines become tables and images, TeX becomes MathML."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-import pictures
+import images
 import tables
 from aecore.config.folders import ROOT
 
 _LINE = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
-_MARKED = re.compile(r"^```(\w+) run$", re.MULTILINE)  # for the tests, nothing to Markdown
+_MARKED = re.compile(r"^```(\w+) run$", re.MULTILINE)  # a mark for the tests only
 _MATHS = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 _MAKE: dict[str, Callable[[str], str]] = {
     "activations": tables.activations,
     "api": tables.api,
-    "doc": tables.description,
+    "doc": tables.class_text,
     "keys": tables.keys_table,
     "choices": tables.choices_table,
     "variants": tables.variants_table,
     "presets": tables.presets_table,
     "settings": tables.settings_table,
-    "picture": pictures.figure,
+    "image": images.figure,
 }
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """RESULTS.md, which lies outside of docs/, as a page with room for its tables."""
+    """Add RESULTS.md, which lies outside docs/, as a page with room for its tables."""
     text = (ROOT / "RESULTS.md").read_text().replace("docs/results/", "results/")
     page = f"---\nhide: [navigation, toc]\n---\n<div class=results markdown>\n{text}\n</div>\n"
     files.append(File.generated(config, "results.md", content=page))
@@ -42,17 +42,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Each line `{{ what argument }}` as what it stands for."""
+    """Replace each line `{{ name argument }}` by its table or image."""
     depth = page.file.src_uri.count("/")
 
-    def made(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         return _MAKE[match[1]](match[2]).replace("(DOCS/", f"({'../' * depth}")
 
-    return _LINE.sub(made, _MARKED.sub(r"```\1", markdown))
+    return _LINE.sub(replacement, _MARKED.sub(r"```\1", markdown))
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Formulas as MathML, which browsers show without any script or network."""
+    """Convert formulas to MathML, which browsers show without scripts or network access."""
 
     def formula(match: re.Match[str]) -> str:
         display = "block" if match[1] == "div" else "inline"
@@ -62,7 +62,7 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Rebuild where a word's file has changed, too."""
+    """Watch the files of options too."""
     folders = (ROOT / "conf", ROOT / "sweeps", Path(__file__).parent)
     config.watch = [*config.watch, *map(str, folders)]
     return config

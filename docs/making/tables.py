@@ -1,4 +1,4 @@
-"""Tables of words and keys, in Markdown, from what conf/ and the classes say now."""
+"""Tables of options and keys, in Markdown, from the current conf/ and classes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import yaml
 from aecore.config.folders import CONF, ours
 from aecore.config.help import sentence
 from aecore.model.networks.base import Activation
+from components import Key, class_of, description, flat, formatted, keys, load_option, targets
 from docstrings import escaped, markdown
-from words import Key, class_of, described, flat, keys, shown, targets, word
 
-_USUAL = {"schedule": "constant", "warmup": "0"}  # not shown: the page of penalties says it once
+_USUAL = {"schedule": "constant", "warmup": "0"}  # left out: documented once, under Weights
 
 
 def _row(*cells: str) -> str:
@@ -29,37 +29,36 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join([_row(*titles), _row(*["---"] * len(titles)), *(_row(*r) for r in rows)])
 
 
-def _keys(found: Iterable[Key]) -> str:
+def _keys(keys: Iterable[Key]) -> str:
     rows = []
-    for key in found:
+    for key in keys:
         name = key.path.rpartition(".")[2]
         if _USUAL.get(name) == key.default:
             continue
         meaning = escaped(key.meaning)
         if name == "weight" and not meaning:
             meaning = "see [Weights](#weights)"
-        rows.append((f"`{key.path}={key.default}`", meaning, key.takes))
-    return _table(("key and default", "meaning", "takes"), rows)
+        rows.append((f"`{key.path}={key.default}`", meaning, key.type))
+    return _table(("key and default", "meaning", "type"), rows)
 
 
 def keys_table(which: str) -> str:
-    """`group/name`: its class, and a table of its keys; of several words in one, which."""
+    """`group/name`: its class and a table of its keys; for a list of options, the list."""
     group, _, name = which.rpartition("/")
-    one = word(group, name)
-    if len(one.starts) > 1:
-        return f"It is `{group}=[{','.join(one.starts)}]`."
-    classes = [str(node["_target_"]) for _, node in targets(one)]
-    said = "".join(f"Class [`{c.rpartition('.')[2]}`][{c}]." for c in classes)
-    found = keys(group, name)
-    return f"{said}\n\n{_keys(found)}" if found else f"{said} It has no keys.".strip()
+    option = load_option(group, name)
+    if len(option.bases) > 1:
+        return f"Short for `{group}=[{','.join(option.bases)}]`."
+    classes = [str(node["_target_"]) for _, node in targets(option)]
+    text = "".join(f"Class [`{c.rpartition('.')[2]}`][{c}]." for c in classes)
+    rows = keys(group, name)
+    return f"{text}\n\n{_keys(rows)}" if rows else f"{text} No keys.".strip()
 
 
-def description(which: str) -> str:
-    """`group/name`: what the docstring of its class says beside its keys."""
+def class_text(which: str) -> str:
+    """`group/name`: the docstring of its class without the entries of its keys."""
     group, _, name = which.rpartition("/")
-    return "\n\n".join(
-        markdown(described(class_of(node))) for _, node in targets(word(group, name))
-    )
+    nodes = targets(load_option(group, name))
+    return "\n\n".join(markdown(description(class_of(node))) for _, node in nodes)
 
 
 def activations(_: str) -> str:
@@ -68,52 +67,56 @@ def activations(_: str) -> str:
 
 
 def api(which: str) -> str:
-    """`package Name Other`: every public class of a package, these first."""
-    package, *first = which.split()
+    """`package module`: every public class of a package, those of this module first."""
+    package, _, first = which.partition(" ")
     root = importlib.import_module(package)
-    modules = [
-        root.__name__,
-        *(m.name for m in pkgutil.walk_packages(root.__path__, f"{package}.")),
-    ]
-    places = {
-        name: f"{module}.{name}"
-        for module in modules
+    modules = [m.name for m in pkgutil.walk_packages(root.__path__, f"{package}.")]
+    modules.sort(key=lambda module: module != f"{package}.{first or 'base'}")
+    leading = _public_classes(modules[0])
+    others = [place for module in modules[1:] for place in _public_classes(module)]
+    others.sort(key=lambda place: place.rpartition(".")[2])
+    return "\n\n".join(f"::: {place}" for place in (*leading, *others))
+
+
+def _public_classes(module: str) -> list[str]:
+    """The places of the public classes that a module defines, in the order of its text."""
+    return [
+        f"{module}.{name}"
         for name, value in vars(importlib.import_module(module)).items()
         if inspect.isclass(value) and value.__module__ == module and not name.startswith("_")
-    }
-    rest = sorted(name for name in places if name not in first)
-    return "\n\n".join(f"::: {places[name]}" for name in (*first, *rest))
+    ]
 
 
 def choices_table(group: str) -> str:
-    """Every choice of a group with its sentence."""
-    typed = "evaluate.metrics=[{}]" if group == "metrics" else f"{group}={{}}"
+    """Every option of a group with its summary."""
+    typed = "evaluate.metrics=[{}]" if group == "evaluate/metrics" else f"{group}={{}}"
     rows = (
         (f"`{typed.format(name)}`", escaped(sentence(file))) for name, file in ours(group).items()
     )
-    return _table(("word", ""), rows)
+    return _table(("option", ""), rows)
 
 
 def variants_table(group: str) -> str:
-    """The choices of a group that start from another one, and what they change."""
+    """The options of a group that start from another one, and what they change."""
     rows = []
     for name in ours(group):
-        one = word(group, name)
-        if one.parent is not None:
-            changed = " ".join(f"`{k}={shown(v)}`" for k, v in flat(one.own))
-            rows.append((f"`{group}={name}`", escaped(one.sentence), f"`{one.parent}`, {changed}"))
-    return _table(("word", "", "is"), rows)
+        option = load_option(group, name)
+        if option.parent is not None:
+            changes = " ".join(f"`{k}={formatted(v)}`" for k, v in flat(option.changes))
+            text = f"`{option.parent}`, {changes}"
+            rows.append((f"`{group}={name}`", escaped(option.summary), text))
+    return _table(("option", "", "same as"), rows)
 
 
 def presets_table(_: str) -> str:
-    """Every preset with its sentence and the words that it chooses."""
+    """Every preset with its summary and the options that it selects."""
     rows = []
     for name, file in ours("model").items():
         node = yaml.safe_load(file.read_text())
-        words = [(k.partition("/")[2], v) for one in node.pop("defaults") for k, v in one.items()]
-        said = " ".join(f"{k}={shown(v)}" for k, v in [*words, *flat(node)])
-        rows.append((f"`model={name}`", escaped(sentence(file)), f"`{said}`"))
-    return _table(("word", "", "is"), rows)
+        chosen = [(k.partition("/")[2], v) for one in node.pop("defaults") for k, v in one.items()]
+        text = " ".join(f"{k}={formatted(v)}" for k, v in [*chosen, *flat(node)])
+        rows.append((f"`model={name}`", escaped(sentence(file)), f"`{text}`"))
+    return _table(("preset", "", "same as"), rows)
 
 
 def settings_table(part: str) -> str:

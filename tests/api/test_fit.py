@@ -141,7 +141,7 @@ class TestJoining:
         x = images(40, *SHAPE)
         made = fitted(joined(noise=Still()), x)
         assert "Still" in made._repr_html_()
-        with pytest.raises(aecore.UserError, match=r"Still: no word of aecore"):
+        with pytest.raises(aecore.UserError, match=r"Still: no component of aecore"):
             fitted(joined(noise=Still()), x, folder=tmp_path / "run")
         assert not (tmp_path / "run").exists()
 

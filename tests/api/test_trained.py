@@ -121,9 +121,9 @@ REFUSED = [
     (lambda ae: ae.encode(images(2, 8, 8, 1)), "channels first"),
     (lambda ae: ae.encode(images(*SHAPE)[0]), r"images\[None\]"),
     (lambda ae: ae.sample(-1), "^n=-1: must be 0 or more"),
-    (lambda ae: ae.sample(2.5), "^n=2.5: must be a whole number"),
-    (lambda ae: ae.sample("4"), "^n='4': must be a whole number"),
-    (lambda ae: ae.sample(2, seed="a"), "^seed='a': must be a whole number"),
+    (lambda ae: ae.sample(2.5), "^n=2.5: must be an integer"),
+    (lambda ae: ae.sample("4"), "^n='4': must be an integer"),
+    (lambda ae: ae.sample(2, seed="a"), "^seed='a': must be an integer"),
     (lambda ae: ae.sample(2, seed=2**70), r"must be below 2\*\*64"),
     (lambda ae: ae.sample(2, temperature="hot"), "^temperature=hot: "),
     (lambda ae: ae.score(images(2, *SHAPE), by="mse"), "^by='mse': must be one of error, elbo"),
@@ -229,7 +229,7 @@ class TestWhereItLies:
         (own / "noise" / "still.yaml").write_text("_target_: own_noise_here.Still\nlevel: 2\n")
         x = images(20, 4, 4)
         made = aecore.fit("ae noise=still", x, epochs=1, folder=place, config_dir=own)
-        with pytest.raises(aecore.UserError, match=r"own_noise_here\.Still: no word of aecore"):
+        with pytest.raises(aecore.UserError, match="Still: no component of aecore"):
             aecore.load(place)
         with pytest.raises(aecore.UserError, match="no such folder"):
             aecore.load(place, config_dir=tmp_path / "gone")

@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from aecore.config.arguments import parse
-from aecore.config.choices import split_override
 from aecore.config.compose import compose
 from aecore.config.folders import groups, ours
+from aecore.config.overrides import Override, parse, read
 from aecore.errors import UserError
-from aecore.tasks.resume import resumed_folder
 from helpers.commands import called
 from helpers.docs_code import DOCS, PAGES, Block, blocks
 from helpers.extras import skip
@@ -28,49 +25,42 @@ SENTENCE = {
 TINY = {"trainer.max_epochs": "1", "figures": "none", "logger": "none", "trainer.threads": "1"}
 
 
-def said() -> list[list[str]]:
+def documented() -> list[list[Override]]:
     """The overrides of every command, the last of several values, where no page's test runs it."""
-    runs = yaml.safe_load((DOCS / "making" / "pictures.yaml").read_text())
+    runs = yaml.safe_load((DOCS / "making" / "images.yaml").read_text())
     drawn = [Block("sh", "", f"run.py {run['command']}") for run in runs]
     found = [b for page in PAGES for b in blocks(page) if b.language == "sh" and not b.runs]
     # the reader's own folder is not here, nor are runs to resume
     commands = [argv for block in (*found, *drawn) for argv in block.commands]
     others = {"--help", "--config-dir"}
-    parsed = [parse(own_keys(argv)) for argv in commands if not others & {*argv}]
+    parsed = [parse(argv) for argv in commands if not others & {*argv}]
     return [
         [last(override) for override in arguments.overrides]
         for arguments in parsed
-        if resumed_folder(arguments.overrides) is None
+        if arguments.path("resume") is None
     ]
 
 
-def own_keys(argv: list[str]) -> list[str]:
-    """`score.by` is `task.by` where that is the task."""
-    task = dict(split_override(word) for word in argv).get("task")
-    own = f"{task}." if task != "evaluate" else "none."
-    return [f"task.{w.removeprefix(own)}" if w.startswith(own) else w for w in argv]
-
-
-def last(override: str) -> str:
+def last(override: Override) -> Override:
     """Of several values the last one; of a range any."""
-    parsed = OverridesParser.create().parse_override(override)
-    if not parsed.is_sweep_override():
+    if not override.is_sweep:
         return override
-    key = parsed.get_key_element()
-    return f"{key}={[*parsed.sweep_string_iterator()][-1] if parsed.is_choice_sweep() else 1}"
+    if override.parsed.is_choice_sweep():
+        return override.single()[-1]
+    return read([f"{override.name}=1"])[0]
 
 
-def sentence(keys: dict[str, str]) -> dict[str, str]:
+def sentence(keys: dict[str, Override]) -> dict[str, Override]:
     """The words of the model, and whatever is Hydra's."""
-    return {k: v for k, v in keys.items() if k in SENTENCE or k.startswith("hydra")}
+    return {k: o for k, o in keys.items() if k in SENTENCE or o.of_hydra}
 
 
-def together(commands: list[list[str]]) -> list[dict[str, str]]:
+def together(commands: list[list[Override]]) -> list[dict[str, Override]]:
     """Commands of one sentence in one, as far as no word says otherwise: composing takes long."""
-    known, made = {*groups()}, []
+    made: list[dict[str, Override]] = []
     for command in commands:
-        keys = dict(split_override(override) for override in command)
-        words = {k: v for k, v in keys.items() if k.lstrip("+").partition("@")[0] in known}
+        keys = {override.name: override for override in command}
+        words = {k: o for k, o in keys.items() if o.group is not None}
         for other in made:
             same = sentence(other) == sentence(keys)
             if same and all(other.get(key, value) == value for key, value in words.items()):
@@ -84,14 +74,14 @@ def together(commands: list[list[str]]) -> list[dict[str, str]]:
 @pytest.mark.parametrize("part", range(4))
 def test_commands_compose(part: int) -> None:
     missing = None
-    for command in together(said())[part::4]:
-        overrides = [f"{key}={value}" for key, value in command.items()]
+    for command in together(documented())[part::4]:
+        arguments = replace(parse([]), overrides=tuple(command.values()))
         try:
-            compose(replace(parse([]), overrides=overrides))
+            compose(arguments)
         except UserError as error:
             extra = re.search(r"not installed\n.*'\.\[(\w+)\]'", str(error))
             if extra is None:
-                raise AssertionError(f"{' '.join(overrides)}\n{error}") from error
+                raise AssertionError(f"{' '.join(arguments.typed)}\n{error}") from error
             missing = extra[1]
     if missing is not None:  # once all others are known to compose
         skip(missing)
@@ -121,7 +111,7 @@ def test_a_page_can_be_followed(
         elif block.language == "yaml":
             assert isinstance(yaml.safe_load(block.text), dict)
         for argv in block.commands if block.runs else []:
-            given = {split_override(word)[0] for word in argv}
+            given = {override.key for override in parse(argv).overrides}
             more = {} if "run" in given else TINY
             called(*argv, *(f"{k}={v}" for k, v in more.items() if k not in given))
 
@@ -141,12 +131,12 @@ def test_every_word_has_its_place() -> None:
             assert listed & lines, f"{group}={name} stands on no page of docs/"
 
 
-def test_pictures_are_small_and_all_of_them_used() -> None:
-    runs = yaml.safe_load((DOCS / "making" / "pictures.yaml").read_text())
-    known = {name: picture for run in runs for name, picture in run["pictures"].items()}
+def test_images_are_small_and_all_of_them_used() -> None:
+    runs = yaml.safe_load((DOCS / "making" / "images.yaml").read_text())
+    known = {name: image for run in runs for name, image in run["images"].items()}
     text = "\n".join(page.read_text() for page in PAGES)
-    shown = set(re.findall(r"^\{\{ picture (\w+) \}\}$", text, re.MULTILINE))
+    shown = set(re.findall(r"^\{\{ image (\w+) \}\}$", text, re.MULTILINE))
     assert shown == known.keys()
-    drawn = {file.stem: file.stat().st_size for file in (DOCS / "pictures").glob("*")}
-    assert drawn.keys() == {name for name, picture in known.items() if "figure" in picture}
+    drawn = {file.stem: file.stat().st_size for file in (DOCS / "images").glob("*")}
+    assert drawn.keys() == {name for name, image in known.items() if "figure" in image}
     assert max(drawn.values()) < 60 * 1024 and sum(drawn.values()) < 2 * 1024**2

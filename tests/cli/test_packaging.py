@@ -95,7 +95,7 @@ def test_the_command_of_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> Non
     composed = yaml.safe_load(said("sweeps=beta", "model=vae", "--cfg", "job"))
     assert composed["penalty"]["kl"]["_target_"] == "aecore.model.penalties.kl.KL"
     assert str(tmp_path / "site/aecore/conf") in said("--info", "searchpath")
-    assert "`aecore --help` lists the words" in said("vae", status=2)
+    assert "`aecore --help` lists the options" in said("vae", status=2)
     assert not list((tmp_path / "empty").iterdir())
     said(*TINY, "paths.output_dir=made", "hydra.run.dir=made/a")
     assert "1 run" in said("task=compare", "runs=made/*", "out=compared")  # no group `runs`
@@ -157,10 +157,10 @@ def test_a_study_of_ones_own_preset(own: Path, capsys: pytest.CaptureFixture[str
         ("echo 'class Mine: pass' > my/$MODULE.py", "no Penalty of that name"),
         ("sed -i /power/d my/penalty/mine.yaml", r"missing a required .*argument: 'power'"),
         ("echo 'a: [' > my/penalty/mine.yaml", "mine.yaml, line 2: no YAML"),
-        ("sed -i /mine:/d my/penalty/mine.yaml", "keys and values below a name"),
+        ("sed -i /mine:/d my/penalty/mine.yaml", "a mapping of keys to values"),
         ("cp my/penalty/mine.yaml my/penalty/kl.yaml", "there is a penalty=kl already"),
         ("mv my/penalty my/penalties", "no such penalty"),
-        ("rm -r my/*/", "no words there"),
+        ("rm -r my/*/", "no options there"),
         ("mv my your", "no such folder"),
     ],
 )

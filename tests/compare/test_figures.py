@@ -105,7 +105,7 @@ def test_other_data_and_other_settings_are_set_side_by_side(
     ("file", "damage", "told"),
     [
         ("checkpoints/last.ckpt", b"torn", "last.ckpt: truncated, damaged or foreign checkpoint"),
-        ("config.yaml", b"os.mkdir", "latent._target_=os.mkdir: no word of aecore"),
+        ("config.yaml", b"os.mkdir", "latent._target_=os.mkdir: no component of aecore"),
     ],
 )
 def test_a_run_that_cannot_be_opened_costs_a_line(
@@ -187,7 +187,7 @@ def test_a_figure_that_is_none_is_told(tmp_path: Path) -> None:
     summary = compare(folders, tmp_path / "out", title="t", figures=True)
     assert list(summary.notices) == [
         "figures as the runs left them, side by side: config.yaml: "
-        "figures.latent._target_=os.system: no word of aecore, so it was not looked up"
+        "figures.latent._target_=os.system: no component of aecore, so it was not looked up"
     ]
     assert list(summary.figures) == ["latent"]
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["runs"]

@@ -132,10 +132,10 @@ class TestValues:
             ({"bias": 1}, "bias=1", "true or false"),
             ({"bias": "true"}, "bias=true", "true or false"),
             ({"channels": 4}, "channels=4", "list"),
-            ({"channels": []}, "channels=[]", "1 item"),
+            ({"channels": []}, "channels=[]", "1 or more items"),
             ({"channels": [4, 0]}, "channels=[4,0]", "at least 1"),
-            ({"channels": [4.0]}, "channels=[4.0]", "whole number"),
-            ({"channels": ["4"]}, "channels=[4]", "whole number"),
+            ({"channels": [4.0]}, "channels=[4.0]", "integer"),
+            ({"channels": ["4"]}, "channels=[4]", "integer"),
             ({"activation": "rely"}, "activation=rely", "'relu'"),
             ({"norm": False}, "norm=false", "'batch' or 'layer'"),
         ],
@@ -155,10 +155,10 @@ class TestValues:
             "_target_": "aecore.model.reconstruction.gaussian.GaussianLikelihood",
             "scale": scale,
         }
-        message = refused(node, "reconstruction", Reconstruction)
-        assert message.startswith("reconstruction.scale=") and "'learned'" in message
+        message = refused(node, "reconstruction.gaussian", Reconstruction)
+        assert message.startswith("reconstruction.gaussian.scale=") and "'learned'" in message
         node["scale"] = 0.5
-        assert isinstance(build(node, "reconstruction", Reconstruction), Likelihood)
+        assert isinstance(build(node, "reconstruction.gaussian", Reconstruction), Likelihood)
 
     def test_the_first_of_several_is_named(self) -> None:
         message = refused(CONV | {"dropout": 7, "down": "x"}, "network", Network)

@@ -23,7 +23,7 @@ TRAINER: dict[str, Any] = {
     "devices": 1,
     "num_nodes": 1,
     "early_stopping": {"patience": None, "monitor": "val/loss", "min_delta": 0.0},
-    "accelerator": {"name": "cpu"},
+    "accelerator": "cpu",
 }
 
 
@@ -37,13 +37,13 @@ class TestValidate:
         [
             ({"max_epoch": 3}, "trainer.max_epoch: unknown key (did you mean 'max_epochs'?)"),
             ({"max_epochs": 0}, "trainer.max_epochs=0: must be "),
-            ({"max_epochs": 2.5}, "trainer.max_epochs=2.5: must be a whole number"),
-            ({"max_epochs": "3"}, "trainer.max_epochs=3: must be a whole number"),
+            ({"max_epochs": 2.5}, "trainer.max_epochs=2.5: must be an integer"),
+            ({"max_epochs": "3"}, "trainer.max_epochs=3: must be an integer"),
             ({"threads": "all"}, "trainer.threads=all: must be "),
             ({"precision": 16}, "trainer.precision=16: must be '32-true'"),
             ({"checkpoint_minutes": -1}, "trainer.checkpoint_minutes=-1: must be "),
             ({"gradient_clip": -1}, "trainer.gradient_clip=-1: must be "),
-            ({"accelerator": {"name": "tpu"}}, "trainer.accelerator.name=tpu: must be "),
+            ({"accelerator": "tpu"}, "trainer.accelerator=tpu: must be "),
             ({"early_stopping": {"patience": 0, "monitor": "a", "min_delta": 0.0}},
              "trainer.early_stopping.patience=0: must be "),
             ({"early_stopping": {"patience": 1, "min_delta": 0.0}},

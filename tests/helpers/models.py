@@ -23,10 +23,10 @@ from aecore.model.penalties.contractive import Contractive
 from aecore.model.penalties.weight import Weight
 from aecore.model.reconstruction.errors import MSE
 from aecore.training.callbacks.checkpoint import AtomicIO
-from aecore.training.fit import make_trainer, quiet
 from aecore.training.module import Training
 from aecore.training.optimizers.gradient import Adam, GradientDescent
 from aecore.training.optimizers.schedulers import Constant, Schedule
+from aecore.training.trainer import make_trainer, quiet
 
 
 def gen(seed: int = 0) -> Generator:
@@ -155,7 +155,7 @@ def trainer_options(epochs: int, **changes: Any) -> Config:
         "devices": 1,
         "num_nodes": 1,
         "early_stopping": {"patience": None, "monitor": "val/loss", "min_delta": 0.0},
-        "accelerator": {"name": "cpu"},
+        "accelerator": "cpu",
     }
     return Config.model_construct(trainer=schema.Trainer(**(node | changes)))
 
@@ -183,10 +183,13 @@ def fit(
         log_every=log_every,
         gradient_clip=clip,
     )
-    validation = 0 if module.val is None else len(module.val)
     with quiet():
         trainer = make_trainer(
-            trainer_options(epochs, **options), callbacks or [], [], validation, AtomicIO()
+            trainer_options(epochs, **options),
+            callbacks or [],
+            [],
+            AtomicIO(),
+            validate=module.val is not None,
         )
         trainer.fit(training, datamodule=module, ckpt_path=ckpt_path)
     return training

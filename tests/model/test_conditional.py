@@ -278,7 +278,7 @@ class TestFigures:
 
     def test_traversals_are_of_one_class(self, trained: Autoencoder) -> None:
         trial = self.trial(trained)
-        figure = Traversals(dims=2, steps=3, reach=1.0, start="zero")(trial)
+        figure = Traversals(dims=2, steps=3, span=1.0, start="zero")(trial)
         assert trial.images.labels is not None
         (label,) = trial.images.labels[
             balanced(trial.images.labels, 30, 1, trial.generator())

@@ -76,8 +76,8 @@ def test_what_is_no_word_is_not_made(run: Path, tmp_path: Path, target: Any) -> 
 @pytest.mark.parametrize("target", ["os.system", "\x1b[31m\n\n\nx.y", ["os.system"], None])
 def test_wherever_it_stands(run: Path, tmp_path: Path, target: Any) -> None:
     deep = {"steps": [{"more": {"_target_": target}}]}
-    place = copied(run, tmp_path / "foreign", configured(lambda c: c["task"].update(deep)))
-    assert "task.steps.0.more._target_" in refused(place)
+    place = copied(run, tmp_path / "foreign", configured(lambda c: c["optimizer"].update(deep)))
+    assert "optimizer.steps.0.more._target_" in refused(place)
 
 
 NUMBERS: dict[str, Tamper] = {
@@ -183,14 +183,14 @@ def test_files_that_are_none(run: Path, tmp_path: Path, tamper: Tamper) -> None:
 
 def within_itself(checkpoint: dict[str, Any]) -> None:
     config = checkpoint["aecore"]["config"]
-    config["task"]["again"] = config
+    config["dataset"]["again"] = config
 
 
 def doubled(checkpoint: dict[str, Any]) -> None:
     node: Any = 1
     for _ in range(29):
         node = [node, node]
-    checkpoint["aecore"]["config"]["task"]["more"] = node
+    checkpoint["aecore"]["config"]["dataset"]["more"] = node
 
 
 def expanded(checkpoint: dict[str, Any]) -> None:

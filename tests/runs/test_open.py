@@ -103,7 +103,9 @@ def test_a_foreign_configuration_builds_nothing_but_words(
     config["latent"] = {"_target_": target, "path": str(tmp_path / "evil"), "args": ["false"]}
     shutil.copytree(pair["dim 2"], tmp_path, dirs_exist_ok=True)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=f"latent._target_={re.escape(target)}: no (word|Latent)"):
+    with pytest.raises(
+        UserError, match=f"latent._target_={re.escape(target)}: no (component|Latent)"
+    ):
         open_run(tmp_path).model()
     assert not (tmp_path / "evil").exists()
 

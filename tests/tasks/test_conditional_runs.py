@@ -12,10 +12,10 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.config.arguments import parse
 from aecore.config.build import build
 from aecore.config.compose import compose
 from aecore.config.folders import CONF
+from aecore.config.overrides import parse
 from aecore.data.classes import count_classes
 from aecore.data.split import Split
 from aecore.errors import NotApplicable, UserError
@@ -115,10 +115,10 @@ def test_every_metric_is_given_labels() -> None:
     splits = [Split(images(40, *shape, seed=seed), y) for seed in (1, 2)]
     trial = Trial(whole, splits[0], read_training=lambda: splits[1], batch_size=16)
     applied = set()
-    for file in (CONF / "metrics").glob("*.yaml"):
+    for file in (CONF / "evaluate/metrics").glob("*.yaml"):
         if file.stem == "none":
             continue
-        metric = build(node("metrics", file.stem), file.stem, Metric)
+        metric = build(node("evaluate/metrics", file.stem), file.stem, Metric)
         try:
             assert metric(trial), file.stem
             applied.add(file.stem)

@@ -13,10 +13,10 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.config.arguments import parse
+from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.tasks.base import Request
-from aecore.tasks.reuse import asked_run, use_of_run
+from aecore.tasks.reuse import use_of_run
 
 
 @pytest.fixture(scope="module")
@@ -32,25 +32,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(run: Path, *overrides: str) -> Request:
     """The request that the command line makes."""
     arguments = parse([f"run={run}", *overrides])
-    place = asked_run(arguments.overrides)
-    assert place is not None
-    return use_of_run(place, arguments)
+    return use_of_run(str(arguments.path("run")), arguments)
 
 
 class TestWhatIsUsed:
     def test_all_is_the_runs_but_the_task(self, run: Path) -> None:
         recorded = yaml.safe_load((run / "config.yaml").read_text())
         config = asked(run, "task=encode").config
-        here = {"task", "run", "paths", "logger", "trainer"}
+        here = {"task", "encode", "run", "paths", "logger", "trainer"}
         assert {k: v for k, v in config.items() if k not in here} == {
             k: v for k, v in recorded.items() if k not in here
         }
         assert config["trainer"]["max_epochs"] == recorded["trainer"]["max_epochs"]
-        assert config["task"] == {
-            "_target_": "aecore.tasks.encode.Encode",
-            "sample": False,
-            "points": 2000,
-        }
+        assert config["task"] == "encode"
+        assert config["encode"] == {"sample": False, "points": 2000}
 
     def test_one_key_of_the_runs_data(self, run: Path) -> None:
         request = asked(run, "task=encode", "dataset.test_size=10")
@@ -77,7 +72,7 @@ class TestWhatIsUsed:
         assert config["noise"] == recorded["noise"], "the word of the model stays"
 
     def test_a_tasks_options_by_its_name(self, run: Path) -> None:
-        assert asked(run, "task=encode", "encode.sample=true").config["task"]["sample"] is True
+        assert asked(run, "task=encode", "encode.sample=true").config["encode"]["sample"] is True
 
     def test_other_data_sets_to_tell_from(self, run: Path) -> None:
         given = asked(run, "task=encode", "evaluate.ood=[uniform]", "evaluate.metrics=[ood]")
@@ -144,8 +139,8 @@ def test_results_are_mixed_with_nothing(run: Path, tmp_path: Path, capsys: Any) 
 
 @pytest.mark.parametrize("typed", ["[a b/ö 漢.png, 7]", "['a b/ö 漢.png',7]"])
 def test_files_are_named_as_they_are_called(run: Path, typed: str) -> None:
-    task = asked(run, "task=interpolate", f"interpolate.images={typed}").config["task"]
-    assert task["images"] == ["a b/ö 漢.png", 7]
+    config = asked(run, "task=interpolate", f"interpolate.images={typed}").config
+    assert config["interpolate"]["images"] == ["a b/ö 漢.png", 7]
 
 
 def test_what_changes_nothing_is_not_refused(run: Path) -> None:

@@ -15,10 +15,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from aecore.errors import NonFiniteLoss, UserError
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, load
-from aecore.training.callbacks.checkpoint import AtomicIO, latest_good
+from aecore.training.callbacks.checkpoint import AtomicIO
 from aecore.training.module import check_finite
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Plateau
+from aecore.training.resume import resume_point
 from helpers.checkpoints import checkpointed, read
 from helpers.models import data, fit, mlp, model
 from helpers.pickles import Bomb
@@ -52,29 +53,31 @@ class TestCheckpoints:
         assert not (tmp_path / BEST).exists() and (tmp_path / LAST).exists()
 
     def test_the_newest_readable_is_used(self, tmp_path: Path) -> None:
-        assert latest_good(tmp_path) is None
+        assert resume_point(tmp_path) is None
         for step in (1, 2):
             AtomicIO().save_checkpoint(
                 {"state_dict": {}, "step": step, "epoch": 0}, tmp_path / LAST
             )
-        found = latest_good(tmp_path)
-        assert found is not None and found[0].name == LAST and found[1]["step"] == 2
+        found = resume_point(tmp_path)
+        assert found is not None and found.path.name == LAST and found.checkpoint["step"] == 2
         for size in (0, 1, 100, (tmp_path / LAST).stat().st_size - 1):
             os.truncate(tmp_path / LAST, size)
-            found = latest_good(tmp_path)
-            assert found is not None and found[0].name == PREVIOUS and found[1]["step"] == 1
+            found = resume_point(tmp_path)
+            assert (
+                found is not None and found.path.name == PREVIOUS and found.checkpoint["step"] == 1
+            )
             (tmp_path / LAST).unlink()
             AtomicIO().save_checkpoint({"state_dict": {}, "step": 2, "epoch": 0}, tmp_path / LAST)
         os.truncate(tmp_path / LAST, 10)
         os.truncate(tmp_path / PREVIOUS, 10)
         with pytest.raises(UserError, match=str(tmp_path / LAST)):
-            latest_good(tmp_path)
+            resume_point(tmp_path)
 
     def test_last_is_enough(self, tmp_path: Path) -> None:
         checkpointed(noisy_vae(), tmp_path, 2)
         (tmp_path / LAST).unlink()
-        found = latest_good(tmp_path)
-        assert found is not None and found[0].name == PREVIOUS and found[1]["epoch"] == 0
+        found = resume_point(tmp_path)
+        assert found is not None and found.path.name == PREVIOUS and found.checkpoint["epoch"] == 0
 
     def test_a_failing_write_leaves_what_was_there(self, tmp_path: Path) -> None:
         io = AtomicIO()

@@ -15,12 +15,13 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.noise.noises import GaussianNoise
 from aecore.model.penalties.kl import KL
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, load
-from aecore.training.callbacks.checkpoint import AtomicIO, latest_good
-from aecore.training.fit import Stopping, is_complete
-from aecore.training.module import PART
+from aecore.training.callbacks.checkpoint import AtomicIO
+from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
+from aecore.training.module import EPOCH_PROGRESS
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule
+from aecore.training.resume import ResumePoint, resume_point
 from helpers.checkpoints import Break, Broken, checkpointed, read, same_checkpoint
-from helpers.models import adam, conv, data, gaussian, images, model, trainer_options
+from helpers.models import adam, conv, data, gaussian, images, model
 from helpers.training_loop import equal, noisy_vae
 
 EPOCHS = 3
@@ -103,13 +104,13 @@ class TestKilledWithinAnEpoch:
             broken = (Break(at, chunk),)
             checkpointed(first, parts, EPOCHS, module=drawn(), callbacks=broken, **options)
         found = load(parts / LAST)
-        assert (found["epoch"], found[PART]["chunks"]) == (at, chunk)
+        assert (found["epoch"], found[EPOCH_PROGRESS]["chunks"]) == (at, chunk)
         assert found["step"] == 6 * at + chunk
-        assert not is_complete(trainer_options(EPOCHS), found)
+        assert not ResumePoint(parts / LAST, found).is_complete(EPOCHS)
         training = checkpointed(second, parts, EPOCHS, module=drawn(), resume=True, **options)
         assert training.step == 18 and equal(through.state_dict(), second.state_dict())
         same(whole, parts)
-        assert is_complete(trainer_options(EPOCHS), load(parts / LAST))
+        assert ResumePoint(parts / LAST, load(parts / LAST)).is_complete(EPOCHS)
 
     @pytest.mark.parametrize("hook", ["validation", "end"])
     def test_after_the_last_chunk(self, tmp_path: Path, hook: str) -> None:
@@ -118,7 +119,7 @@ class TestKilledWithinAnEpoch:
         with pytest.raises(Broken):
             broken = (Dusk(hook),)
             checkpointed(noisy_vae(), parts, EPOCHS, module=drawn(2), callbacks=broken, minutes=0)
-        assert load(parts / LAST)[PART]["chunks"] == 2
+        assert load(parts / LAST)[EPOCH_PROGRESS]["chunks"] == 2
         checkpointed(noisy_vae(8), parts, EPOCHS, module=drawn(2), minutes=0, resume=True)
         same(whole, parts)
 
@@ -134,7 +135,7 @@ class TestKilledWithinAnEpoch:
         options: dict[str, Any] = {"schedule": schedule, "optimizer": adam(0.3)}
         checkpointed(make(), whole, EPOCHS, module=drawn(2, val_size), **options)
         lives = 0
-        while lives == 0 or not is_complete(trainer_options(EPOCHS), load(parts / LAST)):
+        while lives == 0 or not ResumePoint(parts / LAST, load(parts / LAST)).is_complete(EPOCHS):
             lives += 1
             try:
                 checkpointed(
@@ -147,8 +148,8 @@ class TestKilledWithinAnEpoch:
         same(whole, parts, best=val_size > 0)
 
     def test_early_stopping_goes_on_waiting(self, tmp_path: Path) -> None:
-        def stopping() -> Stopping:
-            return Stopping(
+        def stopping() -> ResumableEarlyStopping:
+            return ResumableEarlyStopping(
                 monitor="val/loss", patience=4, min_delta=1e3, check_on_train_epoch_end=True
             )
 
@@ -159,7 +160,7 @@ class TestKilledWithinAnEpoch:
             checkpointed(noisy_vae(), parts, 20, module=drawn(2), callbacks=broken, minutes=0)
         checkpointed(noisy_vae(8), parts, 20, module=drawn(2), callbacks=(stopping(),), resume=True)
         found = load(parts / LAST)
-        assert found["epoch"] == 4 and is_complete(trainer_options(20), found)
+        assert found["epoch"] == 4 and ResumePoint(parts / LAST, found).is_complete(20)
 
 
 class TestWhatIsSaved:
@@ -173,14 +174,14 @@ class TestWhatIsSaved:
                 noisy_vae(), tmp_path, 2, module=drawn(), callbacks=broken, minutes=minutes
             )
         found = load(tmp_path / LAST)
-        assert found["epoch"] == 0 and PART not in found
+        assert found["epoch"] == 0 and EPOCH_PROGRESS not in found
         assert not (tmp_path / PREVIOUS).exists()
 
     def test_the_best_is_that_of_an_epoch_s_end(self, tmp_path: Path) -> None:
         with pytest.raises(Broken):
             broken = (Break(1, 5),)
             checkpointed(noisy_vae(), tmp_path, 2, module=drawn(), callbacks=broken, minutes=0)
-        assert PART not in load(tmp_path / BEST) and load(tmp_path / BEST)["step"] == 6
+        assert EPOCH_PROGRESS not in load(tmp_path / BEST) and load(tmp_path / BEST)["step"] == 6
         assert [load(tmp_path / name)["step"] for name in (PREVIOUS, LAST)] == [10, 11]
 
     def test_a_damaged_one_gives_way_to_the_chunk_before(self, tmp_path: Path) -> None:
@@ -190,8 +191,8 @@ class TestWhatIsSaved:
             broken = (Break(1, 4),)
             checkpointed(noisy_vae(), parts, 2, module=drawn(), callbacks=broken, minutes=0)
         (parts / LAST).write_bytes((parts / LAST).read_bytes()[:1000])
-        found = latest_good(parts)
-        assert found is not None and found[1][PART]["chunks"] == 3
+        found = resume_point(parts)
+        assert found is not None and found.checkpoint[EPOCH_PROGRESS]["chunks"] == 3
         (parts / PREVIOUS).replace(parts / LAST)
         checkpointed(noisy_vae(8), parts, 2, module=drawn(), resume=True)
         same(whole, parts)
@@ -232,7 +233,8 @@ class TestWhatIsSaved:
             broken = (Break(0, 4),)
             checkpointed(noisy_vae(), parts, 1, module=drawn(), callbacks=broken, minutes=0)
         found = load(parts / LAST)
-        found[PART]["draws"] = [state.repeat(2, 1) for state in found[PART]["draws"]]
+        progress = found[EPOCH_PROGRESS]
+        progress["generators"] = [state.repeat(2, 1) for state in progress["generators"]]
         for whichever in (second, third):
             AtomicIO().save_checkpoint(found, parts / LAST)
             training = checkpointed(whichever, parts, 1, module=drawn(), resume=True)

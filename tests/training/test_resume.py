@@ -8,7 +8,7 @@ import pytest
 
 from aecore.runs.checkpoint import BEST, LAST, load
 from aecore.training.callbacks.checkpoint import AtomicIO
-from aecore.training.fit import Stopping
+from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule, Step
 from helpers.checkpoints import Break, Broken, checkpointed, read, same_checkpoint
@@ -59,8 +59,8 @@ class TestResume:
     def test_early_stopping_goes_on_waiting(self, tmp_path: Path) -> None:
         """Patience 4 that is spent half before and half after the break."""
 
-        def stopping() -> Stopping:
-            return Stopping(
+        def stopping() -> ResumableEarlyStopping:
+            return ResumableEarlyStopping(
                 monitor="val/loss", patience=4, min_delta=1e3, check_on_train_epoch_end=True
             )
 

@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, decoders, kept_of
 from aecore.data.images.files import Files
-from aecore.data.images.memory import GIB, InMemory, available_memory, fits
-from aecore.errors import UserError
+from aecore.data.images.memory import GIB, SMALLER, InMemory, available_memory, fits
+from aecore.errors import ConfigError
 from aecore.version import FORMAT
 
 BYTES_AT_ONCE = 32 * 2**20  # decoded before they are written
@@ -44,7 +44,7 @@ def decoded(files: Files, part: str, recipe: Recipe, in_memory: InMemory, cache:
 
     part: what these files are among others of their folder. What was in the cache for the same
     folder, part and recipe is replaced when a file has changed, come or gone.
-    Raises UserError where neither the memory nor the disk has room.
+    Raises ConfigError where neither the memory nor the disk has room.
     """
     free = None if in_memory is False else available_memory()
     if fits(in_memory, len(files), recipe.shape, free):
@@ -52,10 +52,10 @@ def decoded(files: Files, part: str, recipe: Recipe, in_memory: InMemory, cache:
     try:
         return _mapped(files, part, recipe, cache)
     except OSError as error:
-        raise UserError(
-            f"dataset.cache_dir={cache}: decoded images cannot be kept there: {error.strerror}\n"
-            "Name a folder with room for them: dataset.cache_dir=/a/folder"
-        ) from error
+        raise ConfigError(
+            "dataset.cache_dir", cache, f"decoded images cannot be kept there: {error.strerror}",
+            {"dataset.cache_dir": "/a/folder with room for them"},
+        ) from error  # fmt: skip
 
 
 def _mapped(files: Files, part: str, recipe: Recipe, cache: Path) -> Decoded:
@@ -147,11 +147,11 @@ def _write(entry: Path, files: Files, recipe: Recipe, asked: dict[str, str]) -> 
     free = shutil.disk_usage(entry.parent).free
     size = f"{len(files):,} images ({needed / GIB:.1f} GiB)"
     if needed > free:
-        raise UserError(
-            f"dataset.cache_dir={entry.parent}: {size} are to be decoded, only {free / GIB:.1f} "
-            "GiB are free\nName a folder on another disk, dataset.cache_dir=/a/folder, or take a "
-            "smaller dataset.image_size."
-        )
+        raise ConfigError(
+            "dataset.cache_dir", entry.parent,
+            f"{size} are to be decoded, only {free / GIB:.1f} GiB are free",
+            {"dataset.cache_dir": "/a/folder on another disk", **SMALLER},
+        )  # fmt: skip
     print(f"decoding {size} into {entry}", file=sys.stderr)
     made = entry.with_name(entry.name + ".partial")
     made.mkdir()

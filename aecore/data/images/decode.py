@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from aecore.data.images.files import Files
-from aecore.data.images.memory import GIB
-from aecore.errors import UserError
+from aecore.data.images.memory import GIB, SMALLER
+from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
@@ -110,7 +110,7 @@ def decode_into(
         try:
             images[i] = decode(files[i], recipe)
         except Exception as error:
-            return (str(error).splitlines() or [type(error).__name__])[0]
+            return _reason(error)
         return None
 
     broken: dict[int, str] = {}
@@ -119,6 +119,15 @@ def decode_into(
         reasons = zip(part, pool.map(fill, part), strict=True)
         broken |= {i: why for i, why in reasons if why is not None}
     return broken
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be decoded, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no image format is recognised"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def kept_of(count: int, broken: Iterable[int]) -> Tensor:
@@ -131,17 +140,17 @@ def kept_of(count: int, broken: Iterable[int]) -> Tensor:
 def decode_all(files: Files, recipe: Recipe) -> Decoded:
     """Decode many files into memory; broken ones are listed, not raised.
 
-    Raises UserError where the result does not fit.
+    Raises ConfigError where the result does not fit.
     """
     shape = (len(files), *recipe.shape)
     try:
         images = np.empty(shape, np.uint8)
     except (MemoryError, ValueError) as error:
         gib = np.prod(shape, dtype=float) / GIB
-        raise UserError(
-            f"dataset.image_size={list(recipe.size)}: {len(files)} such images take {gib:.0f} GiB, "
-            "more than there is memory.\nTake a smaller dataset.image_size."
-        ) from error
+        raise ConfigError(
+            "dataset.image_size", recipe.size,
+            f"{len(files)} such images take {gib:.0f} GiB, more than there is memory", SMALLER,
+        ) from error  # fmt: skip
     with decoders() as pool:
         broken = decode_into(images, files, recipe, pool)
     kept = kept_of(len(files), broken)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 
 EXTENSIONS = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -46,7 +46,7 @@ def shown(path: PurePath | str) -> str:
 def _refuse(error: OSError) -> None:
     """A folder that cannot be listed must not make its images vanish silently."""
     where = shown(str(error.filename))
-    raise UserError(f"dataset.root: {where} cannot be read: {error.strerror}") from error
+    raise ConfigError("dataset.root", ..., f"{where} cannot be read: {error.strerror}") from error
 
 
 def images_under(root: Path) -> Files:

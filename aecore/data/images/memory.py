@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 
 InMemory = Literal["auto"] | bool
 
 COPIES = 2  # of the images while a split is divided into training and validation
 SHARE = 0.5  # of the memory at hand that `auto` takes at most
 GIB = 2**30
+SMALLER = {"dataset.image_size": "[H,W] of fewer pixels"}  # a hint
 
 # The files of a control group (a container, a Slurm job): limit, use, caches within the use.
 _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file total_inactive_file")
@@ -24,7 +25,7 @@ def fits(in_memory: InMemory, count: int, shape: tuple[int, ...], free: int | No
     """Whether so many uint8 images of a shape are to be held in memory.
 
     free: bytes at hand; None where that is not known: then they are, unless in_memory is False.
-    Raises UserError where in_memory is True and there is too little.
+    Raises ConfigError where in_memory is True and there is too little.
     """
     needed = count
     for side in shape:
@@ -35,11 +36,12 @@ def fits(in_memory: InMemory, count: int, shape: tuple[int, ...], free: int | No
         return True
     if in_memory == "auto":
         return False
-    raise UserError(
-        f"dataset.in_memory=true: {count:,} images of {shape} take {needed / GIB:.1f} GiB, for a "
-        f"moment {COPIES} times that; only {free / GIB:.1f} GiB of memory are free\n"
-        "Take dataset.in_memory=auto, which keeps them in a file, or a smaller dataset.image_size."
-    )
+    raise ConfigError(
+        "dataset.in_memory", True,
+        f"{count:,} images of {shape} take {needed / GIB:.1f} GiB, for a moment {COPIES} times "
+        f"that; only {free / GIB:.1f} GiB of memory are free",
+        {"dataset.in_memory": "auto, which keeps them in a file", **SMALLER},
+    )  # fmt: skip
 
 
 def available_memory(system: Path = Path("/")) -> int | None:

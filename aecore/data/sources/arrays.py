@@ -14,11 +14,12 @@ from torch import Tensor
 
 from aecore.config.component import Probability, component
 from aecore.data.split import Source, Split, Which, fixed_part, joined
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 
 CHANNELS = (1, 3, 4)
 # What NumPy raises for a file that is damaged, cut short, lies of its size or needs unpickling.
 _UNREADABLE = (EOFError, MemoryError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
+_PATH = "dataset.path"
 _SHAPES = "(N, H, W), (N, H, W, C), (N, C, H, W) with C of 1, 3 or 4, or a table (N, D)"
 
 
@@ -66,24 +67,22 @@ class Arrays(Source):
                 return self._from(content, split, path)
         except _UNREADABLE as error:
             reason = (str(error).splitlines() or ["it ends too early"])[0]
-            raise UserError(
-                f"dataset.path={path} cannot be read as .npz or .npy: {reason}\n"
-                "Save it by numpy.savez(path, x=images) with plain numbers."
-            ) from error
+            raise ConfigError(
+                _PATH, path, f"it cannot be read as .npz or .npy: {reason}",
+                "save it by numpy.savez(path, x=images) with plain numbers",
+            ) from error  # fmt: skip
 
     def _file(self) -> Path:
         if self.path is None:
-            raise UserError("dataset.path=null: say which file to use, dataset.path=/a/file.npz")
+            raise ConfigError(_PATH, None, "which file is to be read?", {_PATH: "/a/file.npz"})
         path = Path(self.path).expanduser().absolute()
         if path.is_dir():
-            raise UserError(
-                f"dataset.path={path}: is a folder\n"
-                "  give a file in it, or dataset=image_folder dataset.root=FOLDER"
-            )
+            hint = "give a file in it, or dataset=image_folder dataset.root=FOLDER"
+            raise ConfigError(_PATH, path, "is a folder", hint)
         if not path.is_file():
-            raise UserError(f"dataset.path={path}: there is no such file")
+            raise ConfigError(_PATH, path, "there is no such file")
         if path.suffix.lower() not in {".npz", ".npy"}:
-            raise UserError(f"dataset.path={path}: must be a .npz or .npy file")
+            raise ConfigError(_PATH, path, "must be a .npz or .npy file")
         return path
 
     def _from(self, content: np.ndarray | NpzFile, split: Which | None, path: Path) -> Split:
@@ -109,10 +108,10 @@ class Arrays(Source):
             return Split(images, labels)
         index = fixed_part(len(images), self.test_fraction, split)
         if not len(index):
-            raise UserError(
-                f"dataset.test_fraction={self.test_fraction} leaves none of the {len(images)} "
-                f"rows of {path} for the {split} split"
-            )
+            raise ConfigError(
+                "dataset.test_fraction", self.test_fraction,
+                f"none of the {len(images)} rows of {path} is left for the {split} split",
+            )  # fmt: skip
         return Split(images, labels).subset(index)
 
 
@@ -124,11 +123,11 @@ def _is_parted(content: np.ndarray | NpzFile) -> bool:
 def _only(keys: set[str], wanted: tuple[str, ...], path: Path) -> str:
     found = [key for key in wanted if key in keys]
     if len(found) != 1:
-        raise UserError(
-            f"dataset.path={path}: has the keys {', '.join(sorted(keys)) or '(none)'}; "
-            f"one of {' and '.join(wanted)} is needed\n"
-            "Keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test."
-        )
+        raise ConfigError(
+            _PATH, path,
+            f"has the keys {', '.join(sorted(keys)) or '(none)'}; one of {' and '.join(wanted)} is "
+            "needed", "keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test",
+        )  # fmt: skip
     return found[0]
 
 

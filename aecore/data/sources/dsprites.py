@@ -22,7 +22,7 @@ from aecore.data.images.cache import alone, cache_folder, mapped_tensor
 from aecore.data.images.memory import GIB, InMemory, available_memory, fits
 from aecore.data.sources.fetch import damaged, fetch
 from aecore.data.split import Source, Split, Which, fixed_part
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{FILE}"
@@ -123,10 +123,10 @@ def _mapped(path: Path, count: int, cache: Path) -> Tensor:
         return mapped_tensor(np.lib.format.open_memmap(unpacked, mode="r"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        raise UserError(
-            f"dataset.cache_dir={cache}: {unpacked.name} cannot be kept there: {reason or error}\n"
-            "Name a folder with room for it: dataset.cache_dir=/a/folder"
-        ) from error
+        raise ConfigError(
+            "dataset.cache_dir", cache, f"{unpacked.name} cannot be kept there: {reason or error}",
+            {"dataset.cache_dir": "/a/folder with room for it"},
+        ) from error  # fmt: skip
 
 
 def _write(path: Path, count: int, unpacked: Path) -> None:

@@ -19,10 +19,11 @@ from aecore.data.images.decode import Decoded, Recipe, all_grey, file_shape
 from aecore.data.images.files import EXTENSIONS, Files, images_under, shown
 from aecore.data.images.memory import InMemory
 from aecore.data.split import Source, Split, Which, fixed_part
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
+_ROOT = "dataset.root"
 
 ImageSize = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
@@ -142,30 +143,25 @@ class ImageFolder(Source):
 
     def _folder(self) -> Path:
         if self.root is None:
-            raise UserError(
-                "dataset.root=null: say which folder of images to use, dataset.root=/a/folder"
-            )
+            problem = "which folder of images is to be read?"
+            raise ConfigError(_ROOT, None, problem, {_ROOT: "/a/folder"})
         root = Path(self.root).expanduser().absolute()
         if not root.exists():
-            raise UserError(f"dataset.root={shown(root)}: there is no such folder")
+            raise ConfigError(_ROOT, shown(root), "there is no such folder")
         if not root.is_dir():
-            raise UserError(
-                f"dataset.root={shown(root)} is a file; it must be a folder of images\n"
-                "For .npz or .npy files: dataset=arrays dataset.path=..."
-            )
+            hint = "for .npz or .npy files: dataset=arrays dataset.path=..."
+            raise ConfigError(_ROOT, shown(root), "is a file; it must be a folder of images", hint)
         return root
 
-    def _nothing(self, root: Path, split: str, total: int, given: bool) -> UserError:
+    def _nothing(self, root: Path, split: str, total: int, given: bool) -> ConfigError:
         if total == 0 or given:
             where = shown(root / split if given else root)
-            return UserError(
-                f"dataset.root={shown(root)}: no images under {where}\n"
-                f"Looked for {' '.join(sorted(EXTENSIONS))} at any depth."
-            )
-        return UserError(
-            f"dataset.test_fraction={self.test_fraction} leaves none of the {total} images of "
-            f"{shown(root)} for the {split} split"
-        )
+            hint = f"looked for {' '.join(sorted(EXTENSIONS))} at any depth"
+            return ConfigError(_ROOT, shown(root), f"no images under {where}", hint)
+        return ConfigError(
+            "dataset.test_fraction", self.test_fraction,
+            f"none of the {total} images of {shown(root)} is left for the {split} split",
+        )  # fmt: skip
 
     def _warn_of_left_out(self, root: Path, split: str) -> None:
         others = sorted(
@@ -186,10 +182,10 @@ class ImageFolder(Source):
             first, why = next(iter(images.broken.items()))
             count = f"{len(images.broken)} of {len(files)} images"
             if not self.skip_broken or not len(images.kept):
-                raise UserError(
-                    f"{shown(first)} cannot be decoded: {why.replace(str(first), first.name)}\n"
-                    f"{count} cannot; dataset.skip_broken=true leaves such files out."
-                )
+                raise ConfigError(
+                    _ROOT, ..., f"{count} cannot be decoded, first {shown(first)}: {why}",
+                    {"dataset.skip_broken": "true to leave out such files"},
+                )  # fmt: skip
             log.warning("%s cannot be decoded and are left out, first %s", count, shown(first))
         return images
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from aecore.config.component import PositiveInt, component
 from aecore.data.images.memory import COPIES, GIB, available_memory
 from aecore.data.split import Source, Split, Which, fixed_part
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 
 SHAPES = ("square", "ellipse", "heart")
 FACTORS = ("shape", "scale", "rotation", "x", "y")
@@ -51,14 +51,15 @@ class Shapes(Source):
         """image_size: a side in pixels. scales, rotations, positions (each of x and y): how many.
 
         turn: degrees; up to 90 no two images are the same, for a square is its own quarter turn.
-        Raises UserError where so many positions would be less than a pixel apart.
+        Raises ConfigError where so many positions would be less than a pixel apart.
         """
         most = image_size // 2 + 1
         if positions > most:
-            raise UserError(
-                f"dataset.positions={positions}: in images of {image_size} pixels a side there is "
-                f"room for {most}\n  take fewer, or a larger dataset.image_size"
-            )
+            raise ConfigError(
+                "dataset.positions", positions,
+                f"in images of {image_size} pixels a side there is room for {most}",
+                {"dataset.positions": f"{most} or less", "dataset.image_size": "a larger number"},
+            )  # fmt: skip
         self.image_size = image_size
         self.counts = (len(SHAPES), scales, rotations, positions, positions)
         self.turn = turn
@@ -69,12 +70,12 @@ class Shapes(Source):
         count = math.prod(self.counts)
         needed, free = count * self.image_size**2, available_memory()
         if free is not None and COPIES * needed > free:
-            raise UserError(
-                f"dataset=shapes: {count:,} images of {self.image_size} pixels a side take "
-                f"{needed / GIB:,.1f} GiB, for a moment {COPIES} times that; only "
-                f"{free / GIB:,.1f} GiB of memory are free\n"
-                "  take fewer positions, rotations or scales, or a smaller dataset.image_size"
-            )
+            raise ConfigError(
+                "dataset", "shapes",
+                f"{count:,} images of {self.image_size} pixels a side take {needed / GIB:,.1f} "
+                f"GiB, for a moment {COPIES} times that; only {free / GIB:,.1f} GiB of memory are "
+                "free", "give fewer positions, rotations or scales, or a smaller image_size",
+            )  # fmt: skip
         index = fixed_part(count, self.test_fraction, split)
         grid = np.unravel_index(index.numpy(), self.counts)
         factors = torch.from_numpy(np.stack(grid, 1).astype(np.int64))

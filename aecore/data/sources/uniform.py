@@ -11,7 +11,7 @@ from pydantic import Field
 
 from aecore.config.component import PositiveInt, component
 from aecore.data.split import Source, Split, Which
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 
 _STREAMS: dict[Which, int] = {"train": 0, "test": 1}
 
@@ -41,10 +41,10 @@ class Uniform(Source):
         try:  # raw bits: what NumPy makes of them elsewhere may change between its versions
             words = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
         except (MemoryError, OverflowError, ValueError) as error:
-            raise UserError(
-                f"dataset.images={self.images}: images of {list(self.shape)} take "
-                f"{size / 2**30:,.0f} GiB, more than there is memory\n"
-                "  take fewer or smaller ones (dataset.shape)"
-            ) from error
+            raise ConfigError(
+                "dataset.images", self.images,
+                f"images of {list(self.shape)} take {size / 2**30:,.0f} GiB, more than there is "
+                "memory", "give fewer or smaller ones",
+            ) from error  # fmt: skip
         pixels = words.astype("<u8", copy=False).view(np.uint8)[:size]
         return Split(torch.from_numpy(pixels).view(shape))

@@ -23,7 +23,7 @@ class Traversals(TrialFigure):
 
     dims: rows, at most, the dimensions that say most first: by their mean KL to the prior where
         each has one, else by their variance over the test images.
-    steps: columns. reach: how far a dimension goes to either side, in standard deviations: of the
+    steps: columns. span: how far a dimension goes to either side, in standard deviations: of the
         prior N(0, 1) where it has a KL to it, else of the test images' codes around their mean.
         Where this leaves what codes there are (a sphere, a book of words), the nearest is decoded.
     start: what the other dimensions are: those of a test 'image', or 'zero'. A conditional model
@@ -36,12 +36,12 @@ class Traversals(TrialFigure):
         *,
         dims: PositiveInt,
         steps: PositiveInt,
-        reach: PositiveFloat,
+        span: PositiveFloat,
         start: Literal["image", "zero"],
     ) -> None:
         self.dims = dims
         self.steps = steps
-        self.reach = reach
+        self.span = span
         self.start = start
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ class Traversals(TrialFigure):
             code = found.codes[chosen[0]]
         image, label = trial.at(chosen).tensors()
         context = trial.model.encode(image, y=label).context
-        shares = torch.linspace(-self.reach, self.reach, self.steps)
+        shares = torch.linspace(-self.span, self.span, self.steps)
         rows = traversal(trial.model, found, code, context, shares, self.dims)
         return traversal_grid(rows, found, shares)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import summed
@@ -39,12 +39,14 @@ class TopK(Latent):
         revive: NonNegativeFloat,
         patience: PositiveInt,
     ) -> None:
-        """Raises UserError where more numbers are to stay than there are, or none."""
+        """Raises ConfigError where more numbers are to stay than there are, or none."""
         super().__init__()
         if k > dim or round(alpha * k) < 1:
-            raise UserError(
-                f"latent.k={k}: from 1 to latent.dim={dim} numbers can stay, and of them "
-                f"latent.alpha={alpha} keeps {round(alpha * k)} in evaluation"
+            raise ConfigError(
+                "latent.k",
+                k,
+                f"from 1 to {dim} numbers can stay, and of them latent.alpha={alpha} keeps "
+                f"{round(alpha * k)} in evaluation",
             )
         self.dim = dim
         self.revive = revive

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import nn
 
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.model.networks.dense import Dense
 from aecore.types import ImageShape, Shape
 
@@ -51,7 +51,7 @@ class Network(ABC):
 
     @abstractmethod
     def feature_shape(self, image_shape: ImageShape) -> Shape:
-        """Shape of one image's features; raises UserError where the image is too small."""
+        """Shape of one image's features; raises ConfigError where the image is too small."""
 
     @abstractmethod
     def encoder(self, image_shape: ImageShape) -> nn.Module:
@@ -74,16 +74,18 @@ class Halving(Network):
     def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
         """(H, W) before the first halving, after it, after the second, ...
 
-        Raises UserError where a side of 1 would have to be halved.
+        Raises ConfigError where a side of 1 would have to be halved.
         """
         sizes = [image_shape[1:]]
         for _ in self.channels:
             height, width = sizes[-1]
             if min(height, width) < 2:
-                raise UserError(
-                    f"network.channels={self.channels}: {len(self.channels)} halvings do not fit "
-                    f"images of {image_shape[1]}x{image_shape[2]}\n"
-                    "  give fewer channels, larger images, or network=mlp"
+                size = f"{image_shape[1]}x{image_shape[2]}"
+                raise ConfigError(
+                    "network.channels",
+                    self.channels,
+                    f"{len(self.channels)} halvings do not fit images of {size}",
+                    "give fewer channels, larger images, or network=mlp",
                 )
             more = 1 if self.rounds_up else 0
             sizes.append(((height + more) // 2, (width + more) // 2))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config.component import component
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.model.networks.base import flat
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
@@ -42,9 +42,11 @@ class Orthogonal(Penalty):
             )
         (units, _), (_, pixels) = matrices[-1].shape, matrices[0].shape
         if units > pixels:
-            raise UserError(
-                f"penalty=orthogonal, latent.dim={units}: {pixels} pixels have no {units} "
-                f"orthonormal directions\n  use latent.dim={pixels} or less"
+            raise ConfigError(
+                "latent.dim",
+                units,
+                f"penalty=orthogonal: {pixels} pixels have no {units} orthonormal directions",
+                {"latent.dim": f"{pixels} or less"},
             )
 
 

@@ -31,6 +31,7 @@ class AdversarialReconstruction(Adversary, Reconstruction):
     channels, units: of the critic, see `ImageCritic`. layer: whose features are f, from 1.
     """
 
+    name = "adversarial"
     likelihood = False
     cost_names = ("realism",)
     critic: ImageCritic
@@ -49,8 +50,8 @@ class AdversarialReconstruction(Adversary, Reconstruction):
         super().__init__()
         if layer > len(channels):
             raise UserError(
-                f"reconstruction.layer={layer}: the critic has only {len(channels)} layers\n"
-                f"  use 1 to {len(channels)}, or more reconstruction.channels"
+                f"reconstruction.adversarial.layer={layer}: the critic has only {len(channels)} "
+                f"layers\n  use 1 to {len(channels)}, or more reconstruction.adversarial.channels"
             )
         self.realism = realism
         self.channels, self.units, self.layer = channels, units, layer

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 class Reconstruction(nn.Module, ABC):
     """The cost of a decoder's raw output, and what the output means as an image.
 
+    name: the option of conf/reconstruction that builds it; "" for classes from elsewhere.
     likelihood: whether the cost is -log p(x | z) but for a constant, so that there is an ELBO.
     density: whether p(x | z) is a density of numbers, or else a probability.
     cost_names: the keys of `costs`.
     """
 
+    name: str = ""
     likelihood: bool = True
     density: bool = True
     cost_names: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from aecore.config.component import Probability, component
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 
@@ -22,6 +22,7 @@ class Bernoulli(Reconstruction):
     grey value as the probability (the "dynamically binarised MNIST" of Burda et al. 2016).
     """
 
+    name = "bernoulli"
     density = False
 
     @component
@@ -54,22 +55,23 @@ class Bernoulli(Reconstruction):
         return bool(((x == 0) | (x == 1)).all())
 
     def check(self, model: Model) -> None:
-        need_logits(model, "bernoulli")
+        need_logits(model, self.name)
         if self.targets == "threshold" and model.noise.active:
             raise UserError(
-                "reconstruction.targets=threshold with a noise: it would fall on black and white "
-                "in training,\n  and on grey pixels ever after; use dataset.binarise=threshold in "
-                "its place"
+                "reconstruction.bernoulli.targets=threshold with a noise: it would fall on black "
+                "and white in training,\n  and on grey pixels ever after; "
+                "use dataset.binarise=threshold in its place"
             )
 
 
 def need_logits(model: Model, name: str) -> None:
     """Raise UserError unless pixels are in [0, 1] and the decoder's output is free to be logits."""
     if model.standardised:
-        raise UserError(
-            f"reconstruction={name} with dataset.range=standardised: "
-            "it needs pixels in [0, 1]\n"
-            "  use dataset.range=unit, or reconstruction=gaussian"
+        raise ConfigError(
+            "dataset.range",
+            "standardised",
+            f"reconstruction={name} needs pixels in [0, 1]",
+            {"dataset.range": "unit", "reconstruction": "gaussian"},
         )
     if model.output_activation is not None:
         raise UserError(

@@ -22,6 +22,8 @@ class ContinuousBernoulli(Reconstruction):
     images need for a likelihood that integrates to 1. Its mean is not the sigmoid of the logits.
     """
 
+    name = "continuous_bernoulli"
+
     @component
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +38,7 @@ class ContinuousBernoulli(Reconstruction):
         return mean(output)
 
     def check(self, model: Model) -> None:
-        need_logits(model, "continuous_bernoulli")
+        need_logits(model, self.name)
 
 
 def log_integral(a: Tensor) -> Tensor:

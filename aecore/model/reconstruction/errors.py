@@ -14,6 +14,7 @@ from aecore.model.reconstruction.base import Reconstruction
 class MSE(Reconstruction):
     """Squared error summed over the image: a Gaussian of variance 1/2, but for the constant."""
 
+    name = "mse"
     variance = 0.5
 
     @component
@@ -29,6 +30,8 @@ class MSE(Reconstruction):
 
 class L1Loss(Reconstruction):
     """Absolute error summed over the image: a Laplace of scale 1, but for the constant."""
+
+    name = "l1"
 
     @component
     def __init__(self) -> None:

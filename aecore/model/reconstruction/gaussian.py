@@ -22,6 +22,8 @@ class GaussianLikelihood(Reconstruction):
     (Rybkin et al. 2021, sigma-VAE); learning starts from 1.
     """
 
+    name = "gaussian"
+
     @component
     def __init__(self, *, scale: PositiveFloat | Literal["learned"]) -> None:
         super().__init__()

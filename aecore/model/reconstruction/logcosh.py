@@ -17,6 +17,8 @@ class LogCosh(Reconstruction):
     The likelihood 1 / (pi cosh(e)), but for the constant: a hyperbolic secant.
     """
 
+    name = "logcosh"
+
     @component
     def __init__(self) -> None:
         super().__init__()

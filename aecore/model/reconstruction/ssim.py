@@ -62,6 +62,8 @@ class SSIM(_Similarity):
     others are scaled in proportion. Pixels must be in [0, 1].
     """
 
+    name = "ssim"
+
     @component
     def __init__(self, *, window: Window) -> None:
         super().__init__(window)
@@ -72,7 +74,7 @@ class SSIM(_Similarity):
         return structural_similarity_index_measure(output, x, **options)
 
     def check(self, model: Model) -> None:
-        _check(model, "ssim", self.window, scales=1)
+        _check(model, self.name, self.window, scales=1)
 
 
 class MSSSIM(_Similarity):
@@ -83,6 +85,8 @@ class MSSSIM(_Similarity):
     window: as in `ssim`. scales: how many sizes, with the leading ones of the paper's 5 exponents,
     scaled to sum to 1. Pixels must be in [0, 1].
     """
+
+    name = "ms_ssim"
 
     @component
     def __init__(self, *, window: Window, scales: Annotated[PositiveInt, Field(le=5)]) -> None:
@@ -99,7 +103,7 @@ class MSSSIM(_Similarity):
         )
 
     def check(self, model: Model) -> None:
-        _check(model, "ms_ssim", self.window, self.scales)
+        _check(model, self.name, self.window, self.scales)
 
 
 def _check(model: Model, name: str, window: int, scales: int) -> None:
@@ -109,9 +113,10 @@ def _check(model: Model, name: str, window: int, scales: int) -> None:
     # torchmetrics' own bounds, and a border at the smallest size that half the window mirrors
     needed = max(window * max(scales - 1, 1) ** 2, 2**scales, (window + 1) * 2**scales // 4)
     if min(height, width) < needed:
-        fewer = "" if scales == 1 else ", fewer reconstruction.scales"
+        path = f"reconstruction.{name}"
+        fewer = "" if scales == 1 else f", fewer {path}.scales"
         raise UserError(
-            f"reconstruction={name}, reconstruction.window={window}: it needs images of "
-            f"{needed}x{needed}, these are {height}x{width}\n"
-            f"  use a smaller reconstruction.window (3 or more){fewer}, or reconstruction=mse"
+            f"{path}.window={window}: it needs images of {needed}x{needed}, "
+            f"these are {height}x{width}\n"
+            f"  use a smaller {path}.window (3 or more){fewer}, or reconstruction=mse"
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Generator, Tensor
 
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.model.passes import Model
 
 
@@ -70,18 +70,20 @@ class Sampler(ABC):
         """
 
     def check(self, model: Model, images: int) -> None:
-        """Raise UserError where codes of that model, of so many training images, are no use."""
+        """Raise ConfigError where codes of that model, of so many training images, are no use."""
         if model.needs_context:
-            raise UserError(
-                f"sampler={self.name}: this network decodes only the codes of images: its "
-                "unpooling needs the places of their maxima\n  use network=conv, or sampler=none"
+            raise ConfigError(
+                "sampler",
+                self.name,
+                "this network decodes only the codes of images: its unpooling needs the places of "
+                "their maxima",
+                {"network": "conv", "sampler": "none"},
             )
         codes = min(images, self.images)
         if codes < self.least:
-            raise UserError(
-                f"sampler={self.name}: it needs {self.least} codes and has {codes}\n"
-                "  use more sampler.images and training images, or a simpler sampler"
-            )
+            problem = f"it needs {self.least} codes and has {codes}"
+            hint = "use more sampler.images and training images, or a simpler sampler"
+            raise ConfigError("sampler", self.name, problem, hint)
 
 
 def shaped(tensors: Mapping[str, Tensor], **shapes: tuple[int | None, ...]) -> list[Tensor]:

@@ -14,9 +14,8 @@ from hydra.types import HydraContext, RunMode
 from optuna import Trial
 from optuna.trial import TrialState
 
-from aecore.config import compose
-from aecore.config.arguments import Arguments, quoted
-from aecore.config.choices import split_override
+from aecore.config.compose import hydra_of
+from aecore.config.overrides import Override, parse, quoted
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, write_atomically
 from aecore.runs.sweep import Sweep, read
@@ -27,7 +26,7 @@ from aecore.sweeps.search.settings import plan_of, settings_of
 from aecore.sweeps.search.study import STORAGE, Shared, opened
 
 
-def search(sweep: Sweep, more: list[str]) -> int:
+def search(sweep: Sweep, more: list[Override]) -> int:
     """Run or continue a recorded search; returns the exit status, 1 where a trial failed.
 
     more: further overrides of Hydra's own: another launcher, other n_trials or n_jobs.
@@ -35,19 +34,19 @@ def search(sweep: Sweep, more: list[str]) -> int:
     from aecore.sweeps.job import run_job
 
     plan = plan_of(sweep)
-    arguments = Arguments(sweep.flags, sweep.overrides + more, multirun=True, informational=False)
-    changed = {split_override(o)[0].rpartition(".")[2] for o in more if "hydra.sweeper." in o}
+    arguments = parse([*sweep.flags, *sweep.overrides, *(o.line for o in more)])
+    changed = {o.key.rpartition(".")[2] for o in more if o.is_below("hydra.sweeper")}
     if changed:
         settings = settings_of(arguments, arguments.overrides)
         plan = plan.model_copy(update=settings.model_dump(include=changed))
     here = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
     try:
-        with FileLock(sweep.folder / ".lock", blocking=False), compose.opened(arguments) as hydra:
+        with FileLock(sweep.folder / ".lock", blocking=False), hydra_of(arguments) as hydra:
             latest = read(sweep.folder)  # another process may have held the lock until now
             assert latest is not None
             replace(latest, search=plan.model_dump()).write()
             config = hydra.compose_config(
-                arguments.config_name, [*arguments.overrides, *here], run_mode=RunMode.MULTIRUN
+                arguments.config_name, [*arguments.lines, *here], run_mode=RunMode.MULTIRUN
             )
             sweeper = Plugins.instance().instantiate_sweeper(
                 hydra_context=HydraContext(

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from optuna.distributions import (
     distribution_to_json,
 )
 
 from aecore.compare.metrics import direction
-from aecore.config.arguments import Arguments
-from aecore.config.choices import split_override
-from aecore.config.compose import Job, compose, opened, refusal
+from aecore.config.compose import Composition, compose, composing, hydra_of
+from aecore.config.overrides import Arguments, read
 from aecore.errors import UserError, nearest
 from aecore.evaluation.reported import COMMON
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Composed
-from aecore.sweeps.plan import check, sweep_folder
+from aecore.sweeps.plan import at_point, check, grid, shared, sweep_folder
 from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
-from aecore.sweeps.search.space import SearchSpace, corners, overrides_of, split
+from aecore.sweeps.search.space import corners, overrides_of, split
 from aecore.sweeps.search.study import absolute, opened_at
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 
 
-def plan(arguments: Arguments, job: Job) -> tuple[Sweep, Composed]:
+def plan(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
     """Check a search and record it in a new folder; raises UserError before that.
 
     Returns with it no configurations of jobs: which ones there will be is not known yet.
     """
-    ours = [o for o in arguments.overrides if not o.startswith("hydra")]
-    hydras = [o for o in arguments.overrides if o.startswith("hydra")]
-    study = [o for o in ours if split_override(o)[0] == "sweeps"]
-    settings = settings_of(arguments, [*hydras, *study])
-    parts = _split(arguments, job, ours)
-    metric = _objective(job.config.get("optimized_metric"))
+    overrides = shared(arguments)
+    settings = settings_of(arguments, read(overrides))
+    lines = grid(arguments, composition)
+    with composing(arguments, lines), hydra_of(arguments) as hydra:
+        parts = split(lines, hydra.config_loader)
+    metric = _objective(composition.config.get("optimized_metric"))
     if not parts.space:
         raise UserError(
             "hydra/sweeper=optuna: nothing varies\n"
@@ -50,9 +46,9 @@ def plan(arguments: Arguments, job: Job) -> tuple[Sweep, Composed]:
             f"hydra.sweeper.storage={settings.storage}: which study in it?\n"
             "  give hydra.sweeper.study_name=NAME; workers with the same name share one"
         )
-    points = [[*parts.fixed, *overrides_of(point)] for point in corners(parts.space)]
+    points = [read([*parts.fixed, *overrides_of(point)]) for point in corners(parts.space)]
     check(arguments, points, what="point")
-    first = compose(replace(arguments, overrides=[*hydras, *points[0]], multirun=False))
+    first = compose(at_point(arguments, points[0]))
     _check_metric(metric, known_metrics(first.config))
     way = _direction(metric, settings)
     made = SearchPlan(
@@ -67,22 +63,11 @@ def plan(arguments: Arguments, job: Job) -> tuple[Sweep, Composed]:
     if made.storage is not None:
         opened_at(made.storage, made)
         made = made.model_copy(update={"storage": absolute(made.storage)})
-    folder = sweep_folder(job, job.words.get("sweeps") or "search")
+    folder = sweep_folder(composition, composition.words.get("sweeps") or "search")
     record = made.model_dump() | {"owner": str(folder.resolve())}
-    sweep = Sweep(folder, arguments.flags, [*hydras, *study], [], [], record)
+    sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record)
     sweep.write()
     return sweep, {}
-
-
-def _split(arguments: Arguments, job: Job, ours: list[str]) -> SearchSpace:
-    """The study's own parameters, then those of the command line, which replace them."""
-    lines = [*(f"{key}={value}" for key, value in job.parameters.items()), *ours]
-    try:
-        with opened(arguments) as hydra:
-            parser = OverridesParser.create(config_loader=hydra.config_loader)
-            return split(parser.parse_overrides(lines))
-    except HydraException as error:
-        raise refusal(error, arguments, lines) from None
 
 
 def _objective(metric: Any) -> str:

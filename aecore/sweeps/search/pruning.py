@@ -1,17 +1,16 @@
-"""Tells a search how its trial is going, and ends the trial where the search has seen enough."""
+"""The callback by which a search follows a trial, and ends a bad one early."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from optuna import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from aecore.runs.sweep import read
+from aecore.runs.sweep import Sweep
+from aecore.sweeps.search.settings import plan_of
+from aecore.sweeps.search.study import opened
 from aecore.training.module import Training
-
-if TYPE_CHECKING:
-    from optuna import Trial
 
 PRUNED = "pruned"  # the attribute of a trial that was ended early
 
@@ -19,7 +18,7 @@ PRUNED = "pruned"  # the attribute of a trial that was ended early
 class Pruning(Callback):
     """Reports a metric to the trial after each epoch and stops training when it is pruned.
 
-    What follows training goes on as after early stopping, so the run folder is whole.
+    The run then ends as after early stopping, so the run folder is complete.
 
     metric: `val/...` or `train/...`, as in history.csv; others are not reported.
     """
@@ -53,20 +52,13 @@ class Pruning(Callback):
         self.stopped = state_dict["stopped"]
 
 
-def pruning(folder: Path) -> list[Callback]:
-    """The callback of a run that is a trial still going on, found through the sweep's record.
+def pruning(sweep: Sweep, number: int) -> list[Callback]:
+    """The callback of a trial of a search that has not ended, by the number of the trial.
 
     Raises UserError where the storage of the search cannot be opened.
     """
-    sweep = read(folder.parent)
-    if sweep is None or sweep.search is None or not folder.name.isdigit():
-        return []
-    from aecore.sweeps.search.settings import plan_of
-    from aecore.sweeps.search.study import opened
-
     plan = plan_of(sweep)
     shared = opened(sweep.folder, plan)
-    number = int(folder.name)
     trial = shared.trials()[number]
     if trial.state.is_finished():
         return []

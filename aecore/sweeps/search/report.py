@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
-from aecore.compare.compare import compare
-from aecore.config.choices import split_override
 from aecore.config.folders import command
-from aecore.runs.sweep import Sweep, read, title
+from aecore.config.overrides import read as read_overrides
+from aecore.runs.sweep import Sweep, read
 from aecore.runs.text_table import table
+from aecore.sweeps.comparison import compare_sweep
 from aecore.sweeps.search.settings import SearchPlan, plan_of
 from aecore.sweeps.search.space import overrides_of
 from aecore.sweeps.search.study import Shared, opened
@@ -35,10 +35,8 @@ def finish(folder: Path) -> int:
     assert sweep is not None
     plan = plan_of(sweep)
     shared = opened(folder, plan)
-    pictures = draw(shared, folder)
-    summary = compare(
-        sweep.folders, folder, title=title(sweep), grid=sweep.grid, extra=pictures
-    )  # fmt: skip
+    figures = draw(shared, folder)
+    summary = compare_sweep(sweep, extra=figures)
     print(summary.text, flush=True)
     print(f"\n{told(shared, sweep)}\n\nreport  {summary.report}", flush=True)
     return int(any(trial.state == TrialState.FAIL for trial in shared.mine()))
@@ -138,9 +136,9 @@ def bars(shares: dict[str, float], metric: str) -> Figure:
 
 def _alone(sweep: Sweep, plan: SearchPlan) -> list[str]:
     """What a single run needs besides the values: a study is told not to search again."""
-    fixed = [o for o in plan.fixed if split_override(o)[0] != "optimized_metric"]
-    study = any(split_override(o)[0] == "sweeps" for o in fixed)
-    return [*fixed, "hydra.mode=RUN"] if study else fixed
+    fixed = [o for o in read_overrides(plan.fixed) if o.key != "optimized_metric"]
+    study = any(o.key == "sweeps" for o in fixed)
+    return [*(o.line for o in fixed), *(["hydra.mode=RUN"] if study else [])]
 
 
 def _shown(value: object) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, json_to_distribution
 
-from aecore.config.arguments import Arguments
 from aecore.config.build import validate
 from aecore.config.component import NonNegativeInt, PositiveInt
-from aecore.config.compose import opened, refusal
+from aecore.config.compose import composing, hydra_of
+from aecore.config.overrides import Arguments, Override
 from aecore.config.schema import Node
 from aecore.runs.sweep import RECORD, Sweep
 from aecore.sweeps.search.space import overrides_of
@@ -58,16 +57,13 @@ class SearchPlan(Settings):
         return [*self.fixed, *overrides_of(values)]
 
 
-def settings_of(arguments: Arguments, overrides: list[str]) -> Settings:
+def settings_of(arguments: Arguments, overrides: Sequence[Override]) -> Settings:
     """`hydra.sweeper` of these overrides; raises UserError."""
-    try:
-        with opened(arguments) as hydra:
-            config = hydra.compose_config(
-                arguments.config_name, overrides, run_mode=RunMode.MULTIRUN
-            )
-            node = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-    except HydraException as error:
-        raise refusal(error, arguments, overrides) from None
+    with composing(arguments, overrides), hydra_of(arguments) as hydra:
+        config = hydra.compose_config(
+            arguments.config_name, arguments.lines_of(overrides), run_mode=RunMode.MULTIRUN
+        )
+        node = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     assert isinstance(node, dict)
     keys = {str(k): v for k, v in node.items() if k not in ("_target_", "params")}
     return validate(Settings, keys, "hydra.sweeper")

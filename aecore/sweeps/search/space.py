@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import (
     ChoiceSweep,
     IntervalSweep,
-    Override,
     RangeSweep,
     Sweep,
     Transformer,
@@ -22,6 +22,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from aecore.config.overrides import Override
 from aecore.errors import UserError
 
 Space = Mapping[str, BaseDistribution]
@@ -35,25 +36,25 @@ class SearchSpace:
     space: dict[str, BaseDistribution]
 
 
-def split(overrides: Sequence[Override]) -> SearchSpace:
+def split(overrides: Sequence[Override], loader: ConfigLoader | None = None) -> SearchSpace:
     """Tell what varies from what does not; of one key given twice the last counts.
 
     Raises UserError for a space that cannot be searched.
     """
-    last = {override.get_key_element(): override for override in overrides}
-    fixed = [str(o.input_line) for o in last.values() if not o.is_sweep_override()]
-    swept = {key: o for key, o in last.items() if o.is_sweep_override()}
-    return SearchSpace(fixed, {key: distribution(override) for key, override in swept.items()})
+    last = {override.name: override for override in overrides}
+    fixed = [o.line for o in last.values() if not o.is_sweep]
+    swept = {name: o for name, o in last.items() if o.is_sweep}
+    return SearchSpace(fixed, {name: distribution(o, loader) for name, o in swept.items()})
 
 
-def distribution(override: Override) -> BaseDistribution:
+def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistribution:
     """What values an override may take; raises UserError.
 
     `interval(a,b)` is continuous, `int(interval(a,b))` its whole numbers with both ends,
     `range(a,b,step)` has no end b, `tag(log,...)` spreads over magnitudes; lists, `choice(...)`
     and `glob(...)` are words without an order.
     """
-    value, text = override.value(), str(override.input_line)
+    value, text = override.value, override.typed
     tags: set[str] = value.tags if isinstance(value, Sweep) else set()  # a glob has none
     if tags - {"log"}:
         raise UserError(f"{text}: no tag {sorted(tags - {'log'})[0]!r}\n  known: log")
@@ -71,7 +72,7 @@ def distribution(override: Override) -> BaseDistribution:
         words = (
             [Transformer.str(word) for word in value.list]  # in order, even if to be shuffled
             if isinstance(value, ChoiceSweep)
-            else list(override.sweep_string_iterator())
+            else [one.text for one in override.single(loader)]
         )
         return CategoricalDistribution(tuple(dict.fromkeys(words)))
     except ValueError as error:

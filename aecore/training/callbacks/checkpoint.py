@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: tensors and plain values, replaced atomically."""
+"""Checkpoints: tensors and plain values, replaced atomically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from aecore.errors import UserError
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load
 from aecore.runs.folder import write_atomically
 from aecore.training.module import Training, check_weights
@@ -24,7 +23,7 @@ from aecore.training.module import Training, check_weights
 class AtomicIO(CheckpointIO):
     """Write to a temporary file in the same folder, sync, rename; never unpickle on reading.
 
-    record: what each checkpoint says of its model; None keeps what it says already.
+    record: what each checkpoint records of its model; None keeps the record that is there.
     """
 
     def __init__(self, record: Mapping[str, Any] | None = None) -> None:
@@ -51,13 +50,13 @@ class AtomicIO(CheckpointIO):
 
 
 def keep_previous(last: Path) -> None:
-    """Before the last checkpoint is replaced it becomes the previous one."""
+    """Make the last checkpoint the previous one, before it is replaced."""
     if last.exists():
-        twin(last, last.with_name(PREVIOUS))
+        replace_by_link(last, last.with_name(PREVIOUS))
 
 
-def twin(path: Path, other: Path) -> None:
-    """Make `other`, replaced as a whole, the same file as `path`: neither is ever written into."""
+def replace_by_link(path: Path, other: Path) -> None:
+    """Replace `other` by a hard link to `path`, atomically; neither is ever written into."""
     spare = other.with_name(other.name + ".tmp")
     spare.unlink(missing_ok=True)
     try:
@@ -65,25 +64,6 @@ def twin(path: Path, other: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copyfile(path, spare)
     os.replace(spare, other)
-
-
-def latest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest readable of last and previous, None where neither exists.
-
-    Raises UserError, naming the newest, where files exist but none is readable.
-    """
-    failure: UserError | None = None
-    for name in (LAST, PREVIOUS):
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            return path, load(path)
-        except UserError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return None
 
 
 class Checkpoints(Checkpoint):
@@ -121,7 +101,7 @@ class Checkpoints(Checkpoint):
             trainer.save_checkpoint(self.folder / BEST)
             if trainer.is_global_zero:  # written once, it is the last one too
                 keep_previous(self.folder / LAST)
-                twin(self.folder / BEST, self.folder / LAST)
+                replace_by_link(self.folder / BEST, self.folder / LAST)
             self._saved = time.monotonic()
         else:
             self._save_last(trainer)

@@ -1,4 +1,4 @@
-"""`history.csv`: one row an epoch."""
+"""`history.csv`: one row per epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aecore.training.module import Training
 class History(Callback):
     """Means of every term over each epoch, the learning rate and the seconds it took.
 
-    The rows travel in the checkpoint, so that a resumed run has one history.
+    The rows are saved in the checkpoint, so that a resumed run has one history.
     """
 
     def __init__(self, path: Path) -> None:

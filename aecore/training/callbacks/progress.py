@@ -1,4 +1,4 @@
-"""What a person sees while training."""
+"""The progress of training on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aecore.training.module import Training
 
 
 class Progress(Callback):
-    """A bar with the losses on a terminal, one line an epoch elsewhere (none where `brief`)."""
+    """A bar with the losses on a terminal, elsewhere one line per epoch (none where `brief`)."""
 
     def __init__(self, brief: bool) -> None:
         self.brief = brief
@@ -22,7 +22,7 @@ class Progress(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
         self._start = time.perf_counter()
-        done = pl_module.step % pl_module.steps_an_epoch  # of an epoch that goes on
+        done = pl_module.step % pl_module.steps_an_epoch  # of an epoch that continues
         self._first = pl_module.step - done
         if trainer.is_global_zero and sys.stderr.isatty():
             self.bar = tqdm(
@@ -68,7 +68,7 @@ class Progress(Callback):
         self.close()
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Close the bar in its present state."""
         if self.bar is not None:
             self.bar.refresh()
             self.bar.close()

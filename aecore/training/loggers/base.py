@@ -1,4 +1,4 @@
-"""What every logger of a run promises, and what loggers of other projects need."""
+"""The interface of a logger, and what several loggers need."""
 
 from __future__ import annotations
 
@@ -22,20 +22,26 @@ BINS = 64  # of a histogram
 
 
 class RunLogger(Logger):
-    """A logger that writes into a run folder, or keeps there what it needs to go on.
+    """A logger that writes into a run folder, or keeps there what it needs to continue.
+
+    extra: the extra that installs its package, which has the same name; None needs no extra.
+    takes_images: whether it logs images, histograms and embeddings.
 
     folder: the run folder.
-    purge_step: the first step that a resumed run writes again: what an earlier try wrote from
+    purge_step: the first step that a resumed run logs again; what an earlier process logged from
         there on no longer counts. None for a new run.
 
-    Lightning calls `finalize` when training ends. The run then is measured, `results` told, and
-    `finalize` called again; a run that fails on the way has its `finalize("failed")` as well.
+    Lightning calls `finalize` when training ends. The run is then evaluated, `results` called, and
+    `finalize` once more; a run that fails before that ends with `finalize("failed")`.
+    Raises UserError where the extra is missing.
     """
 
-    takes_pictures: ClassVar[bool] = False
-    """Whether pictures of the training are worth drawing."""
+    extra: ClassVar[str | None] = None
+    takes_images: ClassVar[bool] = False
 
     def __init__(self, folder: Path, purge_step: int | None) -> None:
+        if self.extra is not None:
+            check_installed(self.extra)
         super().__init__()
         self.folder = folder
         self._purge_step = purge_step
@@ -56,52 +62,52 @@ class RunLogger(Logger):
         return str(self.folder)
 
     def check(self) -> None:
-        """Raise UserError where it cannot be used; asked before the run has a folder."""
+        """Raise UserError where it cannot be used; called before the run folder is made."""
 
-    def looks(self, output_dir: str) -> list[tuple[str, str]]:
-        """How to look at what was written: what it is called, and a command.
+    def commands(self, output_dir: str) -> list[tuple[str, str]]:
+        """What shows the logged run: a name and a command for each.
 
         output_dir: the folder in which runs lie.
         """
         return []
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing of Lightning's: see `hparams`."""
+        """Ignore the call of Lightning; see `hparams`."""
 
     def hparams(self, parameters: Mapping[str, object]) -> None:
-        """Take note of the hyperparameters, once, before training."""
+        """Log the hyperparameters, once, before training."""
 
     def image(self, tag: str, grid: Tensor, step: int) -> None:
-        """Take one picture (1|3, H, W), pixels in [0, 1]."""
+        """Log one image (1|3, H, W), pixels in [0, 1]."""
 
     def histogram(self, tag: str, values: Tensor, step: int) -> None:
-        """Take the distribution of values of any shape."""
+        """Log the distribution of values of any shape."""
 
     def embedding(
         self, codes: Tensor, labels: list[str] | None, images: Tensor | None, step: int
     ) -> None:
-        """Take codes (N, D) to look at, with N class names and images (N, C, H, W) if there are."""
+        """Log codes (N, D), with N class names and images (N, C, H, W) where there are any."""
 
     def results(self, metrics: Mapping[str, float]) -> None:
-        """Take note of the metrics of the finished run, such as `test/mse`."""
+        """Log the metrics of the evaluated run, such as `test/mse`."""
 
 
-def need(word: str, package: str) -> None:
-    """Raise UserError where a logger's package is not installed; its extra is called as it is."""
-    found = find_spec(package)
-    if found is None or found.origin is None:  # a mere folder of that name is no package
-        raise UserError(f"logger={word}: not installed\n  {installing(word)} brings it")
+def check_installed(extra: str) -> None:
+    """Raise UserError where the package of a logger is not installed."""
+    spec = find_spec(extra)
+    if spec is None or spec.origin is None:  # a mere folder of that name is no package
+        raise UserError(f"logger={extra}: not installed\n  {installing(extra)} brings it")
 
 
 def pixels(grid: Tensor) -> np.ndarray:
-    """A picture (1|3, H, W) in [0, 1] as bytes, (H, W) or (H, W, 3)."""
+    """An image (1|3, H, W) in [0, 1] as bytes, (H, W) or (H, W, 3)."""
     scaled = grid.detach().float().cpu().clamp(0, 1).mul(255).round().to(torch.uint8)
     return np.asarray(scaled[0] if len(scaled) == 1 else scaled.permute(1, 2, 0))
 
 
 @contextmanager
-def recording(loggers: Sequence[RunLogger]) -> Iterator[None]:
-    """Have loggers end a run that fails meanwhile."""
+def finalized_on_failure(loggers: Sequence[RunLogger]) -> Iterator[None]:
+    """Finalize the loggers as failed where the body raises."""
     try:
         yield
     except BaseException:
@@ -112,11 +118,11 @@ def recording(loggers: Sequence[RunLogger]) -> Iterator[None]:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Environment variables that are set for a while, unless the user has set them."""
-    ours = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(ours)
+    """Set environment variables for a while, unless the user has set them."""
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        for name in ours:
+        for name in added:
             os.environ.pop(name, None)

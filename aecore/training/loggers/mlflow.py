@@ -15,34 +15,35 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.runs.folder import CONFIG, numbered, write_atomically
-from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, need, pixels
+from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, pixels
 from aecore.training.loggers.mlflow_store import library, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RECORD = "mlflow.json"  # in the run folder: which run of which store it is
-_METRICS, _PARAMETERS = 1000, 100  # that a store takes at once
+_METRICS, _PARAMETERS = 1000, 100  # at most in one request
 Value = tuple[str, float, int, int]  # of a metric: name, value, milliseconds, step
 
 log = logging.getLogger("aecore")
 
 
 class MLflow(RunLogger):
-    """Hyperparameters, metrics, pictures and figures of a run, written by the main process only.
+    """Hyperparameters, metrics, images and figures of a run, written by the main process only.
 
-    A resumed run goes on in the MLflow run that it began. MLflow takes no metric back, so steps
-    that the store has already are not written again. If the store is lost during the training,
-    the training goes on without it.
+    A resumed run continues its MLflow run. MLflow deletes no metric, so steps that the store has
+    already are not written again. If the store is lost during the training, the training
+    continues without it.
 
-    uri: of the store: `sqlite:///FILE`, made where it is not there, or that of a server.
+    uri: of the store: `sqlite:///FILE`, created where it is missing, or that of a server.
     experiment: the name of the MLflow experiment that the run belongs to.
-    Raises UserError where the package is missing, and before training where there is no store.
+    Raises UserError where the extra is missing, and before training where there is no store.
     """
 
-    takes_pictures = True
+    extra = "mlflow"
+    takes_images = True
 
     @component
     def __init__(
@@ -53,11 +54,9 @@ class MLflow(RunLogger):
         uri: str,
         experiment: Annotated[str, Field(min_length=1)],
     ) -> None:
-        need("mlflow", "mlflow")
         if "://" not in uri:
-            raise UserError(
-                f"logger.uri={uri}: no address of a store\n  write sqlite:///FILE or http://SERVER"
-            )
+            hint = "write sqlite:///FILE or http://SERVER"
+            raise ConfigError("logger.uri", uri, "no address of a store", hint)
         super().__init__(folder, purge_step)
         self.uri = uri
         self.experiment = experiment
@@ -66,21 +65,21 @@ class MLflow(RunLogger):
         self._written: dict[str, int] = {}  # the last step of each metric in the store
         self._waiting: list[Value] = []
         self._flushed = 0.0
-        self._measured = False
+        self._evaluated = False
         self._lost = False
 
     def check(self) -> None:
         """Raise UserError where the store cannot be opened."""
         open_store(self.uri, self.experiment)
 
-    def looks(self, output_dir: str) -> list[tuple[str, str]]:
-        """MLflow's own page, which needs all of MLflow; a server has one already."""
+    def commands(self, output_dir: str) -> list[tuple[str, str]]:
+        """The web page of MLflow, which needs all of MLflow; a server has one already."""
         if self.uri.startswith("http"):
             return [("MLflow", self.uri)]
         return [("MLflow", f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}")]
 
     def _open(self) -> MlflowClient:
-        """The store; the run in it is the one that the folder names, or else a new one."""
+        """Open the store, and in it the run that the folder names or a new one."""
         if self._client is None:
             client, experiment = open_store(self.uri, self.experiment)
             self._run = self._continued(client) or self._new(client, experiment)
@@ -88,7 +87,7 @@ class MLflow(RunLogger):
         return self._client
 
     def _continued(self, client: MlflowClient) -> str | None:
-        """The run that this folder began; None for a new folder, or where the store has it not."""
+        """The run of this folder; None for a new folder, or where the store does not have it."""
         try:
             run = str(json.loads((self.folder / _RECORD).read_text())["run"])
             for key in client.get_run(run).data.metrics:
@@ -108,19 +107,19 @@ class MLflow(RunLogger):
         return run
 
     def _write(self, write: Callable[[MlflowClient], None]) -> None:
-        """Write something, while the store is there."""
+        """Write to the store unless it was lost."""
         if self._lost:
             return
         try:
             write(self._open())
         except (library().MlflowException, OSError, UserError) as error:
             self._lost = True
-            told = str(error).strip().partition("\n")[0]
-            log.warning(f"logger=mlflow: {told}; the run goes on without it")
+            reason = str(error).strip().partition("\n")[0]
+            log.warning(f"logger=mlflow: {reason}; the run continues without it")
 
     @rank_zero_only
     def hparams(self, parameters: Mapping[str, object]) -> None:
-        """Write the hyperparameters that the store has not: MLflow changes none.
+        """Write the hyperparameters that the store does not have: MLflow changes none.
 
         Raises UserError where there is no store.
         """
@@ -145,7 +144,7 @@ class MLflow(RunLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the metrics that wait."""
+        """Write the waiting metrics."""
         waiting, self._waiting, self._flushed = self._waiting, [], time.monotonic()
         if waiting:
             self._write(lambda client: self._put(client, waiting))
@@ -160,7 +159,7 @@ class MLflow(RunLogger):
 
     @rank_zero_only
     def image(self, tag: str, grid: Tensor, step: int) -> None:
-        """Write one picture (1|3, H, W), pixels in [0, 1]."""
+        """Log one image (1|3, H, W), pixels in [0, 1]."""
         self._write(lambda client: client.log_image(self._run, pixels(grid), key=tag, step=step))
 
     @rank_zero_only
@@ -169,23 +168,23 @@ class MLflow(RunLogger):
 
         def write(client: MlflowClient) -> None:
             now, last = _milliseconds(), max(self._written.values(), default=0)
-            told = [(k, float(v), now, last) for k, v in metrics.items() if not numbered(k)]
-            self._put(client, told)
+            values = [(k, float(v), now, last) for k, v in metrics.items() if not numbered(k)]
+            self._put(client, values)
             if (self.folder / "figures").is_dir():
                 client.log_artifacts(self._run, str(self.folder / "figures"), "figures")
             client.log_artifact(self._run, str(self.folder / CONFIG))
 
         self.save()
         self._write(write)
-        self._measured = True
+        self._evaluated = True
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what waits; the run is finished when it has been measured, and failed at once."""
+        """Write what waits and end the run, once it is evaluated or has failed."""
         if self._client is None:
             return
         self.save()
-        if self._measured or status != "success":
+        if self._evaluated or status != "success":
             state = "FINISHED" if status == "success" else "FAILED"
             self._write(lambda client: client.set_terminated(self._run, state))
             self._client = None

@@ -1,4 +1,4 @@
-"""A CSV file, one line a value."""
+"""A CSV file with one line per value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from aecore.training.loggers.base import RunLogger
 class StepCSV(RunLogger):
     """Lines `step,metric,value` in `folder/steps.csv`, written by the main process only.
 
-    One line a value: a metric that comes later needs no new column, and a resumed run appends.
+    With one line per value a metric that appears later needs no new column, and a resumed run
+    appends.
     """
 
     header = ("step", "metric", "value")
@@ -38,15 +39,15 @@ class StepCSV(RunLogger):
                     writer.writerow((step or 0, key, float(value)))
 
     def _start(self) -> None:
-        """Keep a resumed run's lines before the purge step, but no line cut short by a kill."""
-        kept: list[list[str]] = []
+        """Keep the lines of a resumed run before the purge step, but none cut short by a kill."""
+        earlier_rows: list[list[str]] = []
         if self._purge_step is not None and self.path.exists():
             text = self.path.read_text()
             lines = text[: text.rfind("\n") + 1].splitlines()
-            kept = [row for row in csv.reader(lines[1:]) if int(row[0]) < self._purge_step]
+            earlier_rows = [row for row in csv.reader(lines[1:]) if int(row[0]) < self._purge_step]
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".csv.part")
         with part.open("w", newline="") as file:
-            csv.writer(file).writerows([self.header, *kept])
+            csv.writer(file).writerows([self.header, *earlier_rows])
         part.replace(self.path)
         self._started = True

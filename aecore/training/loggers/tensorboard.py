@@ -21,7 +21,7 @@ from aecore.training.loggers.base import BINS, FLUSH_SECONDS, RunLogger
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-_POINTS, _DIMS, _SPRITE = 2000, 128, 32  # the projector's points, their dimensions, dots a side
+_POINTS, _DIMS, _SPRITE = 2000, 128, 32  # of the projector: points, dimensions, thumbnail side
 _SPLITS = ("train", "val")
 
 
@@ -33,15 +33,15 @@ class TensorBoard(RunLogger):
     sub-folder `test`: its scalars, and no others, are the columns of the HParams table.
     """
 
-    takes_pictures = True
+    takes_images = True
 
     @component
     def __init__(self, *, folder: Path, purge_step: NonNegativeInt | None) -> None:
         super().__init__(folder, purge_step)
         self._writers: dict[str, SummaryWriter] = {}
 
-    def looks(self, output_dir: str) -> list[tuple[str, str]]:
-        """TensorBoard, of all runs where this is one of them."""
+    def commands(self, output_dir: str) -> list[tuple[str, str]]:
+        """TensorBoard, on the folder of all runs where this is one of them."""
         if not (self.folder / "tensorboard").is_dir():
             return []
         inside = self.folder.absolute().is_relative_to(Path(output_dir).absolute())
@@ -76,7 +76,7 @@ class TensorBoard(RunLogger):
 
     @rank_zero_only
     def image(self, tag: str, grid: Tensor, step: int) -> None:
-        """Write one picture (1|3, H, W), pixels in [0, 1]."""
+        """Log one image (1|3, H, W), pixels in [0, 1]."""
         self._writer().add_image(tag, grid.detach().float().cpu().clamp(0, 1), step)
 
     @rank_zero_only
@@ -94,17 +94,17 @@ class TensorBoard(RunLogger):
         """Write codes for the projector, at most 2000; the last call counts.
 
         codes: (N, D); of more than 128 dimensions the principal components are kept.
-        labels: N class names. images: (N, C, H, W) pixels, shown as the points; None for dots.
+        labels: N class names. images: thumbnails (N, C, H, W); None for plain points.
         """
         codes = codes[:_POINTS].detach().float().cpu()
         if codes.shape[1] > _DIMS:
             codes, _ = principal(codes, _DIMS)
         if codes.shape[1] < 3:  # the projector draws three dimensions
             codes = pad(codes, (0, 3 - codes.shape[1]))
-        # a folder that is there already would be told to the user, and what it held might stay
-        there = self.folder / "tensorboard" / f"{step:05d}" / "code"
-        if not any(place.is_symlink() for place in (there, there.parent)):  # they lead anywhere
-            rmtree(there, ignore_errors=True)
+        # SummaryWriter warns of a folder that exists, and files of an earlier call might stay
+        earlier = self.folder / "tensorboard" / f"{step:05d}" / "code"
+        if not any(place.is_symlink() for place in (earlier, earlier.parent)):  # they lead anywhere
+            rmtree(earlier, ignore_errors=True)
         self._writer().add_embedding(
             codes,
             None if labels is None else [one_line(label) for label in labels[:_POINTS]],

@@ -17,7 +17,7 @@ from torch import Tensor
 from aecore.config.component import NonNegativeInt, component
 from aecore.errors import UserError
 from aecore.runs.folder import numbered, write_atomically
-from aecore.training.loggers.base import BINS, RunLogger, environment, need, pixels
+from aecore.training.loggers.base import BINS, RunLogger, environment, pixels
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -26,18 +26,19 @@ _RECORD = "wandb.json"  # in the run folder: the id of the run
 
 
 class WandB(RunLogger):
-    """Hyperparameters, metrics, pictures and figures of a run, written by the main process only.
+    """Hyperparameters, metrics, images and figures of a run, written by the main process only.
 
     Offline, all goes to `folder/wandb`, and nothing to the network; `wandb sync` uploads it. A
-    resumed run keeps its id, in another folder there: uploaded, both are one run, in which the
-    steps after the last checkpoint of the first are twice.
+    resumed run keeps its id in another folder there: uploaded, both are one run, in which the
+    steps after the last checkpoint of the first appear twice.
 
     project: the name of the project that the run belongs to. mode: offline, or online for those
     who have logged in.
-    Raises UserError where the package is missing, and before training where it cannot log in.
+    Raises UserError where the extra is missing, and before training where it cannot log in.
     """
 
-    takes_pictures = True
+    extra = "wandb"
+    takes_images = True
 
     @component
     def __init__(
@@ -48,21 +49,20 @@ class WandB(RunLogger):
         project: Annotated[str, Field(min_length=1)],
         mode: Literal["offline", "online"],
     ) -> None:
-        need("wandb", "wandb")
         super().__init__(folder, purge_step)
         self.project = project
         self.mode: Literal["offline", "online"] = mode
         self._run: Run | None = None
         self._step = 0
-        self._measured = False
+        self._evaluated = False
 
-    def looks(self, output_dir: str) -> list[tuple[str, str]]:
-        """What uploads all that lies in the folder, where it was not uploaded."""
+    def commands(self, output_dir: str) -> list[tuple[str, str]]:
+        """The command that uploads the folder, where it was not uploaded."""
         if self.mode == "online":
             return []
         return [("W&B", f"wandb sync {shlex.quote(str(self.folder / 'wandb'))}/offline-run-*")]
 
-    def _opened(self) -> Run:
+    def _open(self) -> Run:
         """The run, under the id that the folder names, or a new one."""
         if self._run is not None:
             return self._run
@@ -92,8 +92,8 @@ class WandB(RunLogger):
                 )
             except wandb.Error as error:
                 wandb.teardown()
-                told = str(error).strip().partition("\n")[0]
-                raise UserError(f"logger.mode={self.mode}: {told}") from error
+                reason = str(error).strip().partition("\n")[0]
+                raise UserError(f"logger.mode={self.mode}: {reason}") from error
         return self._run
 
     def _id(self) -> str:
@@ -101,14 +101,14 @@ class WandB(RunLogger):
         try:
             return str(json.loads(path.read_text())["id"])
         except (OSError, ValueError, KeyError, TypeError):
-            made = uuid.uuid4().hex[:8]
-            write_atomically(path, (json.dumps({"id": made}) + "\n").encode())
-            return made
+            run_id = uuid.uuid4().hex[:8]
+            write_atomically(path, (json.dumps({"id": run_id}) + "\n").encode())
+            return run_id
 
     @rank_zero_only
     def hparams(self, parameters: Mapping[str, object]) -> None:
         """Write the hyperparameters; raises UserError where the run cannot be opened."""
-        self._opened().config.update(dict(parameters), allow_val_change=True)
+        self._open().config.update(dict(parameters), allow_val_change=True)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -116,12 +116,12 @@ class WandB(RunLogger):
         self._log({k: v for k, v in metrics.items() if k != "epoch"}, step or 0)
 
     def _log(self, values: Mapping[str, object], step: int) -> None:
-        self._step = max(self._step, step)  # they are taken in order only
-        self._opened().log(dict(values), step=self._step)
+        self._step = max(self._step, step)  # W&B takes steps in order only
+        self._open().log(dict(values), step=self._step)
 
     @rank_zero_only
     def image(self, tag: str, grid: Tensor, step: int) -> None:
-        """Write one picture (1|3, H, W), pixels in [0, 1]."""
+        """Log one image (1|3, H, W), pixels in [0, 1]."""
         import wandb
 
         self._log({tag: wandb.Image(pixels(grid))}, step)
@@ -142,25 +142,25 @@ class WandB(RunLogger):
         """Write the test metrics, none that is one of a series, and the figures."""
         import wandb
 
-        run = self._opened()
+        run = self._open()
         run.summary.update({k: v for k, v in metrics.items() if not numbered(k)})
         figures = sorted((self.folder / "figures").glob("*"))
-        shown: dict[str, object] = {
+        media: dict[str, object] = {
             f"figures/{f.stem}": wandb.Image(str(f)) for f in figures if f.suffix == ".png"
         }
-        shown |= {
+        media |= {
             f"figures/{f.stem}": wandb.Video(str(f), format="gif")
             for f in figures
             if f.suffix == ".gif"
         }
-        if shown:
-            self._log(shown, self._step)
-        self._measured = True
+        if media:
+            self._log(media, self._step)
+        self._evaluated = True
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run when it has been measured, or at once where it failed, and its process."""
-        if self._run is None or (status == "success" and not self._measured):
+        """End the run and its process once it is evaluated, or at once where it failed."""
+        if self._run is None or (status == "success" and not self._evaluated):
             return
         import wandb
 

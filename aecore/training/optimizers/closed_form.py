@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from aecore.config.component import component
-from aecore.errors import UserError
+from aecore.errors import ConfigError, Hint
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.reconstruction.errors import MSE
 from aecore.training.optimizers.base import Optimizer
@@ -26,33 +26,33 @@ class ClosedForm(Optimizer):
     def __init__(self) -> None: ...
 
     def check(self, model: Autoencoder, images: int) -> None:
-        """Raise UserError unless the model is a linear one, without noise and penalties.
+        """Raise ConfigError unless the model is a linear one, without noise and penalties.
 
         images: how many there are to train on; with the pixels they bound the code.
         """
-        wrong = None
+        wrong: tuple[str, str, Hint] | None = None
         if model.noise.active:
-            wrong = "noise: PCA has no training that noise could enter, use noise=none"
+            wrong = "noise", "PCA has no training that noise could enter", {"noise": "none"}
         elif model.penalties:
-            names = ",".join(model.penalties)
-            wrong = f"penalty={names}: PCA minimises the squared error alone, use penalty=none"
+            wrong = "penalty", "PCA minimises the squared error alone", {"penalty": "none"}
         elif model.classes is not None:
-            wrong = "conditional=true: PCA knows no classes, use conditional=false"
+            wrong = "conditional", "PCA knows no classes", {"conditional": False}
         elif not isinstance(model.reconstruction, MSE):
-            wrong = "reconstruction: PCA minimises the squared error, use reconstruction=mse"
+            wrong = "reconstruction", "PCA minimises the squared error", {"reconstruction": "mse"}
         elif _matrices(model) is None:
-            wrong = (
-                "network or latent: only network=linear with bias and no activation and "
-                "latent=deterministic\n  with bias and no activation are linear"
-            )
+            linear = "use network=linear and latent=deterministic, with bias and no activation"
+            wrong = "network", "PCA needs linear maps", linear
         if wrong is not None:
-            raise UserError(f"model=pca (optimizer=closed_form) cannot go with this {wrong}")
+            key, problem, hint = wrong
+            raise ConfigError(key, ..., f"cannot go with optimizer=closed_form: {problem}", hint)
         pixels = math.prod(model.image_shape)
         largest = min(images, pixels)
         if math.prod(model.code_shape) > largest:
-            raise UserError(
-                f"latent.dim={math.prod(model.code_shape)}: PCA of {images} images of {pixels} "
-                f"pixels has at most {largest} components\n  use latent.dim={largest} or less"
+            raise ConfigError(
+                "latent.dim",
+                math.prod(model.code_shape),
+                f"PCA of {images} images of {pixels} pixels has at most {largest} components",
+                {"latent.dim": f"{largest} or less"},
             )
 
     def solve(self, model: Autoencoder, pixels: Tensor, seed: int) -> None:

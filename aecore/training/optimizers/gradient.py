@@ -11,7 +11,7 @@ from pydantic import Field
 from torch.nn import Parameter
 
 from aecore.config.component import LearningRate, NonNegativeFloat, PositiveFloat, component
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.model.autoencoder import Autoencoder
 from aecore.training.optimizers.base import Optimizer
 
@@ -71,7 +71,7 @@ class SGD(GradientDescent):
         weight_decay: NonNegativeFloat,
     ) -> None:
         if nesterov and momentum == 0:
-            raise UserError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+            raise ConfigError("optimizer.nesterov", True, "needs a momentum above 0")
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
         self.weight_decay = weight_decay
 

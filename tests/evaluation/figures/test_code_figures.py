@@ -50,7 +50,7 @@ class TestTraversals:
 
     def test_rows_are_decoded_codes(self) -> None:
         trial = trial_of(latent=making.gaussian(4))
-        figure = Traversals(dims=2, steps=5, reach=2.0, start="zero")(trial)
+        figure = Traversals(dims=2, steps=5, span=2.0, start="zero")(trial)
         assert len(figure.axes) == 2
         with torch.no_grad():
             order = dimensions(trial).order
@@ -64,7 +64,7 @@ class TestTraversals:
 
     def test_around_an_image_by_the_spread_of_the_codes(self) -> None:
         trial = trial_of()
-        figure = Traversals(dims=1, steps=3, reach=1.0, start="image")(trial)
+        figure = Traversals(dims=1, steps=3, span=1.0, start="image")(trial)
         with torch.no_grad():
             codes = trial.codes()
             d = int(codes.var(0).argmax())

@@ -14,19 +14,19 @@ import yaml
 from aecore.cli import main
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
-from aecore.config.arguments import parse
-from aecore.config.compose import Job, compose
-from aecore.config.folders import CONF
+from aecore.config.compose import Composition, compose
+from aecore.config.folders import ours
+from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.training.prepare import ConfigChecker, prepare
 from aecore.training.setup import build_experiment
 
-WORDS = sorted(file.stem for file in (CONF / "metrics").glob("*.yaml") if file.stem != "none")
+WORDS = sorted(name for name in ours("evaluate/metrics") if name != "none")
 SMALL = ["model=linear_ae", "trainer.max_epochs=2", "latent.dim=4", "figures=none", "logger=csv"]
 OWN = ["evaluate.ood=[uniform,arrays]", "evaluate.ood.uniform.shape=[1,8,8]"]
 
 
-def job(*overrides: str) -> Job:
+def job(*overrides: str) -> Composition:
     return compose(parse(["model=linear_ae", *overrides]))
 
 
@@ -46,18 +46,18 @@ class TestComposition:
     def test_nothing_is_the_default(self) -> None:
         one = job()
         assert one.config["evaluate"]["metrics"] == {} == one.config["evaluate"]["ood"]
-        assert one.words["metrics@evaluate.metrics"] == "none"
+        assert one.words["evaluate/metrics"] == "none"
 
     @pytest.mark.parametrize("word", WORDS)
     def test_a_word_of_the_command_line(self, word: str) -> None:
         one = job(f"evaluate.metrics={word}")
         assert list(one.config["evaluate"]["metrics"]) == [word]
-        assert one.words["metrics@evaluate.metrics"] == word
+        assert one.words["evaluate/metrics"] == word
         assert list(build_experiment(one.config).metrics) == [word]
 
     def test_a_list_and_its_values(self) -> None:
         one = job("evaluate.metrics=[activity,jacobian]", "evaluate.metrics.jacobian.images=7")
-        assert one.words["metrics@evaluate.metrics"] == ["activity", "jacobian"]
+        assert one.words["evaluate/metrics"] == ["activity", "jacobian"]
         assert one.config["evaluate"]["metrics"]["jacobian"]["images"] == 7
 
     @pytest.mark.parametrize("typed", ["evaluate.ood=kmnist", "evaluate.ood=[kmnist]"])
@@ -81,7 +81,7 @@ class TestComposition:
         (tmp_path / "experiment").mkdir()
         (tmp_path / "experiment" / "mine.yaml").write_text(
             "# @package _global_\ndefaults:\n  - /dataset@evaluate.ood.kmnist: kmnist\n"
-            "  - override /metrics@evaluate.metrics: [activity, ood]\n"
+            "  - override /evaluate/metrics: [activity, ood]\n"
             "evaluate: {ood: {kmnist: {test_size: 9}}}\n"
         )
         flags = ["--config-dir", str(tmp_path), "experiment=mine"]

@@ -6,7 +6,6 @@ import pytest
 
 pytest.importorskip("optuna", reason="needs the extra 'optuna'")
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -14,13 +13,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from aecore.config.overrides import read
 from aecore.errors import UserError
 from aecore.sweeps.search.space import corners, split
 
 
 def space(*overrides: str) -> dict[str, BaseDistribution]:
     """The space of overrides, in Hydra's grammar."""
-    return split(OverridesParser.create().parse_overrides(list(overrides))).space
+    return split(read(overrides)).space
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,7 @@ def test_a_space_that_cannot_be_searched(text: str, told: str) -> None:
 
 
 def test_the_last_of_a_key_counts_and_what_is_fixed_is_kept() -> None:
-    parsed = OverridesParser.create().parse_overrides(["a=1,2", "b=range(3)", "a=7", "b=1,2", "~c"])
-    found = split(parsed)
+    found = split(read(["a=1,2", "b=range(3)", "a=7", "b=1,2", "~c"]))
     assert found.fixed == ["a=7", "~c"]
     assert found.space == {"b": CategoricalDistribution(("1", "2"))}
 

@@ -1,4 +1,4 @@
-"""Pictures of a training autoencoder, for loggers that take them."""
+"""Images of an autoencoder in training, for loggers that take them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from aecore.training.module import Training
 from aecore.types import is_table
 
 
-class Pictures(Callback):
-    """Shows the same validation images again and again while the autoencoder learns.
+class Images(Callback):
+    """Logs reconstructions of the same validation images, samples and codes during training.
 
     After the epochs 1, 2, 4, 8, ... and at the end: reconstructions (with the noisy input where
     there is noise), samples from the same draws of the prior, and a histogram of each dimension
-    of the code. At the end: the codes for the projector. Only where a logger takes pictures.
+    of the code. At the end: the codes for the projector. Only for loggers with `takes_images`.
 
-    The random state of the training and the train or eval mode of each part stay as they were.
+    The random state of training and the train or eval mode of each module stay as they were.
 
-    images: images a row. dims: dimensions of the code with a histogram, at most.
-    points: images encoded for histograms and projector. seed: decides which images and draws.
+    images: per row. dims: latent dimensions with a histogram, at most.
+    points: images encoded for histograms and projector. seed: of the choice of images and draws.
     """
 
     @component
@@ -44,60 +44,60 @@ class Pictures(Callback):
         self._last_step = -1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Pictures after the epochs 1, 2, 4, 8, ..."""
+        """Log images after the epochs 1, 2, 4, 8, ..."""
         epoch = trainer.current_epoch + 1
         if epoch & (epoch - 1) == 0:
-            self._show(trainer, pl_module, last=False)
+            self._log(trainer, pl_module, last=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Pictures of the trained model, and its codes."""
-        self._show(trainer, pl_module, last=True)
+        """Log images of the trained model, and its codes."""
+        self._log(trainer, pl_module, last=True)
 
     @torch.no_grad()
-    def _show(self, trainer: Trainer, pl_module: LightningModule, last: bool) -> None:
+    def _log(self, trainer: Trainer, pl_module: LightningModule, last: bool) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
-        boards = [logger for logger in loggers if logger.takes_pictures]
-        if not boards or not trainer.is_global_zero:
+        loggers = [logger for logger in loggers if logger.takes_images]
+        if not loggers or not trainer.is_global_zero:
             return
         module = cast(Training, pl_module)
         data = cast(ImageData, trainer.datamodule)  # type: ignore[attr-defined]
         split = data.test if data.val is None else data.val
         step = module.step
         with evaluating(module.autoencoder):
-            pictures = {} if step == self._last_step else self._pictures(module, split)
+            images = {} if step == self._last_step else self._images(module, split)
             chosen, codes = self._codes(module, split)
-        for board in boards:
-            for tag, picture in pictures.items():
-                board.image(tag, picture, step)
+        for logger in loggers:
+            for tag, image in images.items():
+                logger.image(tag, image, step)
             if step != self._last_step:
                 for dim in range(min(self.dims, codes.shape[1])):
-                    board.histogram(f"code/{dim:02d}", codes[:, dim], step)
+                    logger.histogram(f"code/{dim:02d}", codes[:, dim], step)
             if last:
                 table = is_table(split.image_shape)
-                images = None if table else split.pixels(chosen)
-                board.embedding(codes, _names(split, chosen), images, step)
+                thumbnails = None if table else split.pixels(chosen)
+                logger.embedding(codes, _names(split, chosen), thumbnails, step)
         self._last_step = step
 
-    def _pictures(self, module: Training, split: Split) -> dict[str, Tensor]:
+    def _images(self, module: Training, split: Split) -> dict[str, Tensor]:
         model = module.autoencoder
         if is_table(split.image_shape):
             return {}  # the rows of a table
         generator = Generator(device=module.device).manual_seed(self.seed)
         x, y = _at(module, split, self._choose(split, self.images))
         noisy = [model.corrupt(x, generator)] if model.noise.active else []
-        pictures = {"reconstructions": tile([x, *noisy, model.reconstruct(x, y)])}
+        images = {"reconstructions": tile([x, *noisy, model.reconstruct(x, y)])}
         if model.can_sample:
             generator.manual_seed(self.seed)
             count = 2 * self.images
             classes = None if y is None else y[torch.arange(count, device=y.device) % len(y)]
             samples = model.sample(count, generator, classes)
-            pictures["samples"] = tile(torch.split(samples, self.images))
-        return pictures
+            images["samples"] = tile(torch.split(samples, self.images))
+        return images
 
     def _codes(self, module: Training, split: Split) -> tuple[Tensor, Tensor]:
         chosen = self._choose(split, self.points)
-        parts = (_at(module, split, part) for part in torch.split(chosen, 500))
-        means = [module.autoencoder.encode(x, y=y).mean.flatten(1) for x, y in parts]
+        batches = (_at(module, split, rows) for rows in torch.split(chosen, 500))
+        means = [module.autoencoder.encode(x, y=y).mean.flatten(1) for x, y in batches]
         return chosen, torch.cat(means).float().cpu()
 
     def _choose(self, split: Split, count: int) -> Tensor:
@@ -106,7 +106,7 @@ class Pictures(Callback):
 
 
 def _at(module: Training, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Pixels and labels where the module is and in its precision."""
+    """Pixels and labels on the device of the module and in its precision."""
     y = None if split.labels is None else split.labels[chosen].to(module.device)
     dtype = next(module.autoencoder.parameters()).dtype
     return split.pixels(chosen).to(module.device, dtype), y
@@ -121,7 +121,7 @@ def _names(split: Split, chosen: Tensor) -> list[str] | None:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode for a while; every part gets its own mode back."""
+    """Put a model into evaluation mode for a while, then restore the mode of every module."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aecore.data.module import ImageData
 from aecore.data.split import Split
 from aecore.model.noise.noises import GaussianNoise
-from aecore.training.callbacks.pictures import Pictures, evaluating
+from aecore.training.callbacks.images import Images, evaluating
 from aecore.training.loggers.tensorboard import TensorBoard
 from aecore.training.module import Training
 from aecore.training.optimizers.schedulers import Constant
@@ -60,7 +60,7 @@ def train(
     model = making.model(image_shape=shape, network=making.mlp(6, dropout=0.2), **words)
     module = Training(model, making.adam(), Constant(), seed=0, log_every=2, gradient_clip=None)
     watch = Watch()
-    shown = [Pictures(images=4, dims=2, points=20, seed=0)] if pictures else []
+    shown = [Images(images=4, dims=2, points=20, seed=0)] if pictures else []
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,

@@ -1,0 +1,112 @@
+"""The choices of every config group, and whether an override names one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import ChoiceSweep
+
+from aecore.config import folders
+from aecore.config.folders import command, ours, theirs
+from aecore.config.overrides import OOD, Override
+from aecore.errors import UserError, nearest
+
+Groups = Mapping[str, set[str]]
+
+
+def groups(own: Sequence[Path] = ()) -> dict[str, set[str]]:
+    """Every group with its choices, those of the user's own folders included.
+
+    Raises UserError for a file of the user's own that would never be read.
+    """
+    found = {}
+    for group in folders.groups():
+        known, added = ours(group), theirs(group, own)
+        for name in known.keys() & added.keys():
+            raise UserError(
+                f"{added[name]}: there is a {group}={name} already, in {known[name]}\n"
+                "  give it another name"
+            )
+        found[group] = {*known, *added}
+    return found
+
+
+def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
+    """Raise UserError for an unknown choice of a group, or a list where one choice is wanted."""
+    for override in overrides:
+        if override.of_hydra:
+            _check_hydras(override)
+            continue
+        if override.sign.startswith("+") and not override.is_below(OOD):
+            _refuse_plus(override, groups)
+        if override.group is not None and override.group in groups:
+            _check_names(override, groups[override.group])
+
+
+def _check_hydras(override: Override) -> None:
+    """Raise UserError for a choice of Hydra's own groups that is no name."""
+    listed = override.value if isinstance(override.value, list) else [override.value]
+    named = override.is_sweep or all(isinstance(name, str) and name for name in listed)
+    if override.group is not None and override.sign != "~" and not named:
+        raise UserError(
+            f"{override.typed}: must be one option\n  `{command()} --help` lists the options"
+        )
+
+
+def _refuse_plus(override: Override, groups: Groups) -> None:
+    if override.group is not None:
+        line = f"{override.name}={override.text}"
+        raise UserError(f"{override.typed}: '+' is never needed here\n  write {line}")
+    raise UserError(
+        f"{override.typed}: unknown key{nearest(override.key, groups)}\n"
+        f"  keys cannot be added; `{command()} --help` lists the options"
+    )
+
+
+def _check_names(override: Override, known: set[str]) -> None:
+    group, value = str(override.group), override.value
+    where = OOD if override.is_below(OOD) else override.typed_key
+    kind = group.rpartition("/")[2]
+    names = _names(value)
+    for name in names:
+        if name not in known and "/" not in name and "${" not in name:  # those are Hydra's to find
+            near = nearest("none" if name == "null" else name, known)
+            listed = ", ".join(sorted(known)) or "none yet"
+            raise UserError(f"{where}={name}: no such {kind}{near}\n  known: {listed}")
+    if isinstance(value, list) and len(names) > 1:
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"{override.typed}: {twice} stands there twice\n  once is enough")
+        _check_list(group, names, override)
+
+
+def _names(value: Any) -> list[str]:
+    """The choices in a value, those of a sweep and of lists in it too."""
+    if isinstance(value, ChoiceSweep):
+        return [name for one in value.list for name in _names(getattr(one, "text", one))]
+    if isinstance(value, list):
+        return [name for one in value for name in _names(one)] or [""]
+    if isinstance(value, str | int | float):
+        return [str(value)]
+    return ["null"] if value is None else []
+
+
+def _check_list(group: str, names: Sequence[str], override: Override) -> None:
+    """A list is for groups whose files each hold one named term; others would merge into one."""
+    files = ours(group)
+    nodes = [yaml.safe_load(files[name].read_text()) for name in names if name in files]
+    if any(
+        isinstance(node, dict)
+        and (
+            "_target_" in node
+            or ("defaults" in node and not any(isinstance(v, dict) for v in node.values()))
+        )
+        for node in nodes
+    ):
+        mend = f"choose one, for example {group}={names[0]}"
+        if group == "noise":
+            mend = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
+        raise UserError(f"{override.typed}: {group} takes one option\n  {mend}")

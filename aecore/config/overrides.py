@@ -1,0 +1,273 @@
+"""The command line, read once: Hydra's flags, and overrides as Hydra's own parser reads them."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentError, Namespace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
+from hydra.core.override_parser.types import Override as HydraOverride
+from hydra.errors import HydraException
+
+from aecore.config.folders import HOME, command, groups
+from aecore.errors import UserError
+
+OOD = "evaluate.ood"  # other data sets, by their names
+_PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that Hydra's grammar reads as it stands
+_QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
+
+
+@dataclass(frozen=True)
+class Override:
+    """One override.
+
+    key: what it changes, `latent.dim`, or the node that it chooses, `evaluate.noise`.
+    group: the config group that it chooses from, None for a value.
+    package: where the choice is put, if elsewhere than its group says.
+    sign: `+`, `++`, `~` or nothing. text: the value in Hydra's grammar. typed: as it was typed.
+    """
+
+    key: str
+    group: str | None
+    package: str | None
+    sign: str
+    text: str
+    typed: str
+    parsed: HydraOverride = field(compare=False, repr=False)
+
+    @property
+    def value(self) -> Any:
+        """The value, plain, or one of Hydra's sweeps."""
+        return self.parsed.value()
+
+    @property
+    def typed_key(self) -> str:
+        """The key as it was typed."""
+        return self.typed.partition("=")[0]
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it stands for several values."""
+        return bool(self.parsed.is_sweep_override())
+
+    @property
+    def of_hydra(self) -> bool:
+        """Whether it is about Hydra itself."""
+        return self.key.startswith("hydra.")
+
+    @property
+    def name(self) -> str:
+        """What stands before `=`, without its sign."""
+        place = f"@{self.package}" if self.package else ""
+        return f"{self.group or self.key}{place}"
+
+    @property
+    def line(self) -> str:
+        """The override in Hydra's grammar."""
+        deletes = self.sign == "~" and not self.text
+        return f"{self.sign}{self.name}{'' if deletes else f'={self.text}'}"
+
+    def is_below(self, node: str) -> bool:
+        """Whether it changes a node, or a value below it."""
+        return f"{self.key}.".startswith(f"{node}.")
+
+    def single(self, loader: ConfigLoader | None = None) -> list[Override]:
+        """An override for each of its values, in their order; itself where it has but one.
+
+        loader: knows the choices for `glob(...)`.
+        """
+        if not self.is_sweep:
+            return [self]
+        texts = replace(self.parsed, config_loader=loader).sweep_string_iterator()
+        return [one for text in texts for one in read([f"{self.sign}{self.name}={text}"])]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A command line. own: the folders that `--config-dir` adds to conf/."""
+
+    flags: tuple[str, ...]
+    overrides: tuple[Override, ...]
+    multirun: bool
+    informational: bool  # --cfg, --info and the like: Hydra answers them
+    own: tuple[Path, ...] = ()
+
+    def last(self, key: str) -> Override | None:
+        """The override of a key that counts, None where there is none."""
+        return next((o for o in reversed(self.overrides) if o.key == key), None)
+
+    def path(self, key: str) -> Path | None:
+        """The path that a key names, None where it names none."""
+        found = self.last(key)
+        return None if found is None or found.value in (None, "") else Path(str(found.value))
+
+    @property
+    def typed(self) -> list[str]:
+        """The overrides as they were typed."""
+        return list(dict.fromkeys(o.typed for o in self.overrides))
+
+    def lines_of(self, overrides: Iterable[Override]) -> list[str]:
+        """Overrides in Hydra's grammar, with the places where it looks for choices."""
+        places = ",".join(quoted(f"file://{place}") for place in (*self.own, HOME))
+        return [f"hydra.searchpath=[{places}]", *(o.line for o in overrides)]
+
+    @property
+    def lines(self) -> list[str]:
+        """All overrides in that form."""
+        return self.lines_of(self.overrides)
+
+    @property
+    def argv(self) -> list[str]:
+        """The arguments of Hydra's own application."""
+        return [*self.flags, *(["--multirun"] if self.multirun else []), *self.lines]
+
+    @property
+    def config_name(self) -> str:
+        """The primary configuration, `config` unless `--config-name` names another."""
+        flags = self.flags
+        return flags[flags.index("--config-name") + 1] if "--config-name" in flags else "config"
+
+
+def parse(argv: Iterable[str]) -> Arguments:
+    """Read a command line; raises UserError."""
+    argv = [*argv]
+    args, unknown = _flags(argv)
+    if unknown:
+        raise UserError(f"{unknown[0]}: unknown flag\n  `{command()} --help` lists the flags")
+    flags = []
+    own = _own(args)
+    for folder in own:
+        flags += ["--config-dir", str(folder)]
+    if args.config_name is not None:
+        flags += ["--config-name", args.config_name]
+    informational = bool(args.cfg or args.info or args.hydra_help or args.shell_completion)
+    if informational:
+        flags = [a for a in argv if a not in args.overrides]
+    return Arguments(tuple(flags), read(args.overrides), args.multirun, informational, tuple(own))
+
+
+def read(overrides: Iterable[str]) -> tuple[Override, ...]:
+    """Overrides as they are typed or recorded; raises UserError."""
+    return tuple(override for text in overrides for override in _read(text))
+
+
+def own_folders(argv: list[str]) -> list[Path]:
+    """The folder that `--config-dir` names; raises UserError where it is not there."""
+    return _own(_flags(argv)[0])
+
+
+def searched(places: Iterable[str]) -> list[Path]:
+    """The user's own folders among the places of `hydra.searchpath`."""
+    found = [Path(place.removeprefix("file://")) for place in places if place.startswith("file://")]
+    return [folder for folder in found if folder != HOME]
+
+
+def quoted(text: str) -> str:
+    """A text in quotes, as Hydra's grammar takes them."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return f"'{escaped}'"
+
+
+def _flags(argv: list[str]) -> tuple[Namespace, list[str]]:
+    """Hydra's flags and the overrides, and what is neither."""
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        return parser.parse_known_intermixed_args(argv)
+    except ArgumentError as error:
+        raise UserError(str(error)) from error
+
+
+def _own(args: Namespace) -> list[Path]:
+    if args.config_dir is None:
+        return []
+    folder = Path(args.config_dir).expanduser().absolute()
+    if not folder.is_dir():
+        raise UserError(f"--config-dir {args.config_dir}: no such folder")
+    if not any((folder / group).is_dir() for group in (*groups(), "hydra")):
+        raise UserError(
+            f"--config-dir {args.config_dir}: no options there\n"
+            f"  they lie in folders named as their groups: {args.config_dir}/penalty/NAME.yaml"
+        )
+    return [folder]
+
+
+@lru_cache(maxsize=4096)
+def _read(typed: str) -> tuple[Override, ...]:
+    """The one place where the text of an override is taken apart."""
+    key, equals, value = typed.partition("=")
+    if not equals and not typed.startswith("~"):
+        raise UserError(
+            f"{typed}: neither a flag nor key=value\n"
+            f"  write for example model=vae; `{command()} --help` lists the options"
+        )
+    return tuple(_override(name, text, typed) for name, text in _aliased(key, value, typed))
+
+
+def _override(name: str, text: str, typed: str) -> Override:
+    parsed = _parsed(f"{name}={text}" if "=" in typed else name, typed)
+    place, package = str(parsed.key_or_group), parsed.package
+    chooses = bool(package) or "/" in place or place in groups()
+    sign = name[: len(name) - len(name.lstrip("+~"))]
+    key = package or place.replace("/", ".")
+    return Override(key, place if chooses else None, package, sign, text, typed, parsed)
+
+
+def _parsed(line: str, typed: str) -> HydraOverride:
+    try:
+        return OverridesParser.create().parse_override(line)
+    except HydraException as error:
+        quotes = "='".join(typed.split("=", 1))
+        raise UserError(
+            f"{typed}: cannot be read\n"
+            f'  put quotes around a value with special characters: "{quotes}\'"'
+        ) from error
+
+
+def _aliased(key: str, value: str, typed: str) -> Iterator[tuple[str, str]]:
+    """The table of aliases: convenient forms as the groups that they choose from."""
+    match key:
+        case "evaluate.noise" | "evaluate/noise":
+            yield "noise@evaluate.noise", value
+        case "evaluate.metrics":
+            yield "evaluate/metrics", value
+        case "evaluate.ood":
+            for name in _data_sets(value, typed):
+                yield f"+dataset@{OOD}.{name}", name
+        case _:
+            yield key, _as_text(key, value)
+
+
+def _data_sets(value: str, typed: str) -> list[str]:
+    """The names in `evaluate.ood=[A,B]`, each once."""
+    found = _parsed(f"{OOD}={value}", typed).value()
+    listed = found.list if isinstance(found, ChoiceSweep) else found
+    names = [str(name) for name in (listed if isinstance(listed, list) else [listed]) if name]
+    if not names or isinstance(found, ChoiceSweep):
+        mend = f"write {OOD}=[{','.join(names or ['kmnist'])}]"
+        raise UserError(f"{typed}: must be data sets\n  {mend}")
+    return list(dict.fromkeys(names))
+
+
+def _as_text(key: str, value: str) -> str:
+    """The value, in quotes where it is a path or the name of a file with special characters."""
+    if _PLAIN.fullmatch(value) or _QUOTED.search(value) or not _is_path(key):
+        return value
+    if not (value.startswith("[") and value.endswith("]")):
+        return quoted(value)
+    names = [name.strip() for name in value[1:-1].split(",")]
+    return f"[{','.join(n if _PLAIN.fullmatch(n) else quoted(n) for n in names)}]"
+
+
+def _is_path(key: str) -> bool:
+    from aecore.config.schema import is_path  # pydantic comes in here, which takes its time
+
+    return key in ("hydra.run.dir", "hydra.sweep.dir") or is_path(key)

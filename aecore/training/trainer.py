@@ -1,0 +1,88 @@
+"""Lightning's Trainer: quiet, and interruptible by Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from pytorch_lightning import Callback, Trainer
+
+from aecore.config.schema import Config
+from aecore.errors import Interrupted
+from aecore.training.callbacks.checkpoint import AtomicIO
+from aecore.training.loggers.base import RunLogger
+from aecore.training.processes import cluster_environment
+
+
+class _CtrlC(Exception):
+    """Ctrl-C, in a form that Lightning passes on."""
+
+
+def make_trainer(
+    config: Config,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[RunLogger],
+    checkpoint_io: AtomicIO,
+    *,
+    validate: bool,
+) -> Trainer:
+    """A Trainer that does nothing each step but train."""
+    options = config.trainer
+    return Trainer(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        precision=options.precision,
+        max_epochs=options.max_epochs,
+        callbacks=[*callbacks],
+        logger=[*loggers] or False,
+        plugins=[checkpoint_io, cluster_environment(options.devices)],
+        enable_checkpointing=True,  # by our own callback: Lightning adds none where one is
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if validate else 0,
+        use_distributed_sampler=False,
+        inference_mode=False,  # the contractive penalty needs gradients in validation too
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the messages of libraries; our own warnings go through the `aecore` logger."""
+    names = ("pytorch_lightning", "lightning_fabric", "lightning_utilities")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(pytorch_|lightning|torch)\w*\..*")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into Interrupted: Lightning would end the process on a KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise _CtrlC
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except _CtrlC:
+        raise Interrupted from None
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,138 @@
+"""The configuration names the one term of the reconstruction, wherever it comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from aecore.config.arguments import parse
+
+from aecore.api.create import create
+from aecore.config.build import resolve
+from aecore.config.compose import compose
+from aecore.config.folders import ours
+from aecore.errors import UserError
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.components import build_reconstruction
+from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.bernoulli import Bernoulli
+from aecore.model.reconstruction.errors import MSE
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.training.setup import build_experiment
+from helpers.models import model
+
+OPTIONS = sorted(ours("reconstruction"))
+MSE_NODE = {"_target_": "aecore.model.reconstruction.errors.MSE"}
+
+
+class Halved(MSE):
+    """A class from elsewhere, which names no option."""
+
+    name = ""
+
+
+def config_of(*overrides: str) -> dict[str, Any]:
+    return compose(parse([*overrides, "figures=none"])).config
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_holds_one_term_under_the_name_of_its_class(option: str) -> None:
+    ((name, node),) = config_of("model=ae", f"reconstruction={option}")["reconstruction"].items()
+    assert resolve(node, name, Reconstruction).name == name
+    assert name in OPTIONS
+
+
+def test_a_list_of_one_is_the_term_alone() -> None:
+    assert config_of("model=vae", "reconstruction=[mse]") == config_of(
+        "model=vae", "reconstruction=mse"
+    )
+
+
+@pytest.mark.parametrize("names", [[], ["mse", "l1"], ["a", "b", "c"]])
+def test_exactly_one_term(names: list[str]) -> None:
+    with pytest.raises(UserError, match="must be exactly one term") as raised:
+        build_reconstruction(dict.fromkeys(names, MSE_NODE))
+    first, hint = str(raised.value).splitlines()
+    assert first.startswith(f"reconstruction=[{','.join(names)}]:")
+    assert hint.endswith(f"reconstruction={(names or ['mse'])[0]}")
+
+
+@pytest.mark.parametrize("preset", sorted(ours("model")))
+def test_another_loss_replaces_that_of_a_preset(preset: str) -> None:
+    config = config_of(f"model={preset}", "reconstruction=l1")
+    assert [*config["reconstruction"]] == ["l1"]
+
+
+@pytest.mark.parametrize("name", sorted(ours("experiment")))
+def test_another_loss_replaces_that_of_an_experiment(name: str) -> None:
+    config = config_of(f"experiment={name}", "reconstruction=l1")
+    assert config["reconstruction"] == config_of("reconstruction=l1")["reconstruction"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (MSE(), "mse"),
+        (GaussianLikelihood(scale=0.5), "gaussian"),
+        (Bernoulli(targets="threshold", threshold=0.4), "bernoulli"),
+    ],
+)
+def test_a_model_of_python_records_what_the_command_line_does(
+    loss: Reconstruction, name: str
+) -> None:
+    node = model(reconstruction=loss).nodes["reconstruction"]
+    assert [*node] == [name]
+    assert type(build_reconstruction(node)) is type(loss)
+    typed = config_of("model=ae", f"reconstruction={name}")["reconstruction"]
+    assert node[name].keys() == typed[name].keys()
+
+
+def test_a_class_from_elsewhere_is_recorded_by_its_own_name() -> None:
+    assert [*model(reconstruction=Halved()).nodes["reconstruction"]] == ["Halved"]
+
+
+def test_values_below_the_name_are_those_of_create() -> None:
+    overrides = ["model=vae", "reconstruction=gaussian", "reconstruction.gaussian.scale=0.1"]
+    built = build_experiment(config_of(*overrides)).components.reconstruction
+    created = create("reconstruction=gaussian", scale=0.1)
+    assert isinstance(built, GaussianLikelihood) and isinstance(created, GaussianLikelihood)
+    assert built.variance == created.variance == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_command_line_and_python_train_the_same_model(option: str) -> None:
+    """Configured and created losses give the same numbers, bit for bit, in the same terms."""
+    components = build_experiment(config_of("model=ae", f"reconstruction={option}")).components
+    torch.manual_seed(0)
+    configured = components.autoencoder((1, 8, 8), None, None)
+    torch.manual_seed(0)
+    created = Autoencoder(
+        image_shape=(1, 8, 8),
+        network=components.network,
+        latent=components.latent,
+        reconstruction=create(f"reconstruction={option}"),
+    )
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    one, two = (
+        whole.terms(x, torch.Generator().manual_seed(2), epoch=0.0, noisy=True)
+        for whole in (configured, created)
+    )
+    assert next(iter(one.values)) == "reconstruction"
+    assert one.values.keys() == two.values.keys() == one.weights.keys()
+    assert all(torch.equal(one.values[key], two.values[key]) for key in one.values)
+    assert torch.equal(one.loss, two.loss)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_create_takes_options_of_one_term(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reconstruction").mkdir()
+    node = {f"term{number}": MSE_NODE for number in range(count)}
+    (tmp_path / "reconstruction" / "mine.yaml").write_text(yaml.safe_dump(node))
+    monkeypatch.setenv("AECORE_CONFIG_DIR", str(tmp_path))
+    with pytest.raises(UserError, match=f"reconstruction=mine: {count} terms"):
+        create("reconstruction=mine")
