@@ -140,7 +140,7 @@ def test_a_run_is_drawn_opened_again_and_resumed(
         f"hydra.run.dir={folder}",
     ]  # fmt: skip
     assert main(run) == 0
-    assert "told 10 classes" in capsys.readouterr().out
+    assert "conditional on 10 classes" in capsys.readouterr().out
     drawn = {file.stem for file in (folder / "figures").iterdir()}
     assert drawn == {
         "reconstructions", "denoised", "latent", "samples", "interpolations", "curves", "strip"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from aecore.cli import main
-from aecore.training.loggers.base import recording
+from aecore.training.loggers.base import finalized_on_failure
 from aecore.training.loggers.mlflow import MLflow
 from aecore.training.loggers.mlflow_store import library
 from aecore.training.loggers.wandb import WandB
@@ -128,7 +128,7 @@ class TestMLflow:
         first.hparams({"a": 1})
         for step in range(1, 6):
             first.log_metrics({"train/loss": step, "epoch": 0}, step)
-        with pytest.raises(KeyError), recording([first]):
+        with pytest.raises(KeyError), finalized_on_failure([first]):
             raise KeyError
         assert stored("killed")[1].info.status == "FAILED"
         again = MLflow(folder=folder, purge_step=4, uri=URI, experiment="other")
@@ -159,7 +159,7 @@ class TestMLflow:
         logger.results({"test/mse": 1.0})
         logger.finalize("success")
         (warning,) = caplog.messages
-        assert warning.startswith("logger=mlflow: ") and warning.endswith("goes on without it")
+        assert warning.startswith("logger=mlflow: ") and warning.endswith("continues without it")
 
 
 @needs("wandb")
@@ -192,7 +192,7 @@ class TestWandB:
     def test_a_failed_run_says_so(self, tmp_path: Path) -> None:
         logger = WandB(folder=tmp_path, purge_step=None, project="x", mode="offline")
         quiet = held()
-        with pytest.raises(KeyError), recording([logger]):
+        with pytest.raises(KeyError), finalized_on_failure([logger]):
             logger.hparams({"a": 1})
             logger.histogram("code", torch.tensor([float("nan")]), 1)
             logger.finalize("success")  # of the training; measuring it goes wrong
