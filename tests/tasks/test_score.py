@@ -160,7 +160,7 @@ def test_without_the_data_that_it_was_trained_on(
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["score.by=elbo"], "score.by=elbo: this model has no likelihood\n  use by=error"),
+        (["score.by=elbo"], "score.by=elbo: this model has no likelihood\n  use score.by=error"),
         (["score.by=kl"], "score.by=kl: must be 'error' or 'elbo'"),
         (["score.quantile=1.5"], "score.quantile=1.5: must be at most 1"),
         (["score.quantil=0.5"], "score.quantil: score has no key 'quantil' (did you mean"),
