@@ -63,7 +63,7 @@ class Opened:
         return noise if noise.active and TEST_NOISE in self.request.replaced else None
 
     @property
-    def is_strange(self) -> bool:
+    def is_other_data(self) -> bool:
         """Whether the images are of another data set than the run's own."""
         return "dataset" in self.request.replaced
 
@@ -84,7 +84,7 @@ class Opened:
         Of data that come without a split, a folder of images say, that is all of them.
         """
         settings = self.parts.config
-        unparted = self.is_strange and "test_fraction" in settings.dataset
+        unparted = self.is_other_data and "test_fraction" in settings.dataset
         return settings.split or ("all" if unparted else default)
 
     def images(self, default: str = "test") -> Split:
@@ -95,7 +95,7 @@ class Opened:
         """
         which, data = self.which(default), self.parts.data
         shape, resize = self.ae.image_shape, self.parts.config.resize
-        if self.is_strange and not resize:
+        if self.is_other_data and not resize:
             mismatch = data.source.shape_mismatch(shape)
             if mismatch is not None:
                 raise UserError(f"{mismatch}: {_expected(self.ae)}")
@@ -136,17 +136,17 @@ class Opened:
             )
         if numbered is None or not 0 <= split.labels.min() <= split.labels.max() < count:
             theirs = split.class_names or sorted(set(split.labels.tolist()))
-            known, strange = (
+            known, here = (
                 text if len(text) <= _LISTED else f"{text[:_LISTED]}..."
                 for text in (", ".join(map(str, some)) for some in (names or range(count), theirs))
             )
             raise UserError(
                 "dataset: this model is told the class of each image, and these are of others\n"
-                f"  known: {known}\n  here: {strange}"
+                f"  known: {known}\n  here: {here}"
             )
         return numbered
 
-    def told(self, split: Split, default: str = "test") -> str:
+    def describe(self, split: Split, default: str = "test") -> str:
         """`10,000 test images of mnist`: which images these are, for the terminal."""
         which, name = self.which(default), self.request.words["dataset"]
         kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}

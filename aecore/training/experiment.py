@@ -29,7 +29,6 @@ from aecore.runs.folder import (
     write_metrics,
     write_run,
 )
-from aecore.training.callbacks.history import timing
 from aecore.training.callbacks.progress import Progress
 from aecore.training.fit import fit
 from aecore.training.fit_sampler import add_sampler
@@ -40,6 +39,7 @@ from aecore.training.processes import is_leader
 from aecore.training.report import announce, hyperparameters, one_line, summary
 from aecore.training.resume import ResumePoint, resume_point
 from aecore.training.setup import Experiment, build_loggers
+from aecore.training.timing import timing
 from aecore.training.trial import make_trial
 
 

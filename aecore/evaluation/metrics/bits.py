@@ -9,9 +9,10 @@ from torch import Generator
 
 from aecore.config.component import component
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.compression import pixel_bits
 from aecore.evaluation.metrics.elbo import ELBO_STREAM, elbo_terms, has_elbo
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import flat

@@ -12,8 +12,9 @@ from torch import Tensor
 from aecore.config.component import component
 from aecore.data.split import PART, Split
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.images import squared_error
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 from aecore.types import is_table

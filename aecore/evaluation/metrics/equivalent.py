@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from aecore.config.component import component
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.penalties.contractive import Contractive
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt, component
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_images
 
 _BATCH = 5000  # training images at once

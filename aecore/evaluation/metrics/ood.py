@@ -11,9 +11,10 @@ from torch import Tensor
 
 from aecore.config.component import component
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
 from aecore.evaluation.metrics.images import squared_error
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_no_classes
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from aecore.config.component import component
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import need_few, principal
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 

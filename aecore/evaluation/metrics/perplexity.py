@@ -10,7 +10,8 @@ from torch import Tensor
 
 from aecore.config.component import component
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 

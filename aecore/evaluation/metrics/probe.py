@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from aecore.config.component import PositiveInt, component
 from aecore.data.split import Split
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 

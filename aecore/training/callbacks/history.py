@@ -5,22 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from aecore.evaluation.metrics.base import Reported
 from aecore.runs.folder import write_atomically
 from aecore.training.module import Training
-
-# what `timing` reports, by the key behind `train/`
-TIMING = {
-    "seconds": Reported(False, "s"),
-    "images_per_second": Reported(True, "after the first epoch"),
-}
 
 
 class History(Callback):
@@ -64,19 +56,6 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self._spent = state_dict["seconds"]
-
-
-def timing(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """`train/seconds`, and `train/images_per_second` after the first epoch where there are more.
-
-    The wall time of an epoch lasts from the end of the one before to its own end; it includes
-    logging, validation and checkpoints.
-    """
-    if not rows:
-        return {}
-    later = rows[1:] or rows
-    speed = sum(r["images"] for r in later) / sum(r["seconds"] for r in later)
-    return {"train/seconds": sum(r["seconds"] for r in rows), "train/images_per_second": speed}
 
 
 def to_csv(rows: list[dict[str, float]]) -> str:

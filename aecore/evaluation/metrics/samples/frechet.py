@@ -10,11 +10,12 @@ from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.probe import labels_of
 from aecore.evaluation.metrics.samples.classifier_cache import cached_classifier
 from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
 from aecore.evaluation.metrics.samples.extractor import features
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_images
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from aecore.config.component import PositiveInt, component
 from aecore.config.folders import installing
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.samples.frechet import samples
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
