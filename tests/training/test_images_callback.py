@@ -33,7 +33,9 @@ class Watch(pl.Callback):
 
     def note(self, module: pl.LightningModule) -> None:
         assert isinstance(module, Training)
-        self.seen.append((modes(module), torch.get_rng_state(), module.generators.generator.get_state()))
+        self.seen.append(
+            (modes(module), torch.get_rng_state(), module.generators.generator.get_state())
+        )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.note(pl_module)
