@@ -15,7 +15,8 @@ from aecore.version import __version__
 if TYPE_CHECKING:
     from aecore.api.create import create
     from aecore.api.fit import fit
-    from aecore.api.trained import Trained, load
+    from aecore.api.load import load
+    from aecore.api.trained import Trained
     from aecore.data.pixels import resized
     from aecore.errors import UserError
     from aecore.model.autoencoder import Autoencoder
@@ -26,7 +27,7 @@ _HOMES = {
     "UserError": "aecore.errors",
     "create": "aecore.api.create",
     "fit": "aecore.api.fit",
-    "load": "aecore.api.trained",
+    "load": "aecore.api.load",
     "resized": "aecore.data.pixels",
 }
 __all__ = ["Autoencoder", "Trained", "UserError", "__version__", "create", "fit", "load", "resized"]

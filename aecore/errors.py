@@ -27,12 +27,19 @@ class UserError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return self.summary if self.hint is None else f"{self.summary}\n  {_advice(self.hint)}"
+        return self.summary if self.advice is None else f"{self.summary}\n  {self.advice}"
 
     @property
     def summary(self) -> str:
         """The text without the hint."""
         return self.problem
+
+    @property
+    def advice(self) -> str | None:
+        """The text of the hint."""
+        if self.hint is None or isinstance(self.hint, str):
+            return self.hint
+        return f"use {', or '.join(option(key, value) for key, value in self.hint.items())}"
 
     def with_hint(self, hint: Hint) -> UserError:
         """The same error with another hint."""
@@ -107,12 +114,6 @@ def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_shown, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _advice(hint: str | Mapping[str, object]) -> str:
-    if isinstance(hint, str):
-        return hint
-    return f"use {', or '.join(option(key, value) for key, value in hint.items())}"
 
 
 def _renamed(key: str, names: Mapping[str, str]) -> str:

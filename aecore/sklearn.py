@@ -14,22 +14,17 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aecore.api.arguments import listed, value_of
+from aecore.api.arguments import ARGUMENTS, MODEL, TRAINING, as_overrides, check_overrides, value_of
 from aecore.api.fit import fit, latent_of
 from aecore.api.trained import Trained
 from aecore.config.overrides import Override, read
 from aecore.data.pixels import check_shape, range_mend
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)
 _RANGES = {True: "standardised", False: "unit"}  # of `standardise`
-# what `fit` says otherwise
-_SPOKEN = {
-    **{f"dataset.range={said}": f"standardise={value}" for value, said in _RANGES.items()},
-    ", or an aecore.Autoencoder": "",
-    "argument: seed=": "argument: random_state=",
-}
+_ARGUMENTS = {**ARGUMENTS, "seed": "random_state"}
 
 
 class AutoencoderTransformer(
@@ -39,11 +34,11 @@ class AutoencoderTransformer(
 ):
     """Rows (n_samples, n_features) to codes (n_samples, n_components), and back.
 
-    model: a preset, or the words of a sentence: `"denoising"`, `"model=ae penalty=l1"`.
-    n_components: numbers of a code (`latent.dim`), for models that have so many or are refused.
-        None leaves it to the model's own words: `"ae"` has 32, `"ae latent.dim=3"` 3; maps,
-        categories and code words come flat.
-    words: more of the sentence, a text or a list: `["network.hidden=[256,128]", "init=glorot"]`.
+    model: a preset, or overrides: `"denoising"`, `"model=ae penalty=l1"`.
+    n_components: latent dimensions (`latent.dim`); a model that cannot have so many is refused.
+        None leaves it to the model: `"ae"` has 32, `"ae latent.dim=3"` 3; maps, categories and
+        codebook entries come flat.
+    overrides: further ones, a text or a list: `["network.hidden=[256,128]", "init=glorot"]`.
     epochs, batch_size, lr: of the training; None for 128 (or all rows) and the optimizer's own.
     image_shape: (C, H, W) where each row is a flat image, for convolutions; None for tables.
     standardise: whether the model sees every column with mean 0 and deviation 1 (of images every
@@ -59,7 +54,7 @@ class AutoencoderTransformer(
         model: str = "ae",
         n_components: int | None = None,
         *,
-        words: str | Sequence[str] = (),
+        overrides: str | Sequence[str] = (),
         epochs: int = 10,
         batch_size: int | None = None,
         lr: float | None = None,
@@ -70,7 +65,7 @@ class AutoencoderTransformer(
     ) -> None:
         self.model = model
         self.n_components = n_components
-        self.words = words
+        self.overrides = overrides
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -80,24 +75,21 @@ class AutoencoderTransformer(
         self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on rows; `y` is not used. Raises UserError for words that cannot go together."""
+        """Train on rows; `y` is not used. Raises UserError for overrides that cannot be used."""
         X = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
         given = self.image_shape
         shape = check_shape((1, 1, X.shape[1]) if given is None else given)
         if math.prod(shape) != X.shape[1]:
             raise UserError(f"image_shape={given}: {math.prod(shape)} numbers, "
                             f"a row has {X.shape[1]}")  # fmt: skip
-        spoken = {} if given is not None else {"larger images": "an image_shape"}
-        if self.n_components is not None:
-            spoken[f"latent.dim={self.n_components}"] = f"n_components={self.n_components}"
-            spoken["use latent.dim="] = "use n_components="
-        with _in_own_words(spoken):
-            said = (*listed(self.model), *listed(self.words))
-            said = (*said, *self._range(said), *self._dim(said, shape))
-            if value_of("dataset.range", said) != _RANGES[True]:
+        with self._named():
+            overrides = (*as_overrides(self.model), *as_overrides(self.overrides))
+            check_overrides(overrides, (*MODEL, *TRAINING), _ARGUMENTS)
+            overrides = (*overrides, *self._range(overrides), *self._dim(overrides, shape))
+            if value_of("dataset.range", overrides) != _RANGES[True]:
                 _check_range(X)
             self.trained_ = fit(
-                [override.typed for override in said],
+                [override.typed for override in overrides],
                 X.reshape(-1, *shape),
                 epochs=self.epochs,
                 batch_size=self.batch_size,
@@ -108,35 +100,51 @@ class AutoencoderTransformer(
             )
         return self
 
-    def _range(self, said: Sequence[Override]) -> tuple[Override, ...]:
-        """The word for `standardise`, none where the sentence says it; UserError for another."""
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors that name the parameters of the transformer, and hints that are possible here."""
+        try:
+            yield
+        except ConfigError as error:
+            patience = "trainer.early_stopping.patience"
+            if error.key == "conditional":
+                problem = "a transformer takes no labels"
+                error = ConfigError("conditional", True, problem, {"conditional": False})
+            elif error.key == "dataset.range":
+                error = _of_range(error)
+            elif error.key == "network.channels" and self.image_shape is None:
+                error = error.with_hint("give an image_shape, or network=mlp")
+            elif error.key == patience:
+                error = error.with_hint({patience: None})
+            names = {} if self.n_components is None else {"latent.dim": "n_components"}
+            raise error.renamed(names) from error
+
+    def _range(self, overrides: Sequence[Override]) -> tuple[Override, ...]:
+        """The override of `standardise`, none where it was given; UserError for another value."""
         own = None if self.standardise is None else _RANGES[bool(self.standardise)]
-        there = value_of("dataset.range", said)
+        there = value_of("dataset.range", overrides)
         if there is None:
             return read([f"dataset.range={own or _RANGES[self.image_shape is None]}"])
         if own not in (None, there):
             raise UserError(
-                f"standardise={self.standardise}: the words give dataset.range another value\n"
-                "  say one of them"
+                f"standardise={self.standardise}: the overrides give dataset.range another value\n"
+                "  give one of them"
             )
         return ()
 
-    def _dim(self, said: Sequence[Override], shape: ImageShape) -> tuple[Override, ...]:
-        """The word for `n_components`; UserError where the codes cannot have so many numbers."""
-        n, there = self.n_components, value_of("latent.dim", said)
+    def _dim(self, overrides: Sequence[Override], shape: ImageShape) -> tuple[Override, ...]:
+        """The override of `n_components`; UserError where the latent cannot have so many."""
+        n, there = self.n_components, value_of("latent.dim", overrides)
         if n is None:
             return ()
         n = int(n) if isinstance(n, np.integer) else n
         if there not in (None, n):
             raise UserError(
-                f"n_components={n}: the words say {there} for latent.dim\n  say one of them"
+                f"n_components={n}: the overrides have latent.dim={there}\n  give one of them"
             )
-        try:
-            keys, code = latent_of(said, shape, dim=n)
-        except UserError as error:
-            raise UserError(str(error).replace("latent.dim=", "n_components=")) from error
+        keys, code = latent_of(overrides, shape, dim=n)
         if math.prod(code) != n:
-            own = code if "dim" not in keys else latent_of(said, shape)[1]
+            own = code if "dim" not in keys else latent_of(overrides, shape)[1]
             columns = " x ".join(map(str, own)) + (f" = {math.prod(own)}" if own[1:] else "")
             raise UserError(
                 f"n_components={n}: this model's codes are not made of so many numbers\n"
@@ -196,18 +204,13 @@ class AutoencoderTransformer(
         return tags
 
 
-@contextmanager
-def _in_own_words(more: Mapping[str, str]) -> Iterator[None]:
-    """Errors in the words of the transformer, not in those of `fit`; `more` of such words."""
-    try:
-        yield
-    except UserError as error:
-        text = str(error)
-        if text.startswith("conditional=true"):
-            text = "conditional=true: a transformer is told no classes\n  use conditional=false"
-        for key, name in {**_SPOKEN, **more}.items():
-            text = text.replace(key, name)
-        raise UserError(text) from error
+def _of_range(error: ConfigError) -> ConfigError:
+    """An error about `dataset.range`, as one about `standardise`."""
+    hint = error.hint
+    if isinstance(hint, Mapping):
+        rest = {key: value for key, value in hint.items() if key != "dataset.range"}
+        hint = {"standardise": "False", **rest}
+    return ConfigError("standardise", str(error.value == _RANGES[True]), error.problem, hint)
 
 
 def _check_range(rows: np.ndarray) -> None:

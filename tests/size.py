@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ("aecore", "hydra_plugins")
-LONGEST = 250  # lines of a file
+LONGEST = 250  # lines of code in a file
 _SILENT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
     tokenize.ENCODING, tokenize.ENDMARKER,
@@ -41,11 +41,11 @@ def main() -> None:
         for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(ROOT).parts
             name = "/".join(parts[: 2 if top == "aecore" and len(parts) > 2 else 1])
-            text = path.read_text()
-            packages[name] += code_lines(text)
+            lines = code_lines(path.read_text())
+            packages[name] += lines
             files[name] += 1
-            if top in SHIPPED and (whole := len(text.splitlines())) > LONGEST:
-                long.append(f"{path.relative_to(ROOT)}: {whole} lines")
+            if top in SHIPPED and lines > LONGEST:
+                long.append(f"{path.relative_to(ROOT)}: {lines} lines")
     for name, lines in packages.items():
         print(f"{name:<22}{files[name]:>5} files {lines:>7,} lines")
     shipped = sum(n for name, n in packages.items() if name.partition("/")[0] in SHIPPED)

@@ -1,4 +1,4 @@
-"""Words in Python, with the defaults of their YAML files."""
+"""Components in Python, with the defaults of their YAML files."""
 
 from __future__ import annotations
 
@@ -18,50 +18,51 @@ from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.slots import SLOTS
 
 
-def create(said: str, /, **values: Any) -> Any:
-    """A word as the command line says it: `word("network=mlp", hidden=[256, 128])`.
+def create(option: str, /, **values: Any) -> Any:
+    """A component as the command line chooses it: `create("network=mlp", hidden=[256, 128])`.
 
-    What is not given is as in the word's YAML file. A penalty comes with its weight
-    (`weight=`, `schedule=`, `warmup=`), which the `Autoencoder` takes from it.
-    Raises UserError for unknown words and keys, wrong types and ranges.
+    option: config group and name. values: of the component's keys; others keep the value of the
+    YAML file. A penalty comes with its weight (`weight=`, `schedule=`, `warmup=`), which the
+    `Autoencoder` takes from it.
+    Raises UserError for unknown options and keys, wrong types and ranges.
     """
-    group, _, name = str(said).strip().partition("=")
+    group, _, name = str(option).strip().partition("=")
     if group not in SLOTS:
         raise UserError(
-            f"{said}: no word of an autoencoder{nearest(group, SLOTS)}\n"
-            f'  write for example "network=mlp"; the words are {", ".join(SLOTS)}'
+            f"{option}: no component of an autoencoder{nearest(group, SLOTS)}\n"
+            f'  write for example "network=mlp"; the components are {", ".join(SLOTS)}'
         )
     files = known(group)
     if name not in files:
         listed = ", ".join(n for n in sorted(files) if _read(files[n]))
-        raise UserError(f"{said}: no such {group}{nearest(name, files)}\n  known: {listed}")
+        raise UserError(f"{option}: no such {group}{nearest(name, files)}\n  known: {listed}")
     node = _inherited(files, name)
     if group in ("penalty", "reconstruction"):
-        return _created_term(said, group, node, values)
-    node = _told(node | values, said)
+        return _created_term(option, group, node, values)
+    node = _complete(node | values, option)
     return build_noise(node, group) if group == "noise" else build(node, group, SLOTS[group])
 
 
 def _created_term(
-    said: str, group: str, node: Mapping[str, Any], values: Mapping[str, Any]
+    option: str, group: str, node: Mapping[str, Any], values: Mapping[str, Any]
 ) -> Weighted | Reconstruction:
     """The one term of a penalty or a reconstruction."""
     if len(node) != 1:
         hint = "leave `penalties` out for none" if group == "penalty" else "choose one of one term"
-        raise UserError(f"{said}: {len(node)} terms\n  {hint}")
+        raise UserError(f"{option}: {len(node)} terms\n  {hint}")
     ((name, term),) = node.items()
-    term = _told(term | values, said)
+    term = _complete(term | values, option)
     if group == "reconstruction":
         return build_reconstruction({name: term})
     return build_penalty(term, f"penalty.{name}")
 
 
-def _told(node: dict[str, Any], said: str) -> dict[str, Any]:
-    """The node; UserError where it refers to the rest of a command line."""
+def _complete(node: dict[str, Any], option: str) -> dict[str, Any]:
+    """The node; UserError where it refers to the rest of a configuration."""
     for key, value in node.items():
         if isinstance(value, str) and (follows := re.fullmatch(r"\$\{(.*)\}", value)):
             raise UserError(
-                f"{said}: `{key}` is the run's {follows[1]} on the command line\n"
+                f"{option}: `{key}` is the run's {follows[1]} on the command line\n"
                 f"  give it here: {key}=..."
             )
     return node
@@ -73,7 +74,7 @@ def _inherited(files: Mapping[str, Path], name: str) -> dict[str, Any]:
     node: dict[str, Any] = {}
     for parent in own.pop("defaults", ["_self_"]):
         if parent != "_self_" and parent not in files:
-            raise UserError(f"{files[name]}: its default {parent} is no word beside it")
+            raise UserError(f"{files[name]}: its default {parent} is no option beside it")
         node = _merged(node, own if parent == "_self_" else _inherited(files, parent))
     return node
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from aecore.api.arguments import MODEL, TRAINING, check_said, in_python, listed, value_of
+from aecore.api.arguments import MODEL, TRAINING, as_overrides, check_overrides, in_python, value_of
 from aecore.api.trained import FitResult, Trained
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Composition, compose
@@ -43,10 +43,10 @@ from aecore.training.setup import Experiment, build_experiment
 from aecore.training.trial import make_trial
 from aecore.types import ImageShape, Shape
 
-_ALWAYS = read(["figures=none", "logger=none", "model=ae"])
+_DEFAULTS = read(["figures=none", "logger=none", "model=ae"])
 _ACCELERATORS = {"cuda": "gpu"}  # what a device is called there
 _BATCH = 128
-_SHOWN = 8  # images that a model keeps to show itself
+_SHOWN = 8  # images that a model keeps for its HTML view
 
 
 def fit(
@@ -54,7 +54,7 @@ def fit(
     images: Array,
     labels: Array | None = None,
     *,
-    words: str | Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     epochs: int = 10,
     batch_size: int | None = None,
     lr: float | None = None,
@@ -67,36 +67,33 @@ def fit(
 ) -> Trained:
     """Train a model on images, as the command line would.
 
-    model: the words of a sentence as on the command line, `"model=vae latent.dim=8"`, or a list of
-        such; a single word is a preset, `"vae"`. Or an `Autoencoder`, which is trained in place.
+    model: overrides as on the command line, `"model=vae latent.dim=8"`, or a list of them; a name
+        alone is a preset, `"vae"`. Or an `Autoencoder`, which is trained in place.
     images: (N, C, H, W), (N, H, W) or the rows of a table (N, D); uint8 0..255, or floats in
-        [0, 1] (any numbers where the sentence has `dataset.range=standardised`).
-    labels: (N,) whole numbers from 0, which conditional models are told.
-    words: more of the sentence; beside an `Autoencoder` of its training, `"optimizer=adamw"`.
+        [0, 1] (any numbers with `dataset.range=standardised`).
+    labels: (N,) integers from 0, for class-conditional models.
+    overrides: further ones; beside an `Autoencoder` those of its training, `"optimizer=adamw"`.
     batch_size: None for 128, or all images where they are fewer. lr: None for the optimizer's own.
-    validation: a share or a number of the images, which are measured and not learned.
+    validation: a share or a number of the images, held out to be evaluated.
     seed: of everything random; the same gives the same bits on one CPU and number of threads.
     device: "auto", "cpu", "cuda" or "mps".
     folder: keeps the run there, for `aecore.load` and the command line; None leaves no file.
-    config_dir: a folder of your own YAML files, whose words the sentence may say.
-    progress: whether to print a line an epoch, or to show a bar on a terminal.
+    config_dir: a folder of your own YAML files, whose options the overrides may choose.
+    progress: whether to print a line per epoch, or to show a bar on a terminal.
 
     Raises UserError before any training, NonFiniteLoss and Interrupted.
     """
     joined = model if isinstance(model, Autoencoder) else None
-    said = listed(words) if isinstance(model, Autoencoder) else (*listed(model), *listed(words))
-    check_said(said, TRAINING if joined else (*MODEL, *TRAINING))
-    if lr is not None and value_of("optimizer.lr", said) is not None:
+    chosen = as_overrides(overrides)
+    if not isinstance(model, Autoencoder):
+        chosen = (*as_overrides(model), *chosen)
+    check_overrides(chosen, TRAINING if joined else (*MODEL, *TRAINING))
+    if lr is not None and value_of("optimizer.lr", chosen) is not None:
         raise UserError("lr and optimizer.lr are the same\n  give one of them")
-    if joined is None:
-        any_range = value_of("dataset.range", said) == "standardised"
-        split = given_split(images, labels, any_range=any_range)
-    else:
-        shape, classes = joined.image_shape, joined.classes
-        images = as_images(images, shape)
-        split = given_split(images, labels, shape, classes, joined.standardised)
+    if joined is not None:
         range_ = "standardised" if joined.standardised else "unit"
-        said = (*said, *read([f"dataset.range={range_}"]))
+        chosen = (*chosen, *read([f"dataset.range={range_}"]))
+    split = _split(images, labels, joined, value_of("dataset.range", chosen) == "standardised")
     place = device_named(device)
     if place.index is not None:
         raise UserError(f"device={device}: training takes the first\n  use device={place.type}")
@@ -104,36 +101,49 @@ def fit(
         "trainer.max_epochs": epochs,
         "dataset.val_size": validation,
         "dataset.batch_size": _batch(len(split), validation) if batch_size is None else batch_size,
-        "trainer/accelerator": _ACCELERATORS.get(place.type, place.type),
+        "trainer.accelerator": _ACCELERATORS.get(place.type, place.type),
         "seed": seed,
         **({} if lr is None else {"optimizer.lr": lr}),
     }
-    overrides = (*_ALWAYS, *said, *read(f"{key}={value}" for key, value in options.items()))
-    own = [] if config_dir is None else ["--config-dir", str(config_dir)]
-    keep = None if folder is None else _place(folder)
-    drawing = range(torch.cuda.device_count()) if place.type == "cuda" else ()
-    with in_python(), trusting(config_dir), torch.random.fork_rng(drawing):
-        run = _prepared(replace(parse(own), overrides=overrides), split, joined)
-        return _trained(run, keep, place, progress)
+    every = (*_DEFAULTS, *chosen, *read(f"{key}={value}" for key, value in options.items()))
+    flags = [] if config_dir is None else ["--config-dir", str(config_dir)]
+    keep = None if folder is None else _as_path(folder)
+    devices = range(torch.cuda.device_count()) if place.type == "cuda" else ()
+    with in_python(), trusting(config_dir), torch.random.fork_rng(devices):
+        prepared = _prepare(replace(parse(flags), overrides=every), split, joined)
+        return _train(prepared, keep, place, progress)
+
+
+def _split(
+    images: Array, labels: Array | None, joined: Autoencoder | None, standardised: bool
+) -> Split:
+    """The images as a data set, of the shape and classes of a model that is there already."""
+    if joined is None:
+        return given_split(images, labels, any_range=standardised)
+    shape = joined.image_shape
+    return given_split(as_images(images, shape), labels, shape, joined.classes, standardised)
 
 
 def latent_of(
-    said: Sequence[Override], shape: ImageShape, **changes: Any
+    overrides: Sequence[Override], shape: ImageShape, **changes: Any
 ) -> tuple[set[str], Shape]:
-    """The keys of a sentence's latent, and its codes' shape where those of `changes` are changed.
+    """The keys of the chosen latent, and the shape of its codes with some values changed.
 
-    Changes that are no keys of it are left out. Raises UserError as `fit` does.
+    changes: new values by key; those that are no keys of the latent are left out.
+    Raises UserError as `fit` does.
     """
-    check_said(said, (*MODEL, *TRAINING))
+    check_overrides(overrides, (*MODEL, *TRAINING))
     with in_python(), torch.random.fork_rng([]):
-        config = deepcopy(_composition(replace(parse([]), overrides=(*_ALWAYS, *said))).config)
+        config = deepcopy(
+            _composition(replace(parse([]), overrides=(*_DEFAULTS, *overrides))).config
+        )
         node = config["latent"]
         node |= {key: value for key, value in changes.items() if key in node}
-        words = build_components(validate(Config, config))
-        return {*node}, words.latent.attach(words.network.feature_shape(shape))
+        components = build_components(validate(Config, config))
+        return {*node}, components.latent.attach(components.network.feature_shape(shape))
 
 
-def _place(folder: object) -> Path:
+def _as_path(folder: object) -> Path:
     """A folder that can be made; UserError for what is none."""
     if not isinstance(folder, str | os.PathLike):
         raise UserError(f"folder={folder!r}: no folder\n  give its path")
@@ -147,17 +157,17 @@ def _batch(images: int, validation: Any) -> int:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A training about to begin: its configuration, its words, its model and what was said."""
+class _Prepared:
+    """An experiment about to be trained, with what its run records."""
 
     config: dict[str, Any]
-    parts: Experiment
+    experiment: Experiment
     model: Autoencoder
     choices: dict[str, Any]
     overrides: list[str]
 
 
-# of our own options alone, which stay as they are: the folds of a search give the same again
+# without options of the user's own, which may change: the folds of a search repeat themselves
 _cached = lru_cache(maxsize=32)(compose)
 
 
@@ -165,7 +175,7 @@ def _composition(arguments: Arguments) -> Composition:
     return compose(arguments) if own_folders() else _cached(arguments)
 
 
-def _prepared(arguments: Arguments, split: Split, joined: Autoencoder | None) -> _Run:
+def _prepare(arguments: Arguments, split: Split, joined: Autoencoder | None) -> _Prepared:
     """Everything checked, nothing written; UserError for what cannot be trained."""
     job = _composition(arguments)
     common = {*known_keys(ImageData), "epochs"}
@@ -174,30 +184,26 @@ def _prepared(arguments: Arguments, split: Split, joined: Autoencoder | None) ->
         **deepcopy(job.config),
         "dataset": {"_target_": "aecore.data.sources.given.Given", **data},
     }
-    parts, choices = build_experiment(config), {**job.words, "dataset": "given"}
-    parts.data.source = Given.of(split)
+    experiment, choices = build_experiment(config), {**job.words, "dataset": "given"}
+    experiment.data.source = Given.of(split)
     if joined is not None:
         joined.cpu().train()
         config |= {**joined.nodes, "conditional": joined.classes is not None}
-        parts = replace(parts, config=validate(Config, config))
+        experiment = replace(experiment, config=validate(Config, config))
         choices |= {"model": "joined in Python", **named(joined.nodes)}
-    return _Run(config, parts, prepare(parts, joined), choices, job.overrides)
+    model = prepare(experiment, joined)
+    return _Prepared(config, experiment, model, choices, job.overrides)
 
 
-def _trained(run: _Run, keep: Path | None, place: torch.device, progress: bool) -> Trained:
-    """Train, measure, and keep the run if it is to be kept."""
-    parts, model, data = run.parts, run.model, run.parts.data
+def _train(run: _Prepared, keep: Path | None, place: torch.device, progress: bool) -> Trained:
+    """Train and evaluate, and keep the run if it is to be kept."""
+    model, data = run.model, run.experiment.data
     if keep is not None:
-        _check_free(keep, run.config)
-        try:
-            keep.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"folder={keep}: {error.strerror}\n  give another") from error
-        write_run(keep, run.choices, run.overrides)
-        write_config(keep, run.config)
+        _record(run, keep)
     with TemporaryDirectory() if keep is None else nullcontext(keep) as at:
         folder = Path(at)
-        train(parts, model, folder, callbacks=[Progress(brief=False)] if progress else [])
+        callbacks = [Progress(brief=False)] if progress else []
+        train(run.experiment, model, folder, callbacks=callbacks)
         metrics = _metrics(run, folder)
         if keep is not None:
             write_metrics(keep, metrics)
@@ -207,25 +213,36 @@ def _trained(run: _Run, keep: Path | None, place: torch.device, progress: bool) 
     return Trained(model.to(place).eval(), None if keep is None else open_run(keep), fitted)
 
 
-def _metrics(run: _Run, folder: Path) -> dict[str, float]:
-    """The losses of the last epoch; of the validation images, if there are some, all yardsticks."""
-    rows, data = read_history(folder), run.parts.data
-    told = {key: value for key, value in (rows or [{}])[-1].items() if key.startswith("train/")}
+def _metrics(run: _Prepared, folder: Path) -> dict[str, float]:
+    """The losses of the last epoch, and all metrics of the validation images if there are some."""
+    rows, data = read_history(folder), run.experiment.data
+    metrics = {key: value for key, value in (rows or [{}])[-1].items() if key.startswith("train/")}
     if data.val is not None:
-        trial = make_trial(run.parts, run.model, images=data.val, name="val", ood={})
-        told |= evaluate(trial, metrics=run.parts.metrics, noise=run.parts.test_noise)
+        trial = make_trial(run.experiment, run.model, images=data.val, name="val", ood={})
+        chosen = run.experiment
+        metrics |= evaluate(trial, metrics=chosen.metrics, noise=chosen.test_noise)
         warn_if_collapsed(trial)
-    return told | timing(rows)
+    return metrics | timing(rows)
+
+
+def _record(run: _Prepared, folder: Path) -> None:
+    """Begin the run folder; UserError where it cannot be made or could not be opened again."""
+    _check_free(folder, run.config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"folder={folder}: {error.strerror}\n  give another") from error
+    write_run(folder, run.choices, run.overrides)
+    write_config(folder, run.config)
 
 
 def _check_free(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise UserError where a run lies already, and for words that it could not say again."""
+    """Raise UserError where a run lies already, and for classes that could not be found again."""
     if is_run(folder):
         raise UserError(f"folder={folder}: holds a run already\n  give another")
     try:
         check_targets(config, folder)
     except UserError as error:
-        raise UserError(
-            f"{str(error).splitlines()[0]}\n"
-            "  such a run cannot be opened again: put its YAML below config_dir=..., or folder=None"
+        raise error.with_hint(
+            "such a run cannot be opened again: put its YAML below config_dir=..., or folder=None"
         ) from error

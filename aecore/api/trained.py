@@ -6,12 +6,10 @@ Needs neither Hydra nor Lightning.
 from __future__ import annotations
 
 import operator
-import os
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -24,33 +22,12 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import cycle_classes, sample_codes
-from aecore.runs.open import Run, open_run
-from aecore.runs.validation import trusting
-from aecore.training.machine import device_named
+from aecore.runs.open import Run
 
 if TYPE_CHECKING:
     from aecore.evaluation.metrics.anomaly_score import By
 
 _BATCH = 512  # images at once
-
-
-def load(
-    path: str | Path, *, device: str = "auto", config_dir: str | Path | None = None
-) -> Trained:
-    """The trained model of a run folder, a checkpoint, an export, or the newest run (`"last"`).
-
-    A run folder gives the weights that the run was evaluated with. Nothing in the files is
-    executed: the classes that they name must be components of this package, or those that the
-    YAML files in `config_dir` name.
-    device: "auto", "cpu", "cuda", "cuda:1", "mps".
-    Raises UserError where there is no such run, or it is damaged, foreign or of another format.
-    """
-    if not isinstance(path, str | os.PathLike):
-        raise UserError(f'{path!r}: no run\n  give its folder, a checkpoint, or "last"')
-    with trusting(config_dir):
-        run = open_run(path)
-        model = run.model()
-    return Trained(model.to(device_named(device)), run)
 
 
 @dataclass(frozen=True)
@@ -225,12 +202,12 @@ class Trained:
         """Raise UserError where nothing says how the codes are distributed."""
         if self.model.can_sample or self.model.needs_context:
             return
-        mend = 'train with words="sampler=gmm", which fits that to them'
+        hint = 'train with overrides="sampler=gmm", which fits a distribution to them'
         if self.run is not None:
             run = shlex.quote(f"run={self.run.place}")
-            mend = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
+            hint = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
         raise UserError(
-            f"nothing to sample from: this model does not say how its codes are spread\n  {mend}"
+            f"nothing to sample from: this model has no distribution of its codes\n  {hint}"
         )
 
     def _generator(self, seed: int) -> Generator:

@@ -86,7 +86,7 @@ class Batches:
         if min(batch_size, len(split)) < world_size:
             raise ConfigError(
                 "dataset.batch_size", batch_size,
-                f"batches of {len(split)} images cannot be shared by {world_size} devices: each "
+                f"{len(split)} images cannot be shared by {world_size} devices: each "
                 "needs one image a batch",
             )  # fmt: skip
         values = batch_size * split.images[0].numel()

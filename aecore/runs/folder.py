@@ -137,7 +137,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("no mapping")
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: missing or damaged ({error})".replace("\n", " ")) from error
+        raise UserError(f"{path}: missing or damaged ({printable(error)})") from error
     return content
 
 

@@ -26,7 +26,7 @@ from aecore.runs.folder import (
     read_run,
 )
 from aecore.runs.record import read_record
-from aecore.runs.restore import reason, restore
+from aecore.runs.restore import inside, restore
 from aecore.types import ImageShape
 
 NEWEST = "last"
@@ -130,7 +130,7 @@ def _checked(config: Mapping[str, Any], where: Path) -> Config:
     try:
         return validate(Config, config)
     except UserError as error:
-        raise UserError(f"{where}: {reason(error)}") from error
+        raise inside(error, where) from error
 
 
 def newest(below: Path) -> Path:

@@ -51,7 +51,7 @@ def _built(
             shift, scale = (None if t is None else t.to("meta") for t in statistics)
             blank = build_components(config).autoencoder(image_shape, shift, scale, classes)
     except UserError as error:
-        raise UserError(f"{path}: {reason(error)}") from error
+        raise inside(error, path) from error
     except Exception as error:  # of numbers that no memory holds, say
         raise UserError(
             f"{path}: its configuration makes no model ({type(error).__name__}); it was not used\n"
@@ -75,6 +75,7 @@ def _statistic(
     return statistic
 
 
-def reason(error: UserError) -> str:
-    """What is wrong with a foreign configuration, and the hint."""
-    return "\n".join(printable(line) for line in str(error).splitlines()[:2])
+def inside(error: UserError, where: Path) -> UserError:
+    """An error about a foreign configuration, that names the file or the run."""
+    hint = None if error.advice is None else printable(error.advice)
+    return UserError(f"{where}: {printable(error.summary)}", hint)

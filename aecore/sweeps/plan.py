@@ -100,11 +100,8 @@ def check(arguments: Arguments, jobs: Iterable[Point], what: str = "job") -> Com
             if number < KEPT:
                 composed[tuple(o.line for o in job)] = composition.whole
         except UserError as error:
-            lines = str(error).splitlines()
-            point = " ".join(o.line for o in job)
-            raise UserError(
-                "\n".join([f"{what} {number} of the sweep ({point}):", *lines][:3])
-            ) from error
+            point = f"{what} {number} of the sweep ({' '.join(o.line for o in job)})"
+            raise UserError(f"{point}:\n{error.summary}", error.hint) from error
     return composed
 
 

@@ -32,7 +32,7 @@ class List(Task):
             try:
                 choices, metrics = read_run(folder)["choices"], read_metrics(folder)
             except UserError as error:
-                notes.append(f"note: {str(error).splitlines()[0]}")
+                notes.append(f"note: {error.summary}")
                 continue
             values = [_number((metrics or {}).get(name)) for name in _SHOWN]
             state = "finished" if metrics is not None else "unfinished"

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from aecore.config.component import NonNegativeFloat, PositiveInt, Seed, component
 from aecore.config.folders import command
 from aecore.data.classes import Class, Classes
-from aecore.errors import UserError, nearest
+from aecore.errors import ConfigError, UserError, nearest
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.files import save_image
 from aecore.evaluation.figures.grid import image_grid
@@ -63,10 +63,8 @@ class Sample(Use):
         generator = Generator(ae.device).manual_seed(self.seed)
         try:
             codes = sample_codes(ae.model, self.n, generator, y, self.temperature)
-        except UserError as error:
-            told = str(error).replace("use temperature", "use sample.temperature")
-            key = "sample." if told.startswith("temperature=") else ""
-            raise UserError(f"{key}{told}") from error
+        except ConfigError as error:
+            raise error.renamed({"temperature": "sample.temperature"}) from error
         names = _names(opened)
         classes = [] if y is None else [names[k] for k in y.tolist()]
         source = "the prior"

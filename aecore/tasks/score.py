@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.data.module import ImageData
 from aecore.data.split import Split
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.top_anomalies import top_anomalies
 from aecore.evaluation.metrics.anomaly_score import By, Scorer, scorer
@@ -96,8 +96,8 @@ class Score(Use):
         draws = Generator(device=opened.ae.device).manual_seed(0)
         try:
             return scorer(opened.ae.model, self.by, draws)
-        except UserError as error:
-            raise UserError(f"score.{error}") from error
+        except ConfigError as error:
+            raise error.renamed({"by": "score.by"}) from error
 
     def _scores(self, opened: Opened, images: Batches) -> Tensor:
         """(N,) float64 on the CPU; one that is no number counts as the largest."""
@@ -114,9 +114,8 @@ class Score(Use):
             val = own.val
             good, kind = (own.train, "training") if val is None else (val, "validation")
         except UserError as error:
-            first = str(error).splitlines()[0]
-            mend = "these images say what is known good; score.threshold=NUMBER does without"
-            raise UserError(f"{first}\n  {mend}") from error
+            hint = "these images are the known-good ones; score.threshold=NUMBER does without"
+            raise error.with_hint(hint) from error
         batches = opened.trial(good).batches(own.eval_batch_size)
         value = float(np.quantile(self._scores(opened, batches).numpy(), self.quantile))
         few = ", too few to be sure of it" if len(good) * (1 - self.quantile) < 5 else ""

@@ -16,7 +16,7 @@ from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
 from aecore.data.pixels import resized
 from aecore.data.split import PART, Split, to_pixels
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.evaluation.trial import Trial
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
@@ -185,10 +185,9 @@ class Use(Task):
         self._check_beside(request)
         try:
             parts, run = build_experiment(request.config), request.run
-        except UserError as error:
-            if "noise" not in request.beside:
-                raise
-            raise UserError(str(error).replace("evaluate.noise", "noise")) from error
+        except ConfigError as error:
+            own = {TEST_NOISE: "noise"} if "noise" in request.beside else {}  # as it is typed
+            raise error.renamed(own) from error
         check_device(parts.config)
         set_threads(parts.config.trainer.threads)
         model = run.model(sampler=False).to(device_of(parts.config))
@@ -201,9 +200,8 @@ class Use(Task):
             try:
                 images = len(opened.own.train)
             except UserError as error:
-                raise UserError(
-                    f"{str(error).splitlines()[0]}\n"
-                    "  a sampler is fitted to the images of the training: run=FOLDER_OF_THE_RUN"
+                raise error.with_hint(
+                    "a sampler is fitted to the images of the training: run=FOLDER_OF_THE_RUN"
                 ) from error
             sampler.check(model, images)
             model.sampler = fit_sampler(sampler, opened.own, parts.config, model)

@@ -61,7 +61,7 @@ def check_device(config: Config) -> None:
         missing = f"trainer.devices={options.devices} but {torch.cuda.device_count()} found"
     else:
         return
-    key = "trainer/accelerator"
+    key = "trainer.accelerator"
     raise ConfigError(key, name, missing, {key: f"auto or {key}=cpu"})
 
 

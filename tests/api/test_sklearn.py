@@ -24,7 +24,7 @@ IMAGES = {"image_shape": (1, 8, 8), "n_components": 4}
 
 def small(**changes: Any) -> AutoencoderTransformer:
     """Of few numbers, trained for a moment."""
-    values: dict[str, Any] = {"n_components": 2, "epochs": 1, "words": ["network.hidden=[4]"]}
+    values: dict[str, Any] = {"n_components": 2, "epochs": 1, "overrides": ["network.hidden=[4]"]}
     return AutoencoderTransformer(**(values | changes))
 
 
@@ -65,7 +65,7 @@ def test_an_exact_linear_one_is_pca(digits: tuple[np.ndarray, np.ndarray]) -> No
 
 def test_stands_where_pca_stood(digits: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = digits
-    model = small(n_components=8, epochs=12, words=["network.hidden=[64]"], lr=5e-3)
+    model = small(n_components=8, epochs=12, overrides=["network.hidden=[64]"], lr=5e-3)
     pipeline = make_pipeline(model, KNeighborsClassifier(5)).fit(x[:1000], y[:1000])
     assert pipeline.score(x[1000:], y[1000:]) > 0.85
     names = [f"autoencodertransformer{n}" for n in range(8)]
@@ -95,7 +95,7 @@ def test_seeds(digits: tuple[np.ndarray, np.ndarray]) -> None:
 def test_rows_are_images(digits: tuple[np.ndarray, np.ndarray]) -> None:
     x = digits[0][:100]
     shape = {"image_shape": (1, 8, 8), "n_components": None}
-    conv = small(model="conv_ae", words=[], **shape).fit(x / 16)
+    conv = small(model="conv_ae", overrides=[], **shape).fit(x / 16)
     assert conv.transform(x / 16).shape == (100, 16), "a map of features, flat"
     assert conv.inverse_transform(conv.transform(x / 16)).shape == (100, 64)
     with pytest.raises(UserError, match=r"16 in scikit-learn's digits;\n.*MinMaxScaler.*=True"):
@@ -111,7 +111,7 @@ def test_codes_are_of_as_many_numbers_as_were_said(digits: tuple[np.ndarray, np.
     for model, changes, columns in [
         ("ae latent.dim=3", {"n_components": None}, 3),
         ("ae latent.dim=3", {"n_components": 3}, 3),
-        ("ae", {"words": "network.hidden=[4] latent.dim=5", "n_components": None}, 5),
+        ("ae", {"overrides": "network.hidden=[4] latent.dim=5", "n_components": None}, 5),
         ("ae", {"n_components": 6}, 6),
         ("ae", {"n_components": None}, 32),
         ("gumbel_vae latent.codes=2 latent.variables=3", {"n_components": 6}, 6),
@@ -125,7 +125,7 @@ def test_codes_are_of_as_many_numbers_as_were_said(digits: tuple[np.ndarray, np.
 def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
     words = "network.hidden=[4] optimizer=sgd"
     x = digits[0][:40]
-    text, several = (small(words=said).fit(x) for said in (words, words.split()))
+    text, several = (small(overrides=said).fit(x) for said in (words, words.split()))
     np.testing.assert_array_equal(text.transform(x), several.transform(x))
 
 
@@ -137,26 +137,32 @@ def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
         ({"n_components": 0}, "^n_components=0: must be at least 1"),
         ({"n_components": "a"}, "^n_components=a: must be an integer"),
         (
-            {"n_components": 3, "words": "latent.dim=4"},
-            "n_components=3: the words say 4 for latent.dim",
+            {"n_components": 3, "overrides": "latent.dim=4"},
+            "n_components=3: the overrides have latent.dim=4",
         ),
         ({"n_components": 3, "model": "gumbel_vae"}, "use n_components=None.*: 200 columns"),
         (
-            {**IMAGES, "model": "conv_ae", "words": ()},
+            {**IMAGES, "model": "conv_ae", "overrides": ()},
             "n_components=None.* 16 x 1 x 1 = 16 columns",
         ),
-        ({**IMAGES, "model": "vq_vae", "words": ()}, "n_components=None.* 16 x 2 x 2 = 64 columns"),
-        ({"model": "conv_ae", "words": (), "n_components": None}, "an image_shape, or network=mlp"),
+        (
+            {**IMAGES, "model": "vq_vae", "overrides": ()},
+            "n_components=None.* 16 x 2 x 2 = 64 columns",
+        ),
+        (
+            {"model": "conv_ae", "overrides": (), "n_components": None},
+            "an image_shape, or network=mlp",
+        ),
         ({"model": "vae"}, "standardise=True: .*\n  use standardise=False"),
         (
-            {"words": "dataset.range=unit", "standardise": True},
+            {"overrides": "dataset.range=unit", "standardise": True},
             "dataset.range another value",
         ),
-        ({"words": "seed=3"}, "argument: random_state=3"),
+        ({"overrides": "seed=3"}, "argument: random_state=3"),
         ({"image_shape": 8}, "image_shape=8: give .channels"),
         ({"image_shape": (1, 8, 9)}, "72 numbers, a row has 64"),
-        ({"words": ["dataset=mnist"]}, "no word for fit"),
-        ({"model": "cvae", "standardise": False}, "told no classes\n  use conditional=false"),
+        ({"overrides": ["dataset=mnist"]}, "not an option of fit"),
+        ({"model": "cvae", "standardise": False}, "takes no labels\n  use conditional=false"),
         ({"epochs": -1}, "epochs=-1"),
     ],
 )

@@ -177,7 +177,7 @@ def test_what_the_labels_of_a_plain_model_were_does_not_show() -> None:
 
 def test_nothing_to_sample_from(plain: Trained, ae: Trained) -> None:
     """What helps lies in another place for a model made here and for one of a run."""
-    with pytest.raises(aecore.UserError, match='train with words="sampler=gmm"'):
+    with pytest.raises(aecore.UserError, match='train with overrides="sampler=gmm"'):
         plain.sample(3)
     run = Trained(plain.model, ae.run)
     with pytest.raises(aecore.UserError, match=r"run=.* task=sample sampler=gmm\n") as error:

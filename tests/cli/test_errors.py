@@ -96,9 +96,9 @@ BAD = [
     (["task=sample", "sample.m=3"], "sample has no key 'm'"),
     (["dataset=/my/images"], "dataset=image_folder dataset.root=/my/images"),
     (["dataset=arrays", "dataset.path=."], "is a folder"),
-    (["out=x"], "out=x: training has no use for it"),
+    (["out=x"], "out=x: training does not use it"),
     (["split=val"], "it goes with a trained run"),
-    (["-m", "model=ae,pca", "resize=true"], "resize=true: training has no use for it"),
+    (["-m", "model=ae,pca", "resize=true"], "resize=true: training does not use it"),
     (["runs=x"], "it goes with task=compare"),
     (["experiment=foo"], "no such experiment"),
     (["sweeps=foo"], "no such"),
@@ -110,7 +110,7 @@ BAD = [
     (["dataset=image_folder"], "dataset.root=/"),
     (["dataset=image_folder", "dataset.root=nowhere"], "no such folder"),
     (["dataset=arrays", "dataset.path=nowhere.npz"], "no such file"),
-    (["trainer/accelerator=mps"], "trainer/accelerator=cpu"),
+    (["trainer/accelerator=mps"], "trainer.accelerator=cpu"),
     (["trainer.devices=2", "trainer/accelerator=cpu"], "trainer=ddp"),
     (["trainer.early_stopping.patience=2", "dataset.val_size=0"], "dataset.val_size"),
     (["trainer.early_stopping.patience=2", "trainer.early_stopping.monitor=val/foo"], "val/loss"),
@@ -152,7 +152,7 @@ def test_gpu_without_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "trainer/accelerator=cpu" in refused(capsys, ["trainer/accelerator=gpu"])
+    assert "trainer.accelerator=cpu" in refused(capsys, ["trainer/accelerator=gpu"])
 
 
 def test_an_output_path_under_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ class TestTargets:
 
     def test_none_at_all(self) -> None:
         message = refused({"dim": 3}, "latent", Latent)
-        assert message.startswith("latent: no word was chosen here")
+        assert message.startswith("latent: no component was chosen here")
 
     @pytest.mark.parametrize(
         ("target", "base"),

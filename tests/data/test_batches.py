@@ -132,7 +132,7 @@ class TestBatches:
         assert [len(chunk) for chunk in batches] == [2, 1]
 
     def test_more_ranks_than_images(self) -> None:
-        with pytest.raises(UserError, match=r"dataset\.batch_size=2 of 50 images .* 3 devices"):
+        with pytest.raises(UserError, match=r"dataset\.batch_size=2: 50 images .* 3 devices"):
             Batches(split_of(50), 2, shuffle=True, seed=0, chunk=None, world_size=3)
 
     def test_moves_to_a_device(self) -> None:

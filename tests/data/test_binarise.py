@@ -206,7 +206,7 @@ class TestErrors:
         with pytest.raises(UserError) as raised:
             data(Memory(split_of(50)), range="standardised", binarise=how)
         text = str(raised.value)
-        assert text.startswith(f"dataset.binarise={how} with dataset.range=standardised")
+        assert text.startswith(f"dataset.range=standardised: dataset.binarise={how} needs")
         assert "dataset.range=unit" in text and len(text.splitlines()) <= 3
         table = Split(torch.linspace(-2, 3, 50).view(50, 1, 1, 1))
         with pytest.raises(UserError, match=r"\[-2, 3\](.|\n)*standardised dataset\.binarise=null"):

@@ -88,9 +88,9 @@ class TestImageData:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"batch_size": 41}, "dataset.batch_size=41 is more than the 40 training images"),
-            ({"val_size": 50}, "dataset.val_size=50 leaves nothing of 50"),
-            ({"val_size": 0.999}, "dataset.val_size=0.999 leaves nothing of 50"),
+            ({"batch_size": 41}, "dataset.batch_size=41: there are only 40 training images"),
+            ({"val_size": 50}, "dataset.val_size=50: nothing of 50 images is left"),
+            ({"val_size": 0.999}, "dataset.val_size=0.999: nothing of 50 images is left"),
             ({"train_size": 41}, "dataset.train_size=41: only 40"),
         ],
     )
@@ -107,7 +107,7 @@ class TestImageData:
         ):
             _ = data(Memory(floats)).train
         assert len(data(Memory(floats), range="standardised").train) == 40
-        with pytest.raises(UserError, match=r"train split of .* is empty"):
+        with pytest.raises(UserError, match=r"dataset: the train split is empty"):
             _ = data(Memory(Split(torch.zeros(0, 1, 2, 2)))).train
         with pytest.raises(UserError, match=r"dataset\.test_size=31: .* only 30"):
             _ = data(Memory(None, split_of(30)), test_size=31).test

@@ -74,7 +74,7 @@ class Shapes(Source):
                 "dataset", "shapes",
                 f"{count:,} images of {self.image_size} pixels a side take {needed / GIB:,.1f} "
                 f"GiB, for a moment {COPIES} times that; only {free / GIB:,.1f} GiB of memory are "
-                "free", "give fewer positions, rotations or scales, or a smaller image_size",
+                "free", {"dataset.image_size": "a smaller number", "dataset.positions": "fewer"},
             )  # fmt: skip
         index = fixed_part(count, self.test_fraction, split)
         grid = np.unravel_index(index.numpy(), self.counts)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Generator, Tensor
 
-from aecore.errors import UserError
+from aecore.errors import ConfigError
 from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
 from aecore.evaluation.metrics.images import squared_error
 from aecore.model.autoencoder import Autoencoder
@@ -21,7 +21,7 @@ def scorer(model: Autoencoder, by: By, generator: Generator) -> Scorer:
 
     Larger is more anomalous. "error": the mean squared error per pixel of the reconstruction.
     "elbo": minus the ELBO in nats, its code drawn once from the generator, batch after batch.
-    Raises UserError where the model has no ELBO.
+    Raises ConfigError where the model has no ELBO.
     """
 
     def error(x: Tensor, y: Tensor | None) -> Tensor:
@@ -34,5 +34,5 @@ def scorer(model: Autoencoder, by: By, generator: Generator) -> Scorer:
     if by == "error":
         return error
     if not has_elbo(model):
-        raise UserError("by=elbo: this model has no likelihood\n  use by=error")
+        raise ConfigError("by", "elbo", "this model has no likelihood", {"by": "error"})
     return minus_elbo

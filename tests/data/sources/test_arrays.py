@@ -100,7 +100,7 @@ class TestArrays:
         whole = path.read_bytes()
         for content in (b"", b"junk", whole[:-50], whole[:300] + b"!!!!" + whole[304:]):
             path.write_bytes(content)
-            assert f"dataset.path={path} cannot be read" in message(arrays(path), "train")
+            assert f"dataset.path={path}: it cannot be read" in message(arrays(path), "train")
         path = tmp_path / "a.npy"
         path.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
         message(arrays(path), "train")

@@ -145,7 +145,7 @@ class TestClasses:
             ({"classes": 1, "val_size": 1}, r"dataset\.val_size=1: none"),
             (
                 {"classes": 1, "batch_size": 20},
-                r"dataset\.batch_size=20 is more than the 1\d train",
+                r"dataset\.batch_size=20: there are only 1\d train",
             ),
         ],
     )

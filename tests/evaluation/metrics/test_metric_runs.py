@@ -107,7 +107,7 @@ class TestComposition:
 BAD = [
     (["evaluate.metrics=jacobien"], r"evaluate.metrics=jacobien: .*did you mean 'jacobian'"),
     (["evaluate.metrics=[activity,peanut]"], "evaluate.metrics=peanut: no such metrics"),
-    (["metrics=activity"], "write evaluate.metrics=activity"),
+    (["metrics=activity"], "evaluate/metrics"),
     (["evaluate.metrics=jacobian", "evaluate.metrics.jacobian.images=0"], "at least 1"),
     (["evaluate.metrics=compression", "evaluate.metrics.compression.bits=17"], "at most 16"),
     (

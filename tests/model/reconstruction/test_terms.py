@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from aecore.config.arguments import parse
 
 from aecore.api.create import create
 from aecore.config.build import resolve
 from aecore.config.compose import compose
 from aecore.config.folders import ours
+from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_reconstruction
