@@ -147,6 +147,9 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
 
     check_alone()
     if composition.sweeper == _SEARCH:
+        from aecore.sweeps.search.extra import check_optuna
+
+        check_optuna()
         from aecore.sweeps.search.plan import plan
     elif composition.sweeper == _GRID:
         from aecore.sweeps.plan import plan
