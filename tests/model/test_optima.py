@@ -137,7 +137,7 @@ class TestClosedForm:
         ],
     )
     def test_refuses_what_is_not_pca(self, words: dict[str, Any], says: str) -> None:
-        with pytest.raises(UserError, match="model=pca") as raised:
+        with pytest.raises(UserError, match="optimizer=closed_form") as raised:
             ClosedForm().check(pca_model(3, **words), 100)
         message = str(raised.value)
         assert says in message and message.count("\n") <= 2

@@ -206,7 +206,7 @@ class TestWhatIsSaved:
                     with torch.no_grad():
                         next(pl_module.parameters()).fill_(float("nan"))
 
-        with pytest.raises(NonFiniteError, match="the weights became NaN or infinite at step 9;"):
+        with pytest.raises(NonFiniteError, match="the weights became NaN or infinite at step 9\n"):
             checkpointed(noisy_vae(), tmp_path, 2, module=drawn(), callbacks=(Poison(),), minutes=0)
         found = load(tmp_path / LAST)
         assert found["step"] == 8 and bool(
