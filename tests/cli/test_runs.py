@@ -64,7 +64,7 @@ def test_a_run_leaves_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads((folder / "run.json").read_text())
     assert record["choices"]["model"] == "vae"
     assert record["overrides"] == SMALL
-    assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert record["packages"]["torch"] == torch.__version__.partition("+")[0]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["latent"] == {
         "_target_": "aecore.model.latents.gaussian.GaussianLatent",

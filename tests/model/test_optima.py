@@ -121,8 +121,8 @@ class TestClosedForm:
         ("words", "says"),
         [
             ({"noise": GaussianNoise(std=0.1)}, "noise"),
-            ({"penalties": {"l1": L1Penalty()}}, "penalty=l1"),
-            ({"penalties": {"a": L1Penalty(), "b": contractive()}}, "penalty=a,b"),
+            ({"penalties": {"l1": L1Penalty()}}, "penalty=none"),
+            ({"penalties": {"a": L1Penalty(), "b": contractive()}}, "penalty=none"),
             ({"reconstruction": GaussianLikelihood(scale=1.0)}, "reconstruction=mse"),
             ({"reconstruction": Bernoulli(targets="soft", threshold=0.5)}, "reconstruction=mse"),
             ({"network": mlp(5)}, "network=linear"),

@@ -164,7 +164,7 @@ class TestNonFinite:
         with pytest.raises(NonFiniteError, match=r"^kl became infinite at step 13\n"):
             check_finite(rows.numpy(), ["loss", "reconstruction", "kl"], 10)
         rows[1] = torch.tensor([float("nan"), float("nan"), 1.0])
-        with pytest.raises(NonFiniteError, match=r"^reconstruction became NaN at step 12;"):
+        with pytest.raises(NonFiniteError, match=r"^reconstruction became NaN at step 12\n"):
             check_finite(rows.numpy(), ["loss", "reconstruction", "kl"], 10)
         check_finite(rows[:1].numpy(), ["loss", "reconstruction", "kl"], 10)
 
