@@ -21,7 +21,7 @@ from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, own_folders, parse
-from aecore.errors import Interrupted, NonFiniteLoss, UserError
+from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
 from aecore.tasks.base import Request, request_of
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         return status
     except UserError as error:
         return _fail(error, f"error: {error}", error.exit_status)
-    except NonFiniteLoss as error:
+    except NonFiniteError as error:
         message = f"error: {error}\n  the last good checkpoint is kept"
         return _fail(error, message, error.exit_status)
     except (Interrupted, KeyboardInterrupt) as error:
@@ -147,6 +147,9 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
 
     check_alone()
     if composition.sweeper == _SEARCH:
+        from aecore.sweeps.search.extra import check_optuna
+
+        check_optuna()
         from aecore.sweeps.search.plan import plan
     elif composition.sweeper == _GRID:
         from aecore.sweeps.plan import plan

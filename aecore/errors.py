@@ -1,6 +1,6 @@
 """What may end a run, each with its exit status; `aecore.cli` alone catches those.
 
-`NotApplicable` ends nothing: one figure or metric is left out.
+`SkippedError` ends nothing: one figure or metric is left out.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class ConfigError(UserError):
         return ConfigError(_renamed(self.key, names), self.value, self.problem, hint)
 
 
-class NonFiniteLoss(Exception):
+class NonFiniteError(Exception):
     """A loss became NaN or infinite: the run ends, its last good checkpoint stays."""
 
     exit_status = 3
@@ -93,7 +93,7 @@ class Interrupted(KeyboardInterrupt):
     exit_status = 130
 
 
-class NotApplicable(Exception):
+class SkippedError(Exception):
     """A figure or a metric has nothing to tell of this model or these data; says the reason."""
 
 

@@ -34,7 +34,7 @@ class Finished:
     errors: str
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A process ended with another status than it should; the last lines of what it said."""
 
 
@@ -44,7 +44,7 @@ def python(
     status: int = 0,
     cwd: str | None = None,
 ) -> Finished:
-    """Run Python with these arguments to its end; raises Failed."""
+    """Run Python with these arguments to its end; raises FailedError."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     master, slave = pty.openpty()
     said: list[bytes] = []
@@ -67,7 +67,7 @@ def python(
     scale = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there
     if process.returncode != status:
         last = "\n".join((errors or text).splitlines()[-12:])
-        raise Failed(f"status {process.returncode} of: {' '.join(arguments)}\n{last}")
+        raise FailedError(f"status {process.returncode} of: {' '.join(arguments)}\n{last}")
     return Finished(status, started, wall, usage.ru_maxrss / scale, text, errors)
 
 
@@ -83,7 +83,7 @@ def _drain(master: int, said: list[bytes]) -> None:
 
 
 def call(module: str, threads: int, arguments: Mapping[str, Any]) -> Any:
-    """`module.run(**arguments)` in a process of its own; raises Failed."""
+    """`module.run(**arguments)` in a process of its own; raises FailedError."""
     environment = {"OMP_NUM_THREADS": str(threads)}
     done = python(__file__, module, json.dumps(dict(arguments)), environment=environment)
     return answer(done.output)

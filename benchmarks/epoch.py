@@ -7,7 +7,7 @@ from collections import defaultdict
 from importlib.util import find_spec
 from statistics import median
 
-from children import Failed, call
+from children import FailedError, call
 from options import CONTENDERS, NETWORKS, SLOW, Options
 from table import Row
 
@@ -39,7 +39,7 @@ def measure(options: Options) -> list[Row]:
                     continue
                 try:
                     seconds[who][turn] = _epoch(who, network, options)
-                except Failed as error:
+                except FailedError as error:
                     notes[who] = f"failed: {str(error).splitlines()[-1]}"
                     print(error, file=sys.stderr)
         ours = seconds.get("ours", {})

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+from typing_extensions import override
 
 from aecore.config.compose import compose
 from aecore.config.overrides import parse
@@ -79,6 +80,7 @@ class Window(RunLogger):
         self.found, self.epochs, self.start = found, 0, 0.0
         self.profiler = profile(activities=[ProfilerActivity.CPU])
 
+    @override
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if "val/loss" not in metrics:
             return

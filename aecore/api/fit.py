@@ -34,12 +34,12 @@ from aecore.model.slots import named
 from aecore.runs.folder import is_run, read_history, write_config, write_metrics, write_run
 from aecore.runs.open import open_run
 from aecore.runs.validation import check_targets, trusting
-from aecore.training.callbacks.history import timing
 from aecore.training.callbacks.progress import Progress
 from aecore.training.experiment import train
 from aecore.training.machine import device_named
 from aecore.training.prepare import prepare
 from aecore.training.setup import Experiment, build_experiment
+from aecore.training.timing import timing
 from aecore.training.trial import make_trial
 from aecore.types import ImageShape, Shape
 
@@ -81,7 +81,7 @@ def fit(
     config_dir: a folder of your own YAML files, whose options the overrides may choose.
     progress: whether to print a line per epoch, or to show a bar on a terminal.
 
-    Raises UserError before any training, NonFiniteLoss and Interrupted.
+    Raises UserError before any training, NonFiniteError and Interrupted.
     """
     joined = model if isinstance(model, Autoencoder) else None
     chosen = as_overrides(overrides)

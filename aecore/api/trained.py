@@ -118,7 +118,7 @@ class Trained:
         temperature: float = 1.0,
         seed: int = 0,
     ) -> np.ndarray:
-        """n new images (n, C, H, W) from the sampler if the run has one, else from the prior.
+        """`n` new images (n, C, H, W) from the sampler if the run has one, else from the prior.
 
         labels: their classes; a conditional model without takes one class after the other.
         temperature: scales the standard deviations of what codes are drawn from; below 1 images

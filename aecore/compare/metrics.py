@@ -9,11 +9,10 @@ from aecore.compare.runs import Run
 from aecore.compare.values import frozen
 from aecore.config.build import resolve
 from aecore.errors import UserError
-from aecore.evaluation.metrics.base import Metric, Reported, find_reported
-from aecore.evaluation.metrics.common import COMMON
+from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.runs.folder import CONFIG
 from aecore.runs.validation import check_targets
-from aecore.training.callbacks.history import TIMING
+from aecore.training.timing import TIMING
 
 Direction = Literal["lower", "higher", "none"]
 Reports = Mapping[str, Reported]
@@ -42,6 +41,8 @@ def reports_of(runs: Iterable[Run]) -> Reports:
 
 def _declared(run: Run, path: str, target: Any) -> Reports:
     """The declarations of a metric; none where its class is not known or not to be trusted."""
+    from aecore.evaluation.metrics.base import Metric  # loads torch, which other tables need not
+
     node = {"_target_": target}
     try:
         check_targets({path: node}, run.folder / CONFIG)

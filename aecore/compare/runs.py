@@ -62,7 +62,7 @@ class Run:
         return self.values.get("seed")
 
 
-class _Damaged(Exception):
+class _DamagedError(Exception):
     """A file that cannot be read as what it should be; the message names it."""
 
 
@@ -178,10 +178,10 @@ def _mapping(path: Path, trouble: list[str]) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         found = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
         if not isinstance(found, dict):
-            raise _Damaged
+            raise _DamagedError
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, yaml.YAMLError, RecursionError, _Damaged):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError, _DamagedError):
         trouble.append(f"{path.name} is damaged")
         return {}
     return {str(key): value for key, value in found.items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.common import CommonMetrics, NoisyMetrics
 from aecore.evaluation.trial import Trial
@@ -44,7 +44,7 @@ def chosen_metrics(trial: Trial, metrics: Mapping[str, Metric]) -> dict[str, flo
     for name, metric in metrics.items():
         try:
             values |= metric(trial)
-        except NotApplicable as reason:
+        except SkippedError as reason:
             log.warning("evaluate.metrics.%s left out: %s", name, reason)
     return values
 

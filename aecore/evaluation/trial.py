@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.data.split import Split, permutation
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.selection import balanced
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.noise.base import Noise
@@ -18,7 +18,7 @@ from aecore.types import is_table
 
 
 def _no_training_images() -> Split:
-    raise NotApplicable("the training images are not available")
+    raise SkippedError("the training images are not available")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Trial:
 
     @property
     def training(self) -> Split:
-        """The training images; raises NotApplicable where they are not available."""
+        """The training images; raises SkippedError where they are not available."""
         return self.read_training()
 
     @property
@@ -137,28 +137,28 @@ def element_of(shape: Sequence[int]) -> str:
 
 
 def need_images(trial: Trial) -> None:
-    """Raise NotApplicable for tables."""
+    """Raise SkippedError for tables."""
     if trial.is_table:
-        raise NotApplicable("the rows of a table are no images")
+        raise SkippedError("the rows of a table are no images")
 
 
 def need_decoder(trial: Trial) -> None:
-    """Raise NotApplicable for a network that cannot decode a code alone."""
+    """Raise SkippedError for a network that cannot decode a code alone."""
     if trial.model.needs_context:
-        raise NotApplicable("this network decodes only the codes of images, no others")
+        raise SkippedError("this network decodes only the codes of images, no others")
 
 
 def need_no_classes(trial: Trial) -> None:
-    """Raise NotApplicable for a class-conditional model, where images have no labels it knows."""
+    """Raise SkippedError for a class-conditional model, where images have no labels it knows."""
     if trial.model.classes is not None:
-        raise NotApplicable("the model is class-conditional, and other images have no such classes")
+        raise SkippedError("the model is class-conditional, and other images have no such classes")
 
 
 def same_images(trials: Mapping[str, Trial]) -> Trial:
-    """The first trial, whose images all others have too; NotApplicable where they do not."""
+    """The first trial, whose images all others have too; SkippedError where they do not."""
     first, *others = trials.values()
     if not all(equal_images(trial.images, first.images) for trial in others):
-        raise NotApplicable("the runs were tested on different images")
+        raise SkippedError("the runs were tested on different images")
     return first
 
 

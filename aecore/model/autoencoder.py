@@ -195,7 +195,7 @@ class Autoencoder(nn.Module):
         return h, (*context, *self.label_context(y))
 
     def encoder_input(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """x in the model's range as the encoder is given it, (N, *encoder_shape)."""
+        """`x` in the model's range as the encoder is given it, (N, *encoder_shape)."""
         return x if self.condition is None else self.condition.beside_image(x, need_labels(y))
 
     def label_context(self, y: Tensor | None) -> tuple[Tensor, ...]:
@@ -268,7 +268,7 @@ class Autoencoder(nn.Module):
         y: Tensor | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """n new images as pixels, (n, C, H, W), from the sampler if there is one, else the prior.
+        """`n` new images as pixels, (n, C, H, W), from the sampler if there is one, else the prior.
 
         y: their classes (n,); a conditional model that is given none takes one after the other.
         temperature: scales the standard deviations of what codes are drawn from.

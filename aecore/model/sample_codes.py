@@ -20,7 +20,7 @@ def sample_codes(
     y: Tensor | None = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """n codes (n, *code_shape), such as the latent could have made.
+    """`n` codes (n, *code_shape), such as the latent could have made.
 
     y: the classes (n,) of the images, where the model is conditional. temperature: scales the
     standard deviations of the Gaussian draws that codes are made of.

@@ -19,6 +19,9 @@ def job_callbacks(folder: Path) -> list[Callback]:
     sweep = read(folder.parent)
     if sweep is None or sweep.search is None or not folder.name.isdigit():
         return []
+    from aecore.sweeps.search.extra import check_optuna
+
+    check_optuna()
     from aecore.sweeps.search.pruning import pruning  # Optuna, Lightning
 
     return pruning(sweep, int(folder.name))

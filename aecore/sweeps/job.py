@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from aecore.config.compose import choices
 from aecore.config.folders import flags, resuming, set_own_folders
 from aecore.config.overrides import searched
-from aecore.errors import NonFiniteLoss, UserError
+from aecore.errors import NonFiniteError, UserError
 from aecore.runs.folder import (
     ERROR,
     is_run,
@@ -62,7 +62,7 @@ def run_job(config: Any) -> float | None:
     try:
         _job(request, folder)
         failed = False
-    except (UserError, NonFiniteLoss) as failure:
+    except (UserError, NonFiniteError) as failure:
         _failed(error, str(failure))
     except Exception as failure:
         _failed(error, f"{type(failure).__name__}: {failure}\n\n{traceback.format_exc()}")

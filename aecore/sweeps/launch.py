@@ -25,6 +25,9 @@ def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None)
     from aecore.sweeps.job import run_job
 
     if sweep.search is not None:
+        from aecore.sweeps.search.extra import check_optuna
+
+        check_optuna()
         from aecore.sweeps.search.loop import search
 
         return search(sweep, more)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from aecore.config.component import component
 from aecore.tasks.base import Request, Task
 from aecore.tasks.component_pairs import combinations, summary
@@ -19,6 +21,7 @@ class Combinations(Task):
     @component
     def __init__(self) -> None: ...
 
+    @override
     def __call__(self, request: Request) -> dict[str, float]:
         shape = common_shape(build_experiment(request.config).data)
         found = combinations(shape)

@@ -61,7 +61,7 @@ class Compress(Use):
         codes = code_rows(trial, training, self.steps)
         files = _lossless(split)
         rows = [*codes, *files]
-        told = f"{len(split):,} of " * (len(split) < len(whole)) + opened.told(whole)
+        told = f"{len(split):,} of " * (len(split) < len(whole)) + opened.describe(whole)
         figure = _figure(codes, files, _pixels(opened), told)
         _write(opened, rows)
         save(figure, opened.folder, "rate_distortion")

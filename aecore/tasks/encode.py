@@ -52,7 +52,7 @@ class Encode(Use):
         arrays = self._arrays(opened, split)
         np.savez_compressed(opened.folder / "codes.npz", allow_pickle=False, **arrays)
         points = self._pictures(opened, split, torch.from_numpy(arrays["codes"]).flatten(1))
-        print(f"{opened.told(split, 'all')} encoded, codes {arrays['codes'].shape}")
+        print(f"{opened.describe(split, 'all')} encoded, codes {arrays['codes'].shape}")
         print(f"codes      {opened.folder / 'codes.npz'}: numpy.load gives {', '.join(arrays)}")
         print(f"picture    {opened.folder / 'codes.png'}, of {points:,}")
         if (opened.folder / "tensorboard").is_dir():
@@ -95,7 +95,7 @@ class Encode(Use):
         chosen = balanced(split.labels, len(split), self.points, generator)
         images = split.subset(chosen)
         some = f"{len(chosen):,} of " if len(chosen) < len(split) else ""
-        what = f"{some}{opened.told(split, 'all')}"
+        what = f"{some}{opened.describe(split, 'all')}"
         save(codes_figure(codes[chosen], images, what), opened.folder, "codes")
         ids = opened.named(split)
         texts = [ids[n] for n in chosen.tolist()]

@@ -9,9 +9,9 @@ from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.figures.draw import draw_figures
 from aecore.runs.folder import METRICS, write_metrics
 from aecore.tasks.use import Opened, Use
-from aecore.training.callbacks.history import timing
 from aecore.training.prepare import check_ood
 from aecore.training.report import metrics_table
+from aecore.training.timing import timing
 from aecore.training.trial import make_trial
 
 
@@ -32,7 +32,7 @@ class Evaluate(Use):
         parts, model = opened.parts, opened.ae.model
         check_ood(parts, opened.ae.image_shape)
         images, name = opened.images(), opened.which("test")
-        if opened.is_strange:
+        if opened.is_other_data:
             data, split = opened.request.words["dataset"] or "data", parts.config.split
             name = data if split is None else f"{data}_{split}"
         history = opened.run.history
@@ -47,7 +47,7 @@ class Evaluate(Use):
         write_metrics(folder, metrics)
         noise = ", as they are and with noise" if parts.test_noise.active else ""
         table = metrics_table(metrics, images.image_shape, parts.metrics.values())
-        print(f"{opened.told(images)}{noise}\n\n{table}\n")
+        print(f"{opened.describe(images)}{noise}\n\n{table}\n")
         print(f"metrics  {folder / METRICS}")
         if parts.figures:
             print(f"figures  {folder / 'figures'}")

@@ -77,7 +77,9 @@ class Export(Use):
             names = [name for name, why in made.left_out.items() if why == reason]
             log.warning("left out %s: %s", ", ".join(names), reason)
         told = (
-            opened.told(split) if len(some) == len(split) else f"{most:,} of {opened.told(split)}"
+            opened.describe(split)
+            if len(some) == len(split)
+            else f"{most:,} of {opened.describe(split)}"
         )
         page = readme(opened.ae.model, made.files, told, opened.run.class_names)
         write_atomically(opened.folder / "README.md", page.encode())

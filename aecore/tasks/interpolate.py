@@ -81,7 +81,7 @@ class Interpolate(Use):
         ids = opened.named(split)
         pairs = [f"{ids[a]} and {ids[b]}" for a, b in zip(chosen[::2], chosen[1::2], strict=True)]
         more = f" and {len(pairs) - _NAMED:,} more pairs" if len(pairs) > _NAMED else ""
-        print(f"between {', '.join(pairs[:_NAMED])}{more} of {opened.told(split)}")
+        print(f"between {', '.join(pairs[:_NAMED])}{more} of {opened.describe(split)}")
         print(f"picture  {opened.folder / _PICTURE}.png")
         for path in ways:
             print(f"moving   {opened.folder / path}.gif")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typing_extensions import override
+
 from aecore.config.component import component
 from aecore.config.folders import command
 from aecore.errors import UserError
@@ -20,6 +22,7 @@ class List(Task):
     @component
     def __init__(self) -> None: ...
 
+    @override
     def __call__(self, request: Request) -> dict[str, float]:
         root = Path(request.config["paths"]["output_dir"])
         records = sorted(root.rglob(RUN), key=lambda path: path.stat().st_mtime)

@@ -87,7 +87,7 @@ class Reconstruct(Use):
         done = "denoised" if noisy else "reconstructed"
         unit = f"per {element_of(split.image_shape)}"
         beside = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
-        print(f"{opened.told(split)} {done}, mse {mse.mean():.4g} {unit}{beside}")
+        print(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{beside}")
         if files:
             print(f"images   {folder / 'images'} ({len(files):,} PNG)")
         elif self.images:

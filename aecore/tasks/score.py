@@ -1,4 +1,4 @@
-"""`task=score`: how strange images are, and which are too strange."""
+"""`task=score`: how anomalous images are, and which are anomalies."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels 
 
 
 class Score(Use):
-    """Writes scores.csv, strangest first, strangest.png, and metrics.json with the threshold.
+    """Writes scores.csv, highest first, top_anomalies.png, and metrics.json with the threshold.
 
     A score is the mean squared error per pixel of the reconstruction on [0, 1], of a table per
-    number in its own units, or minus the ELBO in nats (its code drawn once). Strange is what lies
-    above the threshold: a quantile of the scores of known-good images, the run's validation images,
-    or its training images where it has none.
-    A noise spoils the images that are scored, not the known-good ones.
+    feature in its own units, or minus the ELBO in nats (its code drawn once). An image is anomalous
+    where its score is above the threshold: a quantile of the scores of known-good images, the
+    run's validation images, or its training images where it has none. A noise corrupts the images
+    that are scored, not the known-good ones.
 
-    Where some images are of classes that were trained on and others are not, their AUROC is told:
+    Where some images are of classes that were trained on and others are not, it reports the AUROC:
     the probability that one of the others has the larger score; 0.5 is chance. Of a run that was
     trained on some classes alone (`dataset.classes`) the test images of all are scored by default.
 
     by: which score. quantile: of the known-good ones. threshold: a score, in its place.
-    columns, rows: of the picture.
+    columns, rows: of the figure.
     """
 
     takes = ("dataset", "split", "resize", "noise")
@@ -69,28 +69,30 @@ class Score(Use):
         opened = _of_all_classes(opened)
         split = opened.images()
         threshold, reason = self._threshold(opened, own)
-        scores = self._scores(opened, _seen(opened, split))
-        strange = scores > threshold
-        count, share = int(strange.sum()), float(strange.double().mean())
-        found = {"images": float(len(split)), "threshold": threshold, "strange": float(count)}
+        scores = self._scores(opened, _inputs(opened, split))
+        anomalous = scores > threshold
+        count, share = int(anomalous.sum()), float(anomalous.double().mean())
+        metrics = {"images": float(len(split)), "threshold": threshold, "anomalous": float(count)}
         lines = [
-            f"{opened.told(split)}, scored by {self.by}",
+            f"{opened.describe(split)}, scored by {self.by}",
             f"threshold  {threshold:.5g}, {reason}",
-            f"strange    {count:,} of {len(split):,} lie above it ({100 * share:.3g} %)",
+            f"anomalous  {count:,} of {len(split):,} are above it ({100 * share:.3g} %)",
         ]
-        known = self.threshold is None or not opened.is_strange  # then the run's data are there
+        known = self.threshold is None or not opened.is_other_data  # then the run's data are there
         others = _of_other_classes(split, own) if known else None
         if others is not None:
-            found["auroc"] = auroc(scores[~others], scores[others])
+            metrics["auroc"] = auroc(scores[~others], scores[others])
             of = f"{int(others.sum()):,} {noun_of(split.image_shape)} of classes not trained on"
-            lines.append(f"AUROC      {found['auroc']:.4f}, {of} against {int((~others).sum()):,}")
+            lines.append(
+                f"AUROC      {metrics['auroc']:.4f}, {of} against {int((~others).sum()):,}"
+            )
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
-        write_metrics(opened.folder, found)
+        write_metrics(opened.folder, metrics)
         print("\n".join(lines))
         print(f"scores     {opened.folder / 'scores.csv'}")
-        print(f"strangest  {opened.folder / 'strangest.png'}")
-        return found
+        print(f"figure     {opened.folder / 'top_anomalies.png'}")
+        return metrics
 
     def _scorer(self, opened: Opened) -> Scorer:
         draws = Generator(device=opened.ae.device).manual_seed(0)
@@ -100,7 +102,7 @@ class Score(Use):
             raise error.renamed({"by": "score.by"}) from error
 
     def _scores(self, opened: Opened, images: Batches) -> Tensor:
-        """(N,) float64 on the CPU; one that is no number counts as the largest."""
+        """(N,) float64 on the CPU; NaN counts as the largest."""
         score = self._scorer(opened)
         found = torch.cat([score(x, y).cpu() for x, y in images]).double()
         largest = torch.finfo(found.dtype).max
@@ -109,12 +111,12 @@ class Score(Use):
     def _threshold(self, opened: Opened, own: ImageData) -> tuple[float, str]:
         """The threshold and where it comes from."""
         if self.threshold is not None:
-            return self.threshold, "as given"
+            return self.threshold, "score.threshold"
         try:
             val = own.val
             good, kind = (own.train, "training") if val is None else (val, "validation")
         except UserError as error:
-            hint = "these images are the known-good ones; score.threshold=NUMBER does without"
+            hint = "these are the known-good images; score.threshold=NUMBER needs none"
             raise error.with_hint(hint) from error
         batches = opened.trial(good).batches(own.eval_batch_size)
         value = float(np.quantile(self._scores(opened, batches).numpy(), self.quantile))
@@ -125,30 +127,32 @@ class Score(Use):
     def _write(
         self, opened: Opened, split: Split, scores: Tensor, order: Tensor, threshold: float
     ) -> None:
-        """scores.csv and strangest.png."""
+        """Write scores.csv and top_anomalies.png."""
         names, labels = opened.named(split), class_names(split)
         columns = {
             "name": [names[i] for i in order.tolist()],
             "score": numbers(scores[order]),
-            "strange": [str(score > threshold).lower() for score in scores[order].tolist()],
+            "anomalous": [str(score > threshold).lower() for score in scores[order].tolist()],
         }
         if labels is not None:
             columns["label"] = [labels[i] for i in order.tolist()]
         write_rows(opened.folder / "scores.csv", columns)
         top = order[: self.columns * self.rows]
-        x = _picked(_seen(opened, split), top)
+        x = _picked(_inputs(opened, split), top)
         y = None if split.labels is None else split.labels[top].to(opened.ae.device)
         output = opened.ae.model.reconstruct(x.to(opened.ae.device), y).cpu()
         shown = columns["name"][: len(top)]
-        title = f"The strangest of {opened.told(split)}; strange is a score above {threshold:.4g}"
+        title = (
+            f"Top anomalies of {opened.describe(split)}; anomalous is a score above {threshold:.4g}"
+        )
         figure = top_anomalies(x, output, scores[top], shown, self.columns, title)
-        save(figure, opened.folder, "strangest")
+        save(figure, opened.folder, "top_anomalies")
 
 
 def _of_all_classes(opened: Opened) -> Opened:
-    """With the images of every class, where the model knows some alone and none were asked for."""
+    """With all classes, where the model was trained on some and no images were chosen."""
     settings, own = opened.parts.config, opened.own
-    asked = opened.is_strange or settings.split is not None
+    asked = opened.is_other_data or settings.split is not None
     own_alone = opened.parts.data.classes == own.classes and own.classes is not None
     if asked or not own_alone or opened.ae.model.classes is not None:
         return opened
@@ -156,8 +160,8 @@ def _of_all_classes(opened: Opened) -> Opened:
     return replace(opened, parts=replace(opened.parts, data=build_data(every)))
 
 
-def _seen(opened: Opened, split: Split) -> Batches:
-    """All images in order, as the model is to see them."""
+def _inputs(opened: Opened, split: Split) -> Batches:
+    """The inputs of the encoder in order, with their labels."""
     model, noise = opened.ae.model, opened.noise
     draws = Generator(device=opened.ae.device).manual_seed(opened.seed + NOISE_STREAM)
     for x, y in opened.trial(split).batches():

@@ -86,7 +86,7 @@ class Traverse(Use):
         save(moving, opened.folder, "traversals")
         print(
             f"{len(rows)} of {len(code)} dimensions around {where}, by their {found.kind} over "
-            f"{opened.told(split)}"
+            f"{opened.describe(split)}"
         )
         print(f"picture  {opened.folder / 'traversals.png'}, a row for each")
         print(f"moving   {opened.folder / 'traversals.gif'}, in the same order row by row")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from typing_extensions import override
 
 from aecore.api.trained import Trained
 from aecore.data.classes import renumbered
@@ -62,7 +63,7 @@ class Opened:
         return noise if noise.active and TEST_NOISE in self.request.replaced else None
 
     @property
-    def is_strange(self) -> bool:
+    def is_other_data(self) -> bool:
         """Whether the images are of another data set than the run's own."""
         return "dataset" in self.request.replaced
 
@@ -83,7 +84,7 @@ class Opened:
         Of data that come without a split, a folder of images say, that is all of them.
         """
         settings = self.parts.config
-        unparted = self.is_strange and "test_fraction" in settings.dataset
+        unparted = self.is_other_data and "test_fraction" in settings.dataset
         return settings.split or ("all" if unparted else default)
 
     def images(self, default: str = "test") -> Split:
@@ -94,7 +95,7 @@ class Opened:
         """
         which, data = self.which(default), self.parts.data
         shape, resize = self.ae.image_shape, self.parts.config.resize
-        if self.is_strange and not resize:
+        if self.is_other_data and not resize:
             mismatch = data.source.shape_mismatch(shape)
             if mismatch is not None:
                 raise UserError(f"{mismatch}: {_expected(self.ae)}")
@@ -135,17 +136,17 @@ class Opened:
             )
         if numbered is None or not 0 <= split.labels.min() <= split.labels.max() < count:
             theirs = split.class_names or sorted(set(split.labels.tolist()))
-            known, strange = (
+            known, here = (
                 text if len(text) <= _LISTED else f"{text[:_LISTED]}..."
                 for text in (", ".join(map(str, some)) for some in (names or range(count), theirs))
             )
             raise UserError(
                 "dataset: this model is told the class of each image, and these are of others\n"
-                f"  known: {known}\n  here: {strange}"
+                f"  known: {known}\n  here: {here}"
             )
         return numbered
 
-    def told(self, split: Split, default: str = "test") -> str:
+    def describe(self, split: Split, default: str = "test") -> str:
         """`10,000 test images of mnist`: which images these are, for the terminal."""
         which, name = self.which(default), self.request.words["dataset"]
         kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}
@@ -176,6 +177,7 @@ class Use(Task):
     def use(self, opened: Opened) -> dict[str, float]:
         """Do it; returns metrics. Raises UserError before anything is written."""
 
+    @override
     def __call__(self, request: Request) -> dict[str, float]:
         if request.run is None:
             raise UserError(
@@ -210,11 +212,11 @@ class Use(Task):
 
     def _check_beside(self, request: Request) -> None:
         """Raise UserError for a word that the task has no use for."""
-        for root, override in request.beside.items():
+        for root, typed in request.beside.items():
             if root not in self.takes:
                 known = ", ".join(key for key in BESIDE if key in self.takes)
                 raise UserError(
-                    f"{override}: task={request.config['task']} has no use for {root}\n"
+                    f"{typed}: task={request.config['task']} has no use for {root}\n"
                     f"  leave it out; it takes {known}"
                 )
 

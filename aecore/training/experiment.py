@@ -14,7 +14,7 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
-from aecore.errors import Interrupted, NonFiniteLoss
+from aecore.errors import Interrupted, NonFiniteError
 from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.figures.draw import draw_figures
@@ -29,7 +29,6 @@ from aecore.runs.folder import (
     write_metrics,
     write_run,
 )
-from aecore.training.callbacks.history import timing
 from aecore.training.callbacks.progress import Progress
 from aecore.training.fit import fit
 from aecore.training.fit_sampler import add_sampler
@@ -40,6 +39,7 @@ from aecore.training.processes import is_leader
 from aecore.training.report import announce, hyperparameters, one_line, summary
 from aecore.training.resume import ResumePoint, resume_point
 from aecore.training.setup import Experiment, build_loggers
+from aecore.training.timing import timing
 from aecore.training.trial import make_trial
 
 
@@ -63,7 +63,7 @@ def run(
     callbacks: gives further callbacks, see `fit`.
 
     Of several processes only the leader writes; the others return no metrics.
-    Raises UserError before the folder is made, later NonFiniteLoss and Interrupted.
+    Raises UserError before the folder is made, later NonFiniteError and Interrupted.
     """
     config = experiment.config
     set_up_machine(config)
@@ -145,5 +145,5 @@ def follow(
 ) -> None:
     """Train along with the leader of several processes, writing nothing."""
     if not is_trained(experiment, checkpoint):
-        with suppress(NonFiniteLoss, Interrupted):  # the leader meets and reports them too
+        with suppress(NonFiniteError, Interrupted):  # the leader meets and reports them too
             fit(experiment, model, Path(os.devnull), checkpoint, callbacks=callbacks)

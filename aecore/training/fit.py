@@ -45,7 +45,7 @@ def fit(
     callbacks: beside those of every training: history, checkpoints, logged images and early
         stopping. None may change the arithmetic.
 
-    Raises NonFiniteLoss and Interrupted.
+    Raises NonFiniteError and Interrupted.
     """
     config, data = experiment.config, experiment.data
     checkpoints = folder / "checkpoints"

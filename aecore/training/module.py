@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Generator, Tensor
+from typing_extensions import override
 
-from aecore.errors import NonFiniteLoss
+from aecore.errors import NonFiniteError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.objectives.base import Terms, weighted_term
 from aecore.training.generators import Generators
@@ -83,11 +84,13 @@ class Training(LightningModule):
         self._chunks_done = 0  # of the epoch under way
         self._epoch_progress: dict[str, Any] | None = None
 
+    @override
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.autoencoder.parameter_groups())
         schedule = self._schedule(optimizer, self.trainer.max_epochs or 1)
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
 
+    @override
     def on_train_start(self) -> None:
         self.steps_an_epoch = self._loader().steps
         self.generators = Generators(self.device)
@@ -101,6 +104,7 @@ class Training(LightningModule):
     def _loader(self) -> Any:
         return self.trainer.train_dataloader
 
+    @override
     def on_train_epoch_start(self) -> None:
         self.generators.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
         self.train_mean, self._since_log, self._chunks_done = Mean(), Mean(), 0
@@ -122,6 +126,7 @@ class Training(LightningModule):
             seed = epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step)
             self.generators.seed(seed)
 
+    @override
     def training_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
@@ -176,10 +181,12 @@ class Training(LightningModule):
         for logger in self.loggers:
             logger.log_metrics(metrics, step)
 
+    @override
     def on_validation_epoch_start(self) -> None:
         self.val_mean = Mean()
         self._val_generator = Generator(device=self.device).manual_seed(self.seed + VAL_SEED)
 
+    @override
     def validation_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
         epoch = self.step / self.steps_an_epoch
         for batch in chunk:
@@ -194,6 +201,7 @@ class Training(LightningModule):
             entry = dict(zip(names, values[0].tolist(), strict=True))
             self.val_mean.add(with_weighted(entry, self.weights_at(epoch)), sizes[0])
 
+    @override
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_mean.result("val")
         if metrics:
@@ -219,6 +227,7 @@ class Training(LightningModule):
         whole = total[:, -1:]
         return (total[:, :-1] / whole).float(), [round(n) for n in whole[:, 0].tolist()]
 
+    @override
     def on_train_epoch_end(self) -> None:
         check_weights(self.parameters(), self.step)  # the last step's loss did not show them
         scheduler = self.lr_schedulers()
@@ -240,6 +249,7 @@ class Training(LightningModule):
                 "generators": [state.reshape(self._ranks, -1).cpu() for state in states],
             }
 
+    @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
         self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
@@ -251,22 +261,22 @@ def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict
 
 
 def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:
-    """Raise NonFiniteLoss at the first bad step of (steps, terms), naming the step and the term."""
+    """Raise NonFiniteError at the first bad step of (steps, terms); it names step and term."""
     bad = ~np.isfinite(values)
     if bad.any():
         row = int(bad.any(1).argmax())
         wrong = [name for name, b in zip(names, bad[row], strict=True) if b]
         culprit = next((n for n in wrong if not n.endswith("loss")), wrong[0])
         value = "NaN" if math.isnan(values[row, names.index(culprit)]) else "infinite"
-        raise NonFiniteLoss(
+        raise NonFiniteError(
             f"{culprit} became {value} at step {first_step + row + 1}\n  {_SMALLER_STEPS}"
         )
 
 
 def check_weights(parameters: Iterable[Tensor], step: int) -> None:
-    """Raise NonFiniteLoss where the weights after that step are no numbers."""
+    """Raise NonFiniteError where the weights after that step are no numbers."""
     if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
-        raise NonFiniteLoss(
+        raise NonFiniteError(
             f"the weights became NaN or infinite at step {step}\n  {_SMALLER_STEPS}"
         )
 

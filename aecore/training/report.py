@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from aecore.config.schema import Config
-from aecore.evaluation.metrics.base import Metric, Reported, find_reported
-from aecore.evaluation.metrics.common import COMMON
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
-from aecore.training.callbacks.history import TIMING
 from aecore.training.machine import device_of
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.resume import ResumePoint
 from aecore.training.setup import Experiment, build_loggers
+from aecore.training.timing import TIMING
 from aecore.types import ImageShape, is_table
 
 _COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")

@@ -19,7 +19,7 @@ from aecore.training.loggers.base import RunLogger
 from aecore.training.processes import cluster_environment
 
 
-class _CtrlC(Exception):
+class _CtrlCError(Exception):
     """Ctrl-C, in a form that Lightning passes on."""
 
 
@@ -77,12 +77,12 @@ def interruptible() -> Iterator[None]:
         return
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise _CtrlC
+        raise _CtrlCError
 
     previous = signal.signal(signal.SIGINT, stop)
     try:
         yield
-    except _CtrlC:
+    except _CtrlCError:
         raise Interrupted from None
     finally:
         signal.signal(signal.SIGINT, previous)

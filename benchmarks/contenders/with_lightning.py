@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from torchmetrics import MeanMetric
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
+from typing_extensions import override
 
 from contenders.models import Model
 from machine import cores
@@ -29,16 +30,19 @@ class Module(LightningModule):
         self.model = Model(network)
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
 
+    @override
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         loss: Tensor = self.model(batch[0])
         self.train_loss(loss)
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
+    @override
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         self.val_loss(self.model(batch[0]))
         self.log("val/loss", self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
 
+    @override
     def configure_optimizers(self) -> Any:
         return torch.optim.Adam(self.parameters(), 1e-3)
 
@@ -49,9 +53,11 @@ class Clock(Callback):
     def __init__(self) -> None:
         self.times: list[float] = []
 
+    @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.times.append(time.perf_counter())
 
+    @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.times.append(time.perf_counter())
 

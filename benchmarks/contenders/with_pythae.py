@@ -14,6 +14,7 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor, nn
+from typing_extensions import override
 
 from contenders.models import CODE, decoder, encoder, mnist
 from options import BATCH
@@ -26,6 +27,7 @@ class Encoder(BaseEncoder):  # type: ignore[misc]
         super().__init__()
         self.layers, self.variational = encoder(network), network == "vae"
 
+    @override
     def forward(self, x: Tensor) -> ModelOutput:
         h = self.layers(x)
         if not self.variational:
@@ -42,6 +44,7 @@ class Decoder(BaseDecoder):  # type: ignore[misc]
         last = [nn.Sigmoid()] if network == "vae" else []
         self.layers = nn.Sequential(*decoder(network), *last)
 
+    @override
     def forward(self, z: Tensor) -> ModelOutput:
         return ModelOutput(reconstruction=self.layers(z))
 
@@ -52,9 +55,11 @@ class Clock(TrainingCallback):  # type: ignore[misc]
     def __init__(self) -> None:
         self.times: list[float] = []
 
+    @override
     def on_epoch_begin(self, training_config: Any, **kwargs: Any) -> None:
         self.times.append(time.perf_counter())
 
+    @override
     def on_train_end(self, training_config: Any, **kwargs: Any) -> None:
         self.times.append(time.perf_counter())
 

@@ -14,7 +14,7 @@ import torch
 import aecore
 from aecore.api.trained import Trained
 from aecore.cli import main
-from aecore.errors import NonFiniteLoss
+from aecore.errors import NonFiniteError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.gaussian import GaussianLatent
 from aecore.model.networks.mlp import MLP
@@ -200,7 +200,7 @@ class TestTraining:
             assert hydra.compose(overrides=["+a=1"]).a == 1
 
     def test_losses_that_become_infinite(self) -> None:
-        with pytest.raises(NonFiniteLoss, match=r"at step \d+\n  try a smaller learning rate,"):
+        with pytest.raises(NonFiniteError, match=r"at step \d+\n  try a smaller learning rate,"):
             fitted("ae latent.dim=2 optimizer=sgd", lr=1e6, epochs=5)
 
     def test_goes_on_where_a_model_was_loaded(self) -> None:

@@ -62,9 +62,9 @@ def test_a_run_leaves_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
         checkpoint = torch.load(folder / "checkpoints" / name, weights_only=True)
         assert "state_dict" in checkpoint
     record = json.loads((folder / "run.json").read_text())
-    assert record["words"]["model"] == "vae"
+    assert record["choices"]["model"] == "vae"
     assert record["overrides"] == SMALL
-    assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert record["packages"]["torch"] == torch.__version__.partition("+")[0]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["latent"] == {
         "_target_": "aecore.model.latents.gaussian.GaussianLatent",
@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(capsys: pytest.CaptureFixture[st
     error = capsys.readouterr().err
     assert "reconstruction became" in error
     assert "at step" in error
-    assert len(error.splitlines()) == 1
+    assert len(error.splitlines()) == 3
     assert not Path("run/metrics.json").exists()
     assert not Path("run/checkpoints/last.ckpt").exists()
 

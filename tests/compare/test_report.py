@@ -18,7 +18,7 @@ from PIL import Image
 
 from aecore.compare.compare import compare
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.draw import draw_figures
 from aecore.evaluation.figures.strip import Strip, first_of_each_class
 from aecore.evaluation.trial import Trial
@@ -211,5 +211,5 @@ def test_a_strip_is_small_for_large_images_and_none_for_tables() -> None:
     figure = Strip(columns=2)(Trial(large, Split(making.images(2, 3, 64, 80))))
     assert (figure.get_size_inches() * 100).round().tolist() == [2 * 56 + 2, 2 * 45 + 2]
     table = making.model(image_shape=(1, 1, 5)).eval()
-    with pytest.raises(NotApplicable):
+    with pytest.raises(SkippedError):
         Strip(columns=2)(Trial(table, Split(making.images(3, 1, 1, 5))))

@@ -26,6 +26,6 @@ def measured(whole: Autoencoder, on: Split, **changes: Any) -> dict[str, float]:
 def every_metric() -> dict[str, Any]:
     """The configuration of every metric, by name."""
     nodes: dict[str, Any] = {}
-    for file in sorted((CONF / "metrics").glob("*.yaml")):
+    for file in sorted((CONF / "evaluate" / "metrics").glob("*.yaml")):
         nodes |= yaml.safe_load(file.read_text()) or {}
     return nodes

@@ -121,8 +121,8 @@ class TestClosedForm:
         ("words", "says"),
         [
             ({"noise": GaussianNoise(std=0.1)}, "noise"),
-            ({"penalties": {"l1": L1Penalty()}}, "penalty=l1"),
-            ({"penalties": {"a": L1Penalty(), "b": contractive()}}, "penalty=a,b"),
+            ({"penalties": {"l1": L1Penalty()}}, "penalty=none"),
+            ({"penalties": {"a": L1Penalty(), "b": contractive()}}, "penalty=none"),
             ({"reconstruction": GaussianLikelihood(scale=1.0)}, "reconstruction=mse"),
             ({"reconstruction": Bernoulli(targets="soft", threshold=0.5)}, "reconstruction=mse"),
             ({"network": mlp(5)}, "network=linear"),
@@ -137,7 +137,7 @@ class TestClosedForm:
         ],
     )
     def test_refuses_what_is_not_pca(self, words: dict[str, Any], says: str) -> None:
-        with pytest.raises(UserError, match="model=pca") as raised:
+        with pytest.raises(UserError, match="optimizer=closed_form") as raised:
             ClosedForm().check(pca_model(3, **words), 100)
         message = str(raised.value)
         assert says in message and message.count("\n") <= 2

@@ -73,11 +73,11 @@ class TestGrid:
             again = grid.codes(grid.numbers(codes))
             assert float((again - codes).abs().max()) <= step / 2 * (1 + 1e-5)
 
-    def test_zeros_stay_and_strangers_become_the_nearest(self) -> None:
+    def test_zeros_stay_and_outliers_become_the_nearest(self) -> None:
         grid = Grid(0.5, torch.tensor([[0.0, -1.1], [2.2, 0.0]]))
-        strangers = torch.tensor([[9.0, -9.0], [0.1, 0.2]])
+        outliers = torch.tensor([[9.0, -9.0], [0.1, 0.2]])
         wanted = torch.tensor([[2.0, -1.0], [0.0, 0.0]])
-        assert torch.equal(grid.codes(grid.numbers(strangers)), wanted)
+        assert torch.equal(grid.codes(grid.numbers(outliers)), wanted)
 
     def test_of_codes_that_never_change_costs_nothing(self) -> None:
         codes = torch.full((5, 2), 0.3)

@@ -18,7 +18,7 @@ from aecore.config.folders import CONF
 from aecore.config.overrides import parse
 from aecore.data.classes import count_classes
 from aecore.data.split import Split
-from aecore.errors import NotApplicable, UserError
+from aecore.errors import SkippedError, UserError
 from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.trial import Trial
@@ -122,7 +122,7 @@ def test_every_metric_is_given_labels() -> None:
         try:
             assert metric(trial), file.stem
             applied.add(file.stem)
-        except NotApplicable:
+        except SkippedError:
             continue
     assert applied >= {
         "activity", "bits", "compression", "equivalent_variance", "frechet",

@@ -113,13 +113,13 @@ class TestOtherImages:
         other = f"dataset.path={table}/other.npz"
         metrics = evaluated(table / "run", tmp_path, other, "evaluate.metrics=[pca]")
         with np.load(table / "own.npz") as own, np.load(table / "other.npz") as others:
-            x, strange = own["x_train"].reshape(60, 20), others["x"].reshape(7, 20)
+            x, unknown = own["x_train"].reshape(60, 20), others["x"].reshape(7, 20)
         ae = aecore.load(table / "run", device="cpu")
         assert ae.run is not None
         training = build_data(ae.run.config).train.pixels().flatten(1).numpy()
         assert len(training) == 54 and np.isin(training, x.astype(np.float32)).all()
         pca = PCA(3).fit(training)
-        floor = np.square(pca.inverse_transform(pca.transform(strange)) - strange).mean()
+        floor = np.square(pca.inverse_transform(pca.transform(unknown)) - unknown).mean()
         assert metrics["arrays/pca_mse"] == pytest.approx(floor, rel=1e-4)
 
     def test_nothing_else_of_the_run_need_be_there(self, table: Path, tmp_path: Path) -> None:

@@ -46,12 +46,12 @@ def scored(run: Path, out: Path, *overrides: str) -> tuple[list[dict[str, str]],
     with (out / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     values = [float(row["score"]) for row in rows]
-    assert values == sorted(values, reverse=True), "strangest first"
+    assert values == sorted(values, reverse=True), "highest first"
     metrics = json.loads((out / "metrics.json").read_text())
-    strange = [value > metrics["threshold"] for value in values]
-    assert [row["strange"] for row in rows] == [str(is_).lower() for is_ in strange]
-    assert (metrics["strange"], metrics["images"]) == (sum(strange), len(rows))
-    with Image.open(out / "strangest.png") as image:
+    anomalous = [value > metrics["threshold"] for value in values]
+    assert [row["anomalous"] for row in rows] == [str(is_).lower() for is_ in anomalous]
+    assert (metrics["anomalous"], metrics["images"]) == (sum(anomalous), len(rows))
+    with Image.open(out / "top_anomalies.png") as image:
         assert np.asarray(image).std() > 10
     return rows, metrics
 
@@ -86,10 +86,12 @@ class TestScores:
         assert metrics["threshold"] == 0.1
         printed = capsys.readouterr().out
         assert "143 validation images of digits, scored by error" in printed
-        share = 100 * metrics["strange"] / 143
-        assert f"strange    {metrics['strange']:.0f} of 143 lie above it ({share:.3g} %)" in printed
+        share = 100 * metrics["anomalous"] / 143
+        assert (
+            f"anomalous  {metrics['anomalous']:.0f} of 143 are above it ({share:.3g} %)" in printed
+        )
 
-    def test_a_noise_makes_them_strange(self, run: Path, tmp_path: Path) -> None:
+    def test_a_noise_makes_them_anomalous(self, run: Path, tmp_path: Path) -> None:
         rows, noisy = scored(run, tmp_path / "a", "noise=gaussian", "noise.std=0.5")
         clean, plain = scored(run, tmp_path / "b")
         assert noisy["threshold"] == plain["threshold"], "of images without noise"
@@ -149,7 +151,7 @@ def test_without_the_data_that_it_was_trained_on(
     assert main(given) == 2
     error = capsys.readouterr().err
     assert "own.npz: there is no such file" in error
-    assert "score.threshold=NUMBER does without" in error
+    assert "score.threshold=NUMBER needs none" in error
     assert not (tmp_path / "run" / "score").exists()
     rows, _ = scored(tmp_path / "run", tmp_path / "out", given[2], "score.threshold=0.05")
     assert len(rows) == 50, "all of data that come without a split"
@@ -158,7 +160,7 @@ def test_without_the_data_that_it_was_trained_on(
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["score.by=elbo"], "score.by=elbo: this model has no likelihood\n  use by=error"),
+        (["score.by=elbo"], "score.by=elbo: this model has no likelihood\n  use score.by=error"),
         (["score.by=kl"], "score.by=kl: must be 'error' or 'elbo'"),
         (["score.quantile=1.5"], "score.quantile=1.5: must be at most 1"),
         (["score.quantil=0.5"], "score.quantil: score has no key 'quantil' (did you mean"),

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from aecore.data.module import ImageData
-from aecore.errors import NonFiniteLoss
+from aecore.errors import NonFiniteError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.noise.noises import GaussianNoise
 from aecore.model.penalties.kl import KL
@@ -206,7 +206,7 @@ class TestWhatIsSaved:
                     with torch.no_grad():
                         next(pl_module.parameters()).fill_(float("nan"))
 
-        with pytest.raises(NonFiniteLoss, match="the weights became NaN or infinite at step 9;"):
+        with pytest.raises(NonFiniteError, match="the weights became NaN or infinite at step 9\n"):
             checkpointed(noisy_vae(), tmp_path, 2, module=drawn(), callbacks=(Poison(),), minutes=0)
         found = load(tmp_path / LAST)
         assert found["step"] == 8 and bool(

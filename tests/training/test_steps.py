@@ -16,10 +16,11 @@ from aecore.model.penalties.kl import KL
 from aecore.model.penalties.l1 import L1Penalty
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
-from aecore.training.callbacks.history import History, timing, to_csv
+from aecore.training.callbacks.history import History, to_csv
 from aecore.training.module import Mean, Training, epoch_seed, with_weighted
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Cosine, Step
+from aecore.training.timing import timing
 from helpers.checkpoints import checkpointed, read
 from helpers.models import adam, contractive, conv, data, fit, gaussian, mlp, model, weight
 from helpers.training_loop import X, equal, noisy_vae, single_steps

@@ -18,7 +18,7 @@ from aecore.compare.table import Table
 from aecore.compare.values import frozen
 from aecore.compare.views import Trials
 from aecore.config.build import build
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.runs.folder import CONFIG, write_atomically
 from aecore.runs.validation import check_plain, check_targets, read_plain
@@ -83,7 +83,7 @@ def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str
         with torch.no_grad():
             check_targets({"figures": {name: node}}, Path(CONFIG))
             return build(node, f"figures.{name}", TrialFigure).together(trials)
-    except NotApplicable:
+    except SkippedError:
         return None
     except Exception as error:  # a comparison has worth without this figure, whatever is wrong
         lines = str(error).splitlines() or [type(error).__name__]

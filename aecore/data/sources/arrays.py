@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.lib.npyio import NpzFile
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import Probability, component
 from aecore.data.split import Source, Split, Which, fixed_part, joined
@@ -49,6 +50,7 @@ class Arrays(Source):
         """Every row, in its order in the file, train before test."""
         return self._read(None)
 
+    @override
     def test_places(self, whole: Split, data_dir: Path) -> Tensor:
         with self._file().open("rb") as file:
             parted = _is_parted(np.load(file, allow_pickle=False))

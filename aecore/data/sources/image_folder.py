@@ -12,6 +12,7 @@ from typing import Annotated, Literal, final
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.data.images.cache import cache_folder, decoded
@@ -84,6 +85,7 @@ class ImageFolder(Source):
             return super().whole(data_dir)
         return self._read("all", data_dir)
 
+    @override
     def test_places(self, whole: Split, data_dir: Path) -> Tensor:
         root = self._folder()
         if _is_parted(root):

@@ -79,20 +79,24 @@ def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
 
 def _load_cifar10(split: Which, data_dir: Path) -> Split:
     """Read CIFAR-10's pickles, none before every one of them has passed its checksum."""
-    from torchvision.datasets import CIFAR10 as kind
+    from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import check_integrity
 
-    folder = data_dir / kind.base_folder
-    sums = [*kind.train_list, *kind.test_list, [kind.meta["filename"], kind.meta["md5"]]]
+    folder = data_dir / CIFAR10.base_folder
+    sums = [
+        *CIFAR10.train_list,
+        *CIFAR10.test_list,
+        [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
+    ]
     for name, md5 in sums:
         path = folder / name
         if path.exists() and not (path.is_file() and check_integrity(path, md5)):
             raise damaged(path, "its checksum is wrong")
     missing = [folder / name for name, _ in sums if not (folder / name).exists()]
     if missing:
-        fetch(lambda: kind(data_dir, download=True), missing=missing[0])
+        fetch(lambda: CIFAR10(data_dir, download=True), missing=missing[0])
     try:
-        loaded = kind(data_dir, train=split == "train")
+        loaded = CIFAR10(data_dir, train=split == "train")
     except (OSError, RuntimeError) as error:
         raise UserError(f"{folder}: {error}") from error
     return Split(

@@ -16,13 +16,13 @@ class TrialFigure(ABC):
 
     @abstractmethod
     def __call__(self, trial: Trial) -> Figure | Animation:
-        """Draw; raises NotApplicable with a reason where there is nothing to show."""
+        """Draw; raises SkippedError with a reason where there is nothing to show."""
 
     def together(self, trials: Mapping[str, Trial]) -> Figure | None:
         """Draw several runs, by their names, in one figure; None leaves that to tiling.
 
         Tiling sets the figures that the runs drew side by side. Overridden where one scale or one
         plot shows more. A trial may be opened only when it is looked at, so look at none in vain.
-        Raises NotApplicable where these runs cannot be drawn jointly.
+        Raises SkippedError where these runs cannot be drawn jointly.
         """
         return None

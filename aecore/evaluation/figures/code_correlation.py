@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.dimensions import dimensions
 from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
@@ -33,12 +33,12 @@ class CodeCorrelation(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for a code of one dimension and for a single image."""
+        """Draw; raises SkippedError for a code of one dimension and for a single image."""
         found = dimensions(trial)
         if found.codes.shape[1] < 2:
-            raise NotApplicable("a code of one dimension has nothing to correlate with")
+            raise SkippedError("a code of one dimension has nothing to correlate with")
         if len(found.codes) < 2:
-            raise NotApplicable("there is only one image")
+            raise SkippedError("there is only one image")
         chosen = found.order[: self.dims]
         codes = found.codes[:, chosen]
         matrix = correlation(codes, _INACTIVE if found.has_kl else 0.0)

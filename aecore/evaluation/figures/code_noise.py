@@ -41,7 +41,7 @@ class CodeNoise(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for tables."""
+        """Draw; raises SkippedError for tables."""
         need_images(trial)
         chosen = trial.balanced(self.images)
         levels = noisy_images(chosen, [0.0, *self.strengths])

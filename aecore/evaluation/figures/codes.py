@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aecore.config.component import NonNegativeFloat, PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.heat import add_bar, arranged, centred, colours, enlarged, scale
@@ -31,10 +31,10 @@ class Codes(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; the images of a table are left out. Raises NotApplicable for huge codes."""
+        """Draw; the images of a table are left out. Raises SkippedError for huge codes."""
         codes = trial.codes().float()
         if codes.shape[1] > 96 * 96:
-            raise NotApplicable(
+            raise SkippedError(
                 f"a code of {codes.shape[1]} dimensions is too large for a small image"
             )
         chosen = first_of_each_class(trial.images.labels, len(trial), self.columns)

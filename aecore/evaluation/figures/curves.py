@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from aecore.config.component import component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.axes import beside_legend, finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
@@ -35,18 +35,18 @@ class Curves(TrialFigure):
         pass
 
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable where nothing was trained by steps."""
+        """Draw; raises SkippedError where nothing was trained by steps."""
         terms = by_term(trial.history)
         if not terms:
-            raise NotApplicable("there is no training history")
+            raise SkippedError("there is no training history")
         return small_multiples(terms)
 
     def together(self, trials: Mapping[str, Trial]) -> Figure:
-        """The loss of every run in one Axes; raises NotApplicable below two with a history."""
+        """The loss of every run in one Axes; raises SkippedError below two with a history."""
         found = {name: by_term(trial.history).get("loss", {}) for name, trial in trials.items()}
         losses = {name: splits for name, splits in found.items() if splits}
         if len(losses) < 2:
-            raise NotApplicable("fewer than two runs have a training history")
+            raise SkippedError("fewer than two runs have a training history")
         return losses_of(losses)
 
 

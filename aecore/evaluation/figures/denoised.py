@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.reconstructions import blocks, by_class, labelled
@@ -31,7 +31,7 @@ class Denoised(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for tables and where there is no noise."""
+        """Draw; raises SkippedError for tables and where there is no noise."""
         need_images(trial)
         x, y = by_class(trial, self.columns * self.rows).tensors()
         noisy = _noisy(trial, x)
@@ -43,7 +43,7 @@ class Denoised(TrialFigure):
         """The same clean images first, then the noisy ones and the reconstructions of each run.
 
         Noise that is the same for all runs is shown once, any other above its run.
-        Raises NotApplicable for tables, without noise and where the runs' test images differ.
+        Raises SkippedError for tables, without noise and where the runs' test images differ.
         """
         first = same_images(trials)
         need_images(first)
@@ -67,7 +67,7 @@ class Denoised(TrialFigure):
 
 
 def _noisy(trial: Trial, x: Tensor) -> Tensor:
-    """The images (N, C, H, W) with the trial's noise; NotApplicable where there is none."""
+    """The images (N, C, H, W) with the trial's noise; SkippedError where there is none."""
     if trial.noise is None:
-        raise NotApplicable("there is no noise, neither in training nor in the evaluation")
+        raise SkippedError("there is no noise, neither in training nor in the evaluation")
     return trial.model.corrupt(x, trial.generator(), trial.noise)

@@ -12,7 +12,7 @@ from warnings import catch_warnings, filterwarnings
 import torch
 from matplotlib.figure import Figure
 
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.animation import Animation
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.trial import Trial
@@ -34,7 +34,7 @@ def draw_figures(figures: Mapping[str, TrialFigure], trial: Trial, folder: Path)
     for name, figure in figures.items():
         try:
             drawn = figure(trial)
-        except NotApplicable as reason:
+        except SkippedError as reason:
             log.info("figures.%s left out: %s", name, reason)
             left_out[name] = str(reason)
             continue

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.axes import finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK, QUIET, new_figure
@@ -43,19 +43,19 @@ class ErrorDistribution(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw, tables too; raises NotApplicable for a class-conditional model."""
+        """Draw, tables too; raises SkippedError for a class-conditional model."""
         return _histograms({"": self._errors(trial, trial)}, self.bins, trial)
 
     @torch.no_grad()
     def together(self, trials: Mapping[str, Trial]) -> Figure:
         """The histograms of each run below each other, on one axis.
 
-        Raises NotApplicable where the runs have different unknown images, or a model is
+        Raises SkippedError where the runs have different unknown images, or a model is
         class-conditional.
         """
         first = same_images(trials)
         if any(trial.ood.keys() != first.ood.keys() for trial in trials.values()):
-            raise NotApplicable("the runs were measured on different unknown images")
+            raise SkippedError("the runs were measured on different unknown images")
         errors = {name: self._errors(trial, first) for name, trial in trials.items()}
         return _histograms(errors, self.bins, first)
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.heat import add_bar, centred, colours, enlarged, scale
@@ -29,7 +29,7 @@ class FeatureMaps(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable where the encoder has no convolution."""
+        """Draw; raises SkippedError where the encoder has no convolution."""
         need_images(trial)
         chosen = first_of_each_class(trial.images.labels, len(trial), self.images)
         x, y = trial.at(chosen).tensors()
@@ -39,7 +39,7 @@ class FeatureMaps(TrialFigure):
             if layer.side == "encoder" and isinstance(layer.module, nn.Conv2d)
         ]
         if not found:
-            raise NotApplicable("the encoder has no convolution")
+            raise SkippedError("the encoder has no convolution")
         maps = found[0][:, : self.maps].float().cpu()
         limit, signed = scale(maps)
         side = max(enlarged(x[:1]).shape[2:])

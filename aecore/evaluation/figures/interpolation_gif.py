@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.animation import Animation, there_and_back
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.interpolations import blend
@@ -40,11 +40,11 @@ class InterpolationGif(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Animation:
-        """Decode; raises NotApplicable for tables and networks that decode no codes alone."""
+        """Decode; raises SkippedError for tables and networks that decode no codes alone."""
         need_images(trial)
         need_decoder(trial)
         if len(trial) < 2:
-            raise NotApplicable("there is only one image")
+            raise SkippedError("there is only one image")
         first, second = pairs(trial, self.rows * self.columns)
         nearest = trial.model.latent.nearest
         ways = [nearest(codes) for codes in blend(first.mean, second.mean, self.steps)]

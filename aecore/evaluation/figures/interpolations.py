@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.trial import Trial, need_images
@@ -36,13 +36,13 @@ class Interpolations(TrialFigure):
     def __call__(self, trial: Trial) -> Figure:
         """Draw; the images themselves stand framed at both ends.
 
-        Raises NotApplicable for a model that cannot be sampled, for tables and for one image.
+        Raises SkippedError for a model that cannot be sampled, for tables and for one image.
         """
         if not trial.model.can_sample:
-            raise NotApplicable("this model's codes cannot be sampled, nor what lies between them")
+            raise SkippedError("this model's codes cannot be sampled, nor what lies between them")
         need_images(trial)
         if len(trial) < 2:
-            raise NotApplicable("there is only one image")
+            raise SkippedError("there is only one image")
         count = 2 * min(self.rows, len(trial) // 2)
         images, labels = trial.balanced(count).tensors()
         code = trial.model.encode(images, y=labels)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.heat import add_bar, colour_weights, in_rows
@@ -45,7 +45,7 @@ class Kernels(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable where that layer does not touch the pixels."""
+        """Draw; raises SkippedError where that layer does not touch the pixels."""
         weights, dead = self._found(trial)
         shown = weights[: self.count].cpu()
         limit = max(float(shown.abs().max()), 1e-12)
@@ -65,14 +65,14 @@ class Kernels(TrialFigure):
     def together(self, trials: Mapping[str, Trial]) -> Figure:
         """A square of filters a run, all on one scale; the units that are dead are counted.
 
-        Runs without such a layer are named in the title. Raises NotApplicable where fewer than
+        Runs without such a layer are named in the title. Raises SkippedError where fewer than
         two have one, or where some are in colour and some are not.
         """
         panels, without = [], []
         for name, trial in trials.items():
             try:
                 weights, dead = self._found(trial)
-            except NotApplicable:
+            except SkippedError:
                 without.append(name)
                 continue
             shown = weights[: most_shown(weights, self.count)].cpu()
@@ -80,7 +80,7 @@ class Kernels(TrialFigure):
             note = f"{len(weights)} units{few}, {int(dead.sum())} dead"
             panels.append(Filters(name, note, shown))
         if len(panels) < 2 or len({panel.weights.shape[1] == 3 for panel in panels}) > 1:
-            raise NotApplicable("fewer than two runs have filters of one kind")
+            raise SkippedError("fewer than two runs have filters of one kind")
         limit = max(*(float(panel.weights.abs().max()) for panel in panels), 1e-12)
         coloured = panels[0].weights.shape[1] == 3
         scale = f"grey is 0, full colour {limit:.2g}" if coloured else "one colour scale"
@@ -107,7 +107,7 @@ class Kernels(TrialFigure):
         else:
             weights = outgoing(found[-1].module, model.image_shape)
         if weights is None:
-            raise NotApplicable(f"the {self.side} has no layer of weights next to the pixels")
+            raise SkippedError(f"the {self.side} has no layer of weights next to the pixels")
         return weights[:, : model.image_shape[0]].detach().float()  # without those of the class
 
 

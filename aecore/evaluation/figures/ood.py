@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.reconstructions import labelled
@@ -27,24 +27,24 @@ class OodFigure(TrialFigure):
         self.columns = columns
 
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for tables and where no other data set is named."""
+        """Draw; raises SkippedError for tables and where no other data set is named."""
         return self.together({"reconstruction": trial})
 
     @torch.no_grad()
     def together(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images of each data set, then the reconstructions of each run.
 
-        Raises NotApplicable where the runs have different other images.
+        Raises SkippedError where the runs have different other images.
         """
         first = next(iter(trials.values()))
         need_images(first)
         if not first.ood:
-            raise NotApplicable("no other data set is named: evaluate.ood=[kmnist]")
+            raise SkippedError("no other data set is named: evaluate.ood=[kmnist]")
         rows, labels, gaps = [], [], []
         for trial in trials.values():
             need_no_classes(trial)
         if any(name not in trial.ood for trial in trials.values() for name in first.ood):
-            raise NotApplicable("the runs were tested on different images")
+            raise SkippedError("the runs were tested on different images")
         for name in first.ood:
             others = {label: trial.on(trial.ood[name]) for label, trial in trials.items()}
             other = same_images(others)

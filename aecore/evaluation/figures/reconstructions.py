@@ -45,7 +45,7 @@ class Reconstructions(TrialFigure):
     def together(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images in the first row, then the reconstructions of each run, with their error.
 
-        Raises NotApplicable for tables and where the runs' test images differ.
+        Raises SkippedError for tables and where the runs' test images differ.
         """
         first = same_images(trials)
         need_images(first)

@@ -58,7 +58,7 @@ class Robustness(TrialFigure):
 
     @torch.no_grad()
     def together(self, trials: Mapping[str, Trial]) -> Figure:
-        """A curve a run; raises NotApplicable where their test images differ."""
+        """A curve a run; raises SkippedError where their test images differ."""
         return self._drawn(trials, same_images(trials))
 
     def _drawn(self, trials: Mapping[str, Trial], chooser: Trial) -> Figure:

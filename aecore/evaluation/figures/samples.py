@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.selection import class_name
@@ -28,9 +28,9 @@ class Samples(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for a model that cannot be sampled, and for tables."""
+        """Draw; raises SkippedError for a model that cannot be sampled, and for tables."""
         if not trial.model.can_sample:
-            raise NotApplicable("this model's codes cannot be sampled")
+            raise SkippedError("this model's codes cannot be sampled")
         need_images(trial)
         shown = self._classes(trial)
         columns = self.columns if shown is None else len(shown)

@@ -30,7 +30,7 @@ class Strip(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for tables."""
+        """Draw; raises SkippedError for tables."""
         need_images(trial)
         chosen = first_of_each_class(trial.images.labels, len(trial), self.columns)
         x, y = trial.at(chosen).tensors()

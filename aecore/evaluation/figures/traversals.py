@@ -46,7 +46,7 @@ class Traversals(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for tables and networks that decode no codes alone."""
+        """Draw; raises SkippedError for tables and networks that decode no codes alone."""
         need_images(trial)
         need_decoder(trial)
         found = dimensions(trial)

@@ -32,7 +32,7 @@ class WeightProduct(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises NotApplicable for a model that is not linear, or too large."""
+        """Draw; raises SkippedError for a model that is not linear, or too large."""
         need_linear(trial)
         matrix = product(trial.model)
         components = principal_space(trial, self.explained)

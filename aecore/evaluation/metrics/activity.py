@@ -8,7 +8,8 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from aecore.config.component import NonNegativeFloat, component
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.layers import BATCH, Layer, dead_units, layers
 from aecore.model.networks.base import flat

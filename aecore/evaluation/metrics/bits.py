@@ -8,10 +8,11 @@ from typing import ClassVar
 from torch import Generator
 
 from aecore.config.component import component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.compression import pixel_bits
 from aecore.evaluation.metrics.elbo import ELBO_STREAM, elbo_terms, has_elbo
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import flat
@@ -33,19 +34,19 @@ class Bits(Metric):
     def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable where there is no ELBO, or none of these images."""
+        """Raises SkippedError where there is no ELBO, or none of these images."""
         model, generator = trial.model, trial.generator()
         if not has_elbo(model):
-            raise NotApplicable("this model has no ELBO: it takes a posterior and a likelihood")
+            raise SkippedError("this model has no ELBO: it takes a posterior and a likelihood")
         if trial.is_table:
-            raise NotApplicable("the values of a table have no levels")
+            raise SkippedError("the values of a table have no levels")
         draws = Generator(device=trial.device).manual_seed(trial.seed + ELBO_STREAM)
         total = 0.0
         for x, y in trial.batches():
             if not model.reconstruction.covers(
                 model.reconstruction.target(model.normalise(x), generator)
             ):
-                raise NotApplicable(
+                raise SkippedError(
                     "grey pixels have no probability under Bernoulli draws, "
                     "use reconstruction.bernoulli.targets=stochastic"
                 )

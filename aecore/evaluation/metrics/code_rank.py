@@ -7,9 +7,10 @@ from typing import ClassVar
 import torch
 
 from aecore.config.component import component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 
@@ -31,11 +32,11 @@ class CodeRank(Metric):
     def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for very large codes."""
+        """Raises SkippedError for very large codes."""
         model = trial.model
         size = flat(model.code_shape)
         if size > LARGEST:
-            raise NotApplicable(f"codes of {size} dimensions: their covariance would be too large")
+            raise SkippedError(f"codes of {size} dimensions: their covariance would be too large")
         found = principal(model.encode(x, y=y).mean for x, y in trial.batches())
         # the rounding error of values as large as these
         largest = float((found.mean.abs() + found.variances[0].sqrt()).max())

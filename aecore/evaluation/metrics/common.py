@@ -6,21 +6,15 @@ from typing import ClassVar
 
 from torch import Generator, Tensor
 
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.elbo import ELBO_STREAM, elbo_terms
 from aecore.evaluation.metrics.images import psnr, squared_error, ssim, ssim_applies
+from aecore.evaluation.reported import CLEAN, NOISY
 from aecore.evaluation.trial import Trial
 from aecore.model.noise.base import Noise
 
 NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a stream of its own
 _TERMS_STREAM = 2
-_NATS = "nats per image"
-_BOUND = Reported(False, depends_on=("reconstruction", "objective"))
-_ERRORS = {
-    "mse": Reported(False, "per pixel, on [0, 1]", "per feature, in the units of the table"),
-    "psnr": Reported(True, "dB"),
-    "ssim": Reported(True, "at most 1"),
-}
 
 
 class _Means:
@@ -53,16 +47,7 @@ class CommonMetrics(Metric):
     class-conditional model is given the class of each image.
     """
 
-    # a divergence (`kl`) has no better side: it is zero where the code depends on no image
-    reports: ClassVar = {
-        **_ERRORS,
-        "elbo": Reported(True, _NATS, depends_on=("reconstruction",)),
-        "kl": Reported(None, _NATS),
-        "loss": Reported(False, depends_on=("reconstruction", "penalty", "objective", "latent")),
-        "reconstruction": Reported(False, depends_on=("reconstruction",)),
-        "l1": Reported(False),
-        **dict.fromkeys(("iwae", "miwae", "ciwae"), _BOUND),
-    }
+    reports: ClassVar = CLEAN
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Applies to every model."""
@@ -90,7 +75,7 @@ class NoisyMetrics(Metric):
     `input_mse` is the error of the noisy input itself: a denoiser must be below it.
     """
 
-    reports: ClassVar = {**_ERRORS, "input_mse": Reported(None, "of the noisy input itself")}
+    reports: ClassVar = NOISY
 
     def __init__(self, noise: Noise) -> None:
         self.noise = noise
@@ -104,6 +89,3 @@ class NoisyMetrics(Metric):
             means.add_errors(x, trial.model.reconstruct(noisy, y))
             means.add("input_mse", squared_error(noisy, x))
         return means.of(trial)
-
-
-COMMON = {**NoisyMetrics.reports, **CommonMetrics.reports}  # what every evaluation may report

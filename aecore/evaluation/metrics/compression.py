@@ -11,9 +11,10 @@ from torch import Tensor
 
 from aecore.config.component import component
 from aecore.data.split import PART, Split
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.images import squared_error
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 from aecore.types import is_table
@@ -52,10 +53,10 @@ class Compression(Metric):
         self.bits = bits
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable where the decoder needs more than the code."""
+        """Raises SkippedError where the decoder needs more than the code."""
         model = trial.model
         if model.needs_context:
-            raise NotApplicable("the decoder needs the places of the maxima too, which cost bits")
+            raise SkippedError("the decoder needs the places of the maxima too, which cost bits")
         aside = 0.0 if model.classes is None else math.log2(model.classes)
         image = flat(model.image_shape) * pixel_bits(trial.images)
         if model.latent.codes is not None:

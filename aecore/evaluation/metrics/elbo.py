@@ -17,7 +17,7 @@ def has_elbo(model: Autoencoder) -> bool:
 def elbo_terms(
     model: Autoencoder, x: Tensor, generator: Generator, y: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """log p(x | z) for one drawn z, and KL(q(z | x) || p(z)), in nats, each (N,).
+    """`log` p(x | z) for one drawn z, and KL(q(z | x) || p(z)), in nats, each (N,).
 
     y: labels (N,), for a class-conditional model.
     """

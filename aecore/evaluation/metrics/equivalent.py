@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from aecore.config.component import component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 
@@ -34,16 +35,16 @@ class EquivalentVariance(Metric):
     def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable unless the loss is a squared error and a `kl`."""
+        """Raises SkippedError unless the loss is a squared error and a `kl`."""
         model = trial.model
         variance = model.reconstruction.variance
         if variance is None:
-            raise NotApplicable(
+            raise SkippedError(
                 "the reconstruction loss is no squared error, use reconstruction=mse or gaussian"
             )
         names = [name for name, penalty in model.penalties.items() if penalty.is_kl]
         if not names:
-            raise NotApplicable("the loss has no KL, use penalty=kl")
+            raise SkippedError("the loss has no KL, use penalty=kl")
         sigma2 = variance * sum(model.weights[name].at(float("inf")) for name in names)
         if not model.latent.gaussian or flat(model.image_shape) > LARGEST:
             return {"sigma2_equivalent": sigma2}

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config.component import Probability, component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import need_few, principal
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.layers import leaves
@@ -38,7 +39,7 @@ class IdentityDistance(Metric):
         self.explained = explained
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for a model that is not linear, or too large."""
+        """Raises SkippedError for a model that is not linear, or too large."""
         model = trial.model
         need_linear(trial)
         return {
@@ -47,24 +48,24 @@ class IdentityDistance(Metric):
 
 
 def need_linear(trial: Trial) -> None:
-    """Raise NotApplicable unless the model is a product of matrices (plus a constant)."""
+    """Raise SkippedError unless the model is a product of matrices (plus a constant)."""
     model = trial.model
     if model.needs_context:
-        raise NotApplicable("the model is not linear: it pools maxima")
+        raise SkippedError("the model is not linear: it pools maxima")
     for part in (model.encoder, model.latent, model.decoder):
         for leaf in leaves(part):
             if not isinstance(leaf, _LINEAR):
                 name = type(leaf).__name__
-                raise NotApplicable(f"the model is no product of matrices: it has {name}")
+                raise SkippedError(f"the model is no product of matrices: it has {name}")
     if model.classes is not None:
-        raise NotApplicable("the model is class-conditional")
+        raise SkippedError("the model is class-conditional")
     need_few(flat(model.image_shape))
     x = model.normalise(trial.first(_TRIED).tensors()[0])
     y = x.flip(0)
     one, other, middle = (_through(model, part) for part in (x, y, (x + y) / 2))
     error = (middle - (one + other) / 2).abs().max()
     if error > 1e-3 * max(1.0, float(one.abs().max())):
-        raise NotApplicable(
+        raise SkippedError(
             "the model is not linear: its matrices are, but not what its reconstruction makes of "
             "their output"
         )
@@ -92,11 +93,11 @@ def product(model: Autoencoder) -> Tensor:
 def principal_space(trial: Trial, explained: float) -> Tensor:
     """The fewest leading principal components that explain that share: (D, K), orthonormal.
 
-    Of the images in the model's range. Raises NotApplicable where the images do not differ.
+    Of the images in the model's range. Raises SkippedError where the images do not differ.
     """
     found = principal(trial.model.normalise(x) for x, _ in trial.batches())
     if not found.variances.any():
-        raise NotApplicable("the images do not differ")
+        raise SkippedError("the images do not differ")
     shares = found.variances.cumsum(0) / found.variances.sum()
     count = min(int((shares < explained).sum()) + 1, len(shares))
     return found.directions[:, :count]

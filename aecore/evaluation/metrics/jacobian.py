@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.penalties.contractive import Contractive
 
@@ -31,8 +32,9 @@ def jacobian_norms(trial: Trial, norm: Contractive) -> Tensor:
 
 
 class JacobianNorm(Metric):
-    """`jacobian_norm`: the mean of ||d mean(z) / d x||_F, the Frobenius norm of the code's
-    Jacobian, over test images (Rifai et al. 2011). x is in the model's own range.
+    """`jacobian_norm`: the mean of ||d mean(z) / d x||_F over test images (Rifai et al. 2011).
+
+    The Frobenius norm of the code's Jacobian; x is in the model's own range.
 
     images: test images, at most.
     method: 'exact', or 'estimate' from `samples` random projections, for large codes.
@@ -48,8 +50,8 @@ class JacobianNorm(Metric):
         self.norm = Contractive(method=method, samples=samples)
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for discrete codes."""
+        """Raises SkippedError for discrete codes."""
         if not trial.model.latent.smooth:
-            raise NotApplicable("the code is discrete, so no small change of x changes it")
+            raise SkippedError("the code is discrete, so no small change of x changes it")
         norms = jacobian_norms(trial.sample(self.images), self.norm)
         return {"jacobian_norm": float(norms.double().mean())}

@@ -9,8 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import posterior_of
@@ -53,7 +54,7 @@ class Likelihood(Metric):
         self.images = images
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable where an image has no likelihood."""
+        """Raises SkippedError where an image has no likelihood."""
         model, generator = trial.model, trial.generator()
         check(model)
         rows = max(_VALUES // flat(model.image_shape), 1)
@@ -61,7 +62,7 @@ class Likelihood(Metric):
         for x, y in trial.at_most(self.images).batches(min(trial.batch_size, rows)):
             seen = model.encoder_pass(x, generator, noisy=False, y=y)
             if not model.reconstruction.covers(seen.x):
-                raise NotApplicable(
+                raise SkippedError(
                     "grey pixels have no probability under Bernoulli draws, "
                     "use reconstruction.bernoulli.targets=stochastic or dataset.binarise"
                 )
@@ -74,13 +75,13 @@ class Likelihood(Metric):
 
 
 def check(model: Autoencoder) -> None:
-    """Raise NotApplicable where codes of an image cannot be drawn and weighed."""
+    """Raise SkippedError where codes of an image cannot be drawn and weighed."""
     if not model.latent.variational:
-        raise NotApplicable("the code has no posterior to draw from, as latent=gaussian has one")
+        raise SkippedError("the code has no posterior to draw from, as latent=gaussian has one")
     if not model.reconstruction.likelihood:
-        raise NotApplicable("this reconstruction loss is no likelihood")
+        raise SkippedError("this reconstruction loss is no likelihood")
     if model.needs_context:
-        raise NotApplicable("the decoder also needs the places of the maxima, so there is no p(x)")
+        raise SkippedError("the decoder also needs the places of the maxima, so there is no p(x)")
 
 
 def log_likelihood(
@@ -91,7 +92,7 @@ def log_likelihood(
     samples: int,
     rows: int,
 ) -> tuple[Tensor, Tensor]:
-    """log p(x) and the ELBO of n images from the same draws, each (n,) float64 on the CPU.
+    """`log` p(x) and the ELBO of n images from the same draws, each (n,) float64 on the CPU.
 
     prior: the model's. rows: how many codes are decoded at once, at least n.
     """

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt, component
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_images
 
 _BATCH = 5000  # training images at once
@@ -34,7 +35,7 @@ class NearestTraining(Metric):
         self.images = images
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for tables."""
+        """Raises SkippedError for tables."""
         need_images(trial)
         coded, pixels, _ = noisy_images(trial.sample(self.images), [self.strength])
         both = nearest(torch.cat([coded[0], pixels[0]]).clamp(0, 1), trial).double()

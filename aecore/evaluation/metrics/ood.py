@@ -10,10 +10,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from aecore.config.component import component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
 from aecore.evaluation.metrics.images import squared_error
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_no_classes
 
 
@@ -37,9 +38,9 @@ class Ood(Metric):
     def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable where there are no other images."""
+        """Raises SkippedError where there are no other images."""
         if not trial.ood:
-            raise NotApplicable(
+            raise SkippedError(
                 "there are no other data, name some: evaluate.ood=[kmnist], or dataset.classes=[3]"
             )
         need_no_classes(trial)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import ClassVar
 
 from aecore.config.component import component
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import need_few, principal
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
 
 
 class PcaError(Metric):
-    """`pca_mse`: the error per pixel of the test images under PCA with as many components as the
-    code has dimensions, fitted on the training images.
+    """`pca_mse`: the error per pixel of the test images under PCA of the same latent dimension.
 
+    PCA is fitted on the training images, with as many components as the code has dimensions.
     On their training images no linear autoencoder of that size has a smaller error (Baldi and
     Hornik 1989). It measures data and size of the code, not the model; a class-conditional one
     may have a smaller error.
@@ -26,7 +27,7 @@ class PcaError(Metric):
     def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for very large images."""
+        """Raises SkippedError for very large images."""
         pixels = flat(trial.model.image_shape)
         need_few(pixels)
         found = principal(x for x, _ in trial.on(trial.training).batches())

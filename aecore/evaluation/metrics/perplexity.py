@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 
@@ -31,10 +32,10 @@ class Perplexity(Metric):
     def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for continuous codes."""
+        """Raises SkippedError for continuous codes."""
         codes = trial.model.latent.codes
         if codes is None:
-            raise NotApplicable("the code is continuous, it has no codebook")
+            raise SkippedError("the code is continuous, it has no codebook")
         found = torch.cat([_indices(trial, x, y) for x, y in trial.batches()])
         groups = found.flatten()[None] if trial.model.latent.shared_codes else found.T
         counts = [group.unique(return_counts=True)[1].double() for group in groups]

@@ -8,8 +8,9 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.config.component import NonNegativeFloat, PositiveInt, component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.codes import posterior_of
 from aecore.model.penalties.base import precise
@@ -45,10 +46,10 @@ class PosteriorUse(Metric):
         self.images = images
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for codes without a posterior."""
+        """Raises SkippedError for codes without a posterior."""
         model, generator = trial.model, trial.generator()
         if not model.latent.variational:
-            raise NotApplicable("the code has no posterior, as latent=gaussian has one")
+            raise SkippedError("the code has no posterior, as latent=gaussian has one")
         means, costs = [], []
         for x, y in trial.batches():
             code = model.encode(x, generator, y)

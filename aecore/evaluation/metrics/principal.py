@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 
 LARGEST = 4096  # pixels: a matrix of 128 MB in float64
 _NOTHING = 1e-12  # a share of the largest variance that is rounding
@@ -46,6 +46,6 @@ def principal(batches: Iterable[Tensor]) -> Principal:
 
 
 def need_few(pixels: int) -> None:
-    """Raise NotApplicable for images whose matrix (D, D) would be too large."""
+    """Raise SkippedError for images whose matrix (D, D) would be too large."""
     if pixels > LARGEST:
-        raise NotApplicable(f"images of {pixels} pixels: the matrix would be too large")
+        raise SkippedError(f"images of {pixels} pixels: the matrix would be too large")

@@ -13,8 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from aecore.config.component import PositiveInt, component
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 
@@ -48,16 +49,16 @@ class Probe(Metric):
         self.iterations = iterations
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable without labels of two classes, or with very few images.
+        """Raises SkippedError without labels of two classes, or with very few images.
 
         Also where the images have other classes than those trained on.
         """
         known = trial.on(trial.training).at_most(self.images)
         labels, truth = labels_of(known.images), labels_of(trial.images)
         if known.images.class_names != trial.images.class_names:
-            raise NotApplicable("the images have other classes than the training images")
+            raise SkippedError("the images have other classes than the training images")
         if len(known) < self.neighbours:
-            raise NotApplicable(f"{self.neighbours} neighbours of {len(known)} training images")
+            raise SkippedError(f"{self.neighbours} neighbours of {len(known)} training images")
         codes = [part.codes().double().numpy() for part in (known, trial)]
         readers = {
             "knn": KNeighborsClassifier(self.neighbours, algorithm="brute"),
@@ -73,10 +74,10 @@ class Probe(Metric):
 
 
 def labels_of(split: Split) -> NDArray[np.int64]:
-    """The labels of a split, (N,); NotApplicable where there are none or all are the same."""
+    """The labels of a split, (N,); SkippedError where there are none or all are the same."""
     if split.labels is None:
-        raise NotApplicable("the images have no labels")
+        raise SkippedError("the images have no labels")
     labels: NDArray[np.int64] = split.labels.cpu().numpy()
     if len(np.unique(labels)) < 2:
-        raise NotApplicable("all images have the same label")
+        raise SkippedError("all images have the same label")
     return labels

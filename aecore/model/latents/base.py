@@ -64,7 +64,7 @@ class Latent(nn.Module, ABC):
         """
 
     def precise(self, x: Tensor) -> Tensor:
-        """x in single precision at least: under autocast it may come in less."""
+        """`x` in single precision at least: under autocast it may come in less."""
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def nearest(self, z: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
 from aecore.model.codes import Code
@@ -46,7 +47,7 @@ class Categories:
 
     @property
     def variance(self) -> Tensor:
-        """p (1 - p), (N, variables * categories)."""
+        """`p` (1 - p), (N, variables * categories)."""
         return self.mean * (1 - self.mean)
 
     def sample(self, generator: Generator | None) -> Tensor:
@@ -113,6 +114,7 @@ class Categorical(Latent):
         self.temperature = temperature_end
         self.hard = hard
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         self.project = nn.Sequential(
             nn.Flatten(),
@@ -121,10 +123,12 @@ class Categorical(Latent):
         )
         return (self.variables * self.categories,)
 
+    @override
     def set_epoch(self, epoch: float) -> None:
         share = min(1.0, epoch / self.epochs) if self.epochs > 0 else 1.0
         self.temperature = self.start ** (1 - share) * self.end**share
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         logits = self.precise(self.project(h))
         posterior = Categories(logits, self.temperature if self.training else None, self.hard)
@@ -144,5 +148,6 @@ class Categorical(Latent):
         """One-hots."""
         return F.one_hot(indices, self.categories).flatten(1).to(torch.get_default_dtype())
 
+    @override
     def standard_prior(self) -> UniformCategories:
         return UniformCategories(self.variables, self.categories)

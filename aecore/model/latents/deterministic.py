@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
@@ -25,6 +26,7 @@ class Deterministic(Latent):
         self.activation = activation
         self.bias = bias
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         self.project = nn.Sequential(
             nn.Flatten(),
@@ -33,6 +35,7 @@ class Deterministic(Latent):
         )
         return (self.dim,)
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         z = self.project(h)
         return Code(z, z)
@@ -47,6 +50,7 @@ class Spatial(Latent):
         self.channels = channels
         self.activation = activation
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         if len(feature_shape) != 3:
             raise UserError(
@@ -59,6 +63,7 @@ class Spatial(Latent):
         self.project = nn.Sequential(*layers, *activation_layer(self.activation))
         return (self.channels or feature_shape[0], *feature_shape[1:])
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         z = self.project(h)
         return Code(z, z)

@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.codes import Code
@@ -110,6 +111,7 @@ class FlowLatent(Latent):
         self.dim, self.context = dim, context
         self.transforms, self.hidden = transforms, hidden
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         width = 2 * self.dim + self.context
         self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), width))
@@ -122,6 +124,7 @@ class FlowLatent(Latent):
         )
         return (self.dim,)
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         raw = self.precise(self.project(h))
         mean, spread, context = torch.split(raw, [self.dim, self.dim, self.context], 1)

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.codes import Code
@@ -33,15 +34,18 @@ class FSQ(Quantised):
         self.codes = math.prod(levels)
         self.round = Rounding(levels)
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         numbers = torch.tanh(self.apart(self.precise(self.project(h))))
         words = self.round(numbers)
         z = self.together(words)
         return Code(z, z, indices=self.placed(self.round.number(words)))
 
+    @override
     def nearest(self, z: Tensor) -> Tensor:
         return self.together(self.round(self.apart(z).clamp(-1, 1)))
 
+    @override
     def decode_indices(self, indices: Tensor) -> Tensor:
         return self.together(self.round.numbered(indices.flatten(1)))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.codes import Code
@@ -31,7 +32,7 @@ class DiagonalGaussian:
         return self.log_var.exp()
 
     def sample(self, generator: Generator | None) -> Tensor:
-        """mean + std * eps (Kingma & Welling 2014, eq. 10), (N, dim)."""
+        """`mean` + std * eps (Kingma & Welling 2014, eq. 10), (N, dim)."""
         eps = torch.empty_like(self.mean).normal_(generator=generator)
         return torch.addcmul(self.mean, (0.5 * self.log_var).exp(), eps)
 
@@ -64,11 +65,13 @@ class GaussianLatent(Latent):
         super().__init__()
         self.dim = dim
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         # one matrix for both: one product a step instead of two
         self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), 2 * self.dim))
         return (self.dim,)
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         mean, raw = self.precise(self.project(h)).chunk(2, dim=1)
         posterior = DiagonalGaussian(mean, LOG_VAR_BOUND * torch.tanh(raw / LOG_VAR_BOUND))

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.codes import Code
@@ -40,7 +41,7 @@ class PowerSpherical:
         return radius(self.direction.shape[-1])
 
     def _shape(self) -> tuple[Tensor, float]:
-        """alpha (N, 1) in float64, as differences of large log gammas are taken, and beta."""
+        """`alpha` (N, 1) in float64, as differences of large log gammas are taken, and beta."""
         beta = (self.direction.shape[-1] - 1) / 2
         wide = torch.float32 if self.concentration.device.type == "mps" else torch.float64
         return self.concentration.to(wide) + beta, beta
@@ -83,7 +84,7 @@ class PowerSpherical:
         return self._radius * (upright - 2 * (upright * across).sum(1, keepdim=True) * across)
 
     def _log_normaliser(self) -> Tensor:
-        """log of the integral of (1 + direction . z)^concentration over the unit sphere, (N, 1)."""
+        """Log integral of (1 + direction . z)^concentration over the unit sphere, (N, 1)."""
         alpha, beta = self._shape()
         gammas = torch.lgamma(alpha) - torch.lgamma(alpha + beta)
         return (alpha + beta) * math.log(2) + beta * math.log(math.pi) + gammas
@@ -129,10 +130,12 @@ class Hypersphere(Latent):
         super().__init__()
         self.dim = dim
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), self.dim + 1))
         return (self.dim,)
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         raw = self.precise(self.project(h))
         towards = raw[:, :-1]
@@ -142,8 +145,10 @@ class Hypersphere(Latent):
         mode = radius(self.dim) * direction
         return Code(posterior.sample(generator) if sample else mode, mode, posterior)
 
+    @override
     def nearest(self, z: Tensor) -> Tensor:
         return radius(self.dim) * F.normalize(z, dim=-1)
 
+    @override
     def standard_prior(self) -> UniformSphere:
         return UniformSphere(self.dim)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from aecore.errors import UserError
 from aecore.model.latents.base import Latent
@@ -20,12 +21,15 @@ class Quantised(Latent):
     """
 
     def __init__(self, name: str, words: int | None, width: int) -> None:
-        """name: on the command line. words: how many an image has, cut from a vector; None for one
-        at each place of a feature map. width: numbers of a word.
+        """Keep the shape of the codes.
+
+        name: on the command line. words: codebook entries per image, cut from a vector; None for
+        one at each place of a feature map. width: numbers of an entry.
         """
         super().__init__()
         self.name, self.words, self.width = name, words, width
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         if self.words is None:
             if len(feature_shape) != 3:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
 from aecore.errors import ConfigError
@@ -55,10 +56,12 @@ class TopK(Latent):
         self.keep = Largest(k, min(round(alpha * k), dim))
         self.register_buffer("unseen", torch.zeros(dim, dtype=torch.int64))
 
+    @override
     def attach(self, feature_shape: Shape) -> Shape:
         self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), self.dim))
         return (self.dim,)
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         a = self.project(h)
         z, least = self.keep.parted(a)
@@ -77,6 +80,7 @@ class TopK(Latent):
         seen = summed(stays.sum(0)) > 0
         self.unseen.add_(1).masked_fill_(seen, 0)
 
+    @override
     def nearest(self, z: Tensor) -> Tensor:
         return torch.where(self.keep(z.abs()) > 0, z, 0)  # z may be negative, and zeros larger
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, PositiveInt, component
 from aecore.model.codes import Code
@@ -50,6 +51,7 @@ class VQ(Quantised):
         self.cost_names = ("commitment", "codebook") if learned else ("commitment",)
         self.book = Codebook(codes, dim, learned=learned, decay=decay, revive=revive)
 
+    @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         points = self.apart(self.precise(self.project(h)))
         flat = points.detach().flatten(0, 1)
@@ -66,11 +68,13 @@ class VQ(Quantised):
         z = self.together(straight_through(words, points))
         return Code(z, z, costs=costs, indices=self.placed(indices.view(points.shape[:2])))
 
+    @override
     def nearest(self, z: Tensor) -> Tensor:
         words = self.apart(z)
         chosen = F.embedding(self.book(words.flatten(0, 1)), self.book.vectors)
         return self.together(chosen.view(words.shape))
 
+    @override
     def decode_indices(self, indices: Tensor) -> Tensor:
         return self.together(F.embedding(indices.flatten(1), self.book.vectors))
 

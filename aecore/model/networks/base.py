@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from torch import nn
+from typing_extensions import override
 
 from aecore.errors import ConfigError
 from aecore.model.networks.dense import Dense
@@ -91,6 +92,7 @@ class Halving(Network):
             sizes.append(((height + more) // 2, (width + more) // 2))
         return sizes
 
+    @override
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (self.channels[-1], *self.sizes(image_shape)[-1])
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.errors import UserError
@@ -53,6 +54,7 @@ class Conv(Halving):
         self.dropout = dropout
         self.rounds_up = self.ceil_mode = ceil_mode
 
+    @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
         padding = self.kernel_size // 2
@@ -68,6 +70,7 @@ class Conv(Halving):
                 layers.append(nn.AvgPool2d(2, ceil_mode=self.ceil_mode))
         return nn.Sequential(*layers)
 
+    @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         features = self.feature_shape(image_shape)
         sizes = self.sizes(image_shape)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
@@ -45,6 +46,7 @@ class ConvUnpool(Halving):
         self.output_activation = output_activation
         self.bias = bias
 
+    @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         padding = self.kernel_size // 2
         widths = zip([image_shape[0], *self.channels], self.channels, strict=False)
@@ -58,6 +60,7 @@ class ConvUnpool(Halving):
             ]
         )
 
+    @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         features = self.feature_shape(image_shape)
         start: list[nn.Module] = []
@@ -83,6 +86,7 @@ class PoolingEncoder(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(stages)
 
+    @override
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         places = []
         for stage in self.stages:
@@ -102,6 +106,7 @@ class UnpoolingDecoder(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.sizes = sizes
 
+    @override
     def forward(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
         z = self.start(z)
         for stage, index, size in zip(self.stages, reversed(context), self.sizes, strict=True):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def _through_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (N, in), weight (out, in) -> x weight^T + bias, (N, out), by PyTorch's other library."""
+    """`x` (N, in), weight (out, in) -> x weight^T + bias, (N, out), by PyTorch's other library."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return result
 
@@ -54,7 +54,7 @@ class _Product(torch.autograd.Function):
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (N, in), weight (out, in) -> x weight^T + bias, (N, out), in the faster of two ways.
+    """`x` (N, in), weight (out, in) -> x weight^T + bias, (N, out), in the faster of two ways.
 
     The faster is for gradients alone: float32 on an AMD processor, where oneDNN is twice as fast
     as the MKL of `F.linear`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.model.networks.base import Activation, Network, Norm, activation_layer, flat
@@ -37,12 +38,15 @@ class MLP(Network):
         self.norm = norm
         self.dropout = dropout
 
+    @override
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (self.hidden[-1],) if self.hidden else (flat(image_shape),)
 
+    @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         return nn.Sequential(nn.Flatten(), *self._layers(flat(image_shape), self.hidden))
 
+    @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         width = flat(code_shape)
         last = self.decoder_hidden[-1] if self.decoder_hidden else width
@@ -81,12 +85,15 @@ class Linear(Network):
         self.bias = bias
         self.output_activation = output_activation
 
+    @override
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (flat(image_shape),)
 
+    @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         return nn.Flatten()
 
+    @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         return nn.Sequential(
             nn.Flatten(),

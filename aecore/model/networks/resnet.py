@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
@@ -51,6 +52,7 @@ class ResNet(Halving):
         self.bias = bias
         self.groups = groups
 
+    @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
         places = [height * width for height, width in self.sizes(image_shape)[1:]]
@@ -59,6 +61,7 @@ class ResNet(Halving):
             layers += [self._convolution(before, after, stride=2), *self._stage(after, area)]
         return nn.Sequential(*layers, *self._before(self.channels[-1], places[-1]))
 
+    @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         features = self.feature_shape(image_shape)
         if len(code_shape) == 3 and code_shape[1:] == features[1:]:

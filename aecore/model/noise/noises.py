@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, Probability, component
 from aecore.model.noise.base import Noise, Span
@@ -24,6 +25,7 @@ class NoNoise(Noise):
     @component
     def __init__(self) -> None: ...
 
+    @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
         return x
 
@@ -35,6 +37,7 @@ class GaussianNoise(Noise):
     def __init__(self, *, std: NonNegativeFloat) -> None:
         self.std = std
 
+    @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
         return x + self.std * torch.empty_like(x).normal_(generator=generator)
 
@@ -46,6 +49,7 @@ class Dropout(Noise):
     def __init__(self, *, p: Probability) -> None:
         self.p = p
 
+    @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
         return x * (_uniform(x, generator) >= self.p)
 
@@ -58,6 +62,7 @@ class SaltAndPepper(Noise):
         self.p = p
         self.salt = salt
 
+    @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
         black, white = span
         u = _uniform(x, generator)
@@ -72,6 +77,7 @@ class Chain(Noise):
         self.steps = steps
         self.active = any(step.active for step in steps)
 
+    @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
         for step in self.steps:
             x = step(x, generator, span)

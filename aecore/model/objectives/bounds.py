@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.errors import UserError
@@ -36,6 +37,7 @@ class Bound(Objective):
     def bound(self, draws: ImportanceSamples) -> Tensor:
         """The lower bound of each image's log p(x), (N,)."""
 
+    @override
     def __call__(
         self,
         model: Model,
@@ -53,6 +55,7 @@ class Bound(Objective):
             critic_losses(draws.first),
         )
 
+    @override
     def check(self, model: Model) -> None:
         if not model.latent.variational:
             raise UserError(
@@ -91,6 +94,7 @@ class Iwae(Bound):
     def __init__(self, *, samples: PositiveInt) -> None:
         self.samples = samples
 
+    @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
         return log_mean_exp(draws.log_weights)
 
@@ -109,6 +113,7 @@ class Miwae(Bound):
         """samples: K. bounds: M."""
         self.within, self.samples = samples, samples * bounds
 
+    @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
         each = draws.log_weights.view(self.within, -1, draws.log_weights.shape[1])
         return log_mean_exp(each).mean(0)
@@ -126,6 +131,7 @@ class Ciwae(Bound):
     def __init__(self, *, samples: PositiveInt, beta: Probability) -> None:
         self.samples, self.beta = samples, beta
 
+    @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
         log_w = draws.log_weights
         return self.beta * log_w.mean(0) + (1 - self.beta) * log_mean_exp(log_w)
@@ -146,6 +152,7 @@ class Dreg(Bound):
     def __init__(self, *, samples: PositiveInt) -> None:
         self.samples = samples
 
+    @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
         log_w, z = draws.log_weights, draws.z
         share = log_w.detach().softmax(0)
@@ -156,6 +163,7 @@ class Dreg(Bound):
         weighted = (share * log_w).sum(0)
         return log_mean_exp(log_w).detach() + weighted - weighted.detach()
 
+    @override
     def check(self, model: Model) -> None:
         super().check(model)
         if not model.latent.pathwise:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
@@ -21,6 +22,7 @@ class Elbo(Objective):
     @component
     def __init__(self) -> None: ...
 
+    @override
     def __call__(
         self,
         model: Model,

@@ -119,5 +119,5 @@ def times(x: Tensor, samples: int) -> Tensor:
 
 
 def log_mean_exp(values: Tensor) -> Tensor:
-    """log of the mean of exp(values) over the first dimension."""
+    """`log` of the mean of exp(values) over the first dimension."""
     return values.logsumexp(0) - math.log(len(values))

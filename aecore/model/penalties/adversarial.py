@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.model.critics import fake_loss, frozen, real_loss
 from aecore.model.passes import Pass
@@ -21,9 +22,11 @@ class AdversarialPenalty(CodeAdversary):
 
     matches_prior = True
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         return real_loss(frozen(self.critic, p.code.z))
 
+    @override
     def critic_loss(self, p: Pass) -> Tensor:
         with torch.no_grad():
             z = p.code.z

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, component
 from aecore.model.passes import Model, Pass
@@ -28,6 +29,7 @@ class Capacity(Penalty):
         self.epochs = epochs
         self.epoch = math.inf
 
+    @override
     def set_epoch(self, epoch: float) -> None:
         self.epoch = epoch
 
@@ -35,10 +37,12 @@ class Capacity(Penalty):
         """C after the epochs that lie behind; the full capacity for whoever never counts any."""
         return self.nats * (min(1.0, self.epoch / self.epochs) if self.epochs > 0 else 1.0)
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         kl = p.model.prior_density.kl(p.code).sum(1).mean()
         return shared((kl - self.target()).abs(), p)
 
+    @override
     def check(self, model: Model) -> None:
         need_posterior(model, "capacity")
         stand_for_kl(self, model, "capacity")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.model.critics import Adversary, code_critic
 from aecore.model.networks.base import flat
@@ -21,5 +23,6 @@ class CodeAdversary(Adversary, Penalty):
         self.units, self.layers = units, layers
         self.critic_lr = critic_lr
 
+    @override
     def attach_critic(self, model: Model) -> None:
         self.critic = code_critic(flat(model.code_shape), self.units, self.layers)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
@@ -59,6 +60,7 @@ class Contractive(Penalty):
         self.method = method
         self.samples = samples
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         with torch.enable_grad():
             layers = _dense_layers(p.model)
@@ -73,6 +75,7 @@ class Contractive(Penalty):
                 return jacobian_norm(p)
             return estimated_norm(p, self.samples)
 
+    @override
     def check(self, model: Model) -> None:
         if not model.latent.smooth:
             raise UserError(

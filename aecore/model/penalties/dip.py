@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, component
 from aecore.errors import UserError
@@ -28,6 +29,7 @@ class DIP(Penalty):
         self.kind = kind
         self.diagonal = diagonal
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         if self.kind == "i":
             spread = covariance(p.code.mean.flatten(1))
@@ -39,6 +41,7 @@ class DIP(Penalty):
         between = spread.square().sum() - own.square().sum()
         return shared(between + self.diagonal * (own - 1).square().sum(), p)
 
+    @override
     def check(self, model: Model) -> None:
         if self.kind == "ii" and not model.latent.gaussian:
             raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.model.critics import fake_loss, frozen, real_loss
 from aecore.model.passes import Model, Pass
@@ -24,19 +25,23 @@ class Factor(CodeAdversary):
     units, layers: of the critic, fully connected; the paper's are 1000 and 6.
     """
 
+    @override
     def attach_critic(self, model: Model) -> None:
         super().attach_critic(model)
         self.parts = parts_of(model)
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         return precise(frozen(self.critic, p.code.z))
 
+    @override
     def critic_loss(self, p: Pass) -> Tensor:
         z = p.code.z.detach()
         both = torch.cat([z, permuted(z, self.parts, p.generator)])
         together, apart = self.critic(both).chunk(2)
         return 0.5 * (real_loss(together) + fake_loss(apart))
 
+    @override
     def check(self, model: Model) -> None:
         need_posterior(model, "factor")
         need_parts(model, "factor")

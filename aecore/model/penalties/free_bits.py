@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, component
 from aecore.model.passes import Model, Pass
@@ -26,9 +27,11 @@ class FreeBits(Penalty):
         super().__init__()
         self.nats = nats
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         return shared(p.model.prior_density.kl(p.code).mean(0).clamp_min(self.nats).sum(), p)
 
+    @override
     def check(self, model: Model) -> None:
         need_posterior(model, "free_bits")
         stand_for_kl(self, model, "free_bits")

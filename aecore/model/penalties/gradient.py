@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.passes import Model, Pass
@@ -28,6 +29,7 @@ class GradientPenalty(Penalty):
         self.method = method
         self.samples = samples
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         with torch.enable_grad():
             z = p.code.z if p.code.z.requires_grad else p.code.z.detach().requires_grad_()
@@ -36,6 +38,7 @@ class GradientPenalty(Penalty):
                 return exact_norm(image, z)
             return estimated_norm(image, z, self.samples, p.generator)
 
+    @override
     def check(self, model: Model) -> None:
         no_batch_norm([model.decoder], "gradient", "image")
 

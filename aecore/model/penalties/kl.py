@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.errors import UserError
@@ -24,9 +25,11 @@ class KL(Penalty):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         return p.model.prior_density.kl(p.code).sum(1)
 
+    @override
     def check(self, model: Model) -> None:
         need_posterior(model, "kl")
 

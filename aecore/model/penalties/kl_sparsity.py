@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.errors import UserError
@@ -26,6 +27,7 @@ class KLSparsity(Penalty):
         super().__init__()
         self.rho = rho
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         z = precise(p.code.z).flatten(1)
         smallest = torch.finfo(z.dtype).eps  # a unit that is never on must not cost infinitely much
@@ -34,6 +36,7 @@ class KLSparsity(Penalty):
         kl = target * (target / active).log() + (1 - target) * ((1 - target) / (1 - active)).log()
         return shared(kl.sum(), p)
 
+    @override
     def check(self, model: Model) -> None:
         layers = [m for m in model.latent.modules() if next(m.children(), None) is None]
         if model.latent.variational or not (layers and isinstance(layers[-1], nn.Sigmoid)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.passes import Pass
@@ -16,5 +17,6 @@ class L1Penalty(Penalty):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         return p.code.z.flatten(1).abs().sum(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.passes import Pass
@@ -17,6 +18,7 @@ class CodeL2(Penalty):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         return 0.5 * p.code.z.flatten(1).square().sum(1)
 
@@ -31,6 +33,7 @@ class DecoderL2(Penalty):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         squares = [weight.square().sum() for weight in p.model.decoder.parameters()]
         return shared(torch.stack(squares).sum(), p)

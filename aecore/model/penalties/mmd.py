@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveFloat, component
 from aecore.model.passes import Pass
@@ -35,6 +36,7 @@ class MMD(Penalty):
         self.kernel: Kernel = kernel
         self.scales = scales
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         z = precise(p.code.z)
         with unmixed(z):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.errors import ConfigError, UserError
@@ -24,6 +25,7 @@ class Orthogonal(Penalty):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         matrices = _matrices(p.model)
         assert matrices is not None, "check() comes first"
@@ -33,6 +35,7 @@ class Orthogonal(Penalty):
         units = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
         return shared((whole @ whole.T - units).square().sum(), p)
 
+    @override
     def check(self, model: Model) -> None:
         matrices = _matrices(model)
         if matrices is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.passes import Pass
@@ -26,6 +27,7 @@ class SlicedWasserstein(Penalty):
         super().__init__()
         self.projections = projections
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         z = precise(p.code.z)
         with unmixed(z):

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, component
 from aecore.errors import UserError
@@ -45,14 +46,17 @@ class TotalCorrelation(Penalty):
         """All but where only the total correlation counts."""
         return self.alpha > 0 or self.gamma > 0
 
+    @override
     def attach(self, images: int) -> None:
         self.images = images
 
+    @override
     def forward(self, p: Pass) -> Tensor:
         assert self.images is not None, "attach() comes first"
         information, correlation, dimensions = split_kl(p.code, p.model.prior_density, self.images)
         return self.alpha * information + self.beta * correlation + self.gamma * dimensions
 
+    @override
     def check(self, model: Model) -> None:
         need_posterior(model, "total_correlation")
         if model.latent.relaxed:
@@ -92,7 +96,7 @@ def split_kl(code: Code, prior: PriorDensityProtocol, images: int) -> tuple[Tens
 
 
 def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
-    """log q(z | x) (N,), log q(z) (N,), log q(z_j) (N, parts) at the drawn codes of a batch.
+    """`log` q(z | x) (N,), log q(z) (N,), log q(z_j) (N, parts) at the drawn codes of a batch.
 
     z_j are the independent parts of the posterior, a Gaussian's dimensions. q(z) is the mixture
     over `images` images of which the batch is drawn without replacement, by minibatch stratified
@@ -108,7 +112,7 @@ def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def mixture(z: Tensor, posterior: Posterior, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """log sum_j w_ij q(z_i | x_j), (M,), and that of each independent part, (M, parts).
+    """`log` sum_j w_ij q(z_i | x_j), (M,), and that of each independent part, (M, parts).
 
     z: (M, dim). posterior: of n images. weights: log w, (M, n).
     """
@@ -123,7 +127,7 @@ def mixture(z: Tensor, posterior: Posterior, weights: Tensor) -> tuple[Tensor, T
 
 
 def log_weights(n: int, images: int, like: Tensor) -> Tensor:
-    """log of what image j of a batch of n counts in the mixture at the code of image i, (n, n)."""
+    """Log weight of image j of a batch of n in the mixture at the code of image i, (n, n)."""
     images = max(images, n)
     if n == 1:
         return like.new_zeros(1, 1)

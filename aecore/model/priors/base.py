@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.model.codes import Code
 from aecore.model.passes import LatentProtocol, Model
@@ -49,7 +50,7 @@ class PriorDensity(ABC):
         generator: Generator | None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """n codes, (n, *shape), on the device and of the type of `like`.
+        """`n` codes, (n, *shape), on the device and of the type of `like`.
 
         temperature: scales the standard deviations of the Gaussian draws that they are made of;
             1 for p(z) itself, and where there is `no_temperature`.
@@ -92,6 +93,7 @@ class Prior(nn.Module, ABC):
 class Standalone(Prior, PriorDensity):
     """A prior that is the same whatever the rest of the model does."""
 
+    @override
     def density(self, model: Model) -> PriorDensity:
         return self
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.flows import Kind, Warp
@@ -41,6 +42,7 @@ class FlowPrior(Standalone):
         self.kind: Kind = kind
         self.transforms, self.hidden = transforms, hidden
 
+    @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_posterior(latent, "flow")
         need_all_of_space(latent, "flow")
@@ -48,6 +50,7 @@ class FlowPrior(Standalone):
         self.warp = Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)
         return self
 
+    @override
     def check(self, model: Model) -> None:
         need_teacher(model, "flow")
 
@@ -59,6 +62,7 @@ class FlowPrior(Standalone):
         return log_prob
 
     @torch.no_grad()
+    @override
     def sample(
         self,
         n: int,

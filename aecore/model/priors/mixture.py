@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.networks.base import flat
@@ -31,6 +32,7 @@ class Mixture(Standalone):
         super().__init__()
         self.components = components
 
+    @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_posterior(latent, "mixture")
         need_all_of_space(latent, "mixture")
@@ -39,6 +41,7 @@ class Mixture(Standalone):
         self.logits = nn.Parameter(torch.zeros(self.components))
         return self
 
+    @override
     def check(self, model: Model) -> None:
         need_teacher(model, "mixture")
 
@@ -49,6 +52,7 @@ class Mixture(Standalone):
         return (each + self.logits.log_softmax(0)).logsumexp(-1, keepdim=True)
 
     @torch.no_grad()
+    @override
     def sample(
         self,
         n: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.passes import LatentProtocol
@@ -21,13 +22,16 @@ class Standard(Closed):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         prior: Prior = latent.standard_prior()
         return prior
 
+    @override
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square() + math.log(2 * math.pi))
 
+    @override
     def sample(
         self,
         n: int,

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.model.priors.base import Closed
 from aecore.types import Shape
@@ -25,6 +26,7 @@ class UniformCategories(Closed):
         """Log probability of each variable in nats, (N, variables)."""
         return z.new_full((*z.shape[:-1], self.variables), -math.log(self.categories))
 
+    @override
     def sample(
         self,
         n: int,
@@ -52,6 +54,7 @@ class UniformSphere(Closed):
         """Log density on the sphere in nats, of all dimensions together, (N, 1)."""
         return z.new_full((*z.shape[:-1], 1), -log_area(self.dim, radius(self.dim)))
 
+    @override
     def sample(
         self,
         n: int,
@@ -70,7 +73,7 @@ def radius(dim: int) -> float:
 
 
 def log_area(dim: int, r: float) -> float:
-    """log of the area of the sphere of radius r in `dim` dimensions.
+    """`log` of the area of the sphere of radius r in `dim` dimensions.
 
     2 pi^(dim/2) / Gamma(dim/2) r^(dim - 1).
     """

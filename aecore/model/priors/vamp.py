@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
@@ -40,6 +41,7 @@ class Vamp(Prior):
         super().__init__()
         self.components, self.start = components, start
 
+    @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_posterior(latent, "vamp")
         if latent.codes is not None or latent.sequential:
@@ -50,10 +52,12 @@ class Vamp(Prior):
         self.logits = nn.Parameter(torch.randn(self.components, *image_shape))
         return self
 
+    @override
     def check(self, model: Model) -> None:
         need_teacher(model, "vamp")
 
     @torch.no_grad()
+    @override
     def begin(self, model: Model, training: Split, seed: int) -> None:
         if self.start == "data":
             pixels = training.pixels(_some(training, self.components, model.classes, seed))
@@ -65,6 +69,7 @@ class Vamp(Prior):
         """The pseudo-inputs in the model's range, (K, C, H, W)."""
         return self.logits if _unbounded(model) else model.normalise(self.logits.sigmoid())
 
+    @override
     def density(self, model: Model) -> PriorDensity:
         return VampPrior(model, self.images(model))
 
@@ -94,6 +99,7 @@ class VampPrior(PriorDensity):
         return each.logsumexp(-1, keepdim=True) - math.log(len(self.images))
 
     @torch.no_grad()
+    @override
     def sample(
         self,
         n: int,

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import LearningRate, NonNegativeFloat, PositiveInt, component
 from aecore.errors import UserError
@@ -57,28 +58,34 @@ class AdversarialReconstruction(Adversary, Reconstruction):
         self.channels, self.units, self.layer = channels, units, layer
         self.critic_lr = critic_lr
 
+    @override
     def attach_critic(self, model: Model) -> None:
         self.logits = not model.standardised and model.output_activation is None
         self.critic = ImageCritic(model.image_shape, self.channels, self.units, self.layer)
         with torch.no_grad():
             self.features = self.critic.trunk(torch.zeros(1, *model.image_shape)).numel()
 
+    @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         seen, wanted = (frozen(self.critic.trunk, i) for i in (self.image(output), x))
         return 0.5 * (seen - wanted).square().flatten(1).sum(1)
 
+    @override
     def log_constant(self, pixels: int) -> float:
         return 0.0
 
+    @override
     def image(self, output: Tensor) -> Tensor:
         return output.sigmoid() if self.logits else output
 
+    @override
     def costs(self, p: Pass) -> Mapping[str, Tensor]:
         # decoded anew, from codes that lead no gradient to the encoder
         fakes = self._decoded([p.code.z.detach(), *_drawn(p)], p)
         believed = real_loss(frozen(self.critic, torch.cat(fakes)))
         return {"realism": self.realism * self.features * believed.view(len(fakes), -1).sum(0)}
 
+    @override
     def critic_loss(self, p: Pass) -> Tensor:
         with torch.no_grad():
             fakes = [self.image(p.output), *self._decoded(_drawn(p), p)]

@@ -30,7 +30,7 @@ class Reconstruction(nn.Module, ABC):
 
     @property
     def variance(self) -> float | None:
-        """v where the cost is the squared error / (2 v) plus a constant; None for other costs."""
+        """`v` where the cost is the squared error / (2 v) plus a constant; None for other costs."""
         return None
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Reconstruction(nn.Module, ABC):
 
     @abstractmethod
     def log_constant(self, pixels: int) -> float:
-        """c such that log p(x | z) = c - cost, in nats per image of `pixels` numbers.
+        """`c` such that log p(x | z) = c - cost, in nats per image of `pixels` numbers.
 
         0 for a cost that is no likelihood.
         """

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import Probability, component
 from aecore.errors import ConfigError, UserError
@@ -33,27 +34,34 @@ class Bernoulli(Reconstruction):
         self.targets = targets
         self.threshold = threshold
 
+    @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         cost = F.binary_cross_entropy_with_logits(output, x, reduction="none")
         return cost.flatten(1).sum(1)
 
+    @override
     def log_constant(self, pixels: int) -> float:
         return 0.0
 
+    @override
     def image(self, output: Tensor) -> Tensor:
         return output.sigmoid()
 
+    @override
     def target(self, x: Tensor, generator: Generator | None) -> Tensor:
         if self.targets == "stochastic":
             return torch.bernoulli(x, generator=generator)
         return self.expected(x)
 
+    @override
     def expected(self, x: Tensor) -> Tensor:
         return (x > self.threshold).to(x.dtype) if self.targets == "threshold" else x
 
+    @override
     def covers(self, x: Tensor) -> bool:
         return bool(((x == 0) | (x == 1)).all())
 
+    @override
     def check(self, model: Model) -> None:
         need_logits(model, self.name)
         if self.targets == "threshold" and model.noise.active:

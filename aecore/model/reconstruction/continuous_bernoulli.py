@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.passes import Model
@@ -28,21 +29,25 @@ class ContinuousBernoulli(Reconstruction):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         return (log_integral(output) - output * x).flatten(1).sum(1)
 
+    @override
     def log_constant(self, pixels: int) -> float:
         return 0.0
 
+    @override
     def image(self, output: Tensor) -> Tensor:
         return mean(output)
 
+    @override
     def check(self, model: Model) -> None:
         need_logits(model, self.name)
 
 
 def log_integral(a: Tensor) -> Tensor:
-    """log of the integral of exp(a x) over [0, 1]: a / 2 + log(sinh(h) / h), h = a / 2."""
+    """`log` of the integral of exp(a x) over [0, 1]: a / 2 + log(sinh(h) / h), h = a / 2."""
     h = a.abs() / 2
     small = h < _SMALL
     s = torch.where(small, h, 0).square()

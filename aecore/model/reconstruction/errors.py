@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.reconstruction.base import Reconstruction
@@ -21,9 +22,11 @@ class MSE(Reconstruction):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         return F.mse_loss(output, x, reduction="none").flatten(1).sum(1)
 
+    @override
     def log_constant(self, pixels: int) -> float:
         return -0.5 * pixels * math.log(math.pi)
 
@@ -37,8 +40,10 @@ class L1Loss(Reconstruction):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         return F.l1_loss(output, x, reduction="none").flatten(1).sum(1)
 
+    @override
     def log_constant(self, pixels: int) -> float:
         return -pixels * math.log(2)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import PositiveFloat, component
 from aecore.model.reconstruction.base import Reconstruction
@@ -45,6 +46,7 @@ class GaussianLikelihood(Reconstruction):
         """scale^2."""
         return math.exp(2 * float(self.log_scale.detach()))
 
+    @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         error = (output - x).square().flatten(1).sum(1)
         pixels = x[0].numel()
@@ -53,5 +55,6 @@ class GaussianLikelihood(Reconstruction):
             log_scale + 0.5 * math.log(2 * math.pi)
         )
 
+    @override
     def log_constant(self, pixels: int) -> float:
         return 0.0

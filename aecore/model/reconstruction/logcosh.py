@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.model.reconstruction.base import Reconstruction
@@ -23,9 +24,11 @@ class LogCosh(Reconstruction):
     def __init__(self) -> None:
         super().__init__()
 
+    @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         return log_cosh(output - x).flatten(1).sum(1)
 
+    @override
     def log_constant(self, pixels: int) -> float:
         return -pixels * math.log(math.pi)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
@@ -68,11 +69,13 @@ class SSIM(_Similarity):
     def __init__(self, *, window: Window) -> None:
         super().__init__(window)
 
+    @override
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
         from torchmetrics.functional.image import structural_similarity_index_measure  # slow
 
         return structural_similarity_index_measure(output, x, **options)
 
+    @override
     def check(self, model: Model) -> None:
         _check(model, self.name, self.window, scales=1)
 
@@ -93,6 +96,7 @@ class MSSSIM(_Similarity):
         super().__init__(window)
         self.scales = scales
 
+    @override
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
         shares = _SHARES[: self.scales]
         betas = tuple(share / sum(shares) for share in shares)
@@ -102,6 +106,7 @@ class MSSSIM(_Similarity):
             output, x, betas=betas, normalize="simple", **options
         )
 
+    @override
     def check(self, model: Model) -> None:
         _check(model, self.name, self.window, self.scales)
 

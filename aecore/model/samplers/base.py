@@ -23,7 +23,7 @@ class Fitted(ABC):
     def draw(
         self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        """n codes, (n, D), on the device and of the type of `like`.
+        """`n` codes, (n, D), on the device and of the type of `like`.
 
         temperature: scales the standard deviations of the Gaussian draws that they are made of;
             1 for the distribution itself, and where there is `no_temperature`.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.model.samplers.base import Fitted, Sampler
 
@@ -32,9 +33,11 @@ class ByClass(Fitted):
         return self.draw_of(torch.arange(n) % self.classes, like, generator, temperature)
 
     @property
+    @override
     def no_temperature(self) -> str | None:
         return self._of(0).no_temperature
 
+    @override
     def draw_of(
         self, y: Tensor, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
@@ -51,6 +54,7 @@ class ByClass(Fitted):
         assert fitted is not None, "labels are 0 ... classes - 1"
         return fitted
 
+    @override
     def tensors(self) -> dict[str, Tensor]:
         parts = {str(label): one for label, one in self.own.items()}
         parts |= {} if self.shared is None else {_SHARED: self.shared}

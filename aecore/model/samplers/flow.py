@@ -10,6 +10,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.model.flows import Kind, Warp
@@ -28,6 +29,7 @@ class Warped(Fitted):
     no_temperature = None
 
     @torch.no_grad()
+    @override
     def draw(
         self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
@@ -42,6 +44,7 @@ class Warped(Fitted):
         density: Tensor = -0.5 * square + log_det - self.scale.log().sum()
         return density
 
+    @override
     def tensors(self) -> dict[str, Tensor]:
         weights = {f"warp.{k}": v.cpu() for k, v in self.warp.state_dict().items()}
         return {"mean": self.mean, "scale": self.scale, **weights}
@@ -76,6 +79,7 @@ class FlowSampler(Sampler):
         self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
         self.images = images
 
+    @override
     def fit(self, codes: Tensor, seed: int) -> Warped:
         mean, spread = codes.mean(0), codes.std(0)
         scale = torch.where(spread > 0, spread, 1)
@@ -101,6 +105,7 @@ class FlowSampler(Sampler):
     def _warp(self, dim: int) -> Warp:
         return Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)
 
+    @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Warped:
         own = {"mean", "scale"}
         mean, scale = shaped({k: tensors[k] for k in own}, mean=(dim,), scale=(dim,))

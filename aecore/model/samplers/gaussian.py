@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.samplers.base import Fitted, Sampler, shaped
@@ -21,6 +22,7 @@ class Normal(Fitted):
 
     no_temperature = None
 
+    @override
     def draw(
         self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
@@ -28,6 +30,7 @@ class Normal(Fitted):
         normal = like.new_empty((n, len(factor))).normal_(generator=generator)
         return mean + (temperature * normal) @ factor
 
+    @override
     def tensors(self) -> dict[str, Tensor]:
         return {"mean": self.mean, "factor": self.factor}
 
@@ -44,6 +47,7 @@ class GaussianSampler(Sampler):
     def __init__(self, *, images: PositiveInt) -> None:
         self.images = images
 
+    @override
     def fit(self, codes: Tensor, seed: int) -> Normal:
         rows = codes.double()
         mean = rows.mean(0)
@@ -52,5 +56,6 @@ class GaussianSampler(Sampler):
         factor = scales[:, None] * directions / (len(rows) - 1) ** 0.5
         return Normal(mean.float(), factor.float())
 
+    @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Normal:
         return Normal(*shaped(tensors, mean=(dim,), factor=(None, dim)))

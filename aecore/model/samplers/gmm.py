@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
@@ -31,6 +32,7 @@ class Normals(Fitted):
 
     no_temperature = None
 
+    @override
     def draw(
         self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
@@ -45,6 +47,7 @@ class Normals(Fitted):
             drawn[own] += normal[own] @ factor.T
         return drawn
 
+    @override
     def tensors(self) -> dict[str, Tensor]:
         return {"weights": self.weights, "means": self.means, "factors": self.factors}
 
@@ -67,6 +70,7 @@ class GMM(Sampler):
         self.images = images
 
     @property
+    @override
     def least(self) -> int:
         return max(self.components, 2)
 
@@ -99,6 +103,7 @@ class GMM(Sampler):
         )
         return Normals(weights, means, roots)
 
+    @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Normals:
         k = self.components
         factors = (k, dim, dim) if self.covariance == "full" else (k, dim)

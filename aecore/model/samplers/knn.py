@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.samplers.base import Fitted, Sampler, shaped
@@ -23,6 +24,7 @@ class Between(Fitted):
 
     no_temperature = "this sampler draws evenly between the codes themselves"
 
+    @override
     def draw(
         self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
@@ -42,6 +44,7 @@ class Between(Fitted):
         share = torch.rand((n, 1), generator=generator, device=device, dtype=codes.dtype)
         return torch.lerp(codes[first], codes[near.gather(1, which)[:, 0]], share)
 
+    @override
     def tensors(self) -> dict[str, Tensor]:
         return {"codes": self.codes}
 
@@ -60,12 +63,15 @@ class KNN(Sampler):
         self.images = images
 
     @property
+    @override
     def least(self) -> int:
         return self.k + 1
 
+    @override
     def fit(self, codes: Tensor, seed: int) -> Between:
         return Between(codes, self.k)
 
+    @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Between:
         (codes,) = shaped(tensors, codes=(None, dim))
         if len(codes) <= self.k:

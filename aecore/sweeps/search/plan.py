@@ -13,7 +13,7 @@ from aecore.compare.metrics import direction
 from aecore.config.compose import Composition, compose, composing, hydra_of
 from aecore.config.overrides import Arguments, read
 from aecore.errors import UserError, nearest
-from aecore.evaluation.metrics.common import COMMON
+from aecore.evaluation.reported import COMMON
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Composed
 from aecore.sweeps.plan import at_point, check, grid, shared, sweep_folder

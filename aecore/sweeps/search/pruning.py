@@ -6,6 +6,7 @@ from typing import Any
 
 from optuna import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
+from typing_extensions import override
 
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.search.settings import plan_of
@@ -29,6 +30,7 @@ class Pruning(Callback):
         self.reported = reported
         self.stopped = False
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
         epoch = trainer.current_epoch + 1
@@ -45,9 +47,11 @@ class Pruning(Callback):
         self.stopped = trainer.strategy.broadcast(stop)
         trainer.should_stop = trainer.should_stop or self.stopped
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {"stopped": self.stopped}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.stopped = state_dict["stopped"]
 

@@ -31,6 +31,8 @@ OWNER, ERROR, METRIC = "owner", "error", "metric"  # attributes of trials and of
 _RECORD = "aecore"  # the attribute of the study that holds its format and version
 _SQLITE_WAIT = 60  # seconds for which a writer waits for the others
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 
 @dataclass(frozen=True)
 class Shared:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
+from typing_extensions import override
 
 from aecore.tasks.exporting.packages import Format
 from aecore.tasks.exporting.pieces import Piece
@@ -38,6 +39,7 @@ class Onnx(Program):
 
     suffix = ".onnx"
 
+    @override
     def write(self, program: ExportedProgram, piece: Piece, path: Path) -> None:
         made = torch.onnx.export(
             program,
@@ -52,6 +54,7 @@ class Onnx(Program):
             node.metadata_props.clear()  # where in this machine's files each came from
         made.save(str(path), external_data=False)
 
+    @override
     def read(self, path: Path, piece: Piece) -> Run:
         from onnxruntime import InferenceSession, SessionOptions
 
@@ -73,9 +76,11 @@ class TorchProgram(Program):
 
     suffix = ".pt2"
 
+    @override
     def write(self, program: ExportedProgram, piece: Piece, path: Path) -> None:
         torch.export.save(program, path)
 
+    @override
     def read(self, path: Path, piece: Piece) -> Run:
         module = torch.export.load(path).module()
 

@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
+from typing_extensions import override
 
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load
 from aecore.runs.folder import write_atomically
@@ -29,6 +30,7 @@ class AtomicIO(CheckpointIO):
     def __init__(self, record: Mapping[str, Any] | None = None) -> None:
         self.record = {} if record is None else {RECORD: dict(record)}
 
+    @override
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
@@ -40,11 +42,13 @@ class AtomicIO(CheckpointIO):
             keep_previous(path)
         write_atomically(path, buffer.getvalue())
 
+    @override
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         return load(Path(path))
 
+    @override
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
 
@@ -77,9 +81,11 @@ class Checkpoints(Checkpoint):
         self.folder, self.minutes = folder, minutes
         self.best = float("inf")
 
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = time.monotonic()
 
+    @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -93,6 +99,7 @@ class Checkpoints(Checkpoint):
                 logger.save()  # what comes before a checkpoint's step is not logged again
             self._save_last(trainer)
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         score = trainer.callback_metrics.get("val/loss")
         better = score is not None and float(score) < self.best
@@ -110,8 +117,10 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(self.folder / LAST)
         self._saved = time.monotonic()
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]

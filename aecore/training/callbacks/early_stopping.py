@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytorch_lightning.callbacks import EarlyStopping
+from typing_extensions import override
 
 from aecore.config.schema import Config
 
@@ -12,6 +13,7 @@ from aecore.config.schema import Config
 class ResumableEarlyStopping(EarlyStopping):
     """Lightning's early stopping; a resumed run knows that it has stopped."""
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "stopped": bool(self.stopped_epoch)}
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from typing_extensions import override
 
-from aecore.evaluation.metrics.base import Reported
 from aecore.runs.folder import write_atomically
 from aecore.training.module import Training
-
-# what `timing` reports, by the key behind `train/`
-TIMING = {
-    "seconds": Reported(False, "s"),
-    "images_per_second": Reported(True, "after the first epoch"),
-}
 
 
 class History(Callback):
@@ -33,9 +26,11 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
         self._spent = 0.0  # seconds of the epoch under way, before this process
 
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._clock = time.perf_counter() - self._spent
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
         now = time.perf_counter()
@@ -53,25 +48,14 @@ class History(Callback):
         if trainer.is_global_zero:
             write_atomically(self.path, to_csv(self.rows).encode())
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": time.perf_counter() - self._clock}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self._spent = state_dict["seconds"]
-
-
-def timing(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """`train/seconds`, and `train/images_per_second` after the first epoch where there are more.
-
-    The wall time of an epoch lasts from the end of the one before to its own end; it includes
-    logging, validation and checkpoints.
-    """
-    if not rows:
-        return {}
-    later = rows[1:] or rows
-    speed = sum(r["images"] for r in later) / sum(r["seconds"] for r in later)
-    return {"train/seconds": sum(r["seconds"] for r in rows), "train/images_per_second": speed}
 
 
 def to_csv(rows: list[dict[str, float]]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
+from typing_extensions import override
 
 from aecore.training.module import Training
 
@@ -19,6 +20,7 @@ class Progress(Callback):
         self.brief = brief
         self.bar: tqdm[Any] | None = None
 
+    @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
         self._start = time.perf_counter()
@@ -36,6 +38,7 @@ class Progress(Callback):
                 bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}{postfix}",
             )
 
+    @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -43,6 +46,7 @@ class Progress(Callback):
             self.bar.set_postfix_str(_terms(pl_module.latest), refresh=False)
             self.bar.update(pl_module.step - self._first - self.bar.n)
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
         means = {
@@ -62,6 +66,7 @@ class Progress(Callback):
                 flush=True,
             )
 
+    @override
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:

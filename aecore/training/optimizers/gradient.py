@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 from torch.nn import Parameter
+from typing_extensions import override
 
 from aecore.config.component import LearningRate, NonNegativeFloat, PositiveFloat, component
 from aecore.errors import ConfigError
@@ -22,6 +23,7 @@ Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2,
 class GradientDescent(Optimizer):
     """An optimizer yet without parameters; it takes any model."""
 
+    @override
     def check(self, model: Autoencoder, images: int) -> None:
         return None
 
@@ -75,6 +77,7 @@ class SGD(GradientDescent):
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
         self.weight_decay = weight_decay
 
+    @override
     def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             parameters,

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau, StepLR
+from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt, component
 
@@ -28,6 +29,7 @@ class Constant(Schedule):
     @component
     def __init__(self) -> None: ...
 
+    @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> None:
         return None
 
@@ -39,6 +41,7 @@ class Step(Schedule):
     def __init__(self, *, epochs: PositiveInt, factor: Factor) -> None:
         self.epochs, self.factor = epochs, factor
 
+    @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
         return StepLR(optimizer, self.epochs, self.factor)
 
@@ -50,6 +53,7 @@ class Cosine(Schedule):
     def __init__(self, *, final: NonNegativeFloat) -> None:
         self.final = final
 
+    @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
         return CosineAnnealingLR(optimizer, max_epochs, self.final)
 
@@ -61,5 +65,6 @@ class Plateau(Schedule):
     def __init__(self, *, patience: NonNegativeInt, factor: Factor) -> None:
         self.patience, self.factor = patience, factor
 
+    @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
         return ReduceLROnPlateau(optimizer, patience=self.patience, factor=self.factor)

@@ -20,13 +20,12 @@ from aecore.cli import main
 from aecore.data.batches import Batches
 from aecore.data.images import memory as room
 from aecore.data.sources.image_folder import ImageFolder
-from aecore.data.split import Split, Which
+from aecore.data.split import Split
 from aecore.data.statistics import moments
 from helpers.commands import FORKED, speak_into
 from helpers.sources import message
 from helpers.splits import flat, split_of
-
-SIZE = 6
+from helpers.streaming import SIZE, load
 
 
 def picture(path: Path, seed: int) -> None:
@@ -41,12 +40,6 @@ def pictures(root: Path, count: int = 12) -> Path:
     for i in range(count):
         picture(root / ("ant", "bee")[i % 2] / f"{i:03}.bmp", i)
     return root
-
-
-def load(root: Path, in_memory: Any, which: Which = "train", **changes: Any) -> Split:
-    values: dict[str, Any] = {"channels": "auto", "skip_broken": False, "test_fraction": 0.25}
-    words = values | {"image_size": SIZE, "in_memory": in_memory} | changes
-    return ImageFolder(root=str(root), **words).load(which, root.parent / "data")
 
 
 def entries(root: Path) -> list[Path]:

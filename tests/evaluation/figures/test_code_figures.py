@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.animation import Animation
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.code_correlation import CodeCorrelation, correlation
@@ -101,9 +101,9 @@ class TestTraversals:
         apart = np.abs(drawn[~np.eye(3, dtype=bool)]).mean()
         assert title(figure).startswith("Correlation of 3 of 4")
         assert title(figure).endswith(f"{apart:.2f}")
-        with pytest.raises(NotApplicable, match="one dimension"):
+        with pytest.raises(SkippedError, match="one dimension"):
             CodeCorrelation(dims=3)(trial_of(latent=making.plain(1)))
-        with pytest.raises(NotApplicable, match="only one image"):
+        with pytest.raises(SkippedError, match="only one image"):
             CodeCorrelation(dims=3)(trial_of(1))
 
 
@@ -160,9 +160,9 @@ class TestAnimation:
         assert len(self.figure(steps=1)(trial_of()).frames) == 1
 
     def test_where_it_does_not_apply(self) -> None:
-        with pytest.raises(NotApplicable, match="only one image"):
+        with pytest.raises(SkippedError, match="only one image"):
             self.figure()(trial_of(1))
-        with pytest.raises(NotApplicable, match="table"):
+        with pytest.raises(SkippedError, match="table"):
             self.figure()(trial_of(shape=(1, 1, 5)))
 
     def test_a_failure_leaves_the_older_file(self, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ class TestCodes:
     def test_huge_codes_are_left_out(self) -> None:
         spatial = Spatial(channels=160, activation=None)
         trial = trial_of(2, (1, 16, 16), network=making.conv(4), latent=spatial)
-        with pytest.raises(NotApplicable, match="too large for a small image"):
+        with pytest.raises(SkippedError, match="too large for a small image"):
             Codes(columns=3, threshold=0.1)(trial)
 
 

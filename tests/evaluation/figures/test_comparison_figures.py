@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from aecore.compare.views import Trials
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.curves import Curves
 from aecore.evaluation.figures.denoised import Denoised
 from aecore.evaluation.figures.error_distribution import ErrorDistribution
@@ -155,7 +155,7 @@ def test_runs_on_other_images_are_not_drawn_jointly(trials: Trials) -> None:
         Reconstructions(columns=4, rows=1),
         Robustness(kind="gaussian", largest=0.5, levels=2, images=5),
     ):
-        with pytest.raises(NotApplicable, match="different images"):
+        with pytest.raises(SkippedError, match="different images"):
             picture.together(mixed)
     assert curves(mixed)
 
@@ -173,10 +173,10 @@ def test_filters_of_other_sizes_share_the_scale_and_tables_have_none() -> None:
     assert len({(axes.images[0].norm.vmin, axes.images[0].norm.vmax) for axes in panels}) == 1
     assert [axes.images[0].get_array().shape for axes in panels] == [(9, 9), (17, 17), (7, 7)]
     assert figure.texts[0].get_text().endswith("; none in table")
-    with pytest.raises(NotApplicable, match="fewer than two"):
+    with pytest.raises(SkippedError, match="fewer than two"):
         kernels.together({"small": shown["small"], "table": shown["table"]})
     coloured = trial_of(20, (3, 4, 4))
-    with pytest.raises(NotApplicable, match="of one kind"):
+    with pytest.raises(SkippedError, match="of one kind"):
         kernels.together({"small": shown["small"], "coloured": coloured})
     both = kernels.together({"a": coloured, "b": trial_of(20, (3, 4, 4), seed=1)})
     assert [axes.images[0].get_array().shape for axes in both.axes] == [(9, 9, 3)] * 2
@@ -196,15 +196,15 @@ def test_errors_of_all_runs_are_on_one_axis(trials: Trials) -> None:
         assert "AUROC" in joint[1]
     first, second = list(trials.values())[:2]
     other = replace(second, ood={"other": second.images})
-    with pytest.raises(NotApplicable, match="unknown images"):
+    with pytest.raises(SkippedError, match="unknown images"):
         picture.together({"a": first, "b": other})
 
 
 def test_tables_and_what_was_not_trained_are_not_drawn_jointly() -> None:
     tables = {name: trial_of(20, (1, 1, 6)) for name in "ab"}
-    with pytest.raises(NotApplicable, match="rows of a table"):
+    with pytest.raises(SkippedError, match="rows of a table"):
         Reconstructions(columns=4, rows=1).together(tables)
-    with pytest.raises(NotApplicable, match="history"):
+    with pytest.raises(SkippedError, match="history"):
         Curves().together(tables)
     assert Robustness(kind="dropout", largest=1.0, levels=2, images=5).together(tables).axes
 
@@ -221,9 +221,9 @@ def test_other_images_stand_above_what_each_run_makes_of_them() -> None:
     with torch.no_grad():
         expected = trials["a"].model.reconstruct(x).clamp(0, 1)
     assert torch.allclose(made, expected, atol=1e-6)
-    with pytest.raises(NotApplicable, match="different images"):
+    with pytest.raises(SkippedError, match="different images"):
         OodFigure(columns=5).together(
             {**trials, "c": replace(trials["a"], ood={"noise": Split(x)})}
         )
-    with pytest.raises(NotApplicable, match="no other data set"):
+    with pytest.raises(SkippedError, match="no other data set"):
         OodFigure(columns=5)(trial_of())

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.curves import Curves, by_term
 from aecore.evaluation.figures.denoised import Denoised
@@ -73,7 +73,7 @@ class TestReconstructions:
         assert torch.allclose(cleaned, output.clamp(0, 1), atol=1e-6)
 
     def test_without_noise_nothing_is_denoised(self) -> None:
-        with pytest.raises(NotApplicable, match="no noise"):
+        with pytest.raises(SkippedError, match="no noise"):
             Denoised(columns=4, rows=1)(trial_of())
 
     def test_few_images(self) -> None:
@@ -194,13 +194,13 @@ class TestSampled:
         "figure", [Samples(rows=1, columns=2), Interpolations(rows=1, steps=3)]
     )
     def test_where_they_do_not_apply(self, figure: TrialFigure) -> None:
-        with pytest.raises(NotApplicable, match="cannot be sampled"):
+        with pytest.raises(SkippedError, match="cannot be sampled"):
             figure(trial_of(latent=making.plain(3)))
-        with pytest.raises(NotApplicable, match="table"):
+        with pytest.raises(SkippedError, match="table"):
             figure(trial_of(shape=(1, 1, 5)))
 
     def test_one_image_has_no_pair(self) -> None:
-        with pytest.raises(NotApplicable, match="only one image"):
+        with pytest.raises(SkippedError, match="only one image"):
             Interpolations(rows=1, steps=3)(trial_of(1))
 
 
@@ -225,5 +225,5 @@ class TestCurves:
 
     def test_without_history(self) -> None:
         trial = trial_of()
-        with pytest.raises(NotApplicable, match="no training history"):
+        with pytest.raises(SkippedError, match="no training history"):
             Curves()(Trial(trial.model, Split(trial.images.images)))

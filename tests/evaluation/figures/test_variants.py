@@ -13,7 +13,7 @@ from torch import nn
 from aecore.config.build import build
 from aecore.config.compose import compose
 from aecore.config.overrides import parse
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.activity import ActivityFigure
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.code_noise import CodeNoise
@@ -67,7 +67,7 @@ def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
         for name, node in NODES.items():
             try:
                 build(node, name, TrialFigure)(trial)
-            except NotApplicable as reason:
+            except SkippedError as reason:
                 skipped[name] = str(reason)
     expected = {}
     if not any(isinstance(part, nn.Conv2d) for part in model.encoder.modules()):

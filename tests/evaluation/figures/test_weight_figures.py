@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.figures.heat import (
     arranged,
     centred,
@@ -211,7 +211,7 @@ class TestWeightProduct:
             space = principal_space(Trial(perfect(), Split(x), batch_size=4), explained)
             assert space.shape == (4, count)
             torch.testing.assert_close(space.abs(), torch.eye(4).double()[:, :count])
-        with pytest.raises(NotApplicable, match="do not differ"):
+        with pytest.raises(SkippedError, match="do not differ"):
             principal_space(Trial(perfect(), Split(torch.ones(3, 1, 2, 2))), 0.9)
 
     def test_principal_component_analysis_is_near_on_its_own_space(self) -> None:
@@ -222,14 +222,14 @@ class TestWeightProduct:
 
     def test_reasons(self) -> None:
         figure = WeightProduct(explained=0.999)
-        with pytest.raises(NotApplicable, match="it has Tanh"):
+        with pytest.raises(SkippedError, match="it has Tanh"):
             figure(trial_of())
-        with pytest.raises(NotApplicable, match="it has ReLU"):
+        with pytest.raises(SkippedError, match="it has ReLU"):
             figure(trial_of(network=making.linear(), latent=making.plain(3, activation="relu")))
         logits = Bernoulli(targets="soft", threshold=0.5)
-        with pytest.raises(NotApplicable, match="not what its reconstruction makes"):
+        with pytest.raises(SkippedError, match="not what its reconstruction makes"):
             figure(trial_of(network=making.linear(), reconstruction=logits))
-        with pytest.raises(NotApplicable, match="pools maxima"):
+        with pytest.raises(SkippedError, match="pools maxima"):
             figure(trial_of(network=unpool(activation=None)))
-        with pytest.raises(NotApplicable, match="too large"):
+        with pytest.raises(SkippedError, match="too large"):
             figure(trial_of(2, (1, 80, 80), network=making.linear()))

@@ -17,7 +17,7 @@ from aecore.compare.runs import gather
 from aecore.config.compose import compose
 from aecore.config.overrides import parse
 from aecore.data.split import Split
-from aecore.errors import NotApplicable, UserError
+from aecore.errors import SkippedError, UserError
 from aecore.evaluation.metrics.ood import Ood
 from aecore.evaluation.trial import Trial
 from aecore.model.penalties.kl import KL
@@ -29,16 +29,16 @@ from helpers.splits import Memory, data, split_of
 from helpers.trials import trial
 
 
-def pairs(known: Tensor, strange: Tensor) -> float:
-    """AUROC: of all pairs, in how many the strange image has the larger score."""
-    larger = (strange[:, None] > known).double() + 0.5 * (strange[:, None] == known)
+def pairs(known: Tensor, unknown: Tensor) -> float:
+    """AUROC: of all pairs, in how many the unknown image has the larger score."""
+    larger = (unknown[:, None] > known).double() + 0.5 * (unknown[:, None] == known)
     return float(larger.mean())
 
 
-def precision(known: Tensor, strange: Tensor) -> float:
+def precision(known: Tensor, unknown: Tensor) -> float:
     """Average precision, where no two scores are equal."""
-    above = (strange[:, None] <= strange).sum(1) / (
-        strange[:, None] <= torch.cat([known, strange])
+    above = (unknown[:, None] <= unknown).sum(1) / (
+        unknown[:, None] <= torch.cat([known, unknown])
     ).sum(1)
     return float(above.double().mean())
 
@@ -76,9 +76,9 @@ class TestScores:
         assert len(found) == 8
         for name, split in on.ood.items():
             for kind, score in (("", errors), ("_elbo", surprises)):
-                known, strange = score(on, on.images), score(on, split)
-                assert found[f"auroc_{name}{kind}"] == pytest.approx(pairs(known, strange))
-                assert found[f"ap_{name}{kind}"] == pytest.approx(precision(known, strange))
+                known, unknown = score(on, on.images), score(on, split)
+                assert found[f"auroc_{name}{kind}"] == pytest.approx(pairs(known, unknown))
+                assert found[f"ap_{name}{kind}"] == pytest.approx(precision(known, unknown))
         assert found["auroc_dark"] != found["auroc_dark_elbo"]
         assert Ood()(on) == found, "bit for bit"
 
@@ -89,7 +89,7 @@ class TestScores:
         assert near["auroc_near"] == 0.0
 
     def test_without_others_there_is_nothing_to_detect(self) -> None:
-        with pytest.raises(NotApplicable, match=r"evaluate\.ood=\[kmnist\], or dataset.classes"):
+        with pytest.raises(SkippedError, match=r"evaluate\.ood=\[kmnist\], or dataset.classes"):
             Ood()(trial())
 
 

@@ -11,7 +11,7 @@ from scipy.linalg import hadamard
 from torch import Tensor
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.code_rank import CodeRank
 from aecore.evaluation.metrics.probe import Probe
 from aecore.evaluation.trial import Trial
@@ -80,14 +80,14 @@ class TestProbe:
         on = Split(x, labels)
         assert self.probe(on, on, neighbours=1)["knn_accuracy"] == 1
         assert self.probe(on, on, neighbours=1, images=10)["knn_accuracy"] < 1
-        with pytest.raises(NotApplicable, match="5 neighbours of 4 training images"):
+        with pytest.raises(SkippedError, match="5 neighbours of 4 training images"):
             self.probe(on, on, images=4)
 
     def test_without_labels(self) -> None:
         x = images(9, 1, 2, 2)
-        with pytest.raises(NotApplicable, match="no labels"):
+        with pytest.raises(SkippedError, match="no labels"):
             self.probe(Split(x), Split(x))
-        with pytest.raises(NotApplicable, match="same label"):
+        with pytest.raises(SkippedError, match="same label"):
             self.probe(Split(x, torch.arange(9)), Split(x, torch.full((9,), 3)))
 
 
@@ -125,5 +125,5 @@ class TestRank:
     def test_one_code_for_all_and_codes_too_large(self) -> None:
         on = trial(perfect(), images=Split(torch.full((5, 1, 2, 2), 0.3)))
         assert set(CodeRank()(on).values()) == {0.0}
-        with pytest.raises(NotApplicable, match="codes of 4097 dimensions"):
+        with pytest.raises(SkippedError, match="codes of 4097 dimensions"):
             CodeRank()(trial(model(latent=plain(4097))))

@@ -13,7 +13,7 @@ import torch
 
 from aecore.cli import main
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.disentangled.disentanglement import Disentanglement
 from aecore.evaluation.trial import Trial
 from aecore.model.latents.deterministic import Spatial
@@ -108,7 +108,7 @@ def test_where_it_does_not_apply() -> None:
         (trial(spatial), r"\[2, 4, 4\] is no vector"),
     ]
     for other, reason in cases:
-        with pytest.raises(NotApplicable, match=reason):
+        with pytest.raises(SkippedError, match=reason):
             word()(other)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.samples.classifier_cache import cached_classifier
 from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
 from aecore.evaluation.metrics.samples.extractor import FEATURES, train_classifier
@@ -211,11 +211,11 @@ class TestFrechet:
 
     def test_where_there_is_nothing_to_learn(self) -> None:
         few = Trial(perfect(8), images=halves(3, 1), read_training=lambda: halves(30, 0))
-        with pytest.raises(NotApplicable, match="3 neighbours of 3 test images"):
+        with pytest.raises(SkippedError, match="3 neighbours of 3 test images"):
             judge()(few)
-        with pytest.raises(NotApplicable, match="no labels"):
+        with pytest.raises(SkippedError, match="no labels"):
             judge()(replace(few, read_training=lambda: Split(few.images.images)))
-        with pytest.raises(NotApplicable, match="table"):
+        with pytest.raises(SkippedError, match="table"):
             judge()(trial(model(image_shape=(1, 1, 6))))
 
 
@@ -226,11 +226,11 @@ class TestInception:
             (trial(model(image_shape=(2, 4, 4))), "1 or 3 channels"),
         ):
             given = str(tmp_path / "none.pth")
-            with pytest.raises(NotApplicable, match=why):
+            with pytest.raises(SkippedError, match=why):
                 Inception(images=5, weights=given)(on)
 
     @needs("inception")
     def test_a_file_is_no_code(self, tmp_path: Path) -> None:
         (tmp_path / "junk.pth").write_bytes(b"junk")
-        with pytest.raises(NotApplicable, match="holds no weights"):
+        with pytest.raises(SkippedError, match="holds no weights"):
             weights_file(str(tmp_path / "junk.pth"))

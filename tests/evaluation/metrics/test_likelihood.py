@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.likelihood import Likelihood, log_likelihood
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.categorical import Categorical
@@ -160,5 +160,5 @@ class TestWork:
     ],
 )
 def test_does_not_apply(words: dict[str, Any], says: str) -> None:
-    with pytest.raises(NotApplicable, match=says):
+    with pytest.raises(SkippedError, match=says):
         measured(model(**({"latent": gaussian(3)} | words)), images(9, 1, 4, 4), 2)

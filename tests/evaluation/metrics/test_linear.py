@@ -11,7 +11,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.identity import IdentityDistance
 from aecore.evaluation.metrics.manifold import NearestTraining
 from aecore.evaluation.metrics.pca_error import PcaError
@@ -63,7 +63,7 @@ class TestPrincipal:
         assert PcaError()(few)["pca_mse"] == pytest.approx(float(((again - rows) ** 2).mean()))
 
     def test_large_images_are_left_out(self) -> None:
-        with pytest.raises(NotApplicable, match="images of 4225 pixels"):
+        with pytest.raises(SkippedError, match="images of 4225 pixels"):
             PcaError()(trial(model(image_shape=(1, 65, 65), network=linear())))
 
 
@@ -90,7 +90,7 @@ class TestIdentity:
         assert found == pytest.approx(math.sqrt(2 / 4), rel=1e-3)
 
     def test_what_is_not_linear(self) -> None:
-        with pytest.raises(NotApplicable, match="it has Tanh"):
+        with pytest.raises(SkippedError, match="it has Tanh"):
             IdentityDistance(explained=0.9)(trial())
 
 
@@ -119,5 +119,5 @@ class TestManifold:
         assert found["nearest_training_pixels"] < 1e-4 < found["nearest_training_code"]
 
     def test_tables_have_no_pictures(self) -> None:
-        with pytest.raises(NotApplicable, match="table"):
+        with pytest.raises(SkippedError, match="table"):
             NearestTraining(strength=0.3, images=2)(trial(model(image_shape=(1, 1, 6))))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.activity import Activity
 from aecore.evaluation.metrics.compression import Compression, pixel_bits, quantise
 from aecore.evaluation.metrics.jacobian import JacobianNorm
@@ -72,7 +72,7 @@ class TestTrial:
         torch.testing.assert_close(one.reconstructions(), one.model.reconstruct(x))
 
     def test_without_training_images(self) -> None:
-        with pytest.raises(NotApplicable, match="not available"):
+        with pytest.raises(SkippedError, match="not available"):
             _ = Trial(model().eval(), Split(images(3, 1, 4, 4))).training
 
 
@@ -213,5 +213,5 @@ class TestCompression:
         assert found[0] > 2 * error
 
     def test_what_passes_by_the_code(self) -> None:
-        with pytest.raises(NotApplicable, match="places of the maxima"):
+        with pytest.raises(SkippedError, match="places of the maxima"):
             Compression(bits=8)(trial(model(network=unpool())))

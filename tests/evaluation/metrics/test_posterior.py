@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
+from aecore.errors import SkippedError
 from aecore.evaluation.metrics.bits import Bits
 from aecore.evaluation.metrics.equivalent import EquivalentVariance
 from aecore.evaluation.metrics.posterior import PosteriorUse, decompose_kl
@@ -147,7 +147,7 @@ class TestPosterior:
         assert found["kl_marginal"] == pytest.approx(float((joint - prior).mean()), abs=1e-4)
 
     def test_codes_without_a_posterior(self) -> None:
-        with pytest.raises(NotApplicable, match="no posterior"):
+        with pytest.raises(SkippedError, match="no posterior"):
             use()(trial())
 
 
@@ -188,13 +188,13 @@ class TestBits:
 
     def test_what_has_none(self) -> None:
         soft = trial(variational(reconstruction=bernoulli("soft")))
-        with pytest.raises(NotApplicable, match="grey pixels"):
+        with pytest.raises(SkippedError, match="grey pixels"):
             Bits()(soft)
         assert Bits()(trial(soft.model, images=black_and_white()))["bits_per_dim"] > 0
         for whole in (model(), variational(reconstruction=SSIM(window=3))):
-            with pytest.raises(NotApplicable, match="no ELBO"):
+            with pytest.raises(SkippedError, match="no ELBO"):
                 Bits()(trial(whole))
-        with pytest.raises(NotApplicable, match="table"):
+        with pytest.raises(SkippedError, match="table"):
             Bits()(trial(variational(image_shape=(1, 1, 6))))
 
 
@@ -233,7 +233,7 @@ class TestEquivalentVariance:
     def test_large_images_and_other_losses(self) -> None:
         wide = variational(image_shape=(1, 65, 65), network=linear())
         assert EquivalentVariance()(trial(wide)) == {"sigma2_equivalent": 0.5}
-        with pytest.raises(NotApplicable, match="no squared error"):
+        with pytest.raises(SkippedError, match="no squared error"):
             EquivalentVariance()(trial(variational(reconstruction=bernoulli("soft"))))
-        with pytest.raises(NotApplicable, match="no KL"):
+        with pytest.raises(SkippedError, match="no KL"):
             EquivalentVariance()(trial(model(latent=plain(3), penalties={"l1": L1Penalty()})))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from aecore.errors import NotApplicable, UserError
+from aecore.errors import SkippedError, UserError
 from aecore.evaluation.metrics.perplexity import Perplexity
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.base import Latent
@@ -275,5 +275,5 @@ class TestPerplexity:
         assert found["code_bits"] == pytest.approx(441)
 
     def test_codes_of_numbers_have_none(self) -> None:
-        with pytest.raises(NotApplicable, match="the code is continuous"):
+        with pytest.raises(SkippedError, match="the code is continuous"):
             self.of(model(latent=plain(3)))

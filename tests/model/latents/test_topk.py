@@ -86,7 +86,7 @@ def test_evaluation_keeps_alpha_times_as_many(alpha: float, kept: int) -> None:
 
 @pytest.mark.parametrize("changes", [{"k": 13}, {"alpha": 0.1}])
 def test_impossible_numbers(changes: Any) -> None:
-    with pytest.raises(UserError, match=r"latent\.k=.*latent\.dim=12"):
+    with pytest.raises(UserError, match=r"latent\.k=.*from 1 to 12"):
         topk(**changes)
 
 

@@ -61,7 +61,7 @@ def test_through_a_model(latent: Latent) -> None:
 
 
 def test_too_many_halvings() -> None:
-    with pytest.raises(UserError, match=r"network\.channels=\[2, 2, 2, 2, 2\]: 5 halvings"):
+    with pytest.raises(UserError, match=r"network\.channels=\[2,2,2,2,2\]: 5 halvings"):
         model(image_shape=(1, 8, 8), network=resnet(2, 2, 2, 2, 2))
 
 

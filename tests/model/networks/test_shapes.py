@@ -91,7 +91,8 @@ class TestShapes:
         with pytest.raises(UserError) as raised:
             model(image_shape=shape, network=conv(*[2] * (fits + 1)))
         message = str(raised.value)
-        assert message.startswith(f"network.channels={[2] * (fits + 1)}: {fits + 1} halvings")
+        channels = ",".join(["2"] * (fits + 1))
+        assert message.startswith(f"network.channels=[{channels}]: {fits + 1} halvings")
         assert f"{shape[1]}x{shape[2]}" in message and "network=mlp" in message
 
 

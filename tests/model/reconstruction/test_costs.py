@@ -249,7 +249,7 @@ class TestWindows:
 
     def test_standardised_images(self) -> None:
         ones = torch.ones(1, 1, 1)
-        with pytest.raises(UserError, match=r"ssim.*standardised.*\n.*dataset\.range=unit"):
+        with pytest.raises(UserError, match=r"standardised.*ssim.*\n.*dataset\.range=unit"):
             model(reconstruction=SSIM(window=3), shift=ones, scale=ones)
 
     @pytest.mark.parametrize("window", [1, 4, 45, 0])

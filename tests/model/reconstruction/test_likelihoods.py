@@ -179,7 +179,7 @@ class TestRefusals:
     def test_standardised_bernoulli(self, targets: str) -> None:
         one = torch.ones(1, 1, 1)
         with pytest.raises(
-            UserError, match=r"bernoulli with dataset\.range=standardised"
+            UserError, match=r"dataset\.range=standardised: reconstruction=bernoulli"
         ) as raised:
             model(reconstruction=bernoulli(targets), shift=0 * one, scale=one)
         assert "dataset.range=unit" in str(raised.value)

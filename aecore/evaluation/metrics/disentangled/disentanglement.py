@@ -10,12 +10,13 @@ from pydantic import Field
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.data.split import Split
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.disentangled.dci import completeness, disentanglement, forests
 from aecore.evaluation.metrics.disentangled.factor_vae import factor_vae_score
 from aecore.evaluation.metrics.disentangled.information import mig, modularity, mutual_information
 from aecore.evaluation.metrics.disentangled.sap import predictability, sap
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 AtLeastTwo = Annotated[int, Field(ge=2)]
@@ -62,14 +63,14 @@ class Disentanglement(Metric):
         self.votes, self.group = votes, group
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable without two factors that vary.
+        """Raises SkippedError without two factors that vary.
 
         Also for spatial codes and codes of one dimension, and where no two of the images have the
         same value of a factor.
         """
         shape = trial.model.code_shape
         if len(shape) > 1 or shape[0] < 2:
-            raise NotApplicable(f"a code of shape {list(shape)} is no vector of several dimensions")
+            raise SkippedError(f"a code of shape {list(shape)} is no vector of several dimensions")
         parts = [t.at_most(self.images) for t in (trial.on(trial.training), trial)]
         fitted, tested = varying([factors_of(part.images) for part in parts])
         codes, test = (part.codes().double().numpy() for part in parts)
@@ -94,9 +95,9 @@ class Disentanglement(Metric):
 
 
 def factors_of(split: Split) -> NDArray[np.int64]:
-    """The factors of a split, (N, F); raises NotApplicable where they are not known."""
+    """The factors of a split, (N, F); raises SkippedError where they are not known."""
     if split.factors is None:
-        raise NotApplicable("it is not known which factors the images are made of")
+        raise SkippedError("it is not known which factors the images are made of")
     factors: NDArray[np.int64] = split.factors.cpu().numpy()
     return factors
 
@@ -104,12 +105,12 @@ def factors_of(split: Split) -> NDArray[np.int64]:
 def varying(parts: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """The factors (N, F) of each part without those that do not vary in all parts.
 
-    Raises NotApplicable where what is left cannot be measured.
+    Raises SkippedError where what is left cannot be measured.
     """
     counts = np.array([[len(np.unique(f)) for f in part.T] for part in parts])
     chosen = (counts > 1).all(0)
     if chosen.sum() < 2:
-        raise NotApplicable("fewer than two factors of the images vary")
+        raise SkippedError("fewer than two factors of the images vary")
     if any((counts[i, chosen] == len(part)).any() for i, part in enumerate(parts)):
-        raise NotApplicable("no two of the images have the same value of a factor")
+        raise SkippedError("no two of the images have the same value of a factor")
     return [part[:, chosen] for part in parts]

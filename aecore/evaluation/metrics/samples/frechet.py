@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, PositiveInt, component
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.probe import labels_of
 from aecore.evaluation.metrics.samples.classifier_cache import cached_classifier
 from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
 from aecore.evaluation.metrics.samples.extractor import features
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_images
 
 
@@ -60,13 +61,13 @@ class Frechet(Metric):
         self.seed = seed
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for tables, without labels, or with very few images."""
+        """Raises SkippedError for tables, without labels, or with very few images."""
         need_images(trial)
         labels_of(trial.training)
         test = trial.at_most(self.images)
         training = trial.on(trial.training).at_most(len(test))
         if min(len(test), len(training)) <= self.neighbours:
-            raise NotApplicable(f"{self.neighbours} neighbours of {len(test)} test images")
+            raise SkippedError(f"{self.neighbours} neighbours of {len(test)} test images")
         model = trial.model
         classifier = cached_classifier(
             trial.training, self.epochs, self.seed, trial.device, trial.cache

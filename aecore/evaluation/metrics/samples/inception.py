@@ -12,9 +12,10 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.config.folders import installing
-from aecore.errors import NotApplicable
-from aecore.evaluation.metrics.base import Metric, Reported
+from aecore.errors import SkippedError
+from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.samples.frechet import samples
+from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
@@ -23,9 +24,9 @@ _FEATURES = 2048
 
 
 class Inception(Metric):
-    """`frechet_inception_samples`, `frechet_inception_reconstructions`: the FID (Heusel et al.
-    2017) of N new images, and of N test images reconstructed, to these test images.
+    """`frechet_inception_samples`, `frechet_inception_reconstructions` (Heusel et al. 2017).
 
+    The FID of N new images, and of N test images reconstructed, to these test images.
     By torchmetrics, with the features of the Inception network that the literature uses. Grey
     images are shown as coloured ones, all resized to 299 pixels; it says little of digits, and
     takes long without a GPU. With fewer images than its 2048 features it is biased and unstable:
@@ -43,9 +44,9 @@ class Inception(Metric):
         self.weights = weights
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises NotApplicable for tables, and without the package or the weights."""
+        """Raises SkippedError for tables, and without the package or the weights."""
         if trial.is_table or trial.model.image_shape[0] not in (1, 3):
-            raise NotApplicable("images of 1 or 3 channels have a FID")
+            raise SkippedError("images of 1 or 3 channels have a FID")
         path = weights_file(self.weights)
         from torchmetrics.image.fid import FrechetInceptionDistance  # loads the package: slow
 
@@ -72,16 +73,16 @@ class Inception(Metric):
 
 
 def weights_file(weights: str | None) -> Path:
-    """The file of the network's weights; NotApplicable, with a hint, where something is missing."""
+    """The file of the network's weights; SkippedError, with a hint, where something is missing."""
     if find_spec("torch_fidelity") is None:
-        raise NotApplicable(f"it needs torch-fidelity: {installing('inception')}")
+        raise SkippedError(f"it needs torch-fidelity: {installing('inception')}")
     path = Path(weights or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}").expanduser()
     if not path.is_file():
-        raise NotApplicable(f"no weights at {path}, get them from {_FROM}{_WEIGHTS}")
+        raise SkippedError(f"no weights at {path}, get them from {_FROM}{_WEIGHTS}")
     try:  # the package would run whatever code the file holds
         torch.load(path, map_location="meta", weights_only=True)
     except Exception as error:  # of what a file may hold, each thing fails in a way of its own
-        raise NotApplicable(f"{path} holds no weights ({type(error).__name__})") from None
+        raise SkippedError(f"{path} holds no weights ({type(error).__name__})") from None
     return path
 
 
