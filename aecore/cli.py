@@ -29,7 +29,7 @@ from aecore.tasks.resume import recorded_run
 from aecore.tasks.reuse import use_of_run
 from aecore.training.processes import check_alone, is_leader
 
-# what a disk, a path or a permission can do to a run: the user's to mend, not ours
+# what a disk, a path or a permission can do to a run: not a fault of this program
 _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     folder: list[Path] = []
     try:
         status = _run(argv, folder)
-        sys.stdout.flush()  # while a reader that has gone, as `| head` has, can still be told of
+        sys.stdout.flush()  # while a closed pipe, as of `| head`, can still be reported
         return status
     except UserError as error:
         return _fail(error, f"error: {error}", error.exit_status)
@@ -76,8 +76,8 @@ def main(argv: list[str] | None = None) -> int:
         message = f"error: {error}\n  the last good checkpoint is kept"
         return _fail(error, message, error.exit_status)
     except (Interrupted, KeyboardInterrupt) as error:
-        mend = f"; continue with: {resuming(folder[0])}" if folder else ""
-        return _fail(error, f"interrupted{mend}", Interrupted.exit_status)
+        hint = f"; continue with: {resuming(folder[0])}" if folder else ""
+        return _fail(error, f"interrupted{hint}", Interrupted.exit_status)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written
         return _NO_READER
@@ -85,8 +85,8 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno not in _DISK:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        mend = f"\n  continue with: {resuming(folder[0])}" if folder else ""
-        return _fail(error, f"error: {where}{error.strerror}{mend}", UserError.exit_status)
+        hint = f"\n  continue with: {resuming(folder[0])}" if folder else ""
+        return _fail(error, f"error: {where}{error.strerror}{hint}", UserError.exit_status)
     finally:
         set_own_folders(())
 

@@ -18,7 +18,7 @@ from aecore.api.arguments import ARGUMENTS, MODEL, TRAINING, as_overrides, check
 from aecore.api.fit import fit, latent_of
 from aecore.api.trained import Trained
 from aecore.config.overrides import Override, read
-from aecore.data.pixels import check_shape, range_mend
+from aecore.data.pixels import check_shape, range_hint
 from aecore.errors import ConfigError, UserError
 from aecore.types import ImageShape
 
@@ -216,9 +216,9 @@ def _of_range(error: ConfigError) -> ConfigError:
 def _check_range(rows: np.ndarray) -> None:
     low, high = rows.min(), rows.max()
     if low < 0 or high > 1:
-        mend = range_mend(low, high, "rows")
+        hint = range_hint(low, high, "rows")
         raise UserError(
             f"rows lie in [{low:.4g}, {high:.4g}]: with standardise=False they must lie in [0, 1]\n"
-            f"  {mend};\n"
+            f"  {hint};\n"
             "  or put MinMaxScaler(clip=True) before, or use standardise=True"
         )

@@ -192,8 +192,8 @@ class Trained:
         if classes is None:
             if labels is not None:
                 raise UserError(
-                    "labels: this model is not told classes\n"
-                    "  leave them out, or train one that is told: conditional=true"
+                    "labels: this model is not class-conditional\n"
+                    "  leave them out, or train a class-conditional one: conditional=true"
                 )
             return None
         return as_labels(labels, n, classes).to(self.device)

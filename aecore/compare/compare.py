@@ -27,7 +27,7 @@ class Summary:
     """A comparison that was written: its numbers, the same as text, and where the page lies.
 
     figures: the PNG files of figures of all runs together, by name.
-    notices: what is to be told of these, a line each.
+    notices: notes about these, a line each.
     """
 
     table: Table
@@ -37,7 +37,7 @@ class Summary:
     notices: Sequence[str]
 
     @property
-    def told(self) -> str:
+    def terminal_text(self) -> str:
         """For the terminal: the table, then what was written and where."""
         lines = [self.text, "", f"report  {self.report}"]
         if self.figures:
@@ -57,8 +57,8 @@ def compare(
 ) -> Summary:
     """Compare runs and write summary.csv, summary.json and report.html into `out`.
 
-    Runs that failed, or are still running, are told and otherwise left out. Each file is replaced
-    whole, so this may run beside the runs and beside itself.
+    Runs that failed, or are still running, are reported and otherwise left out. Each file is
+    replaced whole, so this may run beside the runs and beside itself.
 
     grid: what each job of a sweep was started with, key -> text, one for each folder.
     extra: further pictures for the page, caption -> PNG file.

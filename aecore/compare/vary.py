@@ -13,7 +13,7 @@ _APART = (
     "resize", "paths", "optimized_metric",
 )  # fmt: skip
 _APART_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
-# what a machine decides: told only where somebody asked for it
+# decided by the machine: shown only where an override asked for it
 _MACHINE = (
     "trainer.threads",
     "trainer.log_every",
@@ -30,7 +30,7 @@ def varied(runs: Sequence[Run]) -> list[str]:
 
     Where the runs come with a grid, those are the grid's keys with several values. Else a key
     that nobody asked for and that follows from others (`penalty.kl.weight` of a VAE beside a
-    plain autoencoder, once `model` is told) is left out; so are paths and `_target_`s.
+    plain autoencoder, once `model` is shown) is left out; so are paths and `_target_`s.
     """
     grids = [run.grid for run in runs]
     if grids and all(grid is not None for grid in grids):
@@ -58,8 +58,8 @@ def _counts(key: str) -> bool:
 
 def _differs(runs: Sequence[Run], key: str) -> bool:
     """Whether there are two values; a job that did not get to tell its own has no say."""
-    told = [run for run in runs if run.complete or key in run.values]
-    return len({frozen(run.values.get(key, _ABSENT)) for run in told}) > 1
+    known = [run for run in runs if run.complete or key in run.values]
+    return len({frozen(run.values.get(key, _ABSENT)) for run in known}) > 1
 
 
 def _follows(runs: Sequence[Run], key: str, others: Sequence[str]) -> bool:

@@ -45,7 +45,7 @@ def config_of(value: Any) -> Any:
     """The node that says a word again, `{_target_: aecore.x.Y, key: value}`; of lists, of each.
 
     The word must be made by a constructor with `@word`, whose arguments are plain or such words;
-    of others only the `_target_` is told.
+    of others only the `_target_` is given.
     """
     if isinstance(value, list | tuple):
         return [config_of(one) for one in value]

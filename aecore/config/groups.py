@@ -106,7 +106,7 @@ def _check_list(group: str, names: Sequence[str], override: Override) -> None:
         )
         for node in nodes
     ):
-        mend = f"choose one, for example {group}={names[0]}"
+        hint = f"choose one, for example {group}={names[0]}"
         if group == "noise":
-            mend = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
-        raise UserError(f"{override.typed}: {group} takes one option\n  {mend}")
+            hint = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
+        raise UserError(f"{override.typed}: {group} takes one option\n  {hint}")

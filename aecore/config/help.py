@@ -27,7 +27,7 @@ _TAIL = """
 Values are keys of the words: latent.dim=8 network.hidden=[512,256] penalty.kl.weight=4
 optimizer.lr=1e-4 dataset.batch_size=256 trainer.max_epochs=20 trainer.threads=2 seed=1
   conditional=true           tells encoder and decoder the class of each image
-  evaluate.metrics=[activity,pca]  more yardsticks; evaluate.ood=[kmnist]: other data to try
+  evaluate.metrics=[activity,pca]  more metrics; evaluate.ood=[kmnist]: other data to try
   --cfg job                  shows the composed configuration and stops
   resume=RUN_FOLDER          continues a run; init_from=RUN_FOLDER starts from its weights
   -m, --multirun             runs every combination of values given with commas

@@ -43,10 +43,10 @@ def explain(
     sought = re.search(r"Could not find '([^']+)'", text)
     asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
     if asked is not None:  # else a file of the user's own asks for it
-        mend = f"`{command()} --help` lists the options"
+        hint = f"`{command()} --help` lists the options"
         if asked.group == "dataset":
-            mend = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
-        return UserError(f"{asked.typed}: no such {asked.group}\n  {mend}")
+            hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
+        return UserError(f"{asked.typed}: no such {asked.group}\n  {hint}")
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(first[:300])
 

@@ -252,8 +252,8 @@ def _data_sets(value: str, typed: str) -> list[str]:
     listed = found.list if isinstance(found, ChoiceSweep) else found
     names = [str(name) for name in (listed if isinstance(listed, list) else [listed]) if name]
     if not names or isinstance(found, ChoiceSweep):
-        mend = f"write {OOD}=[{','.join(names or ['kmnist'])}]"
-        raise UserError(f"{typed}: must be data sets\n  {mend}")
+        hint = f"write {OOD}=[{','.join(names or ['kmnist'])}]"
+        raise UserError(f"{typed}: must be data sets\n  {hint}")
     return list(dict.fromkeys(names))
 
 

@@ -62,12 +62,12 @@ def as_floats(x: Tensor, any_range: bool = False) -> Tensor:
         low, high = float(x.min()), float(x.max())
         raise UserError(
             f"images lie in [{low:.4g}, {high:.4g}], this model takes [0, 1]\n"
-            f"  {range_mend(low, high)}"
+            f"  {range_hint(low, high)}"
         )
     return x
 
 
-def range_mend(low: float, high: float, name: str = "images") -> str:
+def range_hint(low: float, high: float, name: str = "images") -> str:
     """How numbers that lie there may come to lie in [0, 1]."""
     if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
         return f"clip them: {name}.clip(0, 1)"
@@ -105,7 +105,7 @@ def as_labels(labels: Array | None, n: int, classes: int | None = None) -> Tenso
     """(n,) int64 labels, 0, 1, ... below `classes`; UserError for others, and for none."""
     if labels is None:
         upto = "" if classes is None else f", from 0 to {classes - 1}"
-        raise UserError(f"this model is told the class of each image: give labels{upto}")
+        raise UserError(f"this model is class-conditional: give labels{upto}")
     y = as_tensor(labels, "labels")
     whole = not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)
     top = "" if classes is None else f" to {classes - 1}"
@@ -186,23 +186,23 @@ def _fitted(x: Tensor, shape: ImageShape) -> Tensor:
 
 
 def _wrong_shape(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
-    mend = _mend(images, found, shape)
+    hint = _shape_hint(images, found, shape)
     if is_table(shape):
         expected = f"rows (N, {shape[2]})"
     else:
         expected = f"(N, {', '.join(map(str, shape))})"
         expected += f" or (N, {shape[1]}, {shape[2]})" if shape[0] == 1 else ""
-    return f"images of shape {found}: this model takes {expected}" + (mend and f"\n  {mend}")
+    return f"images of shape {found}: this model takes {expected}" + (hint and f"\n  {hint}")
 
 
 def _not_resized(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
     if is_table(shape):
         return f"image_shape={shape}: a table\n  rows cannot be converted"
-    mend = _mend(images, found, shape) or "give (N, C, H, W), or (N, H, W) of grey ones"
-    return f"images of shape {found} cannot be converted\n  {mend}"
+    hint = _shape_hint(images, found, shape) or "give (N, C, H, W), or (N, H, W) of grey ones"
+    return f"images of shape {found} cannot be converted\n  {hint}"
 
 
-def _mend(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
+def _shape_hint(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
     """What to write so that such images fit the shape; nothing where that is not known."""
     said = "images" if isinstance(images, Tensor | np.ndarray) else "np.asarray(images)"
     turned = _turned(found)

@@ -48,7 +48,7 @@ class Autoencoder(nn.Module):
     penalties: each under a name of its own. weights: by these names, numbers or `Weight`s; what is
         not named counts 1, or as its word says (`Weighted`).
     shift, scale: (C, 1, 1) or (1, 1, D) statistics of standardised data; None keeps [0, 1].
-    classes: how many there are, where encoder and decoder are told the class of an image; else
+    classes: how many there are, of a class-conditional model; else
         None. Then labels `y`, (N,) int64, must be given wherever an argument is called so; a
         model that is not conditional has no use for them.
     Raises UserError where two words cannot go together or the images are too small.
@@ -99,8 +99,10 @@ class Autoencoder(nn.Module):
         self.latent = deepcopy(latent)
         self.code_shape = self.latent.attach(network.feature_shape(self.encoder_shape))
         condition = self.condition
-        told = self.code_shape if condition is None else condition.code_shape(self.code_shape)
-        self.decoder = network.decoder(told, image_shape)
+        decoder_shape = (
+            self.code_shape if condition is None else condition.code_shape(self.code_shape)
+        )
+        self.decoder = network.decoder(decoder_shape, image_shape)
         self.noise: Noise = words["noise"]
         self.reconstruction: Reconstruction = deepcopy(words["reconstruction"])
         self.penalty_modules = by_name({n: deepcopy(t.penalty) for n, t in weighted.items()})
@@ -131,7 +133,7 @@ class Autoencoder(nn.Module):
 
     @property
     def encoder_shape(self) -> ImageShape:
-        """Shape of what the encoder sees: of an image, and of its class where that is told."""
+        """Shape of the encoder's input: an image, with a class plane if class-conditional."""
         return self.image_shape if self.condition is None else self.condition.image_shape
 
     @property

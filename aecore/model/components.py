@@ -56,7 +56,7 @@ class Components:
     ) -> Autoencoder:
         """The model of these words for images of a shape; ConfigError where they do not fit.
 
-        classes: how many the model is told, None for one that is not conditional.
+        classes: number of classes, None for a model that is not class-conditional.
         """
         return Autoencoder(
             image_shape=image_shape,

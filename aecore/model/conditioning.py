@@ -1,4 +1,4 @@
-"""Classes that are told to encoder and decoder: conditional autoencoders."""
+"""Class-conditional autoencoders: encoder and decoder are given the class."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Conditioning(nn.Module):
 
     def beside_code(self, z: Tensor, y: Tensor) -> Tensor:
         """Codes (N, D, ...) and classes (N,) -> (N, D + classes, ...)."""
-        told = F.one_hot(y, self.classes).to(z.dtype)
-        told = told.reshape(*told.shape, *[1] * (z.dim() - 2))
-        return torch.cat([z, told.expand(-1, -1, *z.shape[2:])], 1)
+        one_hot = F.one_hot(y, self.classes).to(z.dtype)
+        one_hot = one_hot.reshape(*one_hot.shape, *[1] * (z.dim() - 2))
+        return torch.cat([z, one_hot.expand(-1, -1, *z.shape[2:])], 1)
 
 
 def need_labels(y: Tensor | None) -> Tensor:

@@ -33,7 +33,7 @@ def limited_to(tensors: Collection[Tensor]) -> Iterator[None]:
         if min(layers, numbers) < 0:
             raise ValueError("more weights than the file has")
 
-    told = _room.set(numbers)
+    token = _room.set(numbers)
     hooks = [
         register_module_parameter_registration_hook(counted),
         register_module_buffer_registration_hook(counted),
@@ -41,7 +41,7 @@ def limited_to(tensors: Collection[Tensor]) -> Iterator[None]:
     try:
         yield
     finally:
-        _room.reset(told)
+        _room.reset(token)
         for hook in hooks:
             hook.remove()
 

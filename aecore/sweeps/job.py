@@ -94,12 +94,12 @@ def _in_processes(request: Request, folder: Path) -> None:
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode == 0:
         return
-    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     reason = f"a process of this job ended with status {done.returncode}"
     if done.returncode < 0:
         reason = f"a process of this job was killed by {signal.Signals(-done.returncode).name}"
-    elif told:
-        reason = told[-1].removeprefix("error: ")
+    elif errors:
+        reason = errors[-1].removeprefix("error: ")
     raise UserError(f"{reason}\n  {resuming(folder)} goes on\n\n{done.stderr}")
 
 

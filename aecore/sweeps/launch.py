@@ -50,7 +50,7 @@ def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None)
             )
             run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
     summary = compare_sweep(sweep, figures=True)
-    print(summary.told, flush=True)
+    print(summary.terminal_text, flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
     if failed:
         print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "

@@ -14,8 +14,8 @@ from aecore.training.setup import build_experiment
 class Combinations(Task):
     """Tries every pair of words on the shape of the data set's images; prints the refusals.
 
-    Options stand as in the files of conf/ and in the presets: what another option would mend is
-    refused here too.
+    Options stand as in the files of conf/ and in the presets: what another option would make
+    possible is refused here too.
     """
 
     @component

@@ -47,7 +47,7 @@ class Compare(Task):
         else:
             count = f"{len(folders)} run{'' if len(folders) == 1 else 's'}"
             summary = compare(folders, out, title=f"Comparison of {count}", figures=True)
-        print(summary.told)
+        print(summary.terminal_text)
         return {}
 
 

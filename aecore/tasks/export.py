@@ -76,16 +76,16 @@ class Export(Use):
         for reason in dict.fromkeys(made.left_out.values()):
             names = [name for name, why in made.left_out.items() if why == reason]
             log.warning("left out %s: %s", ", ".join(names), reason)
-        told = (
+        description = (
             opened.describe(split)
             if len(some) == len(split)
             else f"{most:,} of {opened.describe(split)}"
         )
-        page = readme(opened.ae.model, made.files, told, opened.run.class_names)
+        page = readme(opened.ae.model, made.files, description, opened.run.class_names)
         write_atomically(opened.folder / "README.md", page.encode())
         config = json.dumps(record, indent=2) + "\n"
         write_atomically(opened.folder / "config.json", config.encode())
-        _tell(opened.folder, made, told)
+        _print_files(opened.folder, made, description)
         return {}
 
 
@@ -122,8 +122,8 @@ def _copy(source: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _tell(folder: Path, made: Exported, told: str) -> None:
-    print(f"exported to {folder}, checked with {told}:")
+def _print_files(folder: Path, made: Exported, description: str) -> None:
+    print(f"exported to {folder}, checked with {description}:")
     width = max(map(len, made.files))
     for name, worst in made.files.items():
         size = (folder / name).stat().st_size / 1e6

@@ -33,7 +33,7 @@ class Interpolate(Use):
 
     Decoded codes between the mean codes of two images, on the straight line or the arc; where that
     leaves what codes there are (a sphere, a book of words), the nearest code. A conditional model
-    is told the class of the first image all the way.
+    is given the class of the first image throughout.
 
     images: of each pair the first and the second, by number or file name in the split; None for
     random ones, `pairs` of them, of different classes where these are known. steps: decoded images
@@ -87,7 +87,7 @@ class Interpolate(Use):
             print(f"moving   {opened.folder / path}.gif")
         return {}
 
-    def _figure(self, images: Tensor, ways: dict[str, Tensor], told: str) -> Figure:
+    def _figure(self, images: Tensor, ways: dict[str, Tensor], suffix: str) -> Figure:
         """Each way between its images (2 * pairs, C, H, W), a block for each pair."""
         rows, labels = [], []
         for n in range(0, len(images), 2):
@@ -98,7 +98,7 @@ class Interpolate(Use):
         kind = "Interpolations" if several else f"{labels[0].capitalize()} interpolations"
         return image_grid(
             rows,
-            title=f"{kind} between the codes of two images{told}",
+            title=f"{kind} between the codes of two images{suffix}",
             labels=labels if several else (),
             heads=heads(self.steps),
             framed=(0, self.steps + 1),

@@ -67,8 +67,8 @@ def _memory() -> Iterator[None]:
         if not (on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)):
             raise
         tried = re.search(r"allocate (\d[\d.]* \w+)", str(error))
-        told = f" ({tried[1]} more were asked for)" if tried else ""
+        wanted = f" ({tried[1]} more were asked for)" if tried else ""
         raise UserError(
-            f"there is not enough memory for this{told}\n"
+            f"there is not enough memory for this{wanted}\n"
             "  take a smaller batch (dataset.batch_size) or model (latent.dim, network.hidden, ...)"
         ) from error

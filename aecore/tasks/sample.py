@@ -81,14 +81,14 @@ class Sample(Use):
         return {}
 
     def _classes(self, opened: Opened) -> Tensor | None:
-        """The class of each image (n,), on the device; None where the model is told none."""
+        """The class of each image (n,), on the device; None if not class-conditional."""
         ae, only = opened.ae, opened.run.config.dataset.get("classes")
         if ae.model.classes is None:
             if self.label is None:
                 return None
             raise UserError(
-                f"sample.label={_said(self.label)}: this model is not told classes\n"
-                "  leave it out, or train one that is told: conditional=true"
+                f"sample.label={_said(self.label)}: this model is not class-conditional\n"
+                "  leave it out, or train a class-conditional one: conditional=true"
             )
         names = _names(opened)
         trained = [*range(len(names))] if only is None else _labels(only, names)
@@ -147,7 +147,7 @@ class Sample(Use):
 
 
 def _names(opened: Opened) -> list[str]:
-    """Of the classes that a conditional model is told, their numbers where they have none."""
+    """Names of the classes of a class-conditional model, their numbers where they have none."""
     names = opened.run.class_names
     return list(names or map(str, range(opened.ae.model.classes or 0)))
 

@@ -31,8 +31,8 @@ class Traverse(Use):
     span: how far to either side, in standard deviations: of the prior N(0, 1) where dimensions
     have a KL to it, else of the images' codes around their mean. steps: from end to end.
     dims: dimensions shown, at most. image: whose code the other dimensions stay at, by number or
-    file name in the split; 'mean' for the mean of all codes. A conditional model is told the class
-    of that image; with the mean that of the first image.
+    file name in the split; 'mean' for the mean of all codes. A class-conditional model is given the
+    class of that image; with the mean that of the first image.
     """
 
     takes = ("dataset", "split", "resize")
@@ -78,7 +78,11 @@ class Traverse(Use):
         name = opened.named(split)[place]
         where = "the mean code" if around_mean else f"image {name}"
         if model.classes is not None:
-            where += f", told the class of image {name}" if around_mean else ", told its class"
+            where += (
+                f", conditional on the class of image {name}"
+                if around_mean
+                else ", conditional on its class"
+            )
         save(traversal_grid(rows, found, shares, f" around {where}"), opened.folder, "traversals")
         pages = torch.stack(rows, 1)
         columns = math.ceil(math.sqrt(len(rows)))

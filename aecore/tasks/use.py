@@ -122,7 +122,7 @@ class Opened:
     def _classed(self, split: Split) -> Split:
         """The images, their classes numbered as the model knows them.
 
-        Raises UserError where it is to be told classes that it does not know.
+        Raises UserError for a class-conditional model that does not know these classes.
         """
         names, count = self.run.class_names, self.ae.model.classes
         same = split.class_names == names or None in (split.class_names, names)
@@ -131,7 +131,7 @@ class Opened:
             return split if numbered is None else numbered
         if split.labels is None:
             raise UserError(
-                "dataset: this model is told the class of each image, and these have no labels\n"
+                "dataset: this model is class-conditional, and these images have no labels\n"
                 "  use images with labels, or a model without conditional=true"
             )
         if numbered is None or not 0 <= split.labels.min() <= split.labels.max() < count:
@@ -141,7 +141,7 @@ class Opened:
                 for text in (", ".join(map(str, some)) for some in (names or range(count), theirs))
             )
             raise UserError(
-                "dataset: this model is told the class of each image, and these are of others\n"
+                "dataset: this model is class-conditional, and these images are of other classes\n"
                 f"  known: {known}\n  here: {here}"
             )
         return numbered

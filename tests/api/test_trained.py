@@ -166,7 +166,7 @@ def test_labels_are_for_models_that_are_told_them(ae: Trained) -> None:
         lambda: ae.reconstruct(x, y),
         lambda: ae.score(x, y),
     ):
-        with pytest.raises(aecore.UserError, match="not told classes\n  leave them out"):
+        with pytest.raises(aecore.UserError, match="not class-conditional\n  leave them out"):
             call()
 
 

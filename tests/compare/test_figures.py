@@ -160,7 +160,7 @@ def test_thirteen_runs_are_too_many_and_twelve_are_not(tmp_path: Path) -> None:
     folders = shown(tmp_path, 13, {"latent": CODES})
     summary = compare(folders, tmp_path / "out", title="t", figures=True)
     assert not summary.figures
-    assert summary.told.endswith(
+    assert summary.terminal_text.endswith(
         "note: figures compare at most 12 runs; choose with task=compare runs='...'"
     )
     assert not (tmp_path / "out" / "figures").exists()
@@ -178,7 +178,8 @@ def test_only_what_all_have_is_drawn_and_nothing_outside(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("evil*"))
     assert compare(folders[:1], tmp_path / "lone", title="t", figures=True).figures == {}
     none = shown(tmp_path / "none", 2, {})
-    assert not compare(none, tmp_path / "out", title="t", figures=True).told.count("figures")
+    summary = compare(none, tmp_path / "out", title="t", figures=True)
+    assert "figures" not in summary.terminal_text
     assert not compare(folders, tmp_path / "plain", title="t").figures, "only where asked for"
 
 

@@ -157,7 +157,7 @@ class TestTraverse:
         given = [f"run={runs['cvae']}", "task=traverse", "traverse.image=5", "traverse.dims=2"]
         assert main([*given, "traverse.steps=3", "traverse.span=2", f"out={tmp_path}"]) == 0
         told = capsys.readouterr().out
-        where = "2 of 4 dimensions around image 5, told its class"
+        where = "2 of 4 dimensions around image 5, conditional on its class"
         assert f"{where}, by their KL over 360 test images of digits" in told
         ae, x, y = opened(runs["cvae"])
         with torch.no_grad():

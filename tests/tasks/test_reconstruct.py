@@ -122,7 +122,7 @@ class TestOtherImages:
         assert mean(rows, "mse") == pytest.approx(error.mean(), abs=1e-7)
         (folder / "5").rename(folder / "banana")
         assert main([f"run={run}", "task=reconstruct", *given]) == 2
-        assert "these are of others\n  known: 0, 1, 2" in capsys.readouterr().err
+        assert "these images are of other classes\n  known: 0, 1, 2" in capsys.readouterr().err
         (folder / "banana" / "c.PNG").rename(folder / "c.png")
         assert main([f"run={run}", "task=reconstruct", *given]) == 2
         assert "these have no labels" in capsys.readouterr().err

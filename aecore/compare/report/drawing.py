@@ -54,8 +54,8 @@ def _inline(svg: str, name: str) -> str:
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"| (width|height)="[\d.]+pt"', "", svg, count=4)
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
     svg = re.sub(r"\s*\n\s*", "\n", svg).replace(_INK, "currentColor").strip()
-    told = name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return svg.replace("<svg", f'<svg role="img" aria-label="{told}"', 1)
+    label = name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
 def _axes(height: float, left: float = 0.62, bottom: float = 0.52) -> tuple[Figure, Axes]:

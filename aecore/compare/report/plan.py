@@ -9,7 +9,7 @@ from typing import Any, Literal
 from aecore.compare.table import Group, Table
 from aecore.compare.values import frozen, is_number, label, shown
 
-_COLOURS = 10  # more lines than that cannot be told apart by colour
+_COLOURS = 10  # more lines than that cannot be distinguished by colour
 _FILLED = 0.6  # share of a grid that must be there for a heat map
 
 

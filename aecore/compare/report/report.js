@@ -5,8 +5,8 @@ for (const table of document.querySelectorAll("table")) {
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const body = table.tBodies[0];
-    const told = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
-    const rows = [...body.rows].map((row, place) => ({ row, place, text: told(row) }));
+    const textOf = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+    const rows = [...body.rows].map((row, place) => ({ row, place, text: textOf(row) }));
     rows.sort((a, b) => {
       if ((a.text === "") !== (b.text === "")) return a.text === "" ? 1 : -1; // unknown: last
       const [x, y] = [Number(a.text), Number(b.text)];

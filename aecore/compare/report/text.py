@@ -16,7 +16,7 @@ _TERMS = ("loss", "reconstruction", "kl", "input_mse")  # models of other object
 
 
 def main_metrics(table: Table, most: int = _MOST) -> list[str]:
-    """The metrics worth a look first: yardsticks of the test split, else whatever there is."""
+    """The metrics worth a look first: common metrics of the test split, else any."""
     test = [name for name in table.metrics if name.startswith("test")]
     plain = [name for name in test if name.rpartition("/")[2] not in _TERMS]
     return (plain or test or list(table.metrics))[:most]
@@ -75,8 +75,8 @@ def run_label(run: Run, table: Table) -> str:
     parts = [label(run.values, table.keys)]
     if len({shown(r.seed) for r in table.runs}) > 1 and run.seed is not None:
         parts.append(f"seed {shown(run.seed)}")
-    told = " · ".join(part for part in parts if part)
-    return f"{run.name} ({told})" if told else run.name
+    details = " · ".join(part for part in parts if part)
+    return f"{run.name} ({details})" if details else run.name
 
 
 def _grid(table: Table, groups: Sequence[Group], metrics: Sequence[str], bold: bool) -> list[str]:

@@ -34,7 +34,7 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
     A figure that knows how draws the runs jointly, with their models; of any other, and where that
     fails, the pictures that the runs left are set side by side. What moves is left out.
 
-    Returns the files by the name of their figure, and what is to be told, a line each.
+    Returns the files by the name of their figure, and notes, a line each.
     Raises OSError where `out` cannot be written.
     """
     drawn: dict[str, Path] = {}

@@ -173,7 +173,7 @@ def _fill(file: BinaryIO, files: Files, recipe: Recipe) -> list[int]:
 
     Written, not stored into a map: a full disk is an error here, a map would end the process.
     """
-    count, broken, told = len(files), [], 0
+    count, broken, reported = len(files), [], 0
     layout = {"descr": "|u1", "fortran_order": False, "shape": (count, *recipe.shape)}
     np.lib.format.write_array_header_1_0(file, layout)
     step = min(max(BYTES_AT_ONCE // math.prod(recipe.shape), 8), count)
@@ -186,7 +186,7 @@ def _fill(file: BinaryIO, files: Files, recipe: Recipe) -> list[int]:
             broken += [start + i for i in found]
             file.write(buffer[: len(part)].data)
             bar.update(len(part))
-            if bar.disable and told < 10 * part.stop // count < 10:
-                told = 10 * part.stop // count
+            if bar.disable and reported < 10 * part.stop // count < 10:
+                reported = 10 * part.stop // count
                 print(f"  {part.stop:,} of {count:,}", file=sys.stderr)
     return broken

@@ -60,7 +60,7 @@ def _of_the_machine(system: Path) -> int | None:
         return int(table["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         pass
-    try:  # half of all: what is free is not told
+    try:  # half of all: the free memory is unknown
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (AttributeError, OSError, ValueError):
         return None

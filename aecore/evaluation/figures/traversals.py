@@ -27,7 +27,7 @@ class Traversals(TrialFigure):
         prior N(0, 1) where it has a KL to it, else of the test images' codes around their mean.
         Where this leaves what codes there are (a sphere, a book of words), the nearest is decoded.
     start: what the other dimensions are: those of a test 'image', or 'zero'. A conditional model
-        is told the class of that image in both cases.
+        is given the class of that image in both cases.
     """
 
     @component

@@ -17,7 +17,7 @@ class Latent(nn.Module, ABC):
     """Turns features into a code; owns the projection between them and its own randomness.
 
     State of its own (a codebook's running means, who was used when) changes only where it is in
-    training mode and told to `sample`, as in a training step: then all ranks of a training over
+    training mode and asked to `sample`, as in a training step: then all ranks of a training over
     several processes are there and must come to the same.
 
     layered: whether the code is what its modules make of the features, one after another.

@@ -16,7 +16,7 @@ from aecore.model.passes import Model
 if TYPE_CHECKING:
     from aecore.model.passes import Pass
 
-_YARDSTICKS = ("mse", "psnr", "ssim", "elbo")  # which stand beside terms in `test/...`
+_COMMON_METRICS = ("mse", "psnr", "ssim", "elbo")  # which stand beside terms in `test/...`
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ def own_terms(model: Model) -> dict[str, str]:
 
 
 def check_names(model: Model) -> None:
-    """Raise UserError where a penalty has the name of something else that is told."""
+    """Raise UserError where a penalty has the name of something else that is logged."""
     taken = {"loss": "the sum of all terms", **own_terms(model)}
     taken |= {weighted_term(name): f"the weighted penalty.{name}" for name in model.penalties}
-    taken |= dict.fromkeys(_YARDSTICKS, "a yardstick of every model")
+    taken |= dict.fromkeys(_COMMON_METRICS, "a metric of every model")
     if model.latent.variational:
         taken["kl"] = "the KL to the prior"
     for name, penalty in model.penalties.items():

@@ -34,14 +34,14 @@ class KL(Penalty):
         need_posterior(model, "kl")
 
 
-def stand_for_kl(penalty: Penalty, model: Model, name: str, mend: str = "") -> None:
+def stand_for_kl(penalty: Penalty, model: Model, name: str, alternative: str = "") -> None:
     """Raise UserError where the KL is charged beside a penalty that stands in its place.
 
-    mend: what may be done but to use the penalty alone.
+    alternative: what may be done but to use the penalty alone.
     """
     for other, one in model.penalties.items():
         if one is not penalty and one.holds_prior:
             raise UserError(
                 f"penalty={name} beside penalty.{other}: both are the KL, which would count twice\n"
-                f"  use penalty={name} alone{mend and ', '}{mend}"
+                f"  use penalty={name} alone{alternative and ', '}{alternative}"
             )

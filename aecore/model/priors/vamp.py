@@ -29,7 +29,7 @@ class Vamp(Prior):
     """p(z) = 1/K sum_k q(z | u_k), the posteriors of K learned pseudo-inputs u_k.
 
     Tomczak & Welling 2018. Their pixels are the sigmoids of what is learned, but the numbers of a
-    standardised table are learned as they are. A conditional model is told that they are of one
+    standardised table are learned as they are. In a class-conditional model they are of one
     class after the other.
 
     components: K. start: 'noise', of N(0, 1) what is said above, or 'data', training images, each

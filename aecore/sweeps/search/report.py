@@ -38,11 +38,11 @@ def finish(folder: Path) -> int:
     figures = draw(shared, folder)
     summary = compare_sweep(sweep, extra=figures)
     print(summary.text, flush=True)
-    print(f"\n{told(shared, sweep)}\n\nreport  {summary.report}", flush=True)
+    print(f"\n{search_text(shared, sweep)}\n\nreport  {summary.report}", flush=True)
     return int(any(trial.state == TrialState.FAIL for trial in shared.mine()))
 
 
-def told(shared: Shared, sweep: Sweep) -> str:
+def search_text(shared: Shared, sweep: Sweep) -> str:
     """How many trials ended how, the best of them, and the command that runs the best."""
     plan, trials = shared.plan, shared.trials()
     counts = [
@@ -135,7 +135,7 @@ def bars(shares: dict[str, float], metric: str) -> Figure:
 
 
 def _alone(sweep: Sweep, plan: SearchPlan) -> list[str]:
-    """What a single run needs besides the values: a study is told not to search again."""
+    """What a single run needs besides the values: a study must not search again."""
     fixed = [o for o in read_overrides(plan.fixed) if o.key != "optimized_metric"]
     study = any(o.key == "sweeps" for o in fixed)
     return [*(o.line for o in fixed), *(["hydra.mode=RUN"] if study else [])]

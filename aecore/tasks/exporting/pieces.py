@@ -74,21 +74,27 @@ def pieces(model: Autoencoder, images: Tensor, labels: Tensor | None) -> list[Pi
     labels (N,) for a conditional model.
     """
     given = () if model.classes is None or labels is None else (labels,)
-    told = ("labels",) * len(given)
+    label_inputs = ("labels",) * len(given)
     codes, made = model.encode(images, y=labels).mean, model.reconstruct(images, labels)
     decoded = made if model.needs_context else model.decode(codes, model.label_context(labels))
     between = undecided(model, images, labels)
     model.to(memory_format=torch.contiguous_format)
     seen, kept = (images, *given), (codes, *given)
     whole = Piece(
-        "autoencoder", Whole(model), ("images", *told), "reconstructions", seen, made, between
+        "autoencoder",
+        Whole(model),
+        ("images", *label_inputs),
+        "reconstructions",
+        seen,
+        made,
+        between,
     )
     if model.needs_context:
         return [whole]
     plain = torch.zeros_like(between)
     return [
-        Piece("encoder", Encoder(model), ("images", *told), "codes", seen, codes, between),
-        Piece("decoder", Decoder(model), ("codes", *told), "images", kept, decoded, plain),
+        Piece("encoder", Encoder(model), ("images", *label_inputs), "codes", seen, codes, between),
+        Piece("decoder", Decoder(model), ("codes", *label_inputs), "images", kept, decoded, plain),
         whole,
     ]
 

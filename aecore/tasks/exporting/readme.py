@@ -20,12 +20,12 @@ _HOLDS = {
 
 
 def readme(
-    model: Autoencoder, files: Mapping[str, float], told: str, classes: Sequence[str] | None
+    model: Autoencoder, files: Mapping[str, float], images_text: str, classes: Sequence[str] | None
 ) -> str:
     """Markdown: what goes in and comes out, and a few lines of Python for each format.
 
-    files: the largest difference of each from the original. told: which images that was seen on.
-    classes: names of the labels 0, 1, ..., or None.
+    files: the largest difference of each from the original. images_text: the images of
+    that check. classes: names of the labels 0, 1, ..., or None.
     """
     rows = [
         f"| `{f}` | {_HOLDS[f.partition('.')[0]]} | {worst:.1g} |" for f, worst in files.items()
@@ -35,8 +35,8 @@ def readme(
         _arrays(model, classes),
         _remarks(model),
         "\n".join(["| file | | largest difference |", "| --- | --- | --- |", *rows]),
-        f"The difference is from the model as it was trained, on {told}, one at a time and many\n"
-        f"at once. `config.json` says what was trained. Written by aecore {__version__}.",
+        f"The difference is from the model as it was trained, on {images_text}, one at a time\n"
+        f"and many at once. `config.json` says what was trained. Written by aecore {__version__}.",
     ]
     if EXPORTED in files:
         parts += ["## aecore", _block(_with_aecore(model))]
@@ -83,43 +83,49 @@ def _block(lines: list[str]) -> str:
 
 
 def _with_aecore(model: Autoencoder) -> list[str]:
-    told = model.classes is not None
+    conditional = model.classes is not None
     lines = ["import aecore", "import numpy as np", "", *_numpy(model)]
-    lines += [f'ae = aecore.load("{EXPORTED}")', f"codes = ae.encode(images{', labels' * told})"]
+    lines += [
+        f'ae = aecore.load("{EXPORTED}")',
+        f"codes = ae.encode(images{', labels' * conditional})",
+    ]
     if model.needs_context:
-        return [*lines, f"reconstructions = ae.reconstruct(images{', labels' * told})"]
-    return [*lines, f"reconstructions = ae.decode(codes{', labels' * told})"]
+        return [*lines, f"reconstructions = ae.reconstruct(images{', labels' * conditional})"]
+    return [*lines, f"reconstructions = ae.decode(codes{', labels' * conditional})"]
 
 
 def _with_onnx(model: Autoencoder, apart: bool) -> list[str]:
     lines = ["import numpy as np", "from onnxruntime import InferenceSession", "", *_numpy(model)]
-    told = ', "labels": labels' * (model.classes is not None)
+    conditional = ', "labels": labels' * (model.classes is not None)
     if not apart:
         lines += ['session = InferenceSession("autoencoder.onnx")']
-        return [*lines, f'(reconstructions,) = session.run(None, {{"images": images{told}}})']
+        return [
+            *lines,
+            f'(reconstructions,) = session.run(None, {{"images": images{conditional}}})',
+        ]
     return [
         *lines,
         'encoder, decoder = InferenceSession("encoder.onnx"), InferenceSession("decoder.onnx")',
-        f'(codes,) = encoder.run(None, {{"images": images{told}}})',
-        f'(reconstructions,) = decoder.run(None, {{"codes": codes{told}}})',
+        f'(codes,) = encoder.run(None, {{"images": images{conditional}}})',
+        f'(reconstructions,) = decoder.run(None, {{"codes": codes{conditional}}})',
     ]
 
 
 def _with_torch(model: Autoencoder, apart: bool) -> list[str]:
     shape = ", ".join(map(str, (_BATCH, *model.image_shape)))
     lines = ["import torch", "", f"images = torch.rand({shape})"]
-    told = ", labels" * (model.classes is not None)
-    if told:
+    conditional = ", labels" * (model.classes is not None)
+    if conditional:
         lines += [f"labels = torch.zeros({_BATCH}, dtype=torch.int64)"]
     if not apart:
         lines += ['autoencoder = torch.export.load("autoencoder.pt2").module()']
-        return [*lines, f"reconstructions = autoencoder(images{told})"]
+        return [*lines, f"reconstructions = autoencoder(images{conditional})"]
     return [
         *lines,
         'encoder = torch.export.load("encoder.pt2").module()',
         'decoder = torch.export.load("decoder.pt2").module()',
-        f"codes = encoder(images{told})",
-        f"reconstructions = decoder(codes{told})",
+        f"codes = encoder(images{conditional})",
+        f"reconstructions = decoder(codes{conditional})",
     ]
 
 

@@ -87,7 +87,7 @@ class TestNames:
         [
             ("reconstruction", "a term of every loss", {}),
             ("loss", "the sum of all terms", {}),
-            ("mse", "a yardstick of every model", {}),
+            ("mse", "a metric of every model", {}),
             ("kl", "the KL to the prior", {"latent": gaussian(3)}),
             ("realism", "a cost of the reconstruction", {"reconstruction": vae_gan()}),
             ("reconstruction_critic", "the critic of rec", {"reconstruction": vae_gan()}),

@@ -45,6 +45,6 @@ def _accuracy(fit: Floats, factor: Integers, code: Floats, truth: Integers) -> f
     """Mean recall over the values in `truth`, of a tree fitted to (M, 1) and used on (N, 1)."""
     leaves = max(len(np.unique(factor)), 2)
     tree = DecisionTreeClassifier(max_leaf_nodes=leaves, class_weight="balanced", random_state=0)
-    told = tree.fit(fit, factor).predict(code)
+    predicted = tree.fit(fit, factor).predict(code)
     there = np.unique(truth)
-    return float(recall_score(truth, told, labels=there, average="macro", zero_division=0))
+    return float(recall_score(truth, predicted, labels=there, average="macro", zero_division=0))
