@@ -125,7 +125,7 @@ class TestOtherImages:
         assert "these images are of other classes\n  known: 0, 1, 2" in capsys.readouterr().err
         (folder / "banana" / "c.PNG").rename(folder / "c.png")
         assert main([f"run={run}", "task=reconstruct", *given]) == 2
-        assert "these have no labels" in capsys.readouterr().err
+        assert "these images have no labels" in capsys.readouterr().err
         assert not (run / "reconstruct").exists()
 
     def test_rows_of_a_table(self, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
