@@ -155,8 +155,8 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
         from aecore.sweeps.plan import plan
     else:
         raise UserError(
-            f"hydra.sweeper._target_={composition.sweeper}: no sweeper of this project\n"
-            "  known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)"
+            f"hydra.sweeper._target_={composition.sweeper}: no sweeper of this project",
+            "known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)",
         )
     sweep, composed = plan(arguments, composition)
     folder.append(sweep.folder)

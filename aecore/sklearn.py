@@ -127,8 +127,8 @@ class AutoencoderTransformer(
             return read([f"dataset.range={own or _RANGES[self.image_shape is None]}"])
         if own not in (None, there):
             raise UserError(
-                f"standardise={self.standardise}: the overrides give dataset.range another value\n"
-                "  give one of them"
+                f"standardise={self.standardise}: the overrides give dataset.range another value",
+                "give one of them",
             )
         return ()
 
@@ -140,15 +140,15 @@ class AutoencoderTransformer(
         n = int(n) if isinstance(n, np.integer) else n
         if there not in (None, n):
             raise UserError(
-                f"n_components={n}: the overrides have latent.dim={there}\n  give one of them"
+                f"n_components={n}: the overrides have latent.dim={there}", "give one of them"
             )
         keys, code = latent_of(overrides, shape, dim=n)
         if math.prod(code) != n:
             own = code if "dim" not in keys else latent_of(overrides, shape)[1]
             columns = " x ".join(map(str, own)) + (f" = {math.prod(own)}" if own[1:] else "")
             raise UserError(
-                f"n_components={n}: this model's codes are not made of so many numbers\n"
-                f"  use n_components=None, which takes them as they are: {columns} columns"
+                f"n_components={n}: this model's codes are not made of so many numbers",
+                f"use n_components=None, which takes them as they are: {columns} columns",
             )
         return read([f"latent.dim={n}"]) if "dim" in keys else ()
 
@@ -218,7 +218,6 @@ def _check_range(rows: np.ndarray) -> None:
     if low < 0 or high > 1:
         hint = range_hint(low, high, "rows")
         raise UserError(
-            f"rows lie in [{low:.4g}, {high:.4g}]: with standardise=False they must lie in [0, 1]\n"
-            f"  {hint};\n"
-            "  or put MinMaxScaler(clip=True) before, or use standardise=True"
+            f"rows lie in [{low:.4g}, {high:.4g}]: with standardise=False they must lie in [0, 1]",
+            f"{hint};\n  or put MinMaxScaler(clip=True) before, or use standardise=True",
         )

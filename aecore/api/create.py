@@ -29,13 +29,13 @@ def create(option: str, /, **values: Any) -> Any:
     group, _, name = str(option).strip().partition("=")
     if group not in SLOTS:
         raise UserError(
-            f"{option}: no component of an autoencoder{nearest(group, SLOTS)}\n"
-            f'  write for example "network=mlp"; the components are {", ".join(SLOTS)}'
+            f"{option}: no component of an autoencoder{nearest(group, SLOTS)}",
+            f'write for example "network=mlp"; the components are {", ".join(SLOTS)}',
         )
     files = known(group)
     if name not in files:
         listed = ", ".join(n for n in sorted(files) if _read(files[n]))
-        raise UserError(f"{option}: no such {group}{nearest(name, files)}\n  known: {listed}")
+        raise UserError(f"{option}: no such {group}{nearest(name, files)}", f"known: {listed}")
     node = _inherited(files, name)
     if group in ("penalty", "reconstruction"):
         return _created_term(option, group, node, values)
@@ -49,7 +49,7 @@ def _created_term(
     """The one term of a penalty or a reconstruction."""
     if len(node) != 1:
         hint = "leave `penalties` out for none" if group == "penalty" else "choose one of one term"
-        raise UserError(f"{option}: {len(node)} terms\n  {hint}")
+        raise UserError(f"{option}: {len(node)} terms", hint)
     ((name, term),) = node.items()
     term = _complete(term | values, option)
     if group == "reconstruction":
@@ -62,8 +62,8 @@ def _complete(node: dict[str, Any], option: str) -> dict[str, Any]:
     for key, value in node.items():
         if isinstance(value, str) and (follows := re.fullmatch(r"\$\{(.*)\}", value)):
             raise UserError(
-                f"{option}: `{key}` is the run's {follows[1]} on the command line\n"
-                f"  give it here: {key}=..."
+                f"{option}: `{key}` is the run's {follows[1]} on the command line",
+                f"give it here: {key}=...",
             )
     return node
 

@@ -89,14 +89,14 @@ def fit(
         chosen = (*as_overrides(model), *chosen)
     check_overrides(chosen, TRAINING if joined else (*MODEL, *TRAINING))
     if lr is not None and value_of("optimizer.lr", chosen) is not None:
-        raise UserError("lr and optimizer.lr are the same\n  give one of them")
+        raise UserError("lr and optimizer.lr are the same", "give one of them")
     if joined is not None:
         range_ = "standardised" if joined.standardised else "unit"
         chosen = (*chosen, *read([f"dataset.range={range_}"]))
     split = _split(images, labels, joined, value_of("dataset.range", chosen) == "standardised")
     place = device_named(device)
     if place.index is not None:
-        raise UserError(f"device={device}: training takes the first\n  use device={place.type}")
+        raise UserError(f"device={device}: training takes the first", f"use device={place.type}")
     options = {
         "trainer.max_epochs": epochs,
         "dataset.val_size": validation,
@@ -146,7 +146,7 @@ def latent_of(
 def _as_path(folder: object) -> Path:
     """A folder that can be made; UserError for what is none."""
     if not isinstance(folder, str | os.PathLike):
-        raise UserError(f"folder={folder!r}: no folder\n  give its path")
+        raise UserError(f"folder={folder!r}: no folder", "give its path")
     return Path(folder).expanduser()
 
 
@@ -231,7 +231,7 @@ def _record(run: _Prepared, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"folder={folder}: {error.strerror}\n  give another") from error
+        raise UserError(f"folder={folder}: {error.strerror}", "give another") from error
     write_run(folder, run.choices, run.overrides)
     write_config(folder, run.config)
 
@@ -239,7 +239,7 @@ def _record(run: _Prepared, folder: Path) -> None:
 def _check_free(folder: Path, config: Mapping[str, Any]) -> None:
     """Raise UserError where a run lies already, and for classes that could not be found again."""
     if is_run(folder):
-        raise UserError(f"folder={folder}: holds a run already\n  give another")
+        raise UserError(f"folder={folder}: holds a run already", "give another")
     try:
         check_targets(config, folder)
     except UserError as error:

@@ -27,7 +27,7 @@ def load(
     Raises UserError where there is no such run, or it is damaged, foreign or of another format.
     """
     if not isinstance(path, str | os.PathLike):
-        raise UserError(f'{path!r}: no run\n  give its folder, a checkpoint, or "last"')
+        raise UserError(f"{path!r}: no run", 'give its folder, a checkpoint, or "last"')
     with trusting(config_dir):
         run = open_run(path)
         model = run.model()

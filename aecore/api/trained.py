@@ -192,8 +192,8 @@ class Trained:
         if classes is None:
             if labels is not None:
                 raise UserError(
-                    "labels: this model is not class-conditional\n"
-                    "  leave them out, or train a class-conditional one: conditional=true"
+                    "labels: this model is not class-conditional",
+                    "leave them out, or train a class-conditional one: conditional=true",
                 )
             return None
         return as_labels(labels, n, classes).to(self.device)
@@ -206,9 +206,7 @@ class Trained:
         if self.run is not None:
             run = shlex.quote(f"run={self.run.place}")
             hint = f"{command()} {run} task=sample sampler=gmm\n  or train with sampler=gmm"
-        raise UserError(
-            f"nothing to sample from: this model has no distribution of its codes\n  {hint}"
-        )
+        raise UserError("nothing to sample from: this model has no distribution of its codes", hint)
 
     def _generator(self, seed: int) -> Generator:
         try:

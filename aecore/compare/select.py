@@ -33,8 +33,8 @@ def select(runs: str | list[str]) -> list[Path]:
         folders = [run for folder in _expanded(text) for run in runs_below(folder)]
         if not folders:
             raise UserError(
-                f"runs={text}: no run there (looked in {_searched(text)})\n"
-                f"  `{command()} task=list` shows the runs"
+                f"runs={text}: no run there (looked in {_searched(text)})",
+                f"`{command()} task=list` shows the runs",
             )
         found.update(dict.fromkeys(folders))
     check_readable([*found])

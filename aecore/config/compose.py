@@ -56,7 +56,7 @@ def compose(arguments: Arguments) -> Composition:
     several = [o for o in arguments.overrides if o.is_sweep]
     if several and not arguments.multirun:
         raise UserError(
-            f"{several[0].typed}: several values\n  add -m to run every combination of them"
+            f"{several[0].typed}: several values", "add -m to run every combination of them"
         )
     single = [o for o in arguments.overrides if not o.is_sweep]
     with composing(arguments, single):

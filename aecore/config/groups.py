@@ -27,8 +27,8 @@ def groups(own: Sequence[Path] = ()) -> dict[str, set[str]]:
         known, added = ours(group), theirs(group, own)
         for name in known.keys() & added.keys():
             raise UserError(
-                f"{added[name]}: there is a {group}={name} already, in {known[name]}\n"
-                "  give it another name"
+                f"{added[name]}: there is a {group}={name} already, in {known[name]}",
+                "give it another name",
             )
         found[group] = {*known, *added}
     return found
@@ -52,17 +52,17 @@ def _check_hydras(override: Override) -> None:
     named = override.is_sweep or all(isinstance(name, str) and name for name in listed)
     if override.group is not None and override.sign != "~" and not named:
         raise UserError(
-            f"{override.typed}: must be one option\n  `{command()} --help` lists the options"
+            f"{override.typed}: must be one option", f"`{command()} --help` lists the options"
         )
 
 
 def _refuse_plus(override: Override, groups: Groups) -> None:
     if override.group is not None:
         line = f"{override.name}={override.text}"
-        raise UserError(f"{override.typed}: '+' is never needed here\n  write {line}")
+        raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
     raise UserError(
-        f"{override.typed}: unknown key{nearest(override.key, groups)}\n"
-        f"  keys cannot be added; `{command()} --help` lists the options"
+        f"{override.typed}: unknown key{nearest(override.key, groups)}",
+        f"keys cannot be added; `{command()} --help` lists the options",
     )
 
 
@@ -75,11 +75,11 @@ def _check_names(override: Override, known: set[str]) -> None:
         if name not in known and "/" not in name and "${" not in name:  # those are Hydra's to find
             near = nearest("none" if name == "null" else name, known)
             listed = ", ".join(sorted(known)) or "none yet"
-            raise UserError(f"{where}={name}: no such {kind}{near}\n  known: {listed}")
+            raise UserError(f"{where}={name}: no such {kind}{near}", f"known: {listed}")
     if isinstance(value, list) and len(names) > 1:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise UserError(f"{override.typed}: {twice} stands there twice\n  once is enough")
+            raise UserError(f"{override.typed}: {twice} stands there twice", "once is enough")
         _check_list(group, names, override)
 
 
@@ -109,4 +109,4 @@ def _check_list(group: str, names: Sequence[str], override: Override) -> None:
         hint = f"choose one, for example {group}={names[0]}"
         if group == "noise":
             hint = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
-        raise UserError(f"{override.typed}: {group} takes one option\n  {hint}")
+        raise UserError(f"{override.typed}: {group} takes one option", hint)

@@ -38,7 +38,7 @@ def explain(
     twice = re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text)
     if twice:
         return UserError(
-            f"{OOD}=[{twice.group(1)}]: a preset names this data set already\n  leave it out here"
+            f"{OOD}=[{twice.group(1)}]: a preset names this data set already", "leave it out here"
         )
     sought = re.search(r"Could not find '([^']+)'", text)
     asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
@@ -46,7 +46,7 @@ def explain(
         hint = f"`{command()} --help` lists the options"
         if asked.group == "dataset":
             hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
-        return UserError(f"{asked.typed}: no such {asked.group}\n  {hint}")
+        return UserError(f"{asked.typed}: no such {asked.group}", hint)
     first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(first[:300])
 
@@ -60,11 +60,11 @@ def _asks_for(override: Override, sought: str) -> bool:
 def _launcher(kind: str, name: str, text: str) -> UserError:
     if name in _EXTRAS:
         return UserError(
-            f"hydra/{kind}={name}: not installed\n  {installing(_EXTRAS[name])} brings it"
+            f"hydra/{kind}={name}: not installed", f"{installing(_EXTRAS[name])} brings it"
         )
     known = sorted(set(re.findall(r"^\t(\w+)$", text, re.MULTILINE)))
     return UserError(
-        f"hydra/{kind}={name}: no such {kind}{nearest(name, known)}\n  known: {', '.join(known)}"
+        f"hydra/{kind}={name}: no such {kind}{nearest(name, known)}", f"known: {', '.join(known)}"
     )
 
 
@@ -78,7 +78,7 @@ def _unknown_key(
         config = compose([o for o in overrides if o is not asked])
         root = key.partition(".")[0]
         if asked is not None and root in ours("task") and root not in config:
-            return UserError(f"{asked.typed}: this is task={config.task}\n  use task={root}")
+            return UserError(f"{asked.typed}: this is task={config.task}", f"use task={root}")
         node = OmegaConf.select(config, parent) if parent else config
         while parent and not isinstance(node, DictConfig):
             parent, _, name = parent.rpartition(".")
@@ -92,9 +92,9 @@ def _unknown_key(
         key, parent = asked.typed_key, parent.removeprefix("evaluate.")
     where = f"{parent} has no key" if parent else "no key"
     if hint := _term_hint(parent, name, known):
-        return UserError(f"{key}: {where} {name!r}\n  {hint}")
+        return UserError(f"{key}: {where} {name!r}", hint)
     return UserError(
-        f"{key}: {where} {name!r}{nearest(name, known)}\n  known here: {', '.join(sorted(known))}"
+        f"{key}: {where} {name!r}{nearest(name, known)}", f"known here: {', '.join(sorted(known))}"
     )
 
 

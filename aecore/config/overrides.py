@@ -141,7 +141,7 @@ def parse(argv: Iterable[str]) -> Arguments:
     argv = [*argv]
     args, unknown = _flags(argv)
     if unknown:
-        raise UserError(f"{unknown[0]}: unknown flag\n  `{command()} --help` lists the flags")
+        raise UserError(f"{unknown[0]}: unknown flag", f"`{command()} --help` lists the flags")
     flags = []
     own = _own(args)
     for folder in own:
@@ -194,8 +194,8 @@ def _own(args: Namespace) -> list[Path]:
         raise UserError(f"--config-dir {args.config_dir}: no such folder")
     if not any((folder / group).is_dir() for group in (*groups(), "hydra")):
         raise UserError(
-            f"--config-dir {args.config_dir}: no options there\n"
-            f"  they lie in folders named as their groups: {args.config_dir}/penalty/NAME.yaml"
+            f"--config-dir {args.config_dir}: no options there",
+            f"they lie in folders named as their groups: {args.config_dir}/penalty/NAME.yaml",
         )
     return [folder]
 
@@ -206,8 +206,8 @@ def _read(typed: str) -> tuple[Override, ...]:
     key, equals, value = typed.partition("=")
     if not equals and not typed.startswith("~"):
         raise UserError(
-            f"{typed}: neither a flag nor key=value\n"
-            f"  write for example model=vae; `{command()} --help` lists the options"
+            f"{typed}: neither a flag nor key=value",
+            f"write for example model=vae; `{command()} --help` lists the options",
         )
     return tuple(_override(name, text, typed) for name, text in _aliased(key, value, typed))
 
@@ -227,8 +227,8 @@ def _parsed(line: str, typed: str) -> HydraOverride:
     except HydraException as error:
         quotes = "='".join(typed.split("=", 1))
         raise UserError(
-            f"{typed}: cannot be read\n"
-            f'  put quotes around a value with special characters: "{quotes}\'"'
+            f"{typed}: cannot be read",
+            f'put quotes around a value with special characters: "{quotes}\'"',
         ) from error
 
 
@@ -253,7 +253,7 @@ def _data_sets(value: str, typed: str) -> list[str]:
     names = [str(name) for name in (listed if isinstance(listed, list) else [listed]) if name]
     if not names or isinstance(found, ChoiceSweep):
         hint = f"write {OOD}=[{','.join(names or ['kmnist'])}]"
-        raise UserError(f"{typed}: must be data sets\n  {hint}")
+        raise UserError(f"{typed}: must be data sets", hint)
     return list(dict.fromkeys(names))
 
 

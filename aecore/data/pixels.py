@@ -43,7 +43,7 @@ def as_images(images: Array, shape: ImageShape) -> Tensor:
     elif x.dim() == 3 and shape[0] == 1 and tuple(x.shape[1:]) == shape[1:]:
         x = x[:, None]
     if x.dim() != 4 or tuple(x.shape[1:]) != shape:
-        raise UserError(_wrong_shape(images, tuple(x.shape), shape))
+        raise _wrong_shape(images, tuple(x.shape), shape)
     return x
 
 
@@ -52,17 +52,17 @@ def as_floats(x: Tensor, any_range: bool = False) -> Tensor:
     counted = any_range and not x.is_complex()  # whole numbers, of a table say
     if not (x.is_floating_point() or x.dtype == torch.bool or counted):
         raise UserError(
-            f"images hold {x.dtype}: not clear what white is\n"
-            "  give uint8 from 0 to 255, or floats from 0 to 1"
+            f"images hold {x.dtype}: not clear what white is",
+            "give uint8 from 0 to 255, or floats from 0 to 1",
         )
     x = x.to(torch.float32)
     if len(x) and not torch.isfinite(x).all():
-        raise UserError("images hold NaN or infinite numbers\n  leave those out")
+        raise UserError("images hold NaN or infinite numbers", "leave those out")
     if len(x) and not any_range and (x.min() < 0 or x.max() > 1):
         low, high = float(x.min()), float(x.max())
         raise UserError(
-            f"images lie in [{low:.4g}, {high:.4g}], this model takes [0, 1]\n"
-            f"  {range_hint(low, high)}"
+            f"images lie in [{low:.4g}, {high:.4g}], this model takes [0, 1]",
+            f"{range_hint(low, high)}",
         )
     return x
 
@@ -92,12 +92,12 @@ def as_codes(codes: Array, shape: Shape, like: Tensor) -> Tensor:
         one = tuple(z.shape) in (shape, (flat,))
         raise UserError(
             f"codes of shape {tuple(z.shape)}: this model's are ({expected})"
-            + ("" if len(shape) == 1 else f", or flat (N, {flat})")
-            + ("\n  add an axis for one code: codes[None]" if one else "")
+            + ("" if len(shape) == 1 else f", or flat (N, {flat})"),
+            "add an axis for one code: codes[None]" if one else None,
         )
     z = z.to(like.device, like.dtype)
     if not torch.isfinite(z).all():
-        raise UserError("codes hold NaN or infinite numbers\n  leave those out")
+        raise UserError("codes hold NaN or infinite numbers", "leave those out")
     return z.reshape(-1, *shape)
 
 
@@ -122,17 +122,17 @@ def as_tensor(values: Array, what: str) -> Tensor:
     try:
         array = np.asarray(values)
     except RuntimeError as error:  # of a list of tensors
-        raise UserError(f"{what}: {error}\n  give one tensor") from error
+        raise UserError(f"{what}: {error}", "give one tensor") from error
     except (TypeError, ValueError) as error:
-        raise UserError(f"{what}: not all of one shape\n  give one array of numbers") from error
+        raise UserError(f"{what}: not all of one shape", "give one array of numbers") from error
     if array.dtype.kind not in _NUMBERS:
-        raise UserError(f"{what}={short(values)}: no numbers\n  give one array of numbers")
+        raise UserError(f"{what}={short(values)}: no numbers", "give one array of numbers")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     try:
         with warnings.catch_warnings(action="ignore"):  # of read-only arrays, which stay so
             return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
     except TypeError as error:  # of 16 bytes each, say
-        raise UserError(f"{what} hold {array.dtype}\n  give float32 or float64") from error
+        raise UserError(f"{what} hold {array.dtype}", "give float32 or float64") from error
 
 
 def like_given(given: Array, result: Tensor) -> Any:
@@ -151,7 +151,7 @@ def resized(images: Array, shape: ImageShape) -> Any:
     shape = check_shape(shape)
     x = as_tensor(images, "images")
     if not _convertible(tuple(x.shape), shape):
-        raise UserError(_not_resized(images, tuple(x.shape), shape))
+        raise _not_resized(images, tuple(x.shape), shape)
     x = x[:, None] if x.dim() == 3 else x
     x = x / _BYTE if x.dtype == torch.uint8 else as_floats(x, any_range=x.is_floating_point())
     return like_given(images, _fitted(_coloured(x, shape[0]), shape))
@@ -185,21 +185,21 @@ def _fitted(x: Tensor, shape: ImageShape) -> Tensor:
     return x[:, :, top : top + shape[1], left : left + shape[2]]
 
 
-def _wrong_shape(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
+def _wrong_shape(images: Array, found: tuple[int, ...], shape: ImageShape) -> UserError:
     hint = _shape_hint(images, found, shape)
     if is_table(shape):
         expected = f"rows (N, {shape[2]})"
     else:
         expected = f"(N, {', '.join(map(str, shape))})"
         expected += f" or (N, {shape[1]}, {shape[2]})" if shape[0] == 1 else ""
-    return f"images of shape {found}: this model takes {expected}" + (hint and f"\n  {hint}")
+    return UserError(f"images of shape {found}: this model takes {expected}", hint or None)
 
 
-def _not_resized(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
+def _not_resized(images: Array, found: tuple[int, ...], shape: ImageShape) -> UserError:
     if is_table(shape):
-        return f"image_shape={shape}: a table\n  rows cannot be converted"
+        return UserError(f"image_shape={shape}: a table", "rows cannot be converted")
     hint = _shape_hint(images, found, shape) or "give (N, C, H, W), or (N, H, W) of grey ones"
-    return f"images of shape {found} cannot be converted\n  {hint}"
+    return UserError(f"images of shape {found} cannot be converted", hint)
 
 
 def _shape_hint(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
@@ -246,8 +246,8 @@ def check_shape(shape: object) -> ImageShape:
     sides = tuple(shape) if isinstance(shape, tuple | list) else ()
     if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in sides):
         raise UserError(
-            f"image_shape={shape!r}: give (channels, height, width)\n"
-            "  such as (1, 28, 28); of a table of D columns (1, 1, D)"
+            f"image_shape={shape!r}: give (channels, height, width)",
+            "such as (1, 28, 28); of a table of D columns (1, 1, D)",
         )
     channels, height, width = sides
     return channels, height, width

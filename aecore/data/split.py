@@ -172,8 +172,8 @@ def joined(first: Split, second: Split) -> Split:
     """Two splits of one source as one, in memory; UserError where they are kept in files."""
     if first.rows is not None or second.rows is not None:
         raise UserError(
-            "split=all: the images are kept in two files\n"
-            "  take split=train, then split=test; or dataset.in_memory=true"
+            "split=all: the images are kept in two files",
+            "take split=train, then split=test; or dataset.in_memory=true",
         )
 
     def both(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -249,7 +249,8 @@ class Autoencoder(nn.Module):
         if self.needs_context and passing <= 0:
             raise UserError(
                 "this network decodes only the codes of images: its unpooling needs the places of "
-                "their maxima\n  use network=conv to decode codes alone"
+                "their maxima",
+                "use network=conv to decode codes alone",
             )
         return self.denormalise(self.reconstruction.image(self.output(z, context)))
 

@@ -27,13 +27,12 @@ def sample_codes(
     Raises UserError where there is nothing to draw from, or it has no temperature.
     """
     if not model.can_sample:
-        why = (
-            "this network's unpooling needs an image\n  train with network=conv"
-            if model.needs_context
-            else "this latent has no prior\n"
-            "  train with latent=gaussian, penalty=mmd, or sampler=gmm"
-        )
-        raise UserError(f"nothing to sample from: {why}")
+        if model.needs_context:
+            why, hint = "this network's unpooling needs an image", "train with network=conv"
+        else:
+            why = "this latent has no prior"
+            hint = "train with latent=gaussian, penalty=mmd, or sampler=gmm"
+        raise UserError(f"nothing to sample from: {why}", hint)
     shape, like = model.code_shape, model.shift
     if model.sampler is None:
         prior = model.prior_density

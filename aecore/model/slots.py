@@ -33,8 +33,8 @@ def check_words(words: Mapping[str, object], penalties: Mapping[str, Weighted]) 
         if not isinstance(given, SLOTS[slot]):
             home = SLOTS[slot].__module__.rpartition(".")[0]
             raise UserError(
-                f"{slot}={given!r}: must be a {SLOTS[slot].__name__}\n"
-                f'  give one of {home}, or aecore.create("{slot}=...")'
+                f"{slot}={given!r}: must be a {SLOTS[slot].__name__}",
+                f'give one of {home}, or aecore.create("{slot}=...")',
             )
 
 

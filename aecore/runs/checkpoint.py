@@ -52,7 +52,7 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     exported = path.suffix == Path(EXPORTED).suffix
     if exported and find_spec("safetensors") is None:
-        raise UserError(f"{path}: reading it needs safetensors\n  {installing('export')}")
+        raise UserError(f"{path}: reading it needs safetensors", installing("export"))
     try:
         checkpoint: dict[str, Any] = read_exported(path) if exported else read_tensors(path)
         if not all(isinstance(checkpoint.get(k), kind) for k, kind in _PARTS.items()):
@@ -60,8 +60,8 @@ def load(path: Path) -> dict[str, Any]:
         weights(checkpoint)
     except Exception as error:  # torch raises many kinds on damaged files
         raise UserError(
-            f"{path}: truncated, damaged or foreign checkpoint ({type(error).__name__})\n"
-            "  it was not used; give another run or train again"
+            f"{path}: truncated, damaged or foreign checkpoint ({type(error).__name__})",
+            "it was not used; give another run or train again",
         ) from error
     return checkpoint
 
@@ -145,8 +145,8 @@ def check_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
             shapes = [None if t is None else tuple(t.shape) for t in (there, here)]
             raise UserError(
                 f"{path}: weights of another model "
-                f"({printable(name)}: {shapes[0]} there, {shapes[1]} here)\n"
-                "  give the same network, latent and data shape as that run"
+                f"({printable(name)}: {shapes[0]} there, {shapes[1]} here)",
+                "give the same network, latent and data shape as that run",
             )
 
 

@@ -87,11 +87,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises UserError where the folder holds no run, a damaged one or one of another format.
     """
     if not folder.exists():
-        raise UserError(f"{folder}: no such run folder\n  `{command()} task=list` shows the runs")
+        raise UserError(f"{folder}: no such run folder", f"`{command()} task=list` shows the runs")
     if not is_run(folder):
         raise UserError(
-            f"{folder}: no run of this project ({CONFIG} is missing)\n"
-            f"  `{command()} task=list` shows the runs"
+            f"{folder}: no run of this project ({CONFIG} is missing)",
+            f"`{command()} task=list` shows the runs",
         )
     read_run(folder)
     try:

@@ -37,8 +37,8 @@ def check_format(record: Mapping[str, Any], where: Path, otherwise: str = "train
     """
     if not is_current(record):
         raise UserError(
-            f"{where}: {difference(record)}\n"
-            f"  open it with aecore {_reader(record)[0]}, or {otherwise}"
+            f"{where}: {difference(record)}",
+            f"open it with aecore {_reader(record)[0]}, or {otherwise}",
         )
 
 

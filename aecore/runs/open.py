@@ -139,8 +139,8 @@ def newest(below: Path) -> Path:
     trained = [run for run in runs if (run / "checkpoints" / LAST).is_file()]
     if not trained:
         raise UserError(
-            f"run={NEWEST}: no trained run below {below}\n"
-            "  give its folder, run=outputs/..., or where runs lie, paths.output_dir=..."
+            f"run={NEWEST}: no trained run below {below}",
+            "give its folder, run=outputs/..., or where runs lie, paths.output_dir=...",
         )
     return max(trained, key=lambda run: (os.stat(run / RUN).st_mtime, str(run)))
 
@@ -149,8 +149,8 @@ def _located(place: Path) -> tuple[Path | None, Path | None]:
     """The run folder and the file that a path names; None for what it does not name."""
     if place.suffix in (".onnx", ".pt2"):
         raise UserError(
-            f"{place}: made for other programs\n"
-            f"  {EXPORTED} beside it, or its folder, can be opened here"
+            f"{place}: made for other programs",
+            f"{EXPORTED} beside it, or its folder, can be opened here",
         )
     if place.is_file():
         parent = place.absolute().parent
@@ -160,7 +160,7 @@ def _located(place: Path) -> tuple[Path | None, Path | None]:
         return None, place / EXPORTED
     if place.is_dir() and not is_run(place) and any(place.rglob(CONFIG)):
         raise UserError(
-            f"{place}: no run, but there are runs below it\n"
-            f"  give one of them; `{command()} task=list` shows the runs"
+            f"{place}: no run, but there are runs below it",
+            f"give one of them; `{command()} task=list` shows the runs",
         )
     return place, None

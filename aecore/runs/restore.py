@@ -54,8 +54,8 @@ def _built(
         raise inside(error, path) from error
     except Exception as error:  # of numbers that no memory holds, say
         raise UserError(
-            f"{path}: its configuration makes no model ({type(error).__name__}); it was not used\n"
-            f"  {printable(error)}"
+            f"{path}: its configuration makes no model ({type(error).__name__}); it was not used",
+            f"{printable(error)}",
         ) from error
     check_weights(blank, state, path)
     model = build_components(config).autoencoder(image_shape, *statistics, classes)

@@ -39,8 +39,8 @@ def read(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
     """
     if not path.is_file():
         raise UserError(
-            f"{path}: no such file, so this run was not finished\n"
-            f"  {resuming(path.parents[1])} fits the sampler"
+            f"{path}: no such file, so this run was not finished",
+            f"{resuming(path.parents[1])} fits the sampler",
         )
     try:
         content = read_tensors(path)
@@ -64,15 +64,15 @@ def restored(
         return _restored(sampler, tensors, model)
     except Exception as error:  # of whatever a file may hold
         raise UserError(
-            f"{path}: damaged, or another model's sampler ({type(error).__name__})\n"
-            "  it was not used; export the run again"
+            f"{path}: damaged, or another model's sampler ({type(error).__name__})",
+            "it was not used; export the run again",
         ) from error
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
     return UserError(
-        f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})\n"
-        "  it was not used; delete the run's metrics.json and resume it, which fits another"
+        f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})",
+        "it was not used; delete the run's metrics.json and resume it, which fits another",
     )
 
 

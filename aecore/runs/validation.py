@@ -73,8 +73,8 @@ def check_targets(config: Mapping[str, Any], where: Path) -> None:
         if isinstance(name, str) and (name in known_targets() or name in own_targets()):
             continue
         raise UserError(
-            f"{where}: {key}={printable(name)}: no component of aecore, so it was not looked up\n"
-            "  if it is your own, name the folder of its YAML: --config-dir FOLDER"
+            f"{where}: {key}={printable(name)}: no component of aecore, so it was not looked up",
+            "if it is your own, name the folder of its YAML: --config-dir FOLDER",
         )
 
 

@@ -100,7 +100,7 @@ def _in_processes(request: Request, folder: Path) -> None:
         reason = f"a process of this job was killed by {signal.Signals(-done.returncode).name}"
     elif errors:
         reason = errors[-1].removeprefix("error: ")
-    raise UserError(f"{reason}\n  {resuming(folder)} goes on\n\n{done.stderr}")
+    raise UserError(f"{reason}", f"{resuming(folder)} goes on\n\n{done.stderr}")
 
 
 def _failed(path: Path, message: str) -> None:

@@ -55,8 +55,8 @@ def sweep_folder(composition: Composition, name: str | None) -> Path:
     if "hydra.sweep.dir" in composition.given:
         if (folder / RECORD).exists():
             raise UserError(
-                f"hydra.sweep.dir={folder}: holds a sweep already\n"
-                f"  continue it with resume={folder}, or give another folder"
+                f"hydra.sweep.dir={folder}: holds a sweep already",
+                f"continue it with resume={folder}, or give another folder",
             )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -69,8 +69,8 @@ def points(arguments: Arguments, composition: Composition) -> list[Point]:
     for override in overrides:
         if override.parsed.is_interval_sweep():
             raise UserError(
-                f"{override.typed}: holds too many values to run all\n"
-                "  add hydra/sweeper=optuna to search in it, or give a list"
+                f"{override.typed}: holds too many values to run all",
+                "add hydra/sweeper=optuna to search in it, or give a list",
             )
     with composing(arguments, overrides), hydra_of(arguments) as hydra:
         values = {o.name: o.single(hydra.config_loader) for o in overrides}

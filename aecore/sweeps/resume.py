@@ -40,8 +40,8 @@ def recorded_sweep(folder: Path, overrides: Iterable[Override]) -> Callable[[], 
     for override in more:
         if not any(override.is_below(key) for key in free):
             raise UserError(
-                f"{override.typed}: a resumed sweep keeps its own grid and configuration\n"
-                f"  only these may be given: hydra/launcher, {', '.join(free)}"
+                f"{override.typed}: a resumed sweep keeps its own grid and configuration",
+                f"only these may be given: hydra/launcher, {', '.join(free)}",
             )
     return lambda: launch(sweep, more)
 
@@ -53,8 +53,8 @@ def _from_here(sweep: Sweep) -> Sweep:
         at = before.index("--config-dir")
         if not flags():
             raise UserError(
-                f"{sweep.folder}: started with options of your own, which must be named again\n"
-                f"  {command()} {shlex.join([*before[at : at + 2], f'resume={sweep.folder}'])}"
+                f"{sweep.folder}: started with options of your own, which must be named again",
+                f"{command()} {shlex.join([*before[at : at + 2], f'resume={sweep.folder}'])}",
             )
         before = [*before[:at], *before[at + 2 :]]
     return replace(sweep, flags=[*flags(), *before])
@@ -65,6 +65,6 @@ def _check_recorded(sweep: Sweep) -> None:
     for override in read_overrides([*sweep.overrides, *(o for job in sweep.jobs for o in job)]):
         if "_target_" in override.key or "${" in override.line:
             raise UserError(
-                f"{sweep.folder / 'sweep.json'}: {override.typed}: not taken from a record\n"
-                "  start the sweep anew with it"
+                f"{sweep.folder / 'sweep.json'}: {override.typed}: not taken from a record",
+                "start the sweep anew with it",
             )

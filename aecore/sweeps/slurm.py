@@ -91,8 +91,8 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
     params = dict(launcher.params)
     if local and params["tasks_per_node"] > 1:
         raise UserError(
-            f"hydra.launcher.tasks_per_node={params['tasks_per_node']}: only for submitit_slurm\n"
-            "  here a job with trainer=ddp trainer.devices=2 starts its processes itself"
+            f"hydra.launcher.tasks_per_node={params['tasks_per_node']}: only for submitit_slurm",
+            "here a job with trainer=ddp trainer.devices=2 starts its processes itself",
         )
     own = {k: params.pop(k) for k in ("submitit_folder", "max_num_timeout") if k in params}
     try:
@@ -103,8 +103,8 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
         )
     except RuntimeError as error:  # without srun
         raise UserError(
-            "hydra/launcher=submitit_slurm: there is no Slurm here (no srun)\n"
-            "  start it on a login node, or use hydra/launcher=submitit_local"
+            "hydra/launcher=submitit_slurm: there is no Slurm here (no srun)",
+            "start it on a login node, or use hydra/launcher=submitit_local",
         ) from error
     shared = set(BaseQueueConf.__dataclass_fields__)
     executor.update_parameters(

@@ -64,8 +64,8 @@ def request_of(composition: Composition) -> Request:
             return reserve(place)
         if is_run(place):
             raise UserError(
-                f"hydra.run.dir={place}: holds a run already\n"
-                f"  {resuming(place)} continues it; or give another folder"
+                f"hydra.run.dir={place}: holds a run already",
+                f"{resuming(place)} continues it; or give another folder",
             )
         place.mkdir(parents=True, exist_ok=True)
         return place

@@ -34,8 +34,8 @@ class Compare(Task):
         config = validate(Config, request.config)
         if not config.runs:
             raise UserError(
-                "runs: nothing to compare; write for example runs='outputs/sweeps/x/*'\n"
-                f"  `{command()} task=list` shows the runs"
+                "runs: nothing to compare; write for example runs='outputs/sweeps/x/*'",
+                f"`{command()} task=list` shows the runs",
             )
         folders = select(config.runs)
         sweep = _whole_sweep(folders)
@@ -56,7 +56,7 @@ def _place(sweep: Sweep | None, config: Config) -> Path:
     if config.out is not None:
         out = Path(config.out).expanduser()
         if is_run(out):
-            raise UserError(f"out={out}: is itself a run\n  give another folder")
+            raise UserError(f"out={out}: is itself a run", "give another folder")
         return out
     if sweep is not None and sweep.search is None:
         return sweep.folder

@@ -82,12 +82,13 @@ def _check(opened: Opened) -> None:
     if opened.ae.model.needs_context:
         raise UserError(
             "task=compress: the places of the maxima pass by this code, so it is not all that an "
-            "image is made of\n  use a model with another network, such as network=conv"
+            "image is made of",
+            "use a model with another network, such as network=conv",
         )
     if is_table(opened.ae.image_shape):
         raise UserError(
-            "task=compress: the rows of a table have no PNG and no PSNR to compare with\n"
-            "  task=evaluate evaluate.metrics=[compression] tells the bits of their codes"
+            "task=compress: the rows of a table have no PNG and no PSNR to compare with",
+            "task=evaluate evaluate.metrics=[compression] tells the bits of their codes",
         )
 
 

@@ -45,8 +45,8 @@ class Encode(Use):
         """All images of the run's data set by default."""
         if self.sample and not opened.ae.model.latent.variational:
             raise UserError(
-                "encode.sample=true: this model's codes are not drawn, an image has only one\n"
-                "  leave it out"
+                "encode.sample=true: this model's codes are not drawn, an image has only one",
+                "leave it out",
             )
         split = opened.images("all")
         arrays = self._arrays(opened, split)

@@ -70,7 +70,7 @@ class Export(Use):
             )
             if not made.files:
                 name, reason = next(iter(made.left_out.items()))
-                raise UserError(f"task=export: nothing could be exported\n  {name}: {reason}")
+                raise UserError("task=export: nothing could be exported", f"{name}: {reason}")
             for name in made.files:
                 _copy(Path(folder, name), opened.folder / name)
         for reason in dict.fromkeys(made.left_out.values()):

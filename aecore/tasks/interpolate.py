@@ -56,8 +56,8 @@ class Interpolate(Use):
         """Raises UserError for images that are no pairs."""
         if images is not None and (not images or len(images) % 2):
             raise UserError(
-                f"interpolate.images=[{','.join(map(str, images))}]: each pair has two images\n"
-                "  give an even number of them"
+                f"interpolate.images=[{','.join(map(str, images))}]: each pair has two images",
+                "give an even number of them",
             )
         self.images = images
         self.pairs = pairs

@@ -18,12 +18,13 @@ def need_pictures(opened: Opened, task: str) -> None:
     if opened.ae.model.needs_context:
         raise UserError(
             f"task={task}: this network decodes only the codes of images: its unpooling needs the "
-            "places of their maxima\n  use a model with another network, such as network=conv"
+            "places of their maxima",
+            "use a model with another network, such as network=conv",
         )
     if is_table(opened.ae.image_shape):
         raise UserError(
-            f"task={task}: the rows of a table have no picture\n"
-            "  in Python ae.encode and ae.decode do it: ae = aecore.load(...)"
+            f"task={task}: the rows of a table have no picture",
+            "in Python ae.encode and ae.decode do it: ae = aecore.load(...)",
         )
 
 
@@ -52,8 +53,8 @@ def _place(one: Which, split: Split, said: str, more: str) -> int:
         return found[0]
     if found:
         first, second, *_ = (split.names[n] for n in found)
-        raise UserError(f"{said}: several images are called so\n  {first} and {second}, say")
+        raise UserError(f"{said}: several images are called so", f"{first} and {second}, say")
     raise UserError(
-        f"{said}: no such image in this split{nearest(one, split.names)}\n"
-        f"  it has {split.names[0]} ... {split.names[-1]}{more}"
+        f"{said}: no such image in this split{nearest(one, split.names)}",
+        f"it has {split.names[0]} ... {split.names[-1]}{more}",
     )

@@ -42,12 +42,12 @@ def _change(config: dict[str, Any], override: Override) -> None:
         before = config["trainer"]["max_epochs"]
         if not isinstance(value, int) or value < before:
             raise UserError(
-                f"{override.typed}: the run was made for {before} epochs\n  give {before} or more"
+                f"{override.typed}: the run was made for {before} epochs", f"give {before} or more"
             )
     elif key not in _FREE:
         allowed = ", ".join(("trainer.max_epochs (more)", *_FREE))
         raise UserError(
-            f"{override.typed}: a resumed run keeps its own configuration\n"
-            f"  only these may change: {allowed}; init_from= starts a new run from its weights"
+            f"{override.typed}: a resumed run keeps its own configuration",
+            f"only these may change: {allowed}; init_from= starts a new run from its weights",
         )
     config[group][name] = value

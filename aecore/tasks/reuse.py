@@ -41,14 +41,14 @@ _KEPT = ("eval_batch_size", "range", "binarise")  # how a model's images are tre
 def use_of_run(run: str, arguments: Arguments) -> Request:
     """The request to do something with a trained run; raises UserError before anything is done."""
     if arguments.multirun:
-        raise UserError(f"run={run}: one thing is done with one run\n  leave out --multirun")
+        raise UserError(f"run={run}: one thing is done with one run", "leave out --multirun")
     several = [o.typed for o in arguments.overrides if o.is_sweep]
     if several:
-        raise UserError(f"{several[0]}: several values\n  give one")
+        raise UserError(f"{several[0]}: several values", "give one")
     if arguments.last("task") is None:
         raise UserError(
-            f"run={run}: say what to do with it, for example task=evaluate\n"
-            f"  `{command()} --help` lists the tasks"
+            f"run={run}: say what to do with it, for example task=evaluate",
+            f"`{command()} --help` lists the tasks",
         )
     overrides = [_of_images(o) for o in arguments.overrides]
     replaced = {node for o in overrides if o.group for node in _REPLACED if o.is_below(node)}
@@ -91,14 +91,14 @@ def _of_images(override: Override) -> Override:
     own = root in (*_OWN, "dataset", "evaluate", "figures", "sampler", "hydra", *ours("task"))
     if not own and override.key not in _OURS_ALONE:
         raise UserError(
-            f"{override.typed}: a trained model keeps its own words\n"
-            "  beside run= may stand: task, dataset, noise, evaluate, sampler, figures, split, "
-            "resize, out\n  and what the task itself takes, as score.quantile=0.95 of task=score"
+            f"{override.typed}: a trained model keeps its own words",
+            "beside run= may stand: task, dataset, noise, evaluate, sampler, figures, split, "
+            "resize, out\n  and what the task itself takes, as score.quantile=0.95 of task=score",
         )
     if override.key == "evaluate.weights":
         raise UserError(
-            f"{override.typed}: a run is used with the weights that it was measured with\n"
-            f"  for others give a checkpoint, run=RUN/checkpoints/{override.text}.ckpt"
+            f"{override.typed}: a run is used with the weights that it was measured with",
+            f"for others give a checkpoint, run=RUN/checkpoints/{override.text}.ckpt",
         )
     return override
 
@@ -188,9 +188,7 @@ def _set(config: dict[str, Any], override: Override) -> None:
         if key in _PLACES:
             option = "image_folder" if name == "root" else "arrays"
             there = f"for other images: dataset={option} {override.typed}"
-        raise UserError(
-            f"{override.typed}: the run has no such key{nearest(name, known)}\n  {there}"
-        )
+        raise UserError(f"{override.typed}: the run has no such key{nearest(name, known)}", there)
     node[name] = override.value
 
 
@@ -205,14 +203,14 @@ def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
     out = None if config["out"] is None else Path(str(config["out"])).expanduser()
     if out is not None and (out.is_file() or any(_visible(out))):
         what = "is a file" if out.is_file() else "holds something, which would be mixed with this"
-        raise UserError(f"out={out}: {what}\n  give a new folder")
+        raise UserError(f"out={out}: {what}", "give a new folder")
 
     def make() -> Path:
         if out is not None:
             try:
                 out.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise UserError(f"out={out}: {error.strerror}\n  give another folder") from error
+                raise UserError(f"out={out}: {error.strerror}", "give another folder") from error
             return out
         root = run.folder or Path(config["paths"]["output_dir"])
         return reserve(root / config["task"] / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")

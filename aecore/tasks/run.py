@@ -32,8 +32,8 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
     task = build_task(request.config)
     if request.run is not None and not isinstance(task, Use):
         raise UserError(
-            f"task={request.config['task']}: does nothing with a trained run\n"
-            f"  leave out run=, or choose a task that does: `{command()} --help` lists them"
+            f"task={request.config['task']}: does nothing with a trained run",
+            f"leave out run=, or choose a task that does: `{command()} --help` lists them",
         )
     with quiet(), _memory():
         return task(replace(request, folder=folder))
@@ -69,6 +69,6 @@ def _memory() -> Iterator[None]:
         tried = re.search(r"allocate (\d[\d.]* \w+)", str(error))
         wanted = f" ({tried[1]} more were asked for)" if tried else ""
         raise UserError(
-            f"there is not enough memory for this{wanted}\n"
-            "  take a smaller batch (dataset.batch_size) or model (latent.dim, network.hidden, ...)"
+            f"there is not enough memory for this{wanted}",
+            "take a smaller batch (dataset.batch_size) or model (latent.dim, network.hidden, ...)",
         ) from error

@@ -57,8 +57,8 @@ class Sample(Use):
         if not (ae.model.can_sample or ae.model.needs_context):
             run = shlex.quote(f"run={opened.request.config['run']}")
             raise UserError(
-                "task=sample: nothing says how this model's codes are distributed\n"
-                f"  fit that to them: {command()} {run} task=sample sampler=gmm"
+                "task=sample: nothing says how this model's codes are distributed",
+                f"fit that to them: {command()} {run} task=sample sampler=gmm",
             )
         generator = Generator(ae.device).manual_seed(self.seed)
         try:
@@ -87,8 +87,8 @@ class Sample(Use):
             if self.label is None:
                 return None
             raise UserError(
-                f"sample.label={_said(self.label)}: this model is not class-conditional\n"
-                "  leave it out, or train a class-conditional one: conditional=true"
+                f"sample.label={_said(self.label)}: this model is not class-conditional",
+                "leave it out, or train a class-conditional one: conditional=true",
             )
         names = _names(opened)
         trained = [*range(len(names))] if only is None else _labels(only, names)
@@ -163,8 +163,8 @@ def _labels(classes: Classes, names: Sequence[str]) -> list[int]:
         else:
             known = f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
             raise UserError(
-                f"sample.label={_said(classes)}: no class {one!r}{nearest(str(one), names)}\n"
-                f"  known: {known}"
+                f"sample.label={_said(classes)}: no class {one!r}{nearest(str(one), names)}",
+                f"known: {known}",
             )
     return found
 

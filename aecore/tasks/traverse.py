@@ -58,7 +58,8 @@ class Traverse(Use):
         if model.latent.codes is not None:
             raise UserError(
                 "task=traverse: this model's codes are made of words, so no number of one can "
-                "move alone\n  task=interpolate goes from one image to another"
+                "move alone",
+                "task=interpolate goes from one image to another",
             )
         split = opened.images()
         around_mean = self.image == _MEAN
@@ -67,8 +68,8 @@ class Traverse(Use):
         found = dimensions(trial)
         if not found.has_kl and len(split) < 2:
             raise UserError(
-                "task=traverse: one image has no variance to say how far to go\n"
-                "  take more of them, such as the run's own"
+                "task=traverse: one image has no variance to say how far to go",
+                "take more of them, such as the run's own",
             )
         code = found.codes.mean(0) if around_mean else found.codes[place]
         image, label = trial.at(torch.tensor([place])).tensors()

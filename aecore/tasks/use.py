@@ -28,6 +28,7 @@ from aecore.training.machine import check_device, device_of, set_threads
 from aecore.training.setup import Experiment, build_data, build_experiment
 from aecore.types import is_table
 
+_RESIZE = "resize=true converts them"
 _LISTED = 150  # letters of a list of classes
 
 
@@ -98,24 +99,24 @@ class Opened:
         if self.is_other_data and not resize:
             mismatch = data.source.shape_mismatch(shape)
             if mismatch is not None:
-                raise UserError(f"{mismatch}: {_expected(self.ae)}")
+                raise UserError(f"{mismatch}: {_expected(self.ae)}", _RESIZE)
         read: dict[str, Callable[[], Split | None]] = {
             "train": lambda: data.train, "val": lambda: data.val,
             "test": lambda: data.test, "all": lambda: data.whole,
         }  # fmt: skip
         found = read[which]()
         if found is None:
-            raise UserError("split=val: this run has no validation images\n  use split=test")
+            raise UserError("split=val: this run has no validation images", "use split=test")
         found = self._classed(found)
         if found.image_shape == shape:
             return found
         size = "x".join(map(str, found.image_shape))
         if is_table(shape) or is_table(found.image_shape):
             own = "x".join(map(str, shape))
-            raise UserError(f"dataset: its images are {size}, this model takes {own}\n"
-                            "  the rows of a table cannot be converted")  # fmt: skip
+            raise UserError(f"dataset: its images are {size}, this model takes {own}",
+                            "the rows of a table cannot be converted")  # fmt: skip
         if not resize:
-            raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}")
+            raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
         parts = [resized(to_pixels(part), shape) for part in found.parts(PART)]
         return replace(found, images=torch.cat(parts), rows=None)
 
@@ -131,8 +132,8 @@ class Opened:
             return split if numbered is None else numbered
         if split.labels is None:
             raise UserError(
-                "dataset: this model is class-conditional, and these images have no labels\n"
-                "  use images with labels, or a model without conditional=true"
+                "dataset: this model is class-conditional, and these images have no labels",
+                "use images with labels, or a model without conditional=true",
             )
         if numbered is None or not 0 <= split.labels.min() <= split.labels.max() < count:
             theirs = split.class_names or sorted(set(split.labels.tolist()))
@@ -141,8 +142,8 @@ class Opened:
                 for text in (", ".join(map(str, some)) for some in (names or range(count), theirs))
             )
             raise UserError(
-                "dataset: this model is class-conditional, and these images are of other classes\n"
-                f"  known: {known}\n  here: {here}"
+                "dataset: this model is class-conditional, and these images are of other classes",
+                f"known: {known}\n  here: {here}",
             )
         return numbered
 
@@ -181,8 +182,8 @@ class Use(Task):
     def __call__(self, request: Request) -> dict[str, float]:
         if request.run is None:
             raise UserError(
-                f"task={request.config['task']}: with which trained run?\n"
-                "  add run=outputs/..., or run=last for the newest"
+                f"task={request.config['task']}: with which trained run?",
+                "add run=outputs/..., or run=last for the newest",
             )
         self._check_beside(request)
         try:
@@ -216,8 +217,8 @@ class Use(Task):
             if root not in self.takes:
                 known = ", ".join(key for key in BESIDE if key in self.takes)
                 raise UserError(
-                    f"{typed}: task={request.config['task']} has no use for {root}\n"
-                    f"  leave it out; it takes {known}"
+                    f"{typed}: task={request.config['task']} has no use for {root}",
+                    f"leave it out; it takes {known}",
                 )
 
 
@@ -225,4 +226,4 @@ def _expected(ae: Trained) -> str:
     channels, height, width = ae.image_shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"of {channels} channels")
     size = f"{height} high and {width} wide"
-    return f"this model takes {kind} images, {size}\n  resize=true converts them"
+    return f"this model takes {kind} images, {size}"

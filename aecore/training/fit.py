@@ -74,7 +74,7 @@ def fit(
             failure = _failed_rank(trainer)
             if failure is None:
                 raise
-            raise UserError(f"{failure}\n  {resuming(folder)} continues") from error
+            raise UserError(f"{failure}", f"{resuming(folder)} continues") from error
         leave_process_group()
     model.cpu()
 

@@ -57,8 +57,8 @@ def check_alone() -> None:
     group = process_group()
     if group.launcher is not None:
         raise UserError(
-            f"--multirun: {group.launcher} started {group.size} processes of it\n"
-            "  start it alone: each job with trainer=ddp starts its own processes"
+            f"--multirun: {group.launcher} started {group.size} processes of it",
+            "start it alone: each job with trainer=ddp starts its own processes",
         )
 
 
@@ -68,8 +68,8 @@ def check_processes(devices: int, nodes: int) -> None:
     if started_together() and group.size != devices * nodes:
         raise UserError(
             f"trainer.devices={devices} trainer.num_nodes={nodes}: {group.launcher} started "
-            f"{group.size} processes\n"
-            f"  use trainer=ddp trainer.devices={max(group.size // nodes, 1)}"
+            f"{group.size} processes",
+            f"use trainer=ddp trainer.devices={max(group.size // nodes, 1)}",
         )
 
 

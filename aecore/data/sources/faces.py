@@ -64,8 +64,8 @@ class Faces(Source):
         found = sum(len(list((folder / name).glob("*.png"))) for name in CLASSES)
         if found != self.images:
             raise UserError(
-                f"{folder} has {found} of its {self.images} faces\n"
-                "  delete the folder, and they will be drawn again"
+                f"{folder} has {found} of its {self.images} faces",
+                "delete the folder, and they will be drawn again",
             )
         images = ImageFolder(
             root=str(folder),

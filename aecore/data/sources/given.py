@@ -44,8 +44,8 @@ class Given(Source):
         """The same."""
         if self.images is None:
             raise UserError(
-                "dataset: this run was trained on images that were given in Python, and not kept\n"
-                "  say which images to use: dataset=arrays dataset.path=FILE, dataset=mnist, ..."
+                "dataset: this run was trained on images that were given in Python, and not kept",
+                "say which images to use: dataset=arrays dataset.path=FILE, dataset=mnist, ...",
             )
         return self.images
 
@@ -88,8 +88,8 @@ def _shape_of(x: Tensor, turning: str) -> ImageShape:
         case (_, channels, height, width):
             if channels not in _CHANNELS and width in _CHANNELS:
                 raise UserError(
-                    f"images of shape {shape}: the channels come first, (N, C, H, W)\n"
-                    f"  images.{turning}(0, 3, 1, 2) puts them there"
+                    f"images of shape {shape}: the channels come first, (N, C, H, W)",
+                    f"images.{turning}(0, 3, 1, 2) puts them there",
                 )
             return channels, height, width
         case _:

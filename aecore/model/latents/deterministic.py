@@ -54,8 +54,8 @@ class Spatial(Latent):
     def attach(self, feature_shape: Shape) -> Shape:
         if len(feature_shape) != 3:
             raise UserError(
-                "latent=spatial: this network's features are no map (channels, H, W)\n"
-                "  use network=conv, or latent=deterministic"
+                "latent=spatial: this network's features are no map (channels, H, W)",
+                "use network=conv, or latent=deterministic",
             )
         layers: list[nn.Module] = []
         if self.channels is not None:

@@ -35,7 +35,8 @@ class Quantised(Latent):
             if len(feature_shape) != 3:
                 raise UserError(
                     f"latent={self.name} latent.words=null: this network's features are no map "
-                    "(channels, H, W)\n  use network=conv, or latent.words=8: cut from a vector"
+                    "(channels, H, W)",
+                    "use network=conv, or latent.words=8: cut from a vector",
                 )
             self.project: nn.Module = nn.Conv2d(feature_shape[0], self.width, 1)
             self.code_shape: Shape = (self.width, *feature_shape[1:])

@@ -41,8 +41,8 @@ class Conv(Halving):
         """Raises UserError where strided convolutions are to round down."""
         if down == "stride" and not ceil_mode:
             raise UserError(
-                "network.ceil_mode=false: strided convolutions round up\n"
-                "  use network.down=max or network.down=average"
+                "network.ceil_mode=false: strided convolutions round up",
+                "use network.down=max or network.down=average",
             )
         self.channels = channels
         self.kernel_size = kernel_size

@@ -128,5 +128,5 @@ def check_names(model: Model) -> None:
     for name, penalty in model.penalties.items():
         if name in taken and not (name == "kl" and penalty.is_kl):
             raise UserError(
-                f"penalty.{name}: this name is taken by {taken[name]}\n  choose another"
+                f"penalty.{name}: this name is taken by {taken[name]}", "choose another"
             )

@@ -59,25 +59,28 @@ class Bound(Objective):
     def check(self, model: Model) -> None:
         if not model.latent.variational:
             raise UserError(
-                f"objective={self.name}: this latent has no posterior to draw codes from\n"
-                "  use latent=gaussian, or objective=elbo"
+                f"objective={self.name}: this latent has no posterior to draw codes from",
+                "use latent=gaussian, or objective=elbo",
             )
         if model.latent.relaxed:
             raise UserError(
                 f"objective={self.name}: what this latent draws in training only stands for draws "
-                "of its posterior,\n  whose weights say nothing of it; use latent=gaussian, or "
-                "objective=elbo"
+                "of its posterior, whose "
+                "weights say nothing of it",
+                "use latent=gaussian, or objective=elbo",
             )
         if not model.reconstruction.likelihood:
             raise UserError(
                 f"objective={self.name}: this reconstruction is no likelihood, so there is "
-                "nothing to bound\n  use reconstruction=bernoulli or reconstruction=gaussian"
+                "nothing to bound",
+                "use reconstruction=bernoulli or reconstruction=gaussian",
             )
         for name, penalty in model.penalties.items():
             if penalty.holds_prior:
                 raise UserError(
                     f"objective={self.name}, penalty={name}: the bound holds the prior already, "
-                    "so the KL would count twice\n  use penalty=none"
+                    "so the KL would count twice",
+                    "use penalty=none",
                 )
 
 
@@ -169,5 +172,6 @@ class Dreg(Bound):
         if not model.latent.pathwise:
             raise UserError(
                 "objective=dreg: the density of this latent's posterior cannot be followed along "
-                "a code\n  use latent=gaussian or latent=hypersphere, or objective=iwae"
+                "a code",
+                "use latent=gaussian or latent=hypersphere, or objective=iwae",
             )

@@ -50,7 +50,7 @@ def by_name(penalties: Mapping[str, Penalty]) -> nn.ModuleDict:
             found[name] = penalty
         except KeyError as error:  # `train`, which is a method, or nothing
             raise UserError(
-                f"penalty.{name}: no name for a penalty ({error.args[0]})\n  choose another"
+                f"penalty.{name}: no name for a penalty ({error.args[0]})", "choose another"
             ) from None
     return found
 

@@ -16,8 +16,8 @@ def need_posterior(model: Model, name: str) -> None:
     """Raise UserError where the latent has no posterior."""
     if not model.latent.variational:
         raise UserError(
-            f"penalty={name}: this latent has no posterior to compare with the prior\n"
-            "  use latent=gaussian, or another penalty (penalty=mmd, penalty=l1)"
+            f"penalty={name}: this latent has no posterior to compare with the prior",
+            "use latent=gaussian, or another penalty (penalty=mmd, penalty=l1)",
         )
 
 
@@ -32,8 +32,8 @@ def need_parts(model: Model, name: str) -> None:
     """Raise UserError where a code of several numbers is one part, as a point on a sphere is."""
     if parts_of(model) < min(flat(model.code_shape), 2):
         raise UserError(
-            f"penalty={name}: this latent's codes have no parts that could be independent\n"
-            "  use latent=gaussian, or penalty=kl"
+            f"penalty={name}: this latent's codes have no parts that could be independent",
+            "use latent=gaussian, or penalty=kl",
         )
 
 
@@ -46,6 +46,6 @@ def no_batch_norm(parts: Iterable[ModuleProtocol], name: str, what: str) -> None
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules):
         raise UserError(
             f"penalty={name} with network.norm=batch: a batch-normalised {what} depends on "
-            "the other images, so it has no Jacobian of its own\n"
-            "  use network.norm=layer or network.norm=null"
+            "the other images, so it has no Jacobian of its own",
+            "use network.norm=layer or network.norm=null",
         )

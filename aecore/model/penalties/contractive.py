@@ -80,7 +80,8 @@ class Contractive(Penalty):
         if not model.latent.smooth:
             raise UserError(
                 "penalty=contractive: this code is made of words, which no small change of the "
-                "image moves\n  use latent=deterministic, or another penalty"
+                "image moves",
+                "use latent=deterministic, or another penalty",
             )
         no_batch_norm([model.encoder, model.latent], "contractive", "code")
 

@@ -46,7 +46,8 @@ class DIP(Penalty):
         if self.kind == "ii" and not model.latent.gaussian:
             raise UserError(
                 "penalty.dip.kind=ii: this latent has no posterior of independent dimensions, "
-                "whose variances it needs\n  use penalty.dip.kind=i, or latent=gaussian"
+                "whose variances it needs",
+                "use penalty.dip.kind=i, or latent=gaussian",
             )
 
 

@@ -42,6 +42,6 @@ def stand_for_kl(penalty: Penalty, model: Model, name: str, alternative: str = "
     for other, one in model.penalties.items():
         if one is not penalty and one.holds_prior:
             raise UserError(
-                f"penalty={name} beside penalty.{other}: both are the KL, which would count twice\n"
-                f"  use penalty={name} alone{alternative and ', '}{alternative}"
+                f"penalty={name} beside penalty.{other}: both are the KL, which would count twice",
+                f"use penalty={name} alone{alternative and ', '}{alternative}",
             )

@@ -41,6 +41,6 @@ class KLSparsity(Penalty):
         layers = [m for m in model.latent.modules() if next(m.children(), None) is None]
         if model.latent.variational or not (layers and isinstance(layers[-1], nn.Sigmoid)):
             raise UserError(
-                "penalty=kl_sparsity: it needs codes between 0 and 1\n"
-                "  use latent=deterministic latent.activation=sigmoid, or penalty=l1"
+                "penalty=kl_sparsity: it needs codes between 0 and 1",
+                "use latent=deterministic latent.activation=sigmoid, or penalty=l1",
             )

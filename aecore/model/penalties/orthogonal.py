@@ -40,8 +40,8 @@ class Orthogonal(Penalty):
         matrices = _matrices(model)
         if matrices is None:
             raise UserError(
-                "penalty=orthogonal: it needs an encoder that is one linear map\n"
-                "  use network=linear latent=deterministic latent.activation=null"
+                "penalty=orthogonal: it needs an encoder that is one linear map",
+                "use network=linear latent=deterministic latent.activation=null",
             )
         (units, _), (_, pixels) = matrices[-1].shape, matrices[0].shape
         if units > pixels:

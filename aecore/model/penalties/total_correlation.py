@@ -62,26 +62,28 @@ class TotalCorrelation(Penalty):
         if model.latent.relaxed:
             raise UserError(
                 "penalty=total_correlation: what this latent draws in training only stands for "
-                "draws of its\n  posterior, whose densities it needs; use latent=gaussian, or "
-                "penalty=kl"
+                "draws of its posterior, whose densities it needs",
+                "use latent=gaussian, or penalty=kl",
             )
         need_parts(model, "total_correlation")
         if model.latent.sequential:
             raise UserError(
                 "penalty=total_correlation: this latent's posteriors have no dimensions of their "
-                "own\n  use latent=gaussian, or penalty=kl"
+                "own",
+                "use latent=gaussian, or penalty=kl",
             )
         if self.holds_prior and not model.prior.factorised:
             raise UserError(
                 "penalty=total_correlation: it takes the KL apart by dimensions, which a learned "
-                "prior ties together\n  use prior=standard, or 'penalty=[kl,total_correlation]' "
-                "with\n  penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0"
+                "prior ties together",
+                "use prior=standard, or 'penalty=[kl,total_correlation]' with\n  "
+                "penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0",
             )
         if self.holds_prior:
             stand_for_kl(
                 self, model, "total_correlation",
-                "or penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0,\n"
-                "  which add beta times the TC to it",
+                "or penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0, "
+                "which add beta times the TC to it",
             )  # fmt: skip
 
 

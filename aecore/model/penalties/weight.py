@@ -63,7 +63,8 @@ def weigh(
         ("weights", weights, "0.5"),
     ):
         if not isinstance(names, Mapping):
-            raise UserError(f'{said}: must be a mapping of names\n  such as {said}={{"l1": {one}}}')
+            hint = f'such as {said}={{"l1": {one}}}'
+            raise UserError(f"{said}: must be a mapping of names", hint)
     for name in weights:
         if name not in penalties:
             raise UserError(f"weights: there is no penalty {name!r}{nearest(name, penalties)}")

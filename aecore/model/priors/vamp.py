@@ -47,7 +47,8 @@ class Vamp(Prior):
         if latent.codes is not None or latent.sequential:
             raise UserError(
                 "prior=vamp: this latent's posteriors know no density of another's code, or take "
-                "too long\n  use latent=gaussian or latent=hypersphere, or prior=standard"
+                "too long",
+                "use latent=gaussian or latent=hypersphere, or prior=standard",
             )
         self.logits = nn.Parameter(torch.randn(self.components, *image_shape))
         return self

@@ -52,7 +52,8 @@ class AdversarialReconstruction(Adversary, Reconstruction):
         if layer > len(channels):
             raise UserError(
                 f"reconstruction.adversarial.layer={layer}: the critic has only {len(channels)} "
-                f"layers\n  use 1 to {len(channels)}, or more reconstruction.adversarial.channels"
+                f"layers",
+                f"use 1 to {len(channels)}, or more reconstruction.adversarial.channels",
             )
         self.realism = realism
         self.channels, self.units, self.layer = channels, units, layer

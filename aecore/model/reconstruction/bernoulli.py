@@ -67,8 +67,8 @@ class Bernoulli(Reconstruction):
         if self.targets == "threshold" and model.noise.active:
             raise UserError(
                 "reconstruction.bernoulli.targets=threshold with a noise: it would fall on black "
-                "and white in training,\n  and on grey pixels ever after; "
-                "use dataset.binarise=threshold in its place"
+                "and white in training, and on grey pixels ever after",
+                "use dataset.binarise=threshold in its place",
             )
 
 
@@ -84,6 +84,6 @@ def need_logits(model: Model, name: str) -> None:
     if model.output_activation is not None:
         raise UserError(
             f"reconstruction={name}, network.output_activation={model.output_activation}: "
-            "it works on logits and applies the sigmoid itself\n"
-            "  use network.output_activation=null"
+            "it works on logits and applies the sigmoid itself",
+            "use network.output_activation=null",
         )

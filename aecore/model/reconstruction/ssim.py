@@ -122,6 +122,6 @@ def _check(model: Model, name: str, window: int, scales: int) -> None:
         fewer = "" if scales == 1 else f", fewer {path}.scales"
         raise UserError(
             f"{path}.window={window}: it needs images of {needed}x{needed}, "
-            f"these are {height}x{width}\n"
-            f"  use a smaller {path}.window (3 or more){fewer}, or reconstruction=mse"
+            f"these are {height}x{width}",
+            f"use a smaller {path}.window (3 or more){fewer}, or reconstruction=mse",
         )

@@ -93,7 +93,8 @@ class GMM(Sampler):
             except ValueError as error:
                 raise UserError(
                     f"sampler.components={self.components}: codes too alike or too few for so "
-                    "many Gaussians\n  use fewer, or sampler.covariance=diag"
+                    "many Gaussians",
+                    "use fewer, or sampler.covariance=diag",
                 ) from error
         full = self.covariance == "full"
         factors = np.linalg.cholesky(found.covariances_) if full else found.covariances_**0.5

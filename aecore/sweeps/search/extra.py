@@ -13,5 +13,5 @@ def check_optuna() -> None:
     spec = find_spec("optuna")
     if spec is None or spec.origin is None:  # a mere folder of that name is no package
         raise UserError(
-            f"hydra/sweeper=optuna: Optuna is not installed\n  {installing('optuna')} brings it"
+            "hydra/sweeper=optuna: Optuna is not installed", f"{installing('optuna')} brings it"
         )

@@ -58,9 +58,9 @@ def search(sweep: Sweep, more: list[Override]) -> int:
             sweeper.sweep([])
     except Timeout:
         raise UserError(
-            f"{sweep.folder}: another process is at this search\n"
-            "  for a second worker start another search with the same hydra.sweeper.storage\n"
-            "  and hydra.sweeper.study_name"
+            f"{sweep.folder}: another process is at this search",
+            "for a second worker start another search with the same hydra.sweeper.storage\n  "
+            "and hydra.sweeper.study_name",
         ) from None
     return finish(sweep.folder)
 
@@ -74,8 +74,8 @@ def run_trials(folder: Path, launcher: Launcher) -> None:
     lost = set(sweep.numbers or []) - {trial.number for trial in shared.mine()}
     if lost:
         raise UserError(
-            f"{plan.storage or folder / STORAGE}: it knows nothing of the trials in {folder}\n"
-            "  bring that file back; without it the search cannot go on"
+            f"{plan.storage or folder / STORAGE}: it knows nothing of the trials in {folder}",
+            "bring that file back; without it the search cannot go on",
         )
     waiting = shared.unfinished()
     lacking = len(waiting) + max(0, plan.n_trials - len(shared.trials()))

@@ -38,13 +38,13 @@ def plan(arguments: Arguments, composition: Composition) -> tuple[Sweep, Compose
     metric = _objective(composition.config.get("optimized_metric"))
     if not parts.space:
         raise UserError(
-            "hydra/sweeper=optuna: nothing varies\n"
-            "  give for example 'latent.dim=range(2,33)' 'optimizer.lr=interval(1e-4,1e-2)'"
+            "hydra/sweeper=optuna: nothing varies",
+            "give for example 'latent.dim=range(2,33)' 'optimizer.lr=interval(1e-4,1e-2)'",
         )
     if settings.storage is not None and settings.study_name is None:
         raise UserError(
-            f"hydra.sweeper.storage={settings.storage}: which study in it?\n"
-            "  give hydra.sweeper.study_name=NAME; workers with the same name share one"
+            f"hydra.sweeper.storage={settings.storage}: which study in it?",
+            "give hydra.sweeper.study_name=NAME; workers with the same name share one",
         )
     points = [read([*parts.fixed, *overrides_of(point)]) for point in corners(parts.space)]
     check(arguments, points, what="point")
@@ -74,13 +74,13 @@ def _objective(metric: Any) -> str:
     """The metric to optimize; UserError where there is none, or it is one of the test split."""
     if not isinstance(metric, str):
         raise UserError(
-            "optimized_metric: a search needs to know what to optimize\n"
-            "  give for example optimized_metric=val/loss"
+            "optimized_metric: a search needs to know what to optimize",
+            "give for example optimized_metric=val/loss",
         )
     if metric.startswith("test"):
         raise UserError(
-            f"optimized_metric={metric}: optimizing a test metric is refused\n"
-            "  the test images judge what was chosen without them; use val/loss or another val/..."
+            f"optimized_metric={metric}: optimizing a test metric is refused",
+            "the test images judge what was chosen without them; use val/loss or another val/...",
         )
     return metric
 
@@ -91,8 +91,8 @@ def _direction(metric: str, settings: Settings) -> Direction:
     way = settings.direction or natural.get(direction(COMMON, metric))
     if way is None:
         raise UserError(
-            f"optimized_metric={metric}: it is not known which way it is better\n"
-            "  give hydra.sweeper.direction=minimize or maximize"
+            f"optimized_metric={metric}: it is not known which way it is better",
+            "give hydra.sweeper.direction=minimize or maximize",
         )
     return way
 
@@ -118,5 +118,5 @@ def _check_metric(metric: str, known: list[str]) -> None:
     if metric not in known:
         listed = ", ".join(known) or "none, nothing is trained by gradient descent here"
         raise UserError(
-            f"optimized_metric={metric}: no such metric{nearest(metric, known)}\n  known: {listed}"
+            f"optimized_metric={metric}: no such metric{nearest(metric, known)}", f"known: {listed}"
         )

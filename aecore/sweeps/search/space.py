@@ -57,7 +57,7 @@ def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistrib
     value, text = override.value, override.typed
     tags: set[str] = value.tags if isinstance(value, Sweep) else set()  # a glob has none
     if tags - {"log"}:
-        raise UserError(f"{text}: no tag {sorted(tags - {'log'})[0]!r}\n  known: log")
+        raise UserError(f"{text}: no tag {sorted(tags - {'log'})[0]!r}", "known: log")
     log = "log" in tags
     try:
         if isinstance(value, IntervalSweep):
@@ -76,7 +76,7 @@ def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistrib
         )
         return CategoricalDistribution(tuple(dict.fromkeys(words)))
     except ValueError as error:
-        raise UserError(f"{text}: cannot be searched\n  {error}") from None
+        raise UserError(f"{text}: cannot be searched", str(error)) from None
 
 
 def _range(values: list[int] | list[float], log: bool) -> BaseDistribution:

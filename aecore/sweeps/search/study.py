@@ -134,7 +134,7 @@ def opened_at(url: str, plan: SearchPlan) -> Shared:
             _check(study, plan)
     except (SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"hydra.sweeper.storage={url}: cannot be used\n  {first}") from error
+        raise UserError(f"hydra.sweeper.storage={url}: cannot be used", first) from error
     return Shared(plan, study, storage, file)
 
 
@@ -183,6 +183,6 @@ def _same(name: str, key: str, theirs: BaseDistribution | None, mine: BaseDistri
             check_distribution_compatibility(theirs, mine)
         except ValueError:
             raise UserError(
-                f"{name}: that study searches {key} in another space, {theirs}\n"
-                "  give the same space, or another study_name"
+                f"{name}: that study searches {key} in another space, {theirs}",
+                "give the same space, or another study_name",
             ) from None

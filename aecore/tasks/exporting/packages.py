@@ -22,5 +22,5 @@ def need_packages(formats: list[Format]) -> None:
         missing = [package for package in _PACKAGES[name] if find_spec(package) is None]
         if missing:
             raise UserError(
-                f"export.formats: {name} needs {', '.join(missing)}\n  {installing('export')}"
+                f"export.formats: {name} needs {', '.join(missing)}", installing("export")
             )

@@ -96,7 +96,7 @@ def check_installed(extra: str) -> None:
     """Raise UserError where the package of a logger is not installed."""
     spec = find_spec(extra)
     if spec is None or spec.origin is None:  # a mere folder of that name is no package
-        raise UserError(f"logger={extra}: not installed\n  {installing(extra)} brings it")
+        raise UserError(f"logger={extra}: not installed", f"{installing(extra)} brings it")
 
 
 def pixels(grid: Tensor) -> np.ndarray:

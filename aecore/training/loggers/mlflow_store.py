@@ -52,7 +52,7 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
             return client, str(client.create_experiment(experiment, artifact_location=place))
     except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().partition("\n")[0][:150]
-        raise UserError(f"logger.uri={uri}: cannot be opened\n  {reason}") from error
+        raise UserError(f"logger.uri={uri}: cannot be opened", reason) from error
 
 
 @contextmanager
