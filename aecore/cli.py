@@ -20,7 +20,7 @@ from pathlib import Path
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, resuming, set_own_folders
 from aecore.config.help import help_text
-from aecore.config.overrides import Arguments, own_folders, parse
+from aecore.config.overrides import Arguments, named_folders, parse
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
@@ -98,7 +98,7 @@ def _run(argv: list[str], folder: list[Path]) -> int:
 
         print(f"aecore {__version__}")
         return 0
-    set_own_folders(own_folders(argv))
+    set_own_folders(named_folders(argv))
     if "--help" in argv or "-h" in argv:
         print(help_text())
         return 0
@@ -150,9 +150,9 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
         from aecore.sweeps.search.extra import check_optuna
 
         check_optuna()
-        from aecore.sweeps.search.plan import plan
+        from aecore.sweeps.search.plan import plan_search as plan
     elif composition.sweeper == _GRID:
-        from aecore.sweeps.plan import plan
+        from aecore.sweeps.plan import plan_grid as plan
     else:
         raise UserError(
             f"hydra.sweeper._target_={composition.sweeper}: no sweeper of this project",

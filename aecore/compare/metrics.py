@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.values import frozen
 from aecore.config.build import resolve
 from aecore.errors import UserError
@@ -22,7 +22,7 @@ _METRICS = "evaluate.metrics."
 _TRAINING_ONLY = ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
 
 
-def reports_of(runs: Iterable[Run]) -> Reports:
+def reports_of(runs: Iterable[ComparedRun]) -> Reports:
     """What the metrics that the runs were evaluated with declare, by the key of a value.
 
     That a key has the same options of its metric is part of what makes it the same quantity.
@@ -39,7 +39,7 @@ def reports_of(runs: Iterable[Run]) -> Reports:
     return reports
 
 
-def _declared(run: Run, path: str, target: Any) -> Reports:
+def _declared(run: ComparedRun, path: str, target: Any) -> Reports:
     """The declarations of a metric; none where its class is not known or not to be trusted."""
     from aecore.evaluation.metrics.base import Metric  # loads torch, which other tables need not
 
@@ -64,7 +64,7 @@ def direction(reports: Reports, metric: str) -> Direction:
     return "higher" if known.higher_is_better else "lower"
 
 
-def data_of(run: Run) -> str:
+def data_of(run: ComparedRun) -> str:
     """What a run was tested on: equal where the test images are.
 
     A key that is null counts as none.
@@ -75,7 +75,7 @@ def data_of(run: Run) -> str:
     return frozen([run.values.get("dataset"), values])
 
 
-def scope_of(run: Run, metric: str, reports: Reports) -> str:
+def scope_of(run: ComparedRun, metric: str, reports: Reports) -> str:
     """Runs of one scope report the same quantity by that metric."""
     if metric.partition("/")[2] in TIMING:  # of the machine and the training, whatever the images
         return ""
@@ -91,7 +91,7 @@ def depends_on(reports: Reports, metric: str) -> Sequence[str]:
     return () if known is None else known.depends_on
 
 
-def _options(run: Run, keys: Sequence[str]) -> list[str]:
+def _options(run: ComparedRun, keys: Sequence[str]) -> list[str]:
     """The choice and the options of each key, as text."""
     texts = []
     for key in keys:

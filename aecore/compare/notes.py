@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aecore.compare.metrics import data_of, depends_on, scope_of
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Group, Table
 from aecore.compare.values import frozen
 
@@ -46,7 +46,7 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
     return notes
 
 
-def _scopes(runs: Sequence[Run], metric: str, table: Table) -> int:
+def _scopes(runs: Sequence[ComparedRun], metric: str, table: Table) -> int:
     """How many quantities the runs report by a metric."""
     measured = [run for run in runs if metric in (run.metrics or {})]
     return len({scope_of(run, metric, table.reports) for run in measured})

@@ -29,7 +29,7 @@ _EPOCHS = "trainer.max_epochs"
 
 
 @dataclass(frozen=True)
-class Run:
+class ComparedRun:
     """What the folder of a run records.
 
     name: the folder below the parent that all runs share.
@@ -66,7 +66,9 @@ class _DamagedError(Exception):
     """A file that cannot be read as what it should be; the message names it."""
 
 
-def gather(folders: Sequence[Path], grid: Sequence[Mapping[str, str]] | None = None) -> list[Run]:
+def gather(
+    folders: Sequence[Path], grid: Sequence[Mapping[str, str]] | None = None
+) -> list[ComparedRun]:
     """Read run folders, in their order.
 
     grid: what each job was started with, key -> text, one for each folder. It also tells the
@@ -98,7 +100,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return [name.encode("utf-8", "backslashreplace").decode() for name in names]
 
 
-def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
+def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRun:
     trouble: list[str] = []
     record = _mapping(folder / RUN, trouble)
     readable = not record or is_current(record)
@@ -118,7 +120,7 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> Run:
     }
     epochs = _epochs(folder / HISTORY)
     state, error = _state(folder, metrics, trouble, epochs, values.get(_EPOCHS))
-    return Run(
+    return ComparedRun(
         folder=folder,
         name=name,
         values=values,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aecore.compare.metrics import Direction, Reports, direction, reports_of, scope_of
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.values import frozen, is_number
 from aecore.compare.vary import identity, varied
 from aecore.runs.folder import numbered
@@ -37,7 +37,7 @@ class Group:
     """Runs with the same values of the varied keys; `stats` covers the finished ones."""
 
     values: Mapping[str, Any]
-    runs: tuple[Run, ...]
+    runs: tuple[ComparedRun, ...]
     stats: Mapping[str, Stat]
 
     @property
@@ -56,7 +56,7 @@ class Table:
 
     keys: tuple[str, ...]
     metrics: tuple[str, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[ComparedRun, ...]
     groups: tuple[Group, ...]
     reports: Reports
 
@@ -70,11 +70,11 @@ class Table:
         return any(group.finished > 1 for group in self.groups)
 
 
-def summarise(runs: Sequence[Run]) -> Table:
+def summarise(runs: Sequence[ComparedRun]) -> Table:
     """Group runs by the keys in which they differ, the seed aside."""
     keys = tuple(varied(runs))
     metrics, reports = _metrics(runs), reports_of(runs)
-    members: dict[tuple[str, ...], list[Run]] = {}
+    members: dict[tuple[str, ...], list[ComparedRun]] = {}
     for run in runs:
         members.setdefault(identity(run, keys), []).append(run)
     groups = [
@@ -98,7 +98,7 @@ def summarise(runs: Sequence[Run]) -> Table:
     return Table(keys, metrics, tuple(runs), tuple(marked), reports)
 
 
-def _metrics(runs: Sequence[Run]) -> tuple[str, ...]:
+def _metrics(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
     """In order of interest, then of appearance; without what is one of a series."""
 
     def rank(name: str) -> int:
@@ -114,7 +114,7 @@ def _metrics(runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(sorted(names, key=rank))
 
 
-def _stat(runs: Sequence[Run], metric: str) -> Stat:
+def _stat(runs: Sequence[ComparedRun], metric: str) -> Stat:
     found = [(run.metrics or {}).get(metric) for run in runs]
     values = [value for value in found if value is not None]
     if not values:

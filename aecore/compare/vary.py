@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.values import WORDS, frozen
 
 # where a run lies, what it is asked to do, how it is shown: none of it changes a number
@@ -25,7 +25,7 @@ _MACHINE = (
 _ABSENT = "\0absent"
 
 
-def varied(runs: Sequence[Run]) -> list[str]:
+def varied(runs: Sequence[ComparedRun]) -> list[str]:
     """The keys in which the runs differ: words first, then dotted keys.
 
     Where the runs come with a grid, those are the grid's keys with several values. Else a key
@@ -56,13 +56,13 @@ def _counts(key: str) -> bool:
     return not apart and not key.endswith("_target_")
 
 
-def _differs(runs: Sequence[Run], key: str) -> bool:
+def _differs(runs: Sequence[ComparedRun], key: str) -> bool:
     """Whether there are two values; a job that did not get to tell its own has no say."""
     known = [run for run in runs if run.complete or key in run.values]
     return len({frozen(run.values.get(key, _ABSENT)) for run in known}) > 1
 
 
-def _follows(runs: Sequence[Run], key: str, others: Sequence[str]) -> bool:
+def _follows(runs: Sequence[ComparedRun], key: str, others: Sequence[str]) -> bool:
     """Whether runs that agree in `others` agree in `key`."""
     known: dict[tuple[str, ...], str] = {}
     for run in runs:
@@ -74,6 +74,6 @@ def _follows(runs: Sequence[Run], key: str, others: Sequence[str]) -> bool:
     return True
 
 
-def identity(run: Run, keys: Iterable[str]) -> tuple[str, ...]:
+def identity(run: ComparedRun, keys: Iterable[str]) -> tuple[str, ...]:
     """The values of those keys, to compare and to group by."""
     return tuple(frozen(run.values.get(key, _ABSENT)) for key in keys)

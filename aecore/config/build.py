@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from aecore.config.folders import make_importable, own_folders
 from aecore.config.targets import moved
-from aecore.config.validation_errors import explain
+from aecore.config.validation_errors import explain_validation
 from aecore.errors import ConfigError
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def build(node: Mapping[str, Any], path: str, base: type[T], **extra: Any) -> T:
     try:
         return target(**arguments, **extra)
     except ValidationError as error:
-        raise explain(error, path, known_keys(target) - extra.keys(), node) from None
+        raise explain_validation(error, path, known_keys(target) - extra.keys(), node) from None
     except TypeError as error:  # a class of the user's own may come without @component
         try:
             inspect.signature(target).bind(**arguments, **extra)
@@ -93,4 +93,4 @@ def validate(model: type[M], node: Mapping[str, Any], path: str = "") -> M:
     try:
         return model.model_validate(dict(node))
     except ValidationError as error:
-        raise explain(error, path, set(model.model_fields), node) from None
+        raise explain_validation(error, path, set(model.model_fields), node) from None

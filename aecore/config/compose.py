@@ -20,8 +20,8 @@ from yaml import MarkedYAMLError
 
 from aecore.config.folders import CONF
 from aecore.config.folders import groups as group_names
-from aecore.config.groups import check_choices, groups
-from aecore.config.hydra_errors import explain
+from aecore.config.groups import check_choices, options_by_group
+from aecore.config.hydra_errors import explain_hydra
 from aecore.config.overrides import Arguments, Override
 from aecore.errors import UserError
 
@@ -52,7 +52,7 @@ class Composition:
 
 def compose(arguments: Arguments) -> Composition:
     """The configuration of a command line, every interpolation resolved; raises UserError."""
-    check_choices(arguments.overrides, groups(arguments.own))
+    check_choices(arguments.overrides, options_by_group(arguments.own))
     several = [o for o in arguments.overrides if o.is_sweep]
     if several and not arguments.multirun:
         raise UserError(
@@ -105,8 +105,10 @@ def composing(arguments: Arguments, overrides: Sequence[Override]) -> Iterator[N
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        names = {*groups(arguments.own)}
-        raise explain(error, overrides, lambda kept: _composed(arguments, kept), names) from None
+        names = {*options_by_group(arguments.own)}
+        raise explain_hydra(
+            error, overrides, lambda kept: _composed(arguments, kept), names
+        ) from None
     except MarkedYAMLError as error:  # in a file of the user's own
         mark = error.problem_mark or error.context_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "--config-dir"

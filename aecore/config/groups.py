@@ -17,7 +17,7 @@ from aecore.errors import UserError, nearest
 Groups = Mapping[str, set[str]]
 
 
-def groups(own: Sequence[Path] = ()) -> dict[str, set[str]]:
+def options_by_group(own: Sequence[Path] = ()) -> dict[str, set[str]]:
     """Every group with its choices, those of the user's own folders included.
 
     Raises UserError for a file of the user's own that would never be read.

@@ -24,7 +24,7 @@ _EXTRAS = {
 }
 
 
-def explain(
+def explain_hydra(
     error: Exception, overrides: Sequence[Override], compose: Compose, groups: set[str]
 ) -> UserError:
     """The error for the user; `compose` is tried without the culprit to find the near names."""

@@ -159,7 +159,7 @@ def read(overrides: Iterable[str]) -> tuple[Override, ...]:
     return tuple(override for text in overrides for override in _read(text))
 
 
-def own_folders(argv: list[str]) -> list[Path]:
+def named_folders(argv: list[str]) -> list[Path]:
     """The folder that `--config-dir` names; raises UserError where it is not there."""
     return _own(_flags(argv)[0])
 

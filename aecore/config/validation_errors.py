@@ -35,7 +35,7 @@ _WANTED = {  # what a value must be, by the type of pydantic's error
 }
 
 
-def explain(
+def explain_validation(
     error: ValidationError, path: str, known: set[str], node: Mapping[str, Any]
 ) -> ConfigError:
     """Return the first thing that pydantic found wrong, an unknown key before all else.

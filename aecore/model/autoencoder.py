@@ -23,7 +23,7 @@ from aecore.model.objectives.base import Objective, Terms, check_names
 from aecore.model.objectives.elbo import Elbo
 from aecore.model.passes import EncoderPass, Pass
 from aecore.model.penalties.base import Penalty, by_name
-from aecore.model.penalties.weight import Weight, Weighted, weigh
+from aecore.model.penalties.weight import Weight, Weighted, weighted_penalties
 from aecore.model.priors.base import Prior, PriorDensity
 from aecore.model.priors.standard import Standard
 from aecore.model.reconstruction.base import Reconstruction
@@ -84,7 +84,7 @@ class Autoencoder(nn.Module):
             "prior": Standard() if prior is None else prior,
             "objective": Elbo() if objective is None else objective,
         }
-        weighted = weigh(penalties or {}, weights or {})
+        weighted = weighted_penalties(penalties or {}, weights or {})
         check_words(words, weighted)
         self.nodes = component_configs(words, weighted)  # how all of it is said again
         self.image_shape = image_shape = check_shape(image_shape)

@@ -95,7 +95,7 @@ class Run:
         if exported is not None:
             return sampler_file.restored(sampler, exported, self.path, model)
         assert self.folder is not None
-        return sampler_file.read(sampler, self.folder / sampler_file.FILE, model)
+        return sampler_file.read_sampler(sampler, self.folder / sampler_file.FILE, model)
 
 
 def _is_number(value: object) -> bool:

@@ -23,7 +23,7 @@ FILE = "checkpoints/sampler.ckpt"
 _KEY = "sampler"
 
 
-def save(fitted: Fitted, path: Path) -> None:
+def save_sampler(fitted: Fitted, path: Path) -> None:
     """Write its tensors, atomically."""
     buffer = io.BytesIO()
     torch.save({**stamp(), _KEY: fitted.tensors()}, buffer)
@@ -31,7 +31,7 @@ def save(fitted: Fitted, path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def read(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
+def read_sampler(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
     """The fitted sampler in a file, for the codes of that model.
 
     Raises UserError where the file is gone, truncated, of another format, or another sampler's or

@@ -54,7 +54,7 @@ class Sweep:
         return [{o.key: o.text for o in read_overrides(job)} for job in self.jobs]
 
 
-def read(folder: Path) -> Sweep | None:
+def read_sweep(folder: Path) -> Sweep | None:
     """The sweep recorded in a folder, None where there is none.
 
     Raises UserError for a record that is damaged or of another format.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aecore.runs.sweep import read
+from aecore.runs.sweep import read_sweep
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -16,7 +16,7 @@ def job_callbacks(folder: Path) -> list[Callback]:
 
     Raises UserError where the search cannot be opened.
     """
-    sweep = read(folder.parent)
+    sweep = read_sweep(folder.parent)
     if sweep is None or sweep.search is None or not folder.name.isdigit():
         return []
     from aecore.sweeps.search.extra import check_optuna

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aecore.compare.compare import Summary, compare
-from aecore.runs.sweep import Sweep, read, title
+from aecore.runs.sweep import Sweep, read_sweep, title
 
 
 def compare_sweep(sweep: Sweep, **options: Any) -> Summary:
@@ -31,7 +31,7 @@ class RunningComparison:
     def update(self) -> None:
         """Compare again, unless the last comparison was a short while ago."""
         began = time.monotonic()
-        sweep = read(self.folder)
+        sweep = read_sweep(self.folder)
         if sweep is not None and began - self._ended >= 9 * self._seconds:
             compare_sweep(sweep)
             self._ended = time.monotonic()

@@ -27,7 +27,7 @@ Point = tuple[Override, ...]  # of a grid: one value for each key
 KEPT = 200  # configurations, of a quarter of a megabyte each
 
 
-def plan(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
+def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
     """Spell out the grid, check every point, then record it in a new folder; raises UserError.
 
     Returns with the sweep the configurations of its first jobs, which need not be composed again.

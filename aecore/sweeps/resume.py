@@ -26,10 +26,10 @@ def recorded_sweep(folder: Path, overrides: Iterable[Override]) -> Callable[[], 
     """
     if not (folder / "sweep.json").is_file():
         return None
-    from aecore.runs.sweep import read
+    from aecore.runs.sweep import read_sweep
     from aecore.sweeps.launch import launch
 
-    recorded = read(folder)
+    recorded = read_sweep(folder)
     assert recorded is not None
     _check_recorded(recorded)
     sweep = _from_here(recorded)

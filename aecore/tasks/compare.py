@@ -14,7 +14,7 @@ from aecore.config.folders import command
 from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
-from aecore.runs.sweep import Sweep, read, title
+from aecore.runs.sweep import Sweep, read_sweep, title
 from aecore.tasks.base import Request, Task
 
 
@@ -71,7 +71,7 @@ def _whole_sweep(folders: list[Path]) -> Sweep | None:
         return None
     sweep = None
     with suppress(UserError):  # its runs can be compared without its record
-        sweep = read(parents.pop())
+        sweep = read_sweep(parents.pop())
     if sweep is None or set(folders) != {folder for folder in sweep.folders if folder.is_dir()}:
         return None
     return sweep

@@ -14,7 +14,7 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import need_labels
 from aecore.model.samplers.base import Fitted, Sampler
 from aecore.model.samplers.classes import fit_by_class
-from aecore.runs.sampler_file import FILE, save
+from aecore.runs.sampler_file import FILE, save_sampler
 from aecore.training.machine import device_of
 from aecore.training.setup import Experiment
 
@@ -29,7 +29,7 @@ def add_sampler(experiment: Experiment, model: Autoencoder, folder: Path) -> Non
     sampler = experiment.components.sampler
     if sampler is not None:
         model.sampler = fit_sampler(sampler, experiment.data, experiment.config, model)
-        save(model.sampler, folder / FILE)
+        save_sampler(model.sampler, folder / FILE)
 
 
 def fit_sampler(sampler: Sampler, data: ImageData, config: Config, model: Autoencoder) -> Fitted:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from aecore.runs.folder import METRICS, read_history, read_metrics
 from aecore.runs.open import open_run
-from aecore.runs.sweep import read
+from aecore.runs.sweep import read_sweep
 
 _PRINTED = Path(__file__).with_name("printed.yaml")
 
@@ -85,13 +85,13 @@ def is_finished(folder: Path, sweep: bool) -> bool:
     """Whether the run, or each job of the sweep, in a folder has its metrics."""
     if not sweep:
         return (folder / METRICS).is_file()
-    record = read(folder)
+    record = read_sweep(folder)
     return record is not None and all((f / METRICS).is_file() for f in record.folders)
 
 
 def job_folder(folder: Path, job: str) -> Path | None:
     """The run folder of the job that was started with a value, or with `key=value`."""
-    record = read(folder)
+    record = read_sweep(folder)
     if record is None:
         return None
     for run, overrides in zip(record.folders, record.jobs, strict=True):

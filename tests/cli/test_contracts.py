@@ -10,7 +10,7 @@ import torch
 
 from aecore.config.compose import compose
 from aecore.config.folders import CONF, ROOT
-from aecore.config.groups import groups
+from aecore.config.groups import options_by_group
 from aecore.config.help import help_text
 from aecore.config.overrides import parse
 from aecore.errors import UserError
@@ -132,7 +132,7 @@ def test_help_has_a_sentence_for_every_choice() -> None:
 
 
 def test_every_choice_file_is_a_choice() -> None:
-    known = groups()
+    known = options_by_group()
     for group, name in CHOICES:
         assert name in known[group]
 

@@ -15,7 +15,7 @@ from aecore.cli import main
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, ROOT
 from aecore.config.overrides import parse
-from aecore.runs.sweep import read
+from aecore.runs.sweep import read_sweep
 from aecore.sweeps.plan import check, points
 from benchmarks.reproduce.__main__ import main as reproduce
 from benchmarks.reproduce.rows import documents
@@ -120,7 +120,7 @@ def test_study(name: str) -> None:
     shorter = [f"{key}={ends(v)}" for key, v in job.parameters.items() if ends(v) != v]
     assert main([*words, *shorter]) == 0
     (folder,) = Path("outputs/sweeps", name).iterdir()
-    sweep = read(folder)
+    sweep = read_sweep(folder)
     assert sweep is not None and len(sweep.folders) > 1
     assert all(is_whole(run) for run in sweep.folders)
     assert {file.name for file in (folder / "figures").glob("*.png")} >= (

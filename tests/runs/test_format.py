@@ -158,7 +158,7 @@ def test_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep.Sweep(folder, [], [], [["seed=0"]]).write()
     path = folder / "sweep.json"
     record = json.loads(path.read_text())
-    assert is_current(record) and sweep.read(folder) is not None
+    assert is_current(record) and sweep.read_sweep(folder) is not None
     path.write_text(json.dumps({k: record[k] for k in ("flags", "overrides", "jobs")}))
     before = state(folder)
     assert main([f"resume={folder}"]) == 2

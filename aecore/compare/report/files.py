@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aecore.compare.notes import notes_on
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Table
 from aecore.compare.values import shown
 
@@ -60,7 +60,7 @@ def to_json(table: Table, title: str, out: Path) -> str:
     return json.dumps(whole, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _run(run: Run, table: Table, out: Path) -> dict[str, Any]:
+def _run(run: ComparedRun, table: Table, out: Path) -> dict[str, Any]:
     values = {key: run.values[key] for key in (*table.keys, "seed") if key in run.values}
     return {
         "name": run.name,

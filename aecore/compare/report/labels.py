@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.values import WORDS, shown
 
 SEPARATOR = " · "
@@ -12,7 +12,7 @@ _LONGEST = 56  # letters
 _SPEAKING = ("experiment", "model", "dataset")  # their values need no key beside them
 
 
-def labels_of(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
+def labels_of(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[str]:
     """`pca`, `latent.dim=64`, `vae · latent.dim=8 · seed=1`: no two runs have the same.
 
     As matplotlib reads them: a dollar is escaped.
@@ -30,7 +30,7 @@ def labels_of(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
     ]
 
 
-def _label(run: Run, keys: Sequence[str]) -> str:
+def _label(run: ComparedRun, keys: Sequence[str]) -> str:
     parts = []
     for key in keys:
         if key in run.values:
@@ -40,7 +40,7 @@ def _label(run: Run, keys: Sequence[str]) -> str:
     return "".join(filter(str.isprintable, SEPARATOR.join(parts))).replace("$", r"\$")
 
 
-def _needed(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
+def _needed(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[str]:
     """The first keys that tell apart as many runs as all of them do."""
     chosen: list[str] = []
     for key in keys:
@@ -49,5 +49,5 @@ def _needed(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _kinds(runs: Sequence[Run], keys: Sequence[str]) -> int:
+def _kinds(runs: Sequence[ComparedRun], keys: Sequence[str]) -> int:
     return len({_label(run, keys) for run in runs})

@@ -27,7 +27,7 @@ from aecore.compare.report.files import link
 from aecore.compare.report.plan import plan
 from aecore.compare.report.strips import picture, strip_of
 from aecore.compare.report.text import main_metrics, number, run_label
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Group, Table
 
 _PLOTS = 6
@@ -136,7 +136,7 @@ def _runs(table: Table, out: Path, *, mark: bool) -> str:
     return _section("Runs", sortable("Runs", headings, rows), caption)
 
 
-def _run(run: Run, table: Table, out: Path, group: Group | None = None) -> str:
+def _run(run: ComparedRun, table: Table, out: Path, group: Group | None = None) -> str:
     """A row; with a group of its own its best values are marked."""
     css = ' class="failed"' if run.state == "failed" else ""
     name = escape(run.name)
@@ -152,7 +152,7 @@ def _run(run: Run, table: Table, out: Path, group: Group | None = None) -> str:
     return "".join(cells)
 
 
-def _href(run: Run, out: Path) -> str:
+def _href(run: ComparedRun, out: Path) -> str:
     return _address(run.folder, out) + "/"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from aecore.compare.notes import notes_on
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Group, Stat, Table
 from aecore.compare.values import is_number, label, shown
 
@@ -70,7 +70,7 @@ def to_text(table: Table, title: str, *, bold: bool) -> str:
     return "\n".join(lines)
 
 
-def run_label(run: Run, table: Table) -> str:
+def run_label(run: ComparedRun, table: Table) -> str:
     """`3 (vae · latent.dim 8 · seed 1)`."""
     parts = [label(run.values, table.keys)]
     if len({shown(r.seed) for r in table.runs}) > 1 and run.seed is not None:

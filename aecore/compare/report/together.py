@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from aecore.compare.report.labels import labels_of
 from aecore.compare.report.tiling import tiled
-from aecore.compare.runs import Run
+from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Table
 from aecore.compare.values import frozen
 from aecore.compare.views import Trials
@@ -56,7 +56,7 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
     return drawn, notices
 
 
-def _figures(run: Run) -> Mapping[str, Any]:
+def _figures(run: ComparedRun) -> Mapping[str, Any]:
     """The figures that a run was asked for, by name; whatever else its configuration holds."""
     path = run.folder / CONFIG
     try:

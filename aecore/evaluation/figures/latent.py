@@ -59,12 +59,12 @@ def codes_figure(codes: Tensor, images: Split, what: str) -> Figure:
     if dims == 2:
         axes_names = ["code dimension 1", "code dimension 2"]
         return scatter(codes, kinds, names, axes_names, title)
-    points, shares = principal(codes, 2)
+    points, shares = project(codes, 2)
     axes_names = [f"component {n + 1} ({100 * s:.1f} %)" for n, s in enumerate(shares.tolist())]
     return scatter(points, kinds, names, axes_names, title)
 
 
-def principal(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def project(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The first principal components of (N, D) codes, zeros where there are fewer than `count`.
 
     Each component's sign makes its largest score positive, so that two runs draw the same.

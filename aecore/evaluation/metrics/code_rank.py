@@ -9,7 +9,7 @@ import torch
 from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
-from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.evaluation.metrics.principal import LARGEST, principal_components
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
@@ -37,7 +37,7 @@ class CodeRank(Metric):
         size = flat(model.code_shape)
         if size > LARGEST:
             raise SkippedError(f"codes of {size} dimensions: their covariance would be too large")
-        found = principal(model.encode(x, y=y).mean for x, y in trial.batches())
+        found = principal_components(model.encode(x, y=y).mean for x, y in trial.batches())
         # the rounding error of values as large as these
         largest = float((found.mean.abs() + found.variances[0].sqrt()).max())
         floor = (largest * torch.finfo(torch.float32).eps) ** 2

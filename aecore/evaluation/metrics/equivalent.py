@@ -7,7 +7,7 @@ from typing import ClassVar
 from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
-from aecore.evaluation.metrics.principal import LARGEST, principal
+from aecore.evaluation.metrics.principal import LARGEST, principal_components
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
@@ -49,7 +49,7 @@ class EquivalentVariance(Metric):
         if not model.latent.gaussian or flat(model.image_shape) > LARGEST:
             return {"sigma2_equivalent": sigma2}
         seen = (model.normalise(x) for x, _ in trial.on(trial.training).batches())
-        used = int((principal(seen).variances > sigma2).sum())
+        used = int((principal_components(seen).variances > sigma2).sum())
         return {
             "sigma2_equivalent": sigma2,
             "linear_active_units": float(min(used, flat(model.code_shape))),

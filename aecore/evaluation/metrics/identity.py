@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aecore.config.component import Probability, component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
-from aecore.evaluation.metrics.principal import need_few, principal
+from aecore.evaluation.metrics.principal import need_few, principal_components
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
@@ -95,7 +95,7 @@ def principal_space(trial: Trial, explained: float) -> Tensor:
 
     Of the images in the model's range. Raises SkippedError where the images do not differ.
     """
-    found = principal(trial.model.normalise(x) for x, _ in trial.batches())
+    found = principal_components(trial.model.normalise(x) for x, _ in trial.batches())
     if not found.variances.any():
         raise SkippedError("the images do not differ")
     shares = found.variances.cumsum(0) / found.variances.sum()

@@ -16,7 +16,7 @@ from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
-from aecore.model.objectives.importance import log_density, times, weigh
+from aecore.model.objectives.importance import importance_weights, log_density, times
 from aecore.model.passes import EncoderPass
 from aecore.model.priors.base import PriorDensity
 
@@ -106,7 +106,7 @@ def log_likelihood(
         code = model.latent(h[:count], generator, True)
         log_q = log_density(posterior_of(code), code.z)
         contexts = tuple(part[:count] for part in context)
-        log_w = weigh(model, prior, x[:count], code.z, log_q, contexts).log_weight
+        log_w = importance_weights(model, prior, x[:count], code.z, log_q, contexts).log_weight
         log_w = log_w.view(-1, n).cpu().double()
         log_sum = torch.logaddexp(log_sum, log_w.logsumexp(0))
         total += log_w.sum(0)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from aecore.config.component import component
 from aecore.evaluation.metrics.base import Metric
-from aecore.evaluation.metrics.principal import need_few, principal
+from aecore.evaluation.metrics.principal import need_few, principal_components
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.networks.base import flat
@@ -30,7 +30,7 @@ class PcaError(Metric):
         """Raises SkippedError for very large images."""
         pixels = flat(trial.model.image_shape)
         need_few(pixels)
-        found = principal(x for x, _ in trial.on(trial.training).batches())
+        found = principal_components(x for x, _ in trial.on(trial.training).batches())
         leading = found.directions[:, : min(flat(trial.model.code_shape), found.rank)]
         total = 0.0
         for x, _ in trial.batches():

@@ -30,7 +30,7 @@ class Principal(NamedTuple):
         return int((self.variances > _NOTHING * self.variances[0]).sum())
 
 
-def principal(batches: Iterable[Tensor]) -> Principal:
+def principal_components(batches: Iterable[Tensor]) -> Principal:
     """The principal components of all images of the batches (n, C, H, W), at least one image."""
     count, start = 0, torch.zeros(())
     total, square = torch.zeros(()).double(), torch.zeros(()).double()

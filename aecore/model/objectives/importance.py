@@ -72,7 +72,9 @@ def draw(
     else:
         log_q = [log_density(posterior_of(code), code.z) for code in codes]
     around = tuple(times(part, samples) for part in context)
-    weighed = weigh(model, model.prior_density, times(clean, samples), z, torch.cat(log_q), around)
+    weighed = importance_weights(
+        model, model.prior_density, times(clean, samples), z, torch.cat(log_q), around
+    )
     # what may be done to gradients at z on behalf of the weights is not done to those of penalties
     output = model.output(first.z, context) if fixed else weighed.output[: len(x)]
     return ImportanceSamples(
@@ -83,7 +85,7 @@ def draw(
     )
 
 
-def weigh(
+def importance_weights(
     model: Model,
     prior: PriorDensityProtocol,
     x: Tensor,

@@ -36,7 +36,7 @@ class GradientPenalty(Penalty):
             image = p.model.decode(z, p.code.context)
             if self.method == "exact":
                 return exact_norm(image, z)
-            return estimated_norm(image, z, self.samples, p.generator)
+            return estimated_decoder_norm(image, z, self.samples, p.generator)
 
     @override
     def check(self, model: Model) -> None:
@@ -58,7 +58,7 @@ def exact_norm(image: Tensor, z: Tensor) -> Tensor:
     return total
 
 
-def estimated_norm(
+def estimated_decoder_norm(
     image: Tensor, z: Tensor, samples: int, generator: torch.Generator | None
 ) -> Tensor:
     """Unbiased estimate of the squared Frobenius norm from `samples` projections, (N,)."""

@@ -50,7 +50,7 @@ class Weighted:
     weight: Weight
 
 
-def weigh(
+def weighted_penalties(
     penalties: Mapping[str, Penalty | Weighted], weights: Mapping[str, Weight | float]
 ) -> dict[str, Weighted]:
     """Each penalty with its weight: the one given for its name, else its own, else 1.

@@ -7,7 +7,7 @@ from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.standard import Standard
 
 
-def need_posterior(latent: LatentProtocol, name: str) -> None:
+def need_latent_posterior(latent: LatentProtocol, name: str) -> None:
     """Raise UserError where the latent has no posterior from which a prior could be learned."""
     if not latent.variational:
         raise UserError(

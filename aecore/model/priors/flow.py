@@ -15,7 +15,7 @@ from aecore.model.flows import Kind, Warp
 from aecore.model.networks.base import flat
 from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.base import Prior, Standalone
-from aecore.model.priors.checks import need_all_of_space, need_posterior, need_teacher
+from aecore.model.priors.checks import need_all_of_space, need_latent_posterior, need_teacher
 from aecore.types import ImageShape, Shape
 
 
@@ -44,7 +44,7 @@ class FlowPrior(Standalone):
 
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        need_posterior(latent, "flow")
+        need_latent_posterior(latent, "flow")
         need_all_of_space(latent, "flow")
         dim = flat(code_shape)
         self.warp = Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)

@@ -12,7 +12,7 @@ from aecore.config.component import PositiveInt, component
 from aecore.model.networks.base import flat
 from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.base import Prior, Standalone
-from aecore.model.priors.checks import need_all_of_space, need_posterior, need_teacher
+from aecore.model.priors.checks import need_all_of_space, need_latent_posterior, need_teacher
 from aecore.types import ImageShape, Shape
 
 
@@ -34,7 +34,7 @@ class Mixture(Standalone):
 
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        need_posterior(latent, "mixture")
+        need_latent_posterior(latent, "mixture")
         need_all_of_space(latent, "mixture")
         self.means = nn.Parameter(torch.randn(self.components, flat(code_shape)))
         self.log_vars = nn.Parameter(torch.zeros_like(self.means))

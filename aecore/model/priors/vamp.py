@@ -16,7 +16,7 @@ from aecore.errors import UserError
 from aecore.model.codes import Posterior
 from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.base import Prior, PriorDensity
-from aecore.model.priors.checks import need_posterior, need_teacher
+from aecore.model.priors.checks import need_latent_posterior, need_teacher
 from aecore.types import ImageShape, Shape, is_table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Vamp(Prior):
 
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        need_posterior(latent, "vamp")
+        need_latent_posterior(latent, "vamp")
         if latent.codes is not None or latent.sequential:
             raise UserError(
                 "prior=vamp: this latent's posteriors know no density of another's code, or take "

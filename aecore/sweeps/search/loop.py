@@ -18,7 +18,7 @@ from aecore.config.compose import hydra_of
 from aecore.config.overrides import Override, parse, quoted
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, write_atomically
-from aecore.runs.sweep import Sweep, read
+from aecore.runs.sweep import Sweep, read_sweep
 from aecore.sweeps.engines import run_jobs
 from aecore.sweeps.search.pruning import PRUNED
 from aecore.sweeps.search.report import finish
@@ -42,7 +42,7 @@ def search(sweep: Sweep, more: list[Override]) -> int:
     here = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
     try:
         with FileLock(sweep.folder / ".lock", blocking=False), hydra_of(arguments) as hydra:
-            latest = read(sweep.folder)  # another process may have held the lock until now
+            latest = read_sweep(sweep.folder)  # another process may have held the lock until now
             assert latest is not None
             replace(latest, search=plan.model_dump()).write()
             config = hydra.compose_config(
@@ -67,7 +67,7 @@ def search(sweep: Sweep, more: list[Override]) -> int:
 
 def run_trials(folder: Path, launcher: Launcher) -> None:
     """Launch what the recorded search in a folder still lacks; raises UserError."""
-    sweep = read(folder)
+    sweep = read_sweep(folder)
     assert sweep is not None
     plan = plan_of(sweep)
     shared = opened(folder, plan)

@@ -25,7 +25,7 @@ from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 
 
-def plan(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
+def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
     """Check a search and record it in a new folder; raises UserError before that.
 
     Returns with it no configurations of jobs: which ones there will be is not known yet.

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from aecore.config.folders import command
 from aecore.config.overrides import read as read_overrides
-from aecore.runs.sweep import Sweep, read
+from aecore.runs.sweep import Sweep, read_sweep
 from aecore.runs.text_table import table
 from aecore.sweeps.comparison import compare_sweep
 from aecore.sweeps.search.settings import SearchPlan, plan_of
@@ -31,7 +31,7 @@ _STATES = {
 
 def finish(folder: Path) -> int:
     """Compare the jobs, draw and print; returns 1 where a trial of this worker failed, else 0."""
-    sweep = read(folder)
+    sweep = read_sweep(folder)
     assert sweep is not None
     plan = plan_of(sweep)
     shared = opened(folder, plan)

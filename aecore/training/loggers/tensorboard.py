@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate, pad
 
 from aecore.config.component import NonNegativeInt, component
 from aecore.evaluation.figures.grid import displayable, one_line
-from aecore.evaluation.figures.latent import principal
+from aecore.evaluation.figures.latent import project
 from aecore.runs.folder import numbered
 from aecore.training.loggers.base import BINS, FLUSH_SECONDS, RunLogger
 
@@ -98,7 +98,7 @@ class TensorBoard(RunLogger):
         """
         codes = codes[:_POINTS].detach().float().cpu()
         if codes.shape[1] > _DIMS:
-            codes, _ = principal(codes, _DIMS)
+            codes, _ = project(codes, _DIMS)
         if codes.shape[1] < 3:  # the projector draws three dimensions
             codes = pad(codes, (0, 3 - codes.shape[1]))
         # SummaryWriter warns of a folder that exists, and files of an earlier call might stay

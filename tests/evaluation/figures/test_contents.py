@@ -16,7 +16,7 @@ from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.curves import Curves, by_term
 from aecore.evaluation.figures.denoised import Denoised
 from aecore.evaluation.figures.interpolations import Interpolations, blend
-from aecore.evaluation.figures.latent import LatentScatter, histogram, palette, principal
+from aecore.evaluation.figures.latent import LatentScatter, histogram, palette, project
 from aecore.evaluation.figures.reconstructions import Reconstructions
 from aecore.evaluation.figures.samples import Samples
 from aecore.evaluation.trial import Trial
@@ -97,7 +97,7 @@ class TestLatent:
     @pytest.mark.parametrize("shape", [(40, 6), (10, 30)], ids=["tall", "wide"])
     def test_principal_components_are_those_of_sklearn(self, shape: tuple[int, int]) -> None:
         codes = making.images(*shape) @ torch.diag(torch.linspace(3, 0.1, shape[1]))
-        scores, shares = principal(codes, 3)
+        scores, shares = project(codes, 3)
         pca = PCA(3).fit(codes.numpy())
         expected = torch.as_tensor(pca.transform(codes.numpy()))
         torch.testing.assert_close(scores.abs(), expected.abs(), atol=1e-4, rtol=1e-4)
@@ -105,10 +105,10 @@ class TestLatent:
         assert bool((scores.max(0).values >= -scores.min(0).values).all())
 
     def test_collapsed_and_small_codes(self) -> None:
-        scores, shares = principal(torch.ones(5, 4), 2)
+        scores, shares = project(torch.ones(5, 4), 2)
         assert not scores.any()
         assert not shares.any()
-        assert principal(making.images(1, 4), 3)[0].shape == (1, 3)
+        assert project(making.images(1, 4), 3)[0].shape == (1, 3)
 
     def test_points_and_labels(self) -> None:
         trial = trial_of()

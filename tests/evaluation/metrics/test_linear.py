@@ -15,7 +15,7 @@ from aecore.errors import SkippedError
 from aecore.evaluation.metrics.identity import IdentityDistance
 from aecore.evaluation.metrics.manifold import NearestTraining
 from aecore.evaluation.metrics.pca_error import PcaError
-from aecore.evaluation.metrics.principal import principal
+from aecore.evaluation.metrics.principal import principal_components
 from helpers.models import images, linear, model, plain
 from helpers.trials import solved, trial
 
@@ -31,7 +31,10 @@ def _without_gradients() -> Any:
 class TestPrincipal:
     def test_components_of_batches_are_those_of_all(self) -> None:
         x = images(40, 1, 3, 4) + 100
-        found, fitted = principal(torch.split(x, 9)), PCA().fit(x.flatten(1).double().numpy())
+        found, fitted = (
+            principal_components(torch.split(x, 9)),
+            PCA().fit(x.flatten(1).double().numpy()),
+        )
         torch.testing.assert_close(found.mean, torch.from_numpy(fitted.mean_))
         expected = torch.from_numpy(fitted.explained_variance_) * 39 / 40
         torch.testing.assert_close(found.variances, expected)

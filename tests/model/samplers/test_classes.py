@@ -16,7 +16,7 @@ from aecore.model.samplers.classes import ByClass, fit_by_class
 from aecore.model.samplers.gaussian import GaussianSampler
 from aecore.model.samplers.knn import KNN
 from aecore.runs.open import open_run
-from aecore.runs.sampler_file import FILE, read, save
+from aecore.runs.sampler_file import FILE, read_sampler, save_sampler
 from helpers.models import gen, model, plain
 from helpers.samplers import EVERY, gmm
 
@@ -47,8 +47,8 @@ def test_each_class_has_codes_of_its_own(sampler: Sampler, tmp_path: Path) -> No
         alone = sampler.fit(codes[label == LABELS], 3).draw(5, LIKE, gen(1))
         assert torch.equal(fitted.draw_of(torch.full((5,), label), LIKE, gen(1)), alone)
     whole = conditional()
-    save(fitted, tmp_path / "sampler.ckpt")
-    whole.sampler = read(sampler, tmp_path / "sampler.ckpt", whole)
+    save_sampler(fitted, tmp_path / "sampler.ckpt")
+    whole.sampler = read_sampler(sampler, tmp_path / "sampler.ckpt", whole)
     assert torch.equal(whole.sampler.draw_of(MIXED, LIKE, gen(1)), drawn)
     images = whole.decode(drawn, (MIXED,))
     torch.testing.assert_close(whole.sample(7, gen(1), MIXED), images)
@@ -67,22 +67,22 @@ def test_a_class_of_few_codes_shares_those_of_all(sampler: Sampler, tmp_path: Pa
     assert torch.equal(few, all_codes)
     for label in (1, 3):
         assert torch.equal(fitted.draw_of(torch.full((6,), label), LIKE, gen(1)), few)
-    save(fitted, tmp_path / "sampler.ckpt")
-    opened = read(sampler, tmp_path / "sampler.ckpt", conditional(4))
+    save_sampler(fitted, tmp_path / "sampler.ckpt")
+    opened = read_sampler(sampler, tmp_path / "sampler.ckpt", conditional(4))
     y = torch.arange(8) % 4
     assert torch.equal(opened.draw_of(y, LIKE, gen(2)), fitted.draw_of(y, LIKE, gen(2)))
 
 
 def test_files_of_other_models(tmp_path: Path) -> None:
     path, sampler = tmp_path / "sampler.ckpt", GaussianSampler(images=90)
-    save(fit_by_class(sampler, clusters(), LABELS, CLASSES, 0), path)
+    save_sampler(fit_by_class(sampler, clusters(), LABELS, CLASSES, 0), path)
     for other in (model(latent=plain(3)), conditional(2), conditional(4)):
         with pytest.raises(UserError, match="another model's sampler"):
-            read(sampler, path, other)
-    save(sampler.fit(clusters(), 0), path)
+            read_sampler(sampler, path, other)
+    save_sampler(sampler.fit(clusters(), 0), path)
     with pytest.raises(UserError, match="another model's sampler"):
-        read(sampler, path, conditional())
-    read(sampler, path, model(latent=plain(3)))
+        read_sampler(sampler, path, conditional())
+    read_sampler(sampler, path, model(latent=plain(3)))
 
 
 def test_a_conditional_run(

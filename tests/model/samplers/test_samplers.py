@@ -21,7 +21,7 @@ from aecore.model.samplers.gaussian import GaussianSampler
 from aecore.model.samplers.knn import KNN, Between
 from aecore.runs.format import stamp
 from aecore.runs.open import open_run
-from aecore.runs.sampler_file import FILE, read, save
+from aecore.runs.sampler_file import FILE, read_sampler, save_sampler
 from helpers.models import gen, model, plain
 from helpers.samplers import EVERY, flow, gmm
 
@@ -136,22 +136,22 @@ def test_saved_and_read_it_draws_the_same(sampler: Sampler, tmp_path: Path) -> N
     assert torch.equal(torch.random.get_rng_state(), before)
     again = sampler.fit(skewed(60), 3)
     whole = model(latent=plain(3))
-    save(fitted, tmp_path / "sampler.ckpt")
-    opened = read(sampler, tmp_path / "sampler.ckpt", whole)
+    save_sampler(fitted, tmp_path / "sampler.ckpt")
+    opened = read_sampler(sampler, tmp_path / "sampler.ckpt", whole)
     drawn = fitted.draw(7, LIKE, gen(1))
     assert drawn.shape == (7, 3) and bool(drawn.isfinite().all())
     assert torch.equal(drawn, opened.draw(7, LIKE, gen(1)))
     assert torch.equal(drawn, again.draw(7, LIKE, gen(1)))
     assert not torch.equal(drawn, fitted.draw(7, LIKE, gen(2)))
     with pytest.raises(UserError, match=r"sampler\.ckpt: truncated, damaged or another model's"):
-        read(sampler, tmp_path / "sampler.ckpt", model(latent=plain(4)))
+        read_sampler(sampler, tmp_path / "sampler.ckpt", model(latent=plain(4)))
 
 
 def test_files_that_are_no_samplers(tmp_path: Path) -> None:
     path, whole = tmp_path / "sampler.ckpt", model(latent=plain(3))
     with pytest.raises(UserError, match="no such file"):
-        read(gmm(), path, whole)
-    save(gmm().fit(skewed(60), 0), path)
+        read_sampler(gmm(), path, whole)
+    save_sampler(gmm().fit(skewed(60), 0), path)
     for other in (
         gmm(3),
         gmm(covariance="diag"),
@@ -160,16 +160,16 @@ def test_files_that_are_no_samplers(tmp_path: Path) -> None:
         KNN(k=1, images=9),
     ):
         with pytest.raises(UserError, match="another model's sampler"):
-            read(other, path, whole)
+            read_sampler(other, path, whole)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match="truncated"):
-        read(gmm(), path, whole)
+        read_sampler(gmm(), path, whole)
     torch.save({**stamp(), "state_dict": {}, "step": 1, "epoch": 1}, path)
     with pytest.raises(UserError, match="another model's"):
-        read(gmm(), path, whole)
+        read_sampler(gmm(), path, whole)
     torch.save({"sampler": gmm().fit(skewed(60), 0).tensors()}, path)
     with pytest.raises(UserError, match="format 0"):
-        read(gmm(), path, whole)
+        read_sampler(gmm(), path, whole)
 
 
 def test_a_sampler_comes_before_the_prior() -> None:
