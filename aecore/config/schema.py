@@ -78,7 +78,7 @@ class EvaluateConfig(Node):
     noise: a word of the noise group. metrics: words by name. ood: other data sets by name.
     """
 
-    weights: Literal["last", "best"]
+    weights: Literal["auto", "last", "best"]
     noise: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
     ood: Annotated[dict[str, dict[str, Any]], PathKeys(tuple(f"*.{k}" for k in _DATA_KEYS))]

@@ -40,7 +40,15 @@ def evaluated(folder: Path, config: Config) -> Path:
     There is no best one without validation images; then it is the last one.
     """
     best = folder / "checkpoints" / BEST
-    return best if config.evaluate.weights == "best" and best.exists() else best.with_name(LAST)
+    return best if evaluates_best(config) and best.exists() else best.with_name(LAST)
+
+
+def evaluates_best(config: Config) -> bool:
+    """Whether the best checkpoint is evaluated: on request, and by default after early stopping."""
+    weights = config.evaluate.weights
+    return weights == "best" or (
+        weights == "auto" and config.trainer.early_stopping.patience is not None
+    )
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def fit(
         return
     all_callbacks = [
         History(folder / HISTORY),
-        Checkpoints(checkpoints, config.trainer.checkpoint_minutes),
+        Checkpoints(
+            checkpoints, config.trainer.checkpoint_minutes, config.trainer.early_stopping.monitor
+        ),
         *callbacks,
         *early_stopping(config),
     ]

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from aecore.errors import NonFiniteError
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.comparable import FINAL_EPOCH, comparable_loss, is_trained_loss_comparable
 from aecore.model.objectives.base import Terms, weighted_term
 from aecore.training.generators import Generators
 from aecore.training.optimizers.gradient import GradientDescent
@@ -188,18 +189,29 @@ class Training(LightningModule):
 
     @override
     def validation_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
-        epoch = self.step / self.steps_an_epoch
+        model, draws = self.autoencoder, self._val_generator
+        weights = self.weights_at(FINAL_EPOCH)
         for batch in chunk:
-            terms = self.autoencoder.terms(
-                batch.x, self._val_generator, epoch=epoch, noisy=False, y=batch.y
-            )
-            names = ["loss", *terms.logged]
-            row = torch.stack([terms.loss, *terms.logged.values()]).detach().float()
+            running = self._running_loss(batch)
+            terms = model.terms(batch.x, draws, epoch=FINAL_EPOCH, noisy=False, y=batch.y)
+            loss = comparable_loss(model, batch.x, terms, batch.y)
+            logged = {"loss": loss, **terms.logged, **running}
+            row = torch.stack([*logged.values()]).detach().float()
             rows, sizes = self._over_ranks(row[None], [len(batch.x)])
             values = rows.cpu().numpy()
-            check_finite(values, [f"val/{n}" for n in names], self.step - 1)
-            entry = dict(zip(names, values[0].tolist(), strict=True))
-            self.val_mean.add(with_weighted(entry, self.weights_at(epoch)), sizes[0])
+            check_finite(values, [f"val/{n}" for n in logged], self.step - 1)
+            entry = dict(zip(logged, values[0].tolist(), strict=True))
+            self.val_mean.add(with_weighted(entry, weights), sizes[0])
+
+    def _running_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss as it is trained at this moment, with the same draws, where it is another."""
+        if is_trained_loss_comparable(self.autoencoder):
+            return {}
+        draws = Generator(device=self.device)
+        draws.set_state(self._val_generator.get_state())
+        epoch = self.step / self.steps_an_epoch
+        terms = self.autoencoder.terms(batch.x, draws, epoch=epoch, noisy=False, y=batch.y)
+        return {"running_loss": terms.loss}
 
     @override
     def on_validation_epoch_end(self) -> None:
@@ -232,8 +244,7 @@ class Training(LightningModule):
         check_weights(self.parameters(), self.step)  # the last step's loss did not show them
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            watched = {**self.train_mean.result("train"), **self.val_mean.result("val")}
-            scheduler.step(watched.get("val/loss", watched["train/loss"]))
+            scheduler.step(self.val_mean.result("val")["val/loss"])
         elif isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
             scheduler.step()
 

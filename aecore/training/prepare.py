@@ -15,10 +15,12 @@ from aecore.config.schema import Config
 from aecore.data.module import ImageData
 from aecore.errors import ConfigError, Hint, UserError, nearest
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.comparable import is_trained_loss_comparable
 from aecore.model.objectives.base import own_terms, weighted_term
 from aecore.runs.checkpoint import load_weights
 from aecore.runs.open import open_run
 from aecore.training.machine import check_device
+from aecore.training.optimizers.schedulers import Plateau
 from aecore.training.setup import Experiment, build_experiment, build_loggers
 from aecore.types import ImageShape
 
@@ -92,16 +94,22 @@ def warn_of_schedules(experiment: Experiment, model: Autoencoder) -> None:
 
 
 def check_monitor(experiment: Experiment, model: Autoencoder) -> None:
-    """Raise UserError where early stopping monitors a metric that does not exist."""
+    """Raise UserError where early stopping or `scheduler=plateau` has nothing to monitor."""
     options = experiment.config.trainer.early_stopping
+    patience = "trainer.early_stopping.patience"
+    for key, value, instead in (
+        ("scheduler", "plateau" if isinstance(experiment.scheduler, Plateau) else None, "constant"),
+        (patience, options.patience, None),
+    ):
+        if value is not None and experiment.data.val_size == 0:
+            hint = {"dataset.val_size": 0.1, key: instead}
+            raise ConfigError(key, value, "there is no validation split", hint)
     if options.patience is None:
         return
-    if experiment.data.val_size == 0:
-        key = "trainer.early_stopping.patience"
-        hint = {"dataset.val_size": 0.1, key: None}
-        raise ConfigError(key, options.patience, "there is no validation split", hint)
     weighted = [weighted_term(name) for name in model.penalties]
     terms = ["loss", *own_terms(model), *model.penalties, *weighted]
+    if not is_trained_loss_comparable(model):
+        terms.append("running_loss")
     known = [f"val/{name}" for name in terms]
     if options.monitor not in known:
         raise ConfigError(

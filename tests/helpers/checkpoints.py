@@ -40,7 +40,7 @@ def checkpointed(
         data(X, val_size=10) if module is None else module,
         epochs=epochs,
         schedule=schedule,
-        callbacks=[history, Checkpoints(folder, minutes), *callbacks],
+        callbacks=[history, Checkpoints(folder, minutes, "val/loss"), *callbacks],
         ckpt_path=folder / LAST if resume else None,
         **options,
     )

@@ -48,6 +48,11 @@ class TestSchedules:
         expected = [0.1] * 5 + [0.05] * 4
         assert rates(Plateau(patience=2, factor=0.5), 9, losses) == pytest.approx(expected)
 
+    def test_plateau_of_negative_losses(self) -> None:
+        losses = [-50.0, -50.0, -49.999, -50.0, -51.0, -50.999, -51.0]
+        expected = [0.1] * 3 + [0.05] * 4
+        assert rates(Plateau(patience=1, factor=0.5), 7, losses) == pytest.approx(expected)
+
     @pytest.mark.parametrize(
         ("schedule", "arguments"),
         [

@@ -11,6 +11,7 @@ from aecore.evaluation.metrics.elbo import ELBO_STREAM, elbo_terms
 from aecore.evaluation.metrics.images import psnr, squared_error, ssim, ssim_applies
 from aecore.evaluation.reported import CLEAN, NOISY
 from aecore.evaluation.trial import Trial
+from aecore.model.comparable import FINAL_EPOCH, comparable_loss
 from aecore.model.noise.base import Noise
 
 NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a stream of its own
@@ -43,8 +44,8 @@ class CommonMetrics(Metric):
     mse (mean squared error per pixel on [0, 1], of a table in its own units; from the mean code),
     of images psnr (dB, of that mse) and ssim; of variational models elbo and kl (nats per image: z
     drawn once from a generator of its own, the KL counted once whatever its weight; no elbo of a
-    reconstruction that is no likelihood); loss and its terms with final weights. A
-    class-conditional model is given the class of each image.
+    reconstruction that is no likelihood); loss, see `comparable_loss`, and the terms with final
+    weights. A class-conditional model is given the class of each image.
     """
 
     reports: ClassVar = CLEAN
@@ -61,8 +62,8 @@ class CommonMetrics(Metric):
                 if model.reconstruction.likelihood:
                     means.add("elbo", log_likelihood - kl)
                 means.add("kl", kl)
-            terms = model.terms(x, term_draws, epoch=float("inf"), noisy=False, y=y)
-            means.add("loss", terms.loss * len(x))
+            terms = model.terms(x, term_draws, epoch=FINAL_EPOCH, noisy=False, y=y)
+            means.add("loss", comparable_loss(model, x, terms, y) * len(x))
             for name, value in terms.logged.items():
                 if name not in ("kl", "elbo") or not model.latent.variational:
                     means.add(name, value * len(x))

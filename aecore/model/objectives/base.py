@@ -120,7 +120,8 @@ def own_terms(model: Model) -> dict[str, str]:
 
 def check_names(model: Model) -> None:
     """Raise UserError where a penalty has the name of something else that is logged."""
-    taken = {"loss": "the sum of all terms", **own_terms(model)}
+    taken = {"loss": "the sum of all terms", "running_loss": "the loss in training"}
+    taken |= own_terms(model)
     taken |= {weighted_term(name): f"the weighted penalty.{name}" for name in model.penalties}
     taken |= dict.fromkeys(_COMMON_METRICS, "a metric of every model")
     if model.latent.variational:

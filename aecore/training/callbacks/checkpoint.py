@@ -71,15 +71,16 @@ def replace_by_link(path: Path, other: Path) -> None:
 
 
 class Checkpoints(Checkpoint):
-    """Saves `last.ckpt` each epoch and `best.ckpt` where `val/loss` is lowest.
+    """Saves `last.ckpt` each epoch and `best.ckpt` where the monitored metric is lowest.
 
+    monitor: the metric.
     minutes: `last.ckpt` is saved within an epoch too, after the first chunk that ends so long
     after the last save; None for never.
     """
 
-    def __init__(self, folder: Path, minutes: float | None) -> None:
-        self.folder, self.minutes = folder, minutes
-        self.best = float("inf")
+    def __init__(self, folder: Path, minutes: float | None, monitor: str) -> None:
+        self.folder, self.minutes, self.monitor = folder, minutes, monitor
+        self.best, self.best_epoch = float("inf"), 0
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -101,10 +102,10 @@ class Checkpoints(Checkpoint):
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        score = trainer.callback_metrics.get("val/loss")
+        score = trainer.callback_metrics.get(self.monitor)
         better = score is not None and float(score) < self.best
         if better and score is not None:
-            self.best = float(score)
+            self.best, self.best_epoch = float(score), trainer.current_epoch + 1
             trainer.save_checkpoint(self.folder / BEST)
             if trainer.is_global_zero:  # written once, it is the last one too
                 keep_previous(self.folder / LAST)
@@ -119,8 +120,8 @@ class Checkpoints(Checkpoint):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "best_epoch": self.best_epoch}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]

@@ -67,4 +67,7 @@ class Plateau(Schedule):
 
     @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
-        return ReduceLROnPlateau(optimizer, patience=self.patience, factor=self.factor)
+        # a relative threshold, torch's default, takes the wrong side of a negative loss
+        return ReduceLROnPlateau(
+            optimizer, patience=self.patience, factor=self.factor, threshold=0, threshold_mode="abs"
+        )
