@@ -124,9 +124,10 @@ class TestKilledWithinAnEpoch:
         same(whole, parts)
 
     @pytest.mark.parametrize("make", [noisy_vae, normed])
-    @pytest.mark.parametrize("val_size", [0, 11])
     @pytest.mark.parametrize(
-        "schedule", [Constant(), Plateau(patience=0, factor=0.5)], ids=["constant", "plateau"]
+        ("val_size", "schedule"),
+        [(0, Constant()), (11, Constant()), (11, Plateau(patience=0, factor=0.5))],
+        ids=["no validation", "constant", "plateau"],
     )
     def test_a_life_of_one_chunk_after_another(
         self, tmp_path: Path, make: Any, val_size: int, schedule: Schedule

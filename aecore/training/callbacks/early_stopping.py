@@ -19,7 +19,7 @@ class ResumableEarlyStopping(EarlyStopping):
     evaluates_best: whether the best weights are those that are evaluated, or else the last ones.
     """
 
-    def __init__(self, *, evaluates_best: bool, **options: Any) -> None:
+    def __init__(self, *, evaluates_best: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.evaluates_best = evaluates_best
 
