@@ -144,9 +144,11 @@ def weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def check_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Raise UserError where weights are another model's; the model may be on the meta device."""
-    expected = model.state_dict()
+def check_weights(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise UserError where weights are not those of a model with the expected ones.
+
+    Only names and shapes are compared, so the model may be on the meta device.
+    """
     for name in sorted(expected.keys() | state.keys()):
         here, there = expected.get(name), state.get(name)
         if here is None or there is None or here.shape != there.shape:
@@ -164,5 +166,5 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises UserError where the file is damaged or the weights are another model's.
     """
     state = weights(load(path))
-    check_weights(model, state, path)
+    check_weights(model.state_dict(), state, path)
     model.load_state_dict(state)

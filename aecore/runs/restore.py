@@ -57,7 +57,7 @@ def _built(
             f"{path}: its configuration makes no model ({type(error).__name__}); it was not used",
             f"{printable(error)}",
         ) from error
-    check_weights(blank, state, path)
+    check_weights(blank.state_dict(), state, path)
     model = build_components(config).autoencoder(image_shape, *statistics, classes)
     model.load_state_dict(state)
     return model.eval()

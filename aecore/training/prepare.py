@@ -17,8 +17,8 @@ from aecore.errors import ConfigError, Hint, UserError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import is_trained_loss_comparable
 from aecore.model.objectives.base import own_terms, weighted_term
-from aecore.runs.checkpoint import load_weights
 from aecore.runs.open import open_run
+from aecore.training.initial_weights import copy_weights
 from aecore.training.machine import check_device
 from aecore.training.optimizers.schedulers import Plateau
 from aecore.training.setup import Experiment, build_experiment, build_loggers
@@ -53,7 +53,7 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
             "penalty=none: no term relates the posterior to the prior; penalty=kl makes a VAE"
         )
     if config.init_from is not None:
-        load_weights(model, open_run(config.init_from).checkpoint("last"))
+        copy_weights(model, open_run(config.init_from))
     return model
 
 

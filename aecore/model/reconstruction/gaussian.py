@@ -24,14 +24,16 @@ class GaussianLikelihood(Reconstruction):
     """
 
     name = "gaussian"
+    raw: Tensor
 
     @component
     def __init__(self, *, scale: PositiveFloat | Literal["learned"]) -> None:
         super().__init__()
-        # an absolute log-scale where it is fixed, the height above the bound where it is learned
         self.learned = isinstance(scale, str)
-        start = math.log(math.expm1(-_LOWEST)) if isinstance(scale, str) else math.log(scale)
-        self.raw = nn.Parameter(torch.tensor(start), requires_grad=self.learned)
+        if isinstance(scale, str):  # the height of the log-scale above the bound
+            self.raw = nn.Parameter(torch.tensor(math.log(math.expm1(-_LOWEST))))
+        else:  # the log-scale itself, an option and no weight
+            self.register_buffer("raw", torch.tensor(math.log(scale)), persistent=False)
 
     @property
     def log_scale(self) -> Tensor:
