@@ -81,7 +81,7 @@ class Trained:
     def decode(self, codes: Array, labels: Array | None = None) -> Any:
         """Mean images (N, C, H, W) of codes; on [0, 1], not clamped."""
         model = self.model
-        z = as_codes(codes, model.code_shape, model.shift)
+        z = as_codes(codes, model.code_shape, model.like)
         y = self._labels(labels, len(z))
         parts = in_parts(z, y, _BATCH)
         with torch.no_grad():

@@ -16,7 +16,7 @@ from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
 from aecore.data.classes import Classes, count_classes, of_classes, some_left
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
-from aecore.data.statistics import moments
+from aecore.data.statistics import Statistics, statistics_of
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
@@ -225,17 +225,9 @@ class ImageData(LightningDataModule):
         self._shape = split.image_shape
         return threshold(split) if self.binarise == "threshold" else split
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Shift and scale of the training images, float32: the model sees (x - shift) / scale.
-
-        Standardised: mean and standard deviation, (C, 1, 1) per channel, or (1, 1, D) per column
-        of a table; what is constant has scale 1. Unit: zeros and ones.
-        """
-        if self.range == "standardised":
-            return moments(self.train)
-        channels, height, width = self.image_shape
-        shape = (1, 1, width) if (channels, height) == (1, 1) else (channels, 1, 1)
-        return torch.zeros(shape), torch.ones(shape)
+    def statistics(self) -> Statistics | None:
+        """Those of the training images where they are standardised, else None."""
+        return statistics_of(self.train) if self.range == "standardised" else None
 
     def count_classes(self) -> int:
         """How many classes there are, also where only images of some are used.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aecore.data.split import to_float
 from aecore.errors import UserError
 from aecore.types import ImageShape, Shape, is_table
 
@@ -48,14 +49,17 @@ def as_images(images: Array, shape: ImageShape) -> Tensor:
 
 
 def as_floats(x: Tensor, any_range: bool = False) -> Tensor:
-    """Numbers as float32, in [0, 1] unless `any_range`; UserError for other kinds and ranges."""
+    """Numbers as floats, see `to_float`, in [0, 1] unless `any_range`; UserError for others.
+
+    x: (N, C, H, W).
+    """
     counted = any_range and not x.is_complex()  # whole numbers, of a table say
     if not (x.is_floating_point() or x.dtype == torch.bool or counted):
         raise UserError(
             f"images hold {x.dtype}: not clear what white is",
             "give uint8 from 0 to 255, or floats from 0 to 1",
         )
-    x = x.to(torch.float32)
+    x = to_float(x)
     if len(x) and not torch.isfinite(x).all():
         raise UserError("images hold NaN or infinite numbers", "leave those out")
     if len(x) and not any_range and (x.min() < 0 or x.max() > 1):

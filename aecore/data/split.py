@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from aecore.errors import UserError
-from aecore.types import ImageShape
+from aecore.types import ImageShape, is_table
 
 Which = Literal["train", "test"]
 
@@ -22,12 +22,29 @@ Which = Literal["train", "test"]
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
 
 
+_COARSE = 1e-4  # of a standard deviation
 PART = 1024  # images at once, of a split that may be larger than memory
 
 
 def to_pixels(images: Tensor) -> Tensor:
     """Stored images as float32 of the same shape: uint8 0..255 becomes [0, 1], floats stay."""
     return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
+
+
+def to_float(x: Tensor) -> Tensor:
+    """Numbers (N, C, H, W) as float32, or as float64 where that is too coarse for them.
+
+    It is where rounding moves values of a channel, or of a column of a table, by more than 1e-4 of
+    their standard deviation, as it does the milliseconds since 1970.
+    """
+    single = x.to(torch.float32)
+    if x.dtype not in (torch.float64, torch.int64, torch.int32):
+        return single
+    double = x.to(torch.float64)
+    dims = (0,) if is_table(x.shape[1:]) else (0, 2, 3)
+    moved = (single.to(torch.float64) - double).abs().amax(dims)
+    coarse = moved > _COARSE * double.std(dims, correction=0)
+    return double if bool(coarse.any()) else single
 
 
 def permutation(n: int, *key: int) -> Tensor:
@@ -139,6 +156,12 @@ class Split:
         for to, part in zip(torch.split(images, PART), self.parts(PART), strict=True):
             to.copy_(part)
         return replace(moved, images=images, rows=None)
+
+
+def rescaled(split: Split, limits: Tensor) -> Split:
+    """The split with its pixels scaled so that the two limits become 0 and 1; in memory."""
+    low, high = limits.to(split.images.device)
+    return replace(split, images=(split.pixels() - low) / (high - low), rows=None)
 
 
 class Source(ABC):

@@ -1,17 +1,45 @@
-"""Mean and standard deviation of a data set."""
+"""Mean, standard deviation and range of a data set."""
 
 from __future__ import annotations
 
 from functools import reduce
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from aecore.data.split import PART, Split, to_pixels
+from aecore.types import is_table
+
+
+class Statistics(NamedTuple):
+    """What standardised data are shifted and scaled by.
+
+    shift, scale: (C, 1, 1) per channel, or (1, 1, D) per column of a table; the model sees
+    (x - shift) / scale. limits: (2,) smallest and largest pixel of images outside [0, 1], or None.
+    """
+
+    shift: Tensor
+    scale: Tensor
+    limits: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Statistics:
+        """The same on a device."""
+        limits = None if self.limits is None else self.limits.to(device)
+        return Statistics(self.shift.to(device), self.scale.to(device), limits)
+
+
+def statistics_of(split: Split) -> Statistics:
+    """The statistics of a split: float32, or float64 as its images are."""
+    shift, scale = moments(split)
+    ends = [part.aminmax() for part in map(to_pixels, split.parts(PART))]
+    low, high = min(end.min for end in ends), max(end.max for end in ends)
+    inside = is_table(split.image_shape) or (low >= 0 and high <= 1)
+    return Statistics(shift, scale, None if inside else torch.stack([low, high]))
 
 
 def moments(split: Split) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (over N, not N - 1) of a split, as float32 pixels.
+    """Mean and standard deviation (over N, not N - 1) of a split, in the precision of its pixels.
 
     Returns two (C, 1, 1), over images and places; of a table (N, 1, 1, D) two (1, 1, D), over
     rows. What is constant has a deviation of 1. Read in parts, which as float64 take memory.
@@ -28,7 +56,8 @@ def moments(split: Split) -> tuple[Tensor, Tensor]:
     lowest = reduce(torch.minimum, (p.amin(dims, keepdim=True) for p in split.parts(PART)))
     highest = reduce(torch.maximum, (p.amax(dims, keepdim=True) for p in split.parts(PART)))
     std = std.masked_fill(lowest == highest, 1)
-    return mean[0].to(torch.float32), std[0].to(torch.float32)
+    dtype = split.images.dtype if split.images.dtype == torch.float64 else torch.float32
+    return mean[0].to(dtype), std[0].to(dtype)
 
 
 def _values(images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from aecore.data.split import Split, permutation
+from aecore.data.split import Split, permutation, rescaled
 from aecore.errors import SkippedError
 from aecore.evaluation.selection import balanced
 from aecore.model.autoencoder import Autoencoder
@@ -67,6 +67,23 @@ class Trial:
     def is_table(self) -> bool:
         """Whether an "image" is one row of a table, (1, 1, D)."""
         return is_table(self.model.image_shape)
+
+    def in_unit_range(self) -> Trial:
+        """The same trial with pixels scaled to [0, 1]; itself where they lie there.
+
+        Images outside it, as spectrograms in dB, are measured and drawn over the range of the
+        training images.
+        """
+        limits = self.model.limits
+        if limits is None:
+            return self
+        return replace(
+            self,
+            model=self.model.in_unit_range(),
+            images=rescaled(self.images, limits),
+            read_training=lambda: rescaled(self.read_training(), limits),
+            ood={name: rescaled(split, limits) for name, split in self.ood.items()},
+        )
 
     def generator(self) -> Generator:
         """A fresh generator on the device: every metric and figure draws the same numbers."""
@@ -134,6 +151,12 @@ def noun_of(shape: Sequence[int]) -> str:
 def element_of(shape: Sequence[int]) -> str:
     """The word for a value of an image of a shape (C, H, W): that of a table is a `feature`."""
     return "feature" if is_table(shape) else "pixel"
+
+
+def scaled_note(limits: Tensor) -> str:
+    """One line on pixels that are scaled to [0, 1]; limits: (2,) those of the training images."""
+    low, high = limits.tolist()
+    return f"pixels lie in [{low:.6g}, {high:.6g}]; metrics and figures scale this range to [0, 1]"
 
 
 def need_images(trial: Trial) -> None:

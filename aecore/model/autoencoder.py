@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class Autoencoder(nn.Module):
     penalties: each under a name of its own. weights: by these names, numbers or `Weight`s; what is
         not named counts 1, or as its word says (`Weighted`).
     shift, scale: (C, 1, 1) or (1, 1, D) statistics of standardised data; None keeps [0, 1].
+        float64 where float32 is too coarse for the data.
+    limits: (2,) the smallest and largest training pixel of images outside [0, 1]; None within it.
     classes: how many there are, of a class-conditional model; else
         None. Then labels `y`, (N,) int64, must be given wherever an argument is called so; a
         model that is not conditional has no use for them.
@@ -58,6 +60,7 @@ class Autoencoder(nn.Module):
 
     shift: Tensor
     scale: Tensor
+    limits: Tensor | None
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Autoencoder(nn.Module):
         objective: Objective | None = None,
         shift: Tensor | None = None,
         scale: Tensor | None = None,
+        limits: Tensor | None = None,
         classes: int | None = None,
     ) -> None:
         super().__init__()
@@ -93,6 +97,7 @@ class Autoencoder(nn.Module):
         self.standardised = shift is not None
         self.register_buffer("shift", torch.zeros(1, 1, 1) if shift is None else shift)
         self.register_buffer("scale", torch.ones(1, 1, 1) if scale is None else scale)
+        self.register_buffer("limits", limits)
         self.condition = None if classes is None else Conditioning(classes, image_shape)
         self.encoder = network.encoder(self.encoder_shape)
         # copies: a word may be said again in another sentence, with weights of its own
@@ -281,12 +286,39 @@ class Autoencoder(nn.Module):
         return self.decode(sample_codes(self, n, generator, y, temperature), self.label_context(y))
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Pixels -> the model's range."""
-        return (x - self.shift) / self.scale if self.standardised else x
+        """Pixels -> the model's range, in the precision of the weights."""
+        return self._as_weights((x - self.shift) / self.scale) if self.standardised else x
 
     def denormalise(self, x: Tensor) -> Tensor:
-        """The model's range -> pixels."""
+        """The model's range -> pixels, in the precision of the statistics."""
         return x * self.scale + self.shift if self.standardised else x
 
+    @property
+    def like(self) -> Tensor:
+        """A tensor on the device and of the dtype of the weights."""
+        return next(self.parameters())
+
+    def in_unit_range(self) -> Autoencoder:
+        """The same model for pixels in [0, 1], to which those between its limits are scaled.
+
+        It shares all weights. Itself where its pixels lie in [0, 1].
+        """
+        if self.limits is None:
+            return self
+        low, high = self.limits
+        view = copy(self)
+        view._buffers = {
+            **self._buffers,
+            "shift": (self.shift - low) / (high - low),
+            "scale": self.scale / (high - low),
+            "limits": (self.limits - low) / (high - low),
+        }
+        return view
+
+    def _as_weights(self, x: Tensor) -> Tensor:
+        return x.to(self.like.dtype) if self.shift.dtype == torch.float64 else x
+
     def _span(self) -> tuple[Tensor, Tensor]:
-        return -self.shift / self.scale, (1 - self.shift) / self.scale
+        low, high = (0.0, 1.0) if self.limits is None else self.limits
+        ends = ((low - self.shift) / self.scale, (high - self.shift) / self.scale)
+        return self._as_weights(ends[0]), self._as_weights(ends[1])

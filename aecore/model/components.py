@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
 
 from aecore.config.build import build, resolve
 from aecore.config.folders import known
 from aecore.config.schema import Config
+from aecore.data.statistics import Statistics
 from aecore.errors import ConfigError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.base import Latent
@@ -50,12 +50,12 @@ class Components:
     def autoencoder(
         self,
         image_shape: ImageShape,
-        shift: Tensor | None,
-        scale: Tensor | None,
+        statistics: Statistics | None = None,
         classes: int | None = None,
     ) -> Autoencoder:
         """The model of these words for images of a shape; ConfigError where they do not fit.
 
+        statistics: of standardised data, None for pixels in [0, 1].
         classes: number of classes, None for a model that is not class-conditional.
         """
         return Autoencoder(
@@ -68,9 +68,8 @@ class Components:
             weights=self.weights,
             prior=self.prior,
             objective=self.objective,
-            shift=shift,
-            scale=scale,
             classes=classes,
+            **({} if statistics is None else statistics._asdict()),
         )
 
 

@@ -161,9 +161,12 @@ class Model(Protocol):
     needs_context: bool
     standardised: bool
     shift: Tensor
+    limits: Tensor | None
     encoder: nn.Module
     decoder: nn.Module
 
+    @property
+    def like(self) -> Tensor: ...
     @property
     def output_activation(self) -> str | None: ...
     @property

@@ -33,7 +33,7 @@ def sample_codes(
             why = "this latent has no prior"
             hint = "train with latent=gaussian, penalty=mmd, or sampler=gmm"
         raise UserError(f"nothing to sample from: {why}", hint)
-    shape, like = model.code_shape, model.shift
+    shape, like = model.code_shape, model.like
     if model.sampler is None:
         prior = model.prior_density
         _check(temperature, prior.no_temperature)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aecore.config.schema import Config
+from aecore.data.statistics import Statistics
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
@@ -29,27 +30,27 @@ def restore(
     Raises UserError where they are another model's.
     """
     state = weights(checkpoint)
-    shift: Tensor | None = None
-    scale: Tensor | None = None
+    statistics = None
     if config.dataset.get("range") == "standardised":  # among the weights: no images are read
         shift, scale = (_statistic(state, name, image_shape, path) for name in ("shift", "scale"))
+        statistics = Statistics(shift, scale, state.get("limits"))
     classes = state.get(PLANES, torch.ones(1)).shape[:1].numel() if config.conditional else None
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
-        return _built(config, state, image_shape, (shift, scale), classes, path)
+        return _built(config, state, image_shape, statistics, classes, path)
 
 
 def _built(
     config: Config,
     state: Mapping[str, Tensor],
     image_shape: ImageShape,
-    statistics: tuple[Tensor | None, Tensor | None],
+    statistics: Statistics | None,
     classes: int | None,
     path: Path,
 ) -> Autoencoder:
     try:
         with torch.device("meta"), limited_to(state.values()):
-            shift, scale = (None if t is None else t.to("meta") for t in statistics)
-            blank = build_components(config).autoencoder(image_shape, shift, scale, classes)
+            sizes = statistics and statistics.to("meta")
+            blank = build_components(config).autoencoder(image_shape, sizes, classes)
     except UserError as error:
         raise inside(error, path) from error
     except Exception as error:  # of numbers that no memory holds, say
@@ -58,7 +59,7 @@ def _built(
             f"{printable(error)}",
         ) from error
     check_weights(blank.state_dict(), state, path)
-    model = build_components(config).autoencoder(image_shape, *statistics, classes)
+    model = build_components(config).autoencoder(image_shape, statistics, classes)
     model.load_state_dict(state)
     return model.eval()
 

@@ -52,7 +52,7 @@ class Candidate:
         """None where the words make a model for such images, else what they are refused with."""
         try:
             with torch.device("meta"):  # shapes without numbers
-                self.experiment.components.autoencoder(shape, None, None)
+                self.experiment.components.autoencoder(shape)
         except UserError as error:
             return error
         return None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from aecore.config.component import component
 from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.figures.draw import draw_figures
+from aecore.evaluation.trial import scaled_note
 from aecore.runs.folder import METRICS, write_metrics
 from aecore.tasks.use import Opened, Use
 from aecore.training.prepare import check_ood
@@ -24,6 +23,8 @@ class Evaluate(Use):
     its own metrics.json.
     """
 
+    unit_range = False  # the trial does it
+
     @component
     def __init__(self) -> None: ...
 
@@ -36,8 +37,10 @@ class Evaluate(Use):
             data, split = opened.request.words["dataset"] or "data", parts.config.split
             name = data if split is None else f"{data}_{split}"
         history = opened.run.history
-        trial = make_trial(parts, model, images=images, name=name, history=history)
-        trial = replace(trial, read_training=lambda: opened.own.train)
+        trial = make_trial(
+            parts, model, images=images, name=name, history=history,
+            read_training=lambda: opened.own.train,
+        )  # fmt: skip
         metrics = evaluate(trial, metrics=parts.metrics, noise=parts.test_noise)
         if name == "test":
             metrics |= timing(history)
@@ -47,6 +50,8 @@ class Evaluate(Use):
         write_metrics(folder, metrics)
         noise = ", as they are and with noise" if parts.test_noise.active else ""
         table = metrics_table(metrics, images.image_shape, parts.metrics.values())
+        if model.limits is not None:
+            print(scaled_note(model.limits))
         print(f"{opened.describe(images)}{noise}\n\n{table}\n")
         print(f"metrics  {folder / METRICS}")
         if parts.figures:

@@ -43,6 +43,7 @@ class Export(Use):
     """
 
     takes = ("dataset", "split", "resize", "sampler")
+    unit_range = False
 
     @component
     def __init__(

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from aecore.api.trained import Trained
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
 from aecore.data.pixels import resized
-from aecore.data.split import PART, Split, to_pixels
+from aecore.data.split import PART, Split, rescaled, to_pixels
 from aecore.errors import ConfigError, UserError
-from aecore.evaluation.trial import Trial
+from aecore.evaluation.trial import Trial, scaled_note
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
@@ -37,12 +38,15 @@ class Opened:
     """A trained run, opened for a task; images are read when first asked for.
 
     ae: the trained model, on its device. parts: the run's words, with those given in their place.
+    limits: between which pixels of the data lie that are scaled to [0, 1] here, and that `ae` takes
+        so; None where there is nothing to scale.
     """
 
     request: Request
     run: Run
     parts: Experiment
     ae: Trained
+    limits: Tensor | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -108,6 +112,8 @@ class Opened:
         if found is None:
             raise UserError("split=val: this run has no validation images", "use split=test")
         found = self._classed(found)
+        if self.limits is not None:
+            found = rescaled(found, self.limits)
         if found.image_shape == shape:
             return found
         size = "x".join(map(str, found.image_shape))
@@ -170,9 +176,11 @@ class Use(Task):
 
     takes: what may stand beside `run=`, of `BESIDE`; anything else is refused, so that nobody
         believes that it had an effect.
+    unit_range: whether pixels are scaled to [0, 1] where those of the training lie outside.
     """
 
     takes: ClassVar[Collection[str]] = BESIDE
+    unit_range: ClassVar[bool] = True
 
     @abstractmethod
     def use(self, opened: Opened) -> dict[str, float]:
@@ -194,10 +202,12 @@ class Use(Task):
         check_device(parts.config)
         set_threads(parts.config.trainer.threads)
         model = run.model(sampler=False).to(device_of(parts.config))
-        opened = Opened(request, run, parts, Trained(model, run))
+        limits = model.limits if self.unit_range else None
+        used = model if limits is None else model.in_unit_range()
+        opened = Opened(request, run, parts, Trained(used, run), limits)
         unchanged = parts.config.sampler == run.config.sampler
         if unchanged and "sampler" not in request.replaced:
-            model.sampler = run.sampler(model)
+            used.sampler = run.sampler(model)
         elif parts.components.sampler is not None:  # fitted to what the model was trained on
             sampler = parts.components.sampler
             try:
@@ -207,7 +217,9 @@ class Use(Task):
                     "a sampler is fitted to the images of the training: run=FOLDER_OF_THE_RUN"
                 ) from error
             sampler.check(model, images)
-            model.sampler = fit_sampler(sampler, opened.own, parts.config, model)
+            used.sampler = fit_sampler(sampler, opened.own, parts.config, model)
+        if limits is not None:
+            print(scaled_note(limits))
         with torch.no_grad():
             return self.use(opened)
 

@@ -13,6 +13,7 @@ import torch
 
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
+from aecore.data.statistics import Statistics
 from aecore.errors import ConfigError, Hint, UserError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import is_trained_loss_comparable
@@ -37,9 +38,8 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
     check_ood(experiment, shape)
     torch.manual_seed(config.seed)
     if model is None:
-        shift, scale = data.statistics() if data.range == "standardised" else (None, None)
         classes = data.count_classes() if config.conditional else None
-        model = experiment.components.autoencoder(shape, shift, scale, classes)
+        model = experiment.components.autoencoder(shape, data.statistics(), classes)
     for penalty in model.penalties.values():
         penalty.attach(len(data.train))
     model.prior.begin(model, data.train, config.seed)
@@ -189,6 +189,7 @@ class ConfigChecker:
             self._seen[key] = shape, len(experiment.data.train), classes
         shape, images, classes = self._seen[key]
         with torch.device("meta"):  # shapes without numbers
-            one = torch.ones(1, 1, 1) if experiment.data.range == "standardised" else None
-            model = experiment.components.autoencoder(shape, one, one, classes)
+            standardised = experiment.data.range == "standardised"
+            one = Statistics(torch.ones(1, 1, 1), torch.ones(1, 1, 1)) if standardised else None
+            model = experiment.components.autoencoder(shape, one, classes)
         check_fits(experiment, model, images)

@@ -10,6 +10,7 @@ from typing import Any
 from aecore.config.schema import Config
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import COMMON, Reported, find_reported
+from aecore.evaluation.trial import scaled_note
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
@@ -54,6 +55,8 @@ def announce(
         f"{_plan(experiment, checkpoint)}",
         f"  folder   {folder}",
     ]
+    if model.limits is not None:
+        lines.insert(2, f"  range    {scaled_note(model.limits)}")
     return "\n".join(lines)
 
 

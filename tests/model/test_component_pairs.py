@@ -74,7 +74,7 @@ def check_training(found: PairResults) -> None:
     said = set()
     for sentence in sentences:
         try:
-            train(sentence.experiment.components.autoencoder(SHAPE, None, None))
+            train(sentence.experiment.components.autoencoder(SHAPE))
         except Exception as error:
             error.add_note(f"{sentence.preset}: {sentence.chosen}")
             raise

@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import Probability, component
-from aecore.data.split import Source, Split, Which, fixed_part, joined
+from aecore.data.split import Source, Split, Which, fixed_part, joined, to_float
 from aecore.errors import ConfigError, UserError
 
 CHANNELS = (1, 3, 4)
@@ -33,7 +33,8 @@ class Arrays(Source):
     `test_fraction` and a fixed permutation.
     Shapes: (N, H, W) is grey, (N, D) a table. Four axes are (N, H, W, C) where the last is 1, 3
     or 4 (also if the second is), else (N, C, H, W) where the second is.
-    Numbers: uint8 stays 0..255 and is read as [0, 1]; all else becomes float32, as it is.
+    Numbers: uint8 stays 0..255 and is read as [0, 1]; all else stays as it is, as float32 or, where
+    that is too coarse for it, as float64.
     """
 
     @component
@@ -152,14 +153,13 @@ def _images(array: np.ndarray, where: str) -> Tensor:
         raise UserError(f"{where}: is empty, its shape is {array.shape}")
     if array.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(array))
-    with np.errstate(over="ignore"):  # what float32 cannot hold is reported as infinite below
-        images = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    wide = array.dtype.itemsize >= (4 if array.dtype.kind in "ui" else 8)
+    native = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
+    images = to_float(torch.from_numpy(native))
     bad = ~torch.isfinite(images)
     if bad.any():
         row = int(bad.flatten(1).any(1).nonzero()[0])
-        raise UserError(
-            f"{where}: {int(bad.sum())} values are NaN or infinite (as float32), first in row {row}"
-        )
+        raise UserError(f"{where}: {int(bad.sum())} values are NaN or infinite, first in row {row}")
     return images
 
 

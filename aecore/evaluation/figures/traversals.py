@@ -79,7 +79,7 @@ def traversal(
     rows = []
     for d in found.order[:dims].tolist():
         codes = moved(code, d, shares if found.has_kl else _values(found, d, shares))
-        z = codes.reshape(-1, *model.code_shape).to(model.shift)
+        z = codes.reshape(-1, *model.code_shape).to(model.like)
         rows.append(model.decode(model.latent.nearest(z), passing))
     return rows
 

@@ -62,7 +62,7 @@ class Vamp(Prior):
     def begin(self, model: Model, training: Split, seed: int) -> None:
         if self.start == "data":
             pixels = training.pixels(_some(training, self.components, model.classes, seed))
-            free = model.normalise(pixels.to(model.shift))
+            free = model.normalise(pixels.to(model.shift.device))
             edged = torch.logit(pixels.clamp(_EDGE, 1 - _EDGE))
             self.logits.copy_(free if _unbounded(model) else edged)
 
@@ -119,7 +119,7 @@ class VampPrior(PriorDensity):
 
 def _unbounded(model: Model) -> bool:
     """Whether numbers are no pixels in [0, 1]."""
-    return model.standardised and is_table(model.image_shape)
+    return model.limits is not None or (model.standardised and is_table(model.image_shape))
 
 
 def _some(training: Split, count: int, classes: int | None, seed: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.data.module import ImageData
-from aecore.data.split import Split
+from aecore.data.split import Split, rescaled
 from aecore.evaluation.figures.grid import tile
 from aecore.evaluation.selection import balanced
 from aecore.training.loggers.base import RunLogger
@@ -62,6 +62,8 @@ class Images(Callback):
         module = cast(Training, pl_module)
         data = cast(ImageData, trainer.datamodule)  # type: ignore[attr-defined]
         split = data.test if data.val is None else data.val
+        if (limits := module.autoencoder.limits) is not None:
+            split = rescaled(split, limits)
         step = module.step
         with evaluating(module.autoencoder):
             images = {} if step == self._last_step else self._images(module, split)
@@ -79,7 +81,7 @@ class Images(Callback):
         self._last_step = step
 
     def _images(self, module: Training, split: Split) -> dict[str, Tensor]:
-        model = module.autoencoder
+        model = module.autoencoder.in_unit_range()
         if is_table(split.image_shape):
             return {}  # the rows of a table
         generator = Generator(device=module.device).manual_seed(self.seed)
@@ -97,7 +99,8 @@ class Images(Callback):
     def _codes(self, module: Training, split: Split) -> tuple[Tensor, Tensor]:
         chosen = self._choose(split, self.points)
         batches = (_at(module, split, rows) for rows in torch.split(chosen, 500))
-        means = [module.autoencoder.encode(x, y=y).mean.flatten(1) for x, y in batches]
+        model = module.autoencoder.in_unit_range()
+        means = [model.encode(x, y=y).mean.flatten(1) for x, y in batches]
         return chosen, torch.cat(means).float().cpu()
 
     def _choose(self, split: Split, count: int) -> Tensor:
@@ -108,8 +111,7 @@ class Images(Callback):
 def _at(module: Training, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
     """Pixels and labels on the device of the module and in its precision."""
     y = None if split.labels is None else split.labels[chosen].to(module.device)
-    dtype = next(module.autoencoder.parameters()).dtype
-    return split.pixels(chosen).to(module.device, dtype), y
+    return split.pixels(chosen).to(module.autoencoder.like), y
 
 
 def _names(split: Split, chosen: Tensor) -> list[str] | None:

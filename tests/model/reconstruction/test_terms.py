@@ -107,7 +107,7 @@ def test_the_command_line_and_python_train_the_same_model(option: str) -> None:
     """Configured and created losses give the same numbers, bit for bit, in the same terms."""
     components = build_experiment(config_of("model=ae", f"reconstruction={option}")).components
     torch.manual_seed(0)
-    configured = components.autoencoder((1, 8, 8), None, None)
+    configured = components.autoencoder((1, 8, 8))
     torch.manual_seed(0)
     created = Autoencoder(
         image_shape=(1, 8, 8),
