@@ -73,7 +73,7 @@ class LatentProtocol(ModuleProtocol, Protocol):
     pathwise: bool
     relaxed: bool
     sequential: bool
-    codes: int | None
+    codebook_size: int | None
     cost_names: tuple[str, ...]
 
     @property

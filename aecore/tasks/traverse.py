@@ -55,7 +55,7 @@ class Traverse(Use):
         """Around a test image by default."""
         need_pictures(opened, "traverse")
         model = opened.ae.model
-        if model.latent.codes is not None:
+        if model.latent.codebook_size is not None:
             raise UserError(
                 "task=traverse: this model's codes are made of words, so no number of one can "
                 "move alone",

@@ -161,7 +161,7 @@ class TestFactor:
 
     def test_a_code_of_one_part_has_none(self) -> None:
         latent = Categorical(
-            variables=1, codes=3, temperature=0.5, temperature_end=0.5, epochs=1, hard=False
+            variables=1, categories=3, temperature=0.5, temperature_end=0.5, epochs=1, hard=False
         )
         for one in (latent, Hypersphere(dim=3)):
             with pytest.raises(UserError, match="no parts that could be independent"):

@@ -129,7 +129,7 @@ class TestTemperature:
             (
                 vae(
                     latent=Categorical(
-                        variables=2, codes=3, temperature=1.0, temperature_end=1.0, epochs=0.0,
+                        variables=2, categories=3, temperature=1.0, temperature_end=1.0, epochs=0.0,
                         hard=False,
                     )
                 ),

@@ -33,18 +33,18 @@ class Perplexity(Metric):
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for continuous codes."""
-        codes = trial.model.latent.codes
-        if codes is None:
+        size = trial.model.latent.codebook_size
+        if size is None:
             raise SkippedError("the code is continuous, it has no codebook")
         found = torch.cat([_indices(trial, x, y) for x, y in trial.batches()])
-        groups = found.flatten()[None] if trial.model.latent.shared_codes else found.T
+        groups = found.flatten()[None] if trial.model.latent.shared_codebook else found.T
         counts = [group.unique(return_counts=True)[1].double() for group in groups]
         entropies = [float(torch.special.entr(n / n.sum()).sum()) for n in counts]
-        used = sum(len(n) for n in counts) / (codes * len(counts))
+        used = sum(len(n) for n in counts) / (size * len(counts))
         return {
             "perplexity": math.exp(sum(entropies) / len(entropies)),
             "codes_used": used,
-            "code_bits": found.shape[1] * math.log2(codes),
+            "code_bits": found.shape[1] * math.log2(size),
         }
 
 

@@ -44,7 +44,7 @@ class Vamp(Prior):
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_latent_posterior(latent, "vamp")
-        if latent.codes is not None or latent.sequential:
+        if latent.codebook_size is not None or latent.sequential:
             raise UserError(
                 "prior=vamp: this latent's posteriors know no density of another's code, or take "
                 "too long",

@@ -247,7 +247,7 @@ class TestTerms:
 
 def categorical() -> Categorical:
     return Categorical(
-        variables=2, codes=3, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
+        variables=2, categories=3, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
     )
 
 

@@ -190,7 +190,7 @@ def test_what_cannot_learn_a_prior_is_refused() -> None:
     plain_code = {"latent": plain(3), "penalties": {}}
     sphere = Hypersphere(dim=3)
     categorical = Categorical(
-        variables=2, codes=3, temperature=1.0, temperature_end=1.0, epochs=1, hard=False
+        variables=2, categories=3, temperature=1.0, temperature_end=1.0, epochs=1, hard=False
     )
     assert "sampler=gmm" in refused(Mixture(components=2), **plain_code)
     assert "sampler=gmm" in refused(vamp(2), **plain_code)
