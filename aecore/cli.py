@@ -1,6 +1,6 @@
 """The command line: from arguments to a task, and from errors to exit statuses.
 
-Kept free of torch until a task really runs, so that help and mistyped words answer at once.
+Does not import torch before a task runs, so that help and mistakes are reported at once.
 
 Exit status: 0 done; 1 a fault of ours (with its traceback); 2 wrong input; 3 a loss that was not
 finite; 130 interrupted.
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from aecore.config.compose import Composition, compose
-from aecore.config.folders import CONF, resuming, set_own_folders
+from aecore.config.folders import CONF, resuming, set_user_folders
 from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, named_folders, parse
 from aecore.errors import Interrupted, NonFiniteError, UserError
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         hint = f"\n  continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"error: {where}{error.strerror}{hint}", UserError.exit_status)
     finally:
-        set_own_folders(())
+        set_user_folders(())
 
 
 def _run(argv: list[str], folder: list[Path]) -> int:
@@ -98,7 +98,7 @@ def _run(argv: list[str], folder: list[Path]) -> int:
 
         print(f"aecore {__version__}")
         return 0
-    set_own_folders(named_folders(argv))
+    set_user_folders(named_folders(argv))
     if "--help" in argv or "-h" in argv:
         print(help_text())
         return 0

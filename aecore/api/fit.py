@@ -18,7 +18,7 @@ from aecore.api.arguments import MODEL, TRAINING, as_overrides, check_overrides,
 from aecore.api.trained import FitResult, Trained
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Composition, compose
-from aecore.config.folders import own_folders
+from aecore.config.folders import user_folders
 from aecore.config.overrides import Arguments, Override, parse, read
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
@@ -172,7 +172,7 @@ _cached = lru_cache(maxsize=32)(compose)
 
 
 def _composition(arguments: Arguments) -> Composition:
-    return compose(arguments) if own_folders() else _cached(arguments)
+    return compose(arguments) if user_folders() else _cached(arguments)
 
 
 def _prepare(arguments: Arguments, split: Split, joined: Autoencoder | None) -> _Prepared:
@@ -184,7 +184,7 @@ def _prepare(arguments: Arguments, split: Split, joined: Autoencoder | None) -> 
         **deepcopy(job.config),
         "dataset": {"_target_": "aecore.data.sources.given.Given", **data},
     }
-    experiment, choices = build_experiment(config), {**job.words, "dataset": "given"}
+    experiment, choices = build_experiment(config), {**job.choices, "dataset": "given"}
     experiment.data.source = Given.of(split)
     if joined is not None:
         joined.cpu().train()

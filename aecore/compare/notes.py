@@ -11,7 +11,7 @@ from aecore.compare.values import frozen
 
 
 def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
-    """One sentence each; empty where all can be compared with all.
+    """Why runs are not comparable, one line each; empty if all are.
 
     metrics: those that the reader is shown; None for all.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from aecore.compare.runs import ComparedRun
-from aecore.compare.values import WORDS, frozen
+from aecore.compare.values import GROUPS, frozen
 
 # where a run lies, what it is asked to do, how it is shown: none of it changes a number
 _APART = (
@@ -26,7 +26,7 @@ _ABSENT = "\0absent"
 
 
 def varied(runs: Sequence[ComparedRun]) -> list[str]:
-    """The keys in which the runs differ: words first, then dotted keys.
+    """The keys in which the runs differ: config groups first, then dotted keys.
 
     Where the runs come with a grid, those are the grid's keys with several values. Else a key
     that nobody asked for and that follows from others (`penalty.kl.weight` of a VAE beside a
@@ -37,7 +37,7 @@ def varied(runs: Sequence[ComparedRun]) -> list[str]:
         keys = dict.fromkeys(key for grid in grids if grid is not None for key in grid)
         return [key for key in keys if _counts(key) and _differs(runs, key)]
     keys = dict.fromkeys(key for run in runs for key in run.values)
-    ordered = [key for key in WORDS if key in keys] + [key for key in keys if key not in WORDS]
+    ordered = [key for key in GROUPS if key in keys] + [key for key in keys if key not in GROUPS]
     asked = {key for run in runs for key in run.given}
     candidates = [
         key

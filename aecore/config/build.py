@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from aecore.config.folders import make_importable, own_folders
+from aecore.config.folders import make_importable, user_folders
 from aecore.config.targets import moved
 from aecore.config.validation_errors import explain_validation
 from aecore.errors import ConfigError
@@ -75,7 +75,7 @@ def _imported(key: str, name: str) -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and (new := moved(old)) is not None:
             hint = f"{old} is {new} since aecore 0.3.0"
         elif isinstance(error, ModuleNotFoundError) and error.name == top:
-            places = [str(folder / f"{top}.py") for folder in own_folders()]
+            places = [str(folder / f"{top}.py") for folder in user_folders()]
             hint = "the folder of a module of your own must be given: --config-dir FOLDER"
             hint = f"it would be {' or '.join(places)}" if places else hint
         raise ConfigError(key, name, str(error), hint) from error

@@ -42,9 +42,9 @@ def component(init: _F) -> _F:
 
 
 def config_of(value: Any) -> Any:
-    """The node that says a word again, `{_target_: aecore.x.Y, key: value}`; of lists, of each.
+    """The node of a component, `{_target_: aecore.x.Y, key: value}`; of lists, of each.
 
-    The word must be made by a constructor with `@word`, whose arguments are plain or such words;
+    The constructor must be decorated with `@component`, its arguments plain or such components;
     of others only the `_target_` is given.
     """
     if isinstance(value, list | tuple):

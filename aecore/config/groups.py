@@ -10,7 +10,7 @@ import yaml
 from hydra.core.override_parser.types import ChoiceSweep
 
 from aecore.config import folders
-from aecore.config.folders import command, ours, theirs
+from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
@@ -24,7 +24,7 @@ def options_by_group(own: Sequence[Path] = ()) -> dict[str, set[str]]:
     """
     found = {}
     for group in folders.groups():
-        known, added = ours(group), theirs(group, own)
+        known, added = builtin_options(group), user_options(group, own)
         for name in known.keys() & added.keys():
             raise UserError(
                 f"{added[name]}: there is a {group}={name} already, in {known[name]}",
@@ -96,7 +96,7 @@ def _names(value: Any) -> list[str]:
 
 def _check_list(group: str, names: Sequence[str], override: Override) -> None:
     """A list is for groups whose files each hold one named term; others would merge into one."""
-    files = ours(group)
+    files = builtin_options(group)
     nodes = [yaml.safe_load(files[name].read_text()) for name in names if name in files]
     if any(
         isinstance(node, dict)

@@ -1,4 +1,4 @@
-"""What Hydra or OmegaConf refused, as one line with the near words."""
+"""Errors of Hydra and OmegaConf as one line, with similar names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aecore.config.folders import command, installing, ours
+from aecore.config.folders import builtin_options, command, installing
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
@@ -77,7 +77,7 @@ def _unknown_key(
     try:
         config = compose([o for o in overrides if o is not asked])
         root = key.partition(".")[0]
-        if asked is not None and root in ours("task") and root not in config:
+        if asked is not None and root in builtin_options("task") and root not in config:
             return UserError(f"{asked.typed}: this is task={config.task}", f"use task={root}")
         node = OmegaConf.select(config, parent) if parent else config
         while parent and not isinstance(node, DictConfig):
@@ -106,7 +106,7 @@ def _term_hint(parent: str, name: str, chosen: set[str]) -> str:
     if not parent:
         return ""
     group = parent.partition(".")[0]
-    options = ours(group)
+    options = builtin_options(group)
     files = [yaml.safe_load(file.read_text()) or {} for file in options.values()]
     terms = {term: node for file in files for term, node in file.items() if isinstance(node, dict)}
     if parent == group and name in terms:

@@ -1,4 +1,4 @@
-"""The nodes of the configuration that are no words: their keys, types and ranges."""
+"""The schema of the configuration, except the components: keys, types and ranges."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Paths(Node):
 class EvaluateConfig(Node):
     """How the test split is measured.
 
-    noise: a word of the noise group. metrics: words by name. ood: other data sets by name.
+    noise: a node of the noise group. metrics, ood (other data sets): nodes by name.
     """
 
     weights: Literal["last", "best"]

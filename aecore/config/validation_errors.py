@@ -81,7 +81,7 @@ def _culprit(loc: tuple[int | str, ...], node: Mapping[str, Any]) -> tuple[list[
 
 
 def _problem(errors: list[ErrorDetails], inside: bool) -> str:
-    """What the value must be, or each item of it; pydantic's text where no words are known."""
+    """The expected value, or that of each item; pydantic's message if there is no text here."""
     for error in errors:
         if error["type"] not in _WANTED:
             return error["msg"]

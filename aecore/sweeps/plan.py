@@ -34,7 +34,7 @@ def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Co
     """
     jobs = points(arguments, composition)
     composed = check(arguments, jobs)
-    folder = sweep_folder(composition, composition.words.get("sweeps"))
+    folder = sweep_folder(composition, composition.choices.get("sweeps"))
     lines = [[o.line for o in job] for job in jobs]
     sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines)
     sweep.write()

@@ -24,7 +24,7 @@ class Request:
     """What was asked for on the command line.
 
     config: the resolved configuration, plain containers.
-    words: the choice of each config group, `{"model": "vae", ...}`.
+    choices: the option of each config group, `{"model": "vae", ...}`.
     overrides: as they were typed.
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
@@ -36,7 +36,7 @@ class Request:
     """
 
     config: dict[str, Any]
-    words: dict[str, Any]
+    choices: dict[str, Any]
     overrides: list[str]
     folder: Callable[[], Path]
     resumed: bool = False
@@ -70,4 +70,4 @@ def request_of(composition: Composition) -> Request:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    return Request(composition.config, composition.words, composition.overrides, folder)
+    return Request(composition.config, composition.choices, composition.overrides, folder)

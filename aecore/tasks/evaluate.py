@@ -33,7 +33,7 @@ class Evaluate(Use):
         check_ood(parts, opened.ae.image_shape)
         images, name = opened.images(), opened.which("test")
         if opened.is_other_data:
-            data, split = opened.request.words["dataset"] or "data", parts.config.split
+            data, split = opened.request.choices["dataset"] or "data", parts.config.split
             name = data if split is None else f"{data}_{split}"
         history = opened.run.history
         trial = make_trial(parts, model, images=images, name=name, history=history)

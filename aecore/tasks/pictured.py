@@ -18,7 +18,7 @@ def need_pictures(opened: Opened, task: str) -> None:
     if opened.ae.model.needs_context:
         raise UserError(
             f"task={task}: this network decodes only the codes of images: its unpooling needs the "
-            "places of their maxima",
+            "positions of their maxima",
             "use a model with another network, such as network=conv",
         )
     if is_table(opened.ae.image_shape):

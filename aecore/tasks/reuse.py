@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecore.config.compose import compose
-from aecore.config.folders import command, ours
+from aecore.config.folders import builtin_options, command
 from aecore.config.overrides import OOD, Arguments, Override
 from aecore.errors import UserError, nearest
 from aecore.runs.folder import reserve
@@ -68,12 +68,12 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     replaced |= {"dataset" for o in changes if o.key in _PLACES}
     if "dataset" in replaced and "dataset.batch_size" not in keys:
         config["dataset"]["batch_size"] = 1  # nothing is trained: there may be very few images
-    words = composed.words
+    choices = composed.choices
     if "dataset" not in keys:
-        words = {**words, "dataset": _data_of(trained)}
+        choices = {**choices, "dataset": _data_of(trained)}
     return Request(
         config,
-        words,
+        choices,
         composed.overrides,
         _folder(trained, config),
         run=trained,
@@ -88,10 +88,11 @@ def _of_images(override: Override) -> Override:
     if root == "noise":
         place = f"evaluate.{override.key}"
         return replace(override, key=place, package=place if override.group else None)
-    own = root in (*_OWN, "dataset", "evaluate", "figures", "sampler", "hydra", *ours("task"))
+    tasks = builtin_options("task")
+    own = root in (*_OWN, "dataset", "evaluate", "figures", "sampler", "hydra", *tasks)
     if not own and override.key not in _OURS_ALONE:
         raise UserError(
-            f"{override.typed}: a trained model keeps its own words",
+            f"{override.typed}: a trained model keeps its components",
             "beside run= may stand: task, dataset, noise, evaluate, sampler, figures, split, "
             "resize, out\n  and what the task itself takes, as score.quantile=0.95 of task=score",
         )
@@ -139,7 +140,7 @@ def _merged(
 ) -> dict[str, Any]:
     """The run's configuration with what replaces parts of it. keys: of the overrides."""
     config = run.config.model_dump()
-    for task in {*ours("task")} - {"evaluate"}:  # whose options lie in a node of every run
+    for task in {*builtin_options("task")} - {"evaluate"}:  # its options are in every run
         config.pop(task, None)
         if task in own:
             config[task] = own[task]

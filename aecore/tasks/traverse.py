@@ -57,8 +57,7 @@ class Traverse(Use):
         model = opened.ae.model
         if model.latent.codebook_size is not None:
             raise UserError(
-                "task=traverse: this model's codes are made of words, so no number of one can "
-                "move alone",
+                "task=traverse: this model's codes are discrete, so no dimension can vary alone",
                 "task=interpolate goes from one image to another",
             )
         split = opened.images()

@@ -36,7 +36,8 @@ _LISTED = 150  # letters of a list of classes
 class Opened:
     """A trained run, opened for a task; images are read when first asked for.
 
-    ae: the trained model, on its device. parts: the run's words, with those given in their place.
+    ae: the trained model, on its device. parts: the components of the run,
+        with the overrides of the command.
     """
 
     request: Request
@@ -149,7 +150,7 @@ class Opened:
 
     def describe(self, split: Split, default: str = "test") -> str:
         """`10,000 test images of mnist`: which images these are, for the terminal."""
-        which, name = self.which(default), self.request.words["dataset"]
+        which, name = self.which(default), self.request.choices["dataset"]
         kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}
         what = "rows" if is_table(self.ae.image_shape) else "images"
         what = what if len(split) > 1 else what[:-1]
@@ -212,7 +213,7 @@ class Use(Task):
             return self.use(opened)
 
     def _check_beside(self, request: Request) -> None:
-        """Raise UserError for a word that the task has no use for."""
+        """Raise UserError for an override that the task does not use."""
         for root, typed in request.beside.items():
             if root not in self.takes:
                 known = ", ".join(key for key in BESIDE if key in self.takes)

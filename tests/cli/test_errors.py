@@ -83,7 +83,7 @@ BAD = [
     (["model=vae", "penalty=[kl,kl]"], "kl stands there twice"),
     (["model=vq_vae", "latent.codebook_size=1"], "latent.codebook_size=1: must be at least 2"),
     (["model=gumbel_vae", "latent.categories=1"], "latent.categories=1: must be at least 2"),
-    (["model=vq_vae", "penalty=contractive"], "made of words"),
+    (["model=vq_vae", "penalty=contractive"], "this code is discrete"),
     (["model=ae", "reconstruction=ssim", "network.output_activation=sigmoid"], "activation=null"),
     (["prior=[null]"], "no such prior"),
     (["evaluate.metrics=-0.5"], "no such metrics"),

@@ -125,7 +125,7 @@ class TestTemperature:
     @pytest.mark.parametrize(
         ("made", "reason"),
         [
-            (vae(latent=Hypersphere(dim=3)), "draws every direction alike"),
+            (vae(latent=Hypersphere(dim=3)), "uniform over directions"),
             (
                 vae(
                     latent=Categorical(
@@ -133,7 +133,7 @@ class TestTemperature:
                         hard=False,
                     )
                 ),
-                "draws every category alike",
+                "uniform over categories",
             ),
             (vae(Vamp(components=2, start="noise"), latent=Hypersphere(dim=3)), "no Gaussian"),
         ],

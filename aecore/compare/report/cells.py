@@ -27,7 +27,7 @@ def heading(name: str, *, numeric: bool, why: str = "") -> str:
 
 
 def metric_heading(metric: str, direction: Direction) -> str:
-    """A metric, and in words which side is better."""
+    """A metric, and whether higher or lower is better."""
     why = "" if direction == "none" else f"{direction} is better"
     return heading(marked(metric, direction), numeric=True, why=why)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aecore.compare.runs import ComparedRun
-from aecore.compare.values import WORDS, shown
+from aecore.compare.values import GROUPS, shown
 
 SEPARATOR = " · "
 _LONGEST = 56  # letters
@@ -35,7 +35,7 @@ def _label(run: ComparedRun, keys: Sequence[str]) -> str:
     for key in keys:
         if key in run.values:
             value = run.values[key]
-            alone = len(keys) == 1 and (key in WORDS or isinstance(value, str))
+            alone = len(keys) == 1 and (key in GROUPS or isinstance(value, str))
             parts.append(shown(value) if alone or key in _SPEAKING else f"{key}={shown(value)}")
     return "".join(filter(str.isprintable, SEPARATOR.join(parts))).replace("$", r"\$")
 

@@ -38,7 +38,7 @@ class Plan:
         return names if len(names) > 1 else []
 
     def positions(self, key: str) -> list[Any]:
-        """The values of a key that some group has: numbers ascending, words in order."""
+        """The values of a key over all groups: ascending if numbers, else in order."""
         found = {
             frozen(group.values[key]): group.values[key]
             for series in self.series

@@ -39,12 +39,12 @@ class Uniform(Source):
         shape = (self.images, *self.shape)
         size = int(np.prod(shape, dtype=object))
         try:  # raw bits: what NumPy makes of them elsewhere may change between its versions
-            words = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
+            raw = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
         except (MemoryError, OverflowError, ValueError) as error:
             raise ConfigError(
                 "dataset.images", self.images,
                 f"images of {list(self.shape)} take {size / 2**30:,.0f} GiB, more than there is "
                 "memory", "give fewer or smaller ones",
             ) from error  # fmt: skip
-        pixels = words.astype("<u8", copy=False).view(np.uint8)[:size]
+        pixels = raw.astype("<u8", copy=False).view(np.uint8)[:size]
         return Split(torch.from_numpy(pixels).view(shape))

@@ -25,7 +25,7 @@ class Traversals(TrialFigure):
         each has one, else by their variance over the test images.
     steps: columns. span: how far a dimension goes to either side, in standard deviations: of the
         prior N(0, 1) where it has a KL to it, else of the test images' codes around their mean.
-        Where this leaves what codes there are (a sphere, a book of words), the nearest is decoded.
+        Points that are no valid code (on a sphere, of a codebook) are replaced by the nearest one.
     start: what the other dimensions are: those of a test 'image', or 'zero'. A conditional model
         is given the class of that image in both cases.
     """

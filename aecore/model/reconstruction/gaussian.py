@@ -1,4 +1,4 @@
-"""Pixels with Gaussian errors."""
+"""Gaussian likelihoods of pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GaussianLikelihood(Reconstruction):
     """-log N(x; output, scale^2 I) in nats per image, constant included.
 
     scale: a standard deviation shared by all pixels, fixed, or 'learned' with the weights
-    (Rybkin et al. 2021, sigma-VAE); learning starts from 1.
+    (Rybkin et al. 2021, sigma-VAE); initially 1.
     """
 
     name = "gaussian"
@@ -28,7 +28,7 @@ class GaussianLikelihood(Reconstruction):
     @component
     def __init__(self, *, scale: PositiveFloat | Literal["learned"]) -> None:
         super().__init__()
-        # an absolute log-scale where it is fixed, the height above the bound where it is learned
+        # the log-scale if fixed, the inverse softplus of its distance to the bound if learned
         self.learned = isinstance(scale, str)
         start = math.log(math.expm1(-_LOWEST)) if isinstance(scale, str) else math.log(scale)
         self.raw = nn.Parameter(torch.tensor(start), requires_grad=self.learned)
@@ -37,7 +37,7 @@ class GaussianLikelihood(Reconstruction):
     def log_scale(self) -> Tensor:
         """The logarithm of the standard deviation, a scalar.
 
-        A learned one is bounded below smoothly, so that a perfect fit has no infinite density.
+        A learned one has a smooth lower bound, so that a perfect fit has a finite density.
         """
         return F.softplus(self.raw) + _LOWEST if self.learned else self.raw
 

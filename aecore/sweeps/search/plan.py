@@ -63,7 +63,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     if made.storage is not None:
         opened_at(made.storage, made)
         made = made.model_copy(update={"storage": absolute(made.storage)})
-    folder = sweep_folder(composition, composition.words.get("sweeps") or "search")
+    folder = sweep_folder(composition, composition.choices.get("sweeps") or "search")
     record = made.model_dump() | {"owner": str(folder.resolve())}
     sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record)
     sweep.write()

@@ -131,7 +131,7 @@ def _lean(program: ExportedProgram) -> ExportedProgram:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Without a word from the exporters, which warn of their own inside."""
+    """Suppress the output of the exporters, which warn about their internals."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

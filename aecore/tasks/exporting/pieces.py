@@ -102,7 +102,7 @@ def pieces(model: Autoencoder, images: Tensor, labels: Tensor | None) -> list[Pi
 def undecided(model: Autoencoder, images: Tensor, labels: Tensor | None) -> Tensor:
     """Which images (N, C, H, W) lie between two answers, (N,) bool.
 
-    Such as two code words that are equally near: there the last digit decides, and each program
+    Such as two codebook entries at equal distance: there the last digit decides, and each program
     rounds in a way of its own. Found by moving pixels by hardly more than what is rounded.
     """
     moved = images + _NUDGE * (1 - 2 * images)

@@ -1,4 +1,4 @@
-"""Gradient descent: thin words over torch.optim, with their ranges checked."""
+"""Optimizers: thin wrappers of torch.optim with validated arguments."""
 
 from __future__ import annotations
 

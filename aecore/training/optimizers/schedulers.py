@@ -1,4 +1,4 @@
-"""Learning rates over epochs: thin words over torch.optim.lr_scheduler."""
+"""Learning rate schedules: thin wrappers of torch.optim.lr_scheduler."""
 
 from __future__ import annotations
 

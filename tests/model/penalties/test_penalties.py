@@ -116,7 +116,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["train", "", "a.b"])
     def test_what_is_no_name_of_a_part(self, name: str) -> None:
-        with pytest.raises(UserError, match=rf"penalty\.{name}: no name for a penalty"):
+        with pytest.raises(UserError, match=rf"penalty\.{name}: not a valid name of a penalty"):
             model(penalties={name: L1Penalty()})
 
 

@@ -211,7 +211,7 @@ def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
     """Else the part that is so called is no divergence, and without it the prior is never read."""
     alpha, beta, gamma = factors
     penalty = TotalCorrelation(alpha=alpha, beta=beta, gamma=gamma)
-    assert "a learned prior ties together" in refused(word, penalties={"tc": penalty})
+    assert "dependent under a learned prior" in refused(word, penalties={"tc": penalty})
 
 
 @pytest.mark.parametrize("word", LEARNED)
