@@ -27,7 +27,7 @@ _EXTRAS = {
 def explain_hydra(
     error: Exception, overrides: Sequence[Override], compose: Compose, groups: set[str]
 ) -> UserError:
-    """The error for the user; `compose` is tried without the culprit to find the near names."""
+    """The error for the user; composes without the wrong override to find similar names."""
     text = str(error)
     launcher = re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text)
     if launcher:
@@ -42,7 +42,7 @@ def explain_hydra(
         )
     sought = re.search(r"Could not find '([^']+)'", text)
     asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
-    if asked is not None:  # else a file of the user's own asks for it
+    if asked is not None:  # else a file of the user requires it
         hint = f"`{command()} --help` lists the options"
         if asked.group == "dataset":
             hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
@@ -87,7 +87,7 @@ def _unknown_key(
             known = {str(k) for k in node} - {"hydra", "_target_"}
             known |= set() if parent else groups
     except (HydraException, OmegaConfBaseException):
-        pass  # a second mistake elsewhere: this one is named without its near names
+        pass  # a second mistake elsewhere: reported without similar names
     if asked is not None and key == f"evaluate.{asked.typed_key}":  # as the noise of a trained run
         key, parent = asked.typed_key, parent.removeprefix("evaluate.")
     where = f"{parent} has no key" if parent else "no key"
@@ -99,7 +99,7 @@ def _unknown_key(
 
 
 def _term_hint(parent: str, name: str, chosen: set[str]) -> str:
-    """Which term of a group has a key, in groups of named terms; nothing if none or many have.
+    """The term of a group that has a key, for groups of named terms; empty if none or several have.
 
     chosen: the keys that `parent` has.
     """

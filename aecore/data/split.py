@@ -18,7 +18,7 @@ from aecore.types import ImageShape
 
 Which = Literal["train", "test"]
 
-# First entries of the keys of `permutation`: each use draws from a stream of its own.
+# First entries of the keys of `permutation`: each use draws from a separate stream.
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
 
 

@@ -80,7 +80,7 @@ BAD = [
     (["evaluate.noise=foo"], "no such noise"),
     (["noise=null"], "no such noise .did you mean 'none'"),
     (["penalty=1.5"], "no such penalty"),
-    (["model=vae", "penalty=[kl,kl]"], "kl stands there twice"),
+    (["model=vae", "penalty=[kl,kl]"], "kl is repeated"),
     (["model=vq_vae", "latent.codebook_size=1"], "latent.codebook_size=1: must be at least 2"),
     (["model=gumbel_vae", "latent.categories=1"], "latent.categories=1: must be at least 2"),
     (["model=vq_vae", "penalty=contractive"], "this code is discrete"),

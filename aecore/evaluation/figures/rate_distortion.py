@@ -1,4 +1,4 @@
-"""What a code costs against how good its images are."""
+"""The rate-distortion curve of a code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLACES = (
     ((-5, 4), "right", "bottom"),
     ((6, -4), "left", "top"),
 )
-_AIR = 3  # dots between two texts
+_AIR = 3  # pixels between two texts
 
 
 def rate_distortion(
@@ -60,13 +60,13 @@ def rate_distortion(
     logarithmic(axes.xaxis)
     finish(axes, title=title, x="bits per pixel", y="PSNR (dB)")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8.5, labelcolor=INK)
-    figure.draw_without_rendering()  # now it is known where in the page the points lie
+    figure.draw_without_rendering()  # positions of points are final only now
     _label(axes, shown, list(others.values()))
     return figure
 
 
 def _label(axes: Axes, curve: Sequence[tuple[str, Point]], others: Sequence[Point]) -> None:
-    """Write the texts beside their points, from the end of the curve, where no other thing is.
+    """Write the labels of points, from the end of the curve, where nothing else is drawn.
 
     A text that has no room, or only where it would seem another point's, is left out.
     """
@@ -90,5 +90,5 @@ def _label(axes: Axes, curve: Sequence[tuple[str, Point]], others: Sequence[Poin
 
 
 def _box(dot: np.ndarray, reach: float) -> Bbox:
-    """What lies within `reach` dots of a dot (2,)."""
+    """The box within `reach` pixels of a position (2,)."""
     return Bbox([dot - reach, dot + reach])

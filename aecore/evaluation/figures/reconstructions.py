@@ -20,7 +20,7 @@ _LINES = "Reconstructions, with the squared error per feature"
 class Reconstructions(TrialFigure):
     """Rows of inputs and of their reconstructions, without noise.
 
-    columns: images side by side. rows: how many such blocks below each other.
+    columns: images side by side. rows: number of such blocks.
     The classes are covered evenly. The squared error per pixel stands under each
     reconstruction, that per feature of a table above each row, in the units of the table.
     """

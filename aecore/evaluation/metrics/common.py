@@ -13,7 +13,7 @@ from aecore.evaluation.reported import CLEAN, NOISY
 from aecore.evaluation.trial import Trial
 from aecore.model.noise.base import Noise
 
-NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a stream of its own
+NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a separate stream
 _TERMS_STREAM = 2
 
 
