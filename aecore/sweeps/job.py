@@ -38,7 +38,7 @@ from aecore.training.processes import is_leader, started_together
 def run_job(config: Any) -> float | None:
     """A job of a multirun, in the folder that Hydra made for it.
 
-    What goes wrong is written to error.txt and does not stop the sweep. Returns the metric that
+    Errors are written to error.txt and do not stop the sweep. Returns the metric that
     a search optimizes (`optimized_metric`), None where there is none.
     """
     hydra = HydraConfig.get()
@@ -86,7 +86,7 @@ def _job(request: Request, folder: Path) -> None:
 
 
 def _in_processes(request: Request, folder: Path) -> None:
-    """A distributed job, led by a process of its own: a rank that dies takes its leader along."""
+    """A distributed job in a separate process, as a rank that dies ends the leader too."""
     if not is_run(folder):
         write_run(folder, request.choices, request.overrides)
         write_config(folder, request.config)

@@ -1,4 +1,4 @@
-"""What every task promises."""
+"""The base class of tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line.
+    """The request of a command line.
 
     config: the resolved configuration, plain containers.
     choices: the option of each config group, `{"model": "vae", ...}`.
@@ -32,7 +32,7 @@ class Request:
     callbacks: gives further Lightning callbacks of a training.
     run: the trained run that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
-    beside: of what may stand beside `run=`, see `aecore.tasks.reuse.BESIDE`, what was typed.
+    beside: the overrides of options that are allowed with `run=`, see `aecore.tasks.reuse.BESIDE`.
     """
 
     config: dict[str, Any]
@@ -52,7 +52,7 @@ class Task(ABC):
 
     @abstractmethod
     def __call__(self, request: Request) -> dict[str, float]:
-        """Do it; returns metrics (empty where there are none). Raises UserError before any work."""
+        """Run the task; returns metrics (may be empty). Raises UserError before any work."""
 
 
 def request_of(composition: Composition) -> Request:

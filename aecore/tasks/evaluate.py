@@ -1,4 +1,4 @@
-"""`task=evaluate`: what a trained model is worth on any images."""
+"""`task=evaluate`: metrics and figures of a trained model on any images."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from aecore.evaluation.selection import balanced
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
 
-_SIDE, _DURATION = 112, 100  # dots of an image that moves; milliseconds a frame
+_SIDE, _DURATION = 112, 100  # side of an animated image in pixels; milliseconds per frame
 _PICTURE = "interpolations"
 _NAMED = 6  # pairs whose images are named in the terminal, at most
 _PATHS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {"linear": blend, "spherical": slerp}

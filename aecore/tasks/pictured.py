@@ -1,4 +1,4 @@
-"""What the tasks share that decode codes near those of some images."""
+"""Functions shared by tasks that decode codes near those of images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Which = int | str  # an image of a split: its number from 0, or its file name
 
 
 def need_pictures(opened: Opened, task: str) -> None:
-    """Raise UserError for tables, and for networks that decode no codes but those of images."""
+    """Raise UserError for tables, and for networks that need the context of an image."""
     if opened.ae.model.needs_context:
         raise UserError(
             f"task={task}: this network decodes only the codes of images: its unpooling needs the "

@@ -1,4 +1,4 @@
-"""`resume=RUN_FOLDER`: the run's own configuration, read before Hydra composes anything."""
+"""`resume=RUN_FOLDER`: the configuration of the run, read before Hydra composes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from aecore.training.trainer import quiet
 
 
 def run(request: Request, made: list[Path]) -> dict[str, float]:
-    """Do what was asked; the run folder is put into `made` as soon as there is one."""
+    """Run the task of a request; the run folder is appended to `made` when created."""
 
     def folder() -> Path:
         if not made:
@@ -63,7 +63,7 @@ def _memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        on_cpu = "can't allocate memory" in str(error)  # for which torch has no class of its own
+        on_cpu = "can't allocate memory" in str(error)  # torch has no class for it
         if not (on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)):
             raise
         tried = re.search(r"allocate (\d[\d.]* \w+)", str(error))

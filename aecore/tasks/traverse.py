@@ -17,7 +17,7 @@ from aecore.evaluation.figures.traversals import traversal, traversal_grid
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
 
-_SIDE, _DURATION = 84, 120  # dots of an image that moves; milliseconds a frame
+_SIDE, _DURATION = 84, 120  # side of an animated image in pixels; milliseconds per frame
 _MEAN = "mean"
 
 

@@ -1,4 +1,4 @@
-"""What the tasks upon a trained run share: the model, its images, and where results go."""
+"""The base class of tasks with a trained run: model, images, and folder of results."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class Opened:
 
     @property
     def noise(self) -> Noise | None:
-        """What images are to be spoilt by before the model sees them, None for nothing.
+        """The noise added to the input of the model, None for none.
 
-        That is only what was asked for here, not what the run was measured with.
+        It is that of this command, not that of the run.
         """
         noise = self.parts.test_noise
         return noise if noise.active and TEST_NOISE in self.request.replaced else None
 
     @property
     def is_other_data(self) -> bool:
-        """Whether the images are of another data set than the run's own."""
+        """Whether the images are of another data set than that of the run."""
         return "dataset" in self.request.replaced
 
     @cached_property
@@ -199,7 +199,7 @@ class Use(Task):
         unchanged = parts.config.sampler == run.config.sampler
         if unchanged and "sampler" not in request.replaced:
             model.sampler = run.sampler(model)
-        elif parts.components.sampler is not None:  # fitted to what the model was trained on
+        elif parts.components.sampler is not None:  # fitted to the training data of the model
             sampler = parts.components.sampler
             try:
                 images = len(opened.own.train)

@@ -31,7 +31,7 @@ class Program(ABC):
 
     @abstractmethod
     def read(self, path: Path, piece: Piece) -> Run:
-        """What the file does with tensors on the CPU."""
+        """The function of the file, on CPU tensors."""
 
 
 class Onnx(Program):
