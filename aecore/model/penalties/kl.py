@@ -42,6 +42,6 @@ def check_single_kl(penalty: Penalty, model: Model, name: str, alternative: str 
     for other, one in model.penalties.items():
         if one is not penalty and one.holds_prior:
             raise UserError(
-                f"penalty={name} with penalty.{other}: both contain the KL, which counts twice",
+                f"penalty={name} with penalty.{other}: both contain the KL and would count twice",
                 f"use penalty={name} alone{alternative and ', '}{alternative}",
             )

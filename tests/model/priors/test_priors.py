@@ -196,9 +196,9 @@ def test_what_cannot_learn_a_prior_is_refused() -> None:
     assert "sampler=gmm" in refused(vamp(2), **plain_code)
     assert "bounded" in refused(Mixture(components=2), latent=sphere)
     assert "bounded" in refused(flow(), latent=categorical)
-    assert "density of another's code" in refused(vamp(2), latent=categorical)
+    assert "posteriors of other images" in refused(vamp(2), latent=categorical)
     curved = FlowLatent(dim=3, transforms=1, hidden=[4], context=2)
-    assert "density of another's code" in refused(vamp(2), latent=curved)
+    assert "posteriors of other images" in refused(vamp(2), latent=curved)
     for word in (Mixture(components=2), vamp(2), flow()):
         assert "penalty=kl" in refused(word, penalties={})
 
