@@ -1,4 +1,4 @@
-"""What a reader must know before comparing."""
+"""Notes on the comparability of runs."""
 
 from __future__ import annotations
 

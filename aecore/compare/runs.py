@@ -30,14 +30,14 @@ _EPOCHS = "trainer.max_epochs"
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """What the folder of a run records.
+    """The records in the folder of a run.
 
     name: the folder below the parent that all runs share.
     values: the options chosen and every key of the configuration, flat (`latent.dim`).
     given: the overrides of the command line; their keys are those that somebody chose.
     grid: the overrides of a job of a sweep; None where no sweep is known.
     metrics: None unless finished; None for a value that was not finite.
-    error: why it failed or what is missing; None where it finished.
+    error: why it failed or what is missing; None if it finished.
     epochs: trained so far, by its history.
     complete: whether its whole configuration is known, not only its overrides.
     readable: whether its files are of the format that this version reads.
@@ -63,7 +63,7 @@ class ComparedRun:
 
 
 class _DamagedError(Exception):
-    """A file that cannot be read as what it should be; the message names it."""
+    """A file that cannot be read; the message names it."""
 
 
 def gather(

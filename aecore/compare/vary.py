@@ -1,4 +1,4 @@
-"""In what do runs differ? The seed is treated apart: it is what is averaged over."""
+"""The keys in which runs differ. Seeds are excluded, as runs are averaged over them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from aecore.compare.runs import ComparedRun
 from aecore.compare.values import GROUPS, frozen
 
-# where a run lies, what it is asked to do, how it is shown: none of it changes a number
+# paths, tasks and figures do not change metrics
 _APART = (
     "seed", "task", "sweeps", "logger", "figures", "resume", "runs", "run", "out", "split",
     "resize", "paths", "optimized_metric",
@@ -29,8 +29,8 @@ def varied(runs: Sequence[ComparedRun]) -> list[str]:
     """The keys in which the runs differ: config groups first, then dotted keys.
 
     Where the runs come with a grid, those are the grid's keys with several values. Else a key
-    that nobody asked for and that follows from others (`penalty.kl.weight` of a VAE beside a
-    plain autoencoder, once `model` is shown) is left out; so are paths and `_target_`s.
+    that was not overridden and follows from others (`penalty.kl.weight` of a VAE and a
+    plain autoencoder, if `model` is shown) is left out; so are paths and `_target_`s.
     """
     grids = [run.grid for run in runs]
     if grids and all(grid is not None for grid in grids):
@@ -57,7 +57,7 @@ def _counts(key: str) -> bool:
 
 
 def _differs(runs: Sequence[ComparedRun], key: str) -> bool:
-    """Whether there are two values; a job that did not get to tell its own has no say."""
+    """Whether there are two values; jobs that were never started are ignored."""
     known = [run for run in runs if run.complete or key in run.values]
     return len({frozen(run.values.get(key, _ABSENT)) for run in known}) > 1
 

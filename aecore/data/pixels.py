@@ -1,4 +1,4 @@
-"""Images as users hold them, checked and turned into what a model sees."""
+"""Checks images of users and converts them to pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow has it
 _BYTE = 255
 _CHANNELS = (1, 2, 3, 4)  # grey and colours, each with or without transparency
 _LAST = (1, 3, 4)  # of images as Pillow and matplotlib have them
-_OVERSHOOT = 0.5  # by which pixels may miss [0, 1] and still be meant to lie there
+_OVERSHOOT = 0.5  # tolerance of pixels outside [0, 1]
 _NUMBERS = "biufc"  # the kinds of NumPy's numbers
 
 
@@ -68,7 +68,7 @@ def as_floats(x: Tensor, any_range: bool = False) -> Tensor:
 
 
 def range_hint(low: float, high: float, name: str = "images") -> str:
-    """How numbers that lie there may come to lie in [0, 1]."""
+    """How to rescale such values to [0, 1]."""
     if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
         return f"clip them: {name}.clip(0, 1)"
     if low < 0:
@@ -158,7 +158,7 @@ def resized(images: Array, shape: ImageShape) -> Any:
 
 
 def _coloured(x: Tensor, channels: int) -> Tensor:
-    """Images (N, C, H, W) with so many channels."""
+    """Images (N, C, H, W) with this number of channels."""
     if x.shape[1] == channels:
         return x
     if x.shape[1] < 3:
@@ -203,7 +203,7 @@ def _not_resized(images: Array, found: tuple[int, ...], shape: ImageShape) -> Us
 
 
 def _shape_hint(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
-    """What to write so that such images fit the shape; nothing where that is not known."""
+    """A hint for images of another shape; empty if there is none."""
     said = "images" if isinstance(images, Tensor | np.ndarray) else "np.asarray(images)"
     turned = _turned(found)
     if turned:

@@ -56,7 +56,7 @@ def _body(canvas: Canvas, face: Face) -> None:
 
 
 def _back_hair(canvas: Canvas, face: Face) -> None:
-    """What falls or stands behind the head."""
+    """Hair behind the head."""
     dark = mixed(face.hair, (0, 0, 0), 0.18)
     match face.style:
         case "long":

@@ -31,7 +31,7 @@ class Faces(Source):
 
     The first use draws `faces_format1_v<drawing>_<size>px_<images>/` in the data folder, with a
     subfolder for each class; from then on it is an image folder. Every size and number has a
-    folder of its own; the first images of a larger one are those of a smaller one.
+    separate folder; the first images of a larger one are those of a smaller one.
     """
 
     @component
@@ -47,7 +47,7 @@ class Faces(Source):
     ) -> None:
         """images: how many, of both splits. image_size: a side in pixels.
 
-        The rest is said of `ImageFolder`.
+        For the rest see `ImageFolder`.
         """
         self.images = images
         self.image_size = image_size
@@ -79,9 +79,9 @@ class Faces(Source):
         return images.load(split, data_dir)
 
     def _make(self, folder: Path) -> None:
-        """Draw all faces, in a place apart, and put the whole into its place.
+        """Draw all faces into a temporary folder, and rename it.
 
-        Of several processes that begin together the first to end wins, and the others then stop.
+        Of several simultaneous processes the first to finish wins, and the others stop.
         """
         apart = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:

@@ -20,7 +20,7 @@ _STREAMS: dict[Which, int] = {"train": 0, "test": 1}
 class Uniform(Source):
     """(C, H, W) uint8 images, each number uniform on 0..255 and independent of all others.
 
-    The same in every run, whatever its seed; of fewer images the first so many.
+    Equal in every run, for any seed; fewer images are the first ones.
     """
 
     @component
@@ -30,7 +30,7 @@ class Uniform(Source):
         shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)],
         images: PositiveInt,
     ) -> None:
-        """shape: [C, H, W]. images: so many to train and so many to test."""
+        """shape: [C, H, W]. images: number of training and of test images."""
         self.shape = tuple(shape)
         self.images = images
 
