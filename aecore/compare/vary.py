@@ -8,11 +8,11 @@ from aecore.compare.runs import ComparedRun
 from aecore.compare.values import GROUPS, frozen
 
 # paths, tasks and figures do not change metrics
-_APART = (
+_EXCLUDED = (
     "seed", "task", "sweeps", "logger", "figures", "resume", "runs", "run", "out", "split",
     "resize", "paths", "optimized_metric",
 )  # fmt: skip
-_APART_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
+_EXCLUDED_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
 # decided by the machine: shown only where an override asked for it
 _MACHINE = (
     "trainer.threads",
@@ -52,8 +52,8 @@ def varied(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def _counts(key: str) -> bool:
-    apart = key in _APART or key.startswith(_APART_NODES)
-    return not apart and not key.endswith("_target_")
+    excluded = key in _EXCLUDED or key.startswith(_EXCLUDED_NODES)
+    return not excluded and not key.endswith("_target_")
 
 
 def _differs(runs: Sequence[ComparedRun], key: str) -> bool:

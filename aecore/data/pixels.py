@@ -204,20 +204,20 @@ def _not_resized(images: Array, found: tuple[int, ...], shape: ImageShape) -> Us
 
 def _shape_hint(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
     """A hint for images of another shape; empty if there is none."""
-    said = "images" if isinstance(images, Tensor | np.ndarray) else "np.asarray(images)"
+    code = "images" if isinstance(images, Tensor | np.ndarray) else "np.asarray(images)"
     turned = _turned(found)
     if turned:
         axes = "0, 3, 1, 2" if len(found) == 4 else "2, 0, 1"
-        said += f".{'permute' if isinstance(images, Tensor) else 'transpose'}({axes})"
+        code += f".{'permute' if isinstance(images, Tensor) else 'transpose'}({axes})"
         found = (*found[:-3], found[-1], *found[-3:-1])
     one = found in (shape, shape[1:] if shape[0] == 1 else shape, (math.prod(shape),))
     if one or (turned and len(found) == 3):
-        said, found = f"{said}[None]", (1, *found)
+        code, found = f"{code}[None]", (1, *found)
     if one:
-        return f"add an axis for one image: {said}"
+        return f"add an axis for one image: {code}"
     if found[1:] == shape:
-        return f"put the channels first: {said}"
-    return f"aecore.resized({said}, {shape}) converts" if _convertible(found, shape) else ""
+        return f"put the channels first: {code}"
+    return f"aecore.resized({code}, {shape}) converts" if _convertible(found, shape) else ""
 
 
 def _turned(found: tuple[int, ...]) -> bool:
@@ -237,8 +237,8 @@ def _convertible(found: tuple[int, ...], shape: ImageShape) -> bool:
 
 def short(value: object) -> str:
     """A value in one short line."""
-    said = " ".join(repr(value).split())
-    return said if len(said) <= 40 else f"{said[:37]}..."
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def check_shape(shape: object) -> ImageShape:

@@ -38,14 +38,14 @@ def places(wanted: Sequence[Which], opened: Opened, split: Split, key: str) -> l
     return [_place(one, split, f"{key}={one}", more) for one in wanted]
 
 
-def _place(one: Which, split: Split, said: str, more: str) -> int:
+def _place(one: Which, split: Split, key: str, more: str) -> int:
     last = len(split) - 1
     if isinstance(one, int):
         if not 0 <= one <= last:
-            raise UserError(f"{said}: these images are numbered from 0 to {last}")
+            raise UserError(f"{key}: these images are numbered from 0 to {last}")
         return one
     if split.names is None:
-        raise UserError(f"{said}: these images have no names, only numbers from 0 to {last}")
+        raise UserError(f"{key}: these images have no names, only numbers from 0 to {last}")
     if one in split.names:
         return split.names.index(one)
     found = [n for n, name in enumerate(split.names) if PurePath(name).name == one]
@@ -53,8 +53,8 @@ def _place(one: Which, split: Split, said: str, more: str) -> int:
         return found[0]
     if found:
         first, second, *_ = (split.names[n] for n in found)
-        raise UserError(f"{said}: several images are called so", f"{first} and {second}, say")
+        raise UserError(f"{key}: several images are called so", f"{first} and {second}, say")
     raise UserError(
-        f"{said}: no such image in this split{nearest(one, split.names)}",
+        f"{key}: no such image in this split{nearest(one, split.names)}",
         f"it has {split.names[0]} ... {split.names[-1]}{more}",
     )

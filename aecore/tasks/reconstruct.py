@@ -86,8 +86,8 @@ class Reconstruct(Use):
         save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
         done = "denoised" if noisy else "reconstructed"
         unit = f"per {element_of(split.image_shape)}"
-        beside = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
-        print(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{beside}")
+        note = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
+        print(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{note}")
         if files:
             print(f"images   {folder / 'images'} ({len(files):,} PNG)")
         elif self.images:

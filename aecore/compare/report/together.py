@@ -82,7 +82,7 @@ def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str
     try:
         with torch.no_grad():
             check_targets({"figures": {name: node}}, Path(CONFIG))
-            return build(node, f"figures.{name}", TrialFigure).together(trials)
+            return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
     except SkippedError:
         return None
     except Exception as error:  # a comparison has worth without this figure, whatever is wrong

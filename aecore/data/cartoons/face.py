@@ -42,7 +42,7 @@ class Face:
     width: float
     jaw: float
     eye: float
-    apart: float
+    eye_distance: float
     gaze: tuple[float, float]
     brow: float
     mouth: float
@@ -80,7 +80,7 @@ def face(index: int, seed: int) -> Face:
         width=between(0.76, 0.94),
         jaw=between(-0.05, 0.3),
         eye=between(0.14, 0.21),
-        apart=between(0.31, 0.39),
+        eye_distance=between(0.31, 0.39),
         gaze=(between(-1, 1), between(-1, 1)),
         brow=between(-1, 1),
         mouth=mouth,

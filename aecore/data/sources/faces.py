@@ -83,12 +83,12 @@ class Faces(Source):
 
         Of several simultaneous processes the first to finish wins, and the others stop.
         """
-        apart = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:
             for name in CLASSES:
-                (apart / name).mkdir(parents=True)
-            if self._draw_all(apart, folder):
-                os.rename(apart, folder)
+                (temporary / name).mkdir(parents=True)
+            if self._draw_all(temporary, folder):
+                os.rename(temporary, folder)
         except OSError as error:
             if not folder.exists():
                 raise UserError(
@@ -96,9 +96,9 @@ class Faces(Source):
                     "paths.data_dir (or AECORE_DATA_DIR) must have room and be writable"
                 ) from error
         finally:
-            shutil.rmtree(apart, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
-    def _draw_all(self, apart: Path, folder: Path) -> bool:
+    def _draw_all(self, temporary: Path, folder: Path) -> bool:
         """Whether all faces were drawn; not where `folder` was there before."""
         digits = len(str(self.images - 1))
         seldom = 0.1 if sys.stderr.isatty() else 10.0  # seconds
@@ -107,5 +107,5 @@ class Faces(Source):
                 return False
             drawn = face(i, SEED)
             kind = CLASSES[drawn.glasses is None]
-            draw(drawn, self.image_size).save(apart / kind / f"{i:0{digits}}.png")
+            draw(drawn, self.image_size).save(temporary / kind / f"{i:0{digits}}.png")
         return True

@@ -18,7 +18,7 @@ class TrialFigure(ABC):
     def __call__(self, trial: Trial) -> Figure | Animation:
         """Draw; raises SkippedError with a reason if the figure does not apply."""
 
-    def together(self, trials: Mapping[str, Trial]) -> Figure | None:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure | None:
         """Draw several runs, by their names, in one figure; None for tiling.
 
         Tiling places the figures of the runs side by side. Override this if a common scale or plot

@@ -42,12 +42,12 @@ class CodeCorrelation(TrialFigure):
         chosen = found.order[: self.dims]
         codes = found.codes[:, chosen]
         matrix = correlation(codes, _INACTIVE if found.has_kl else 0.0)
-        apart = matrix[~torch.eye(len(matrix), dtype=torch.bool)].abs().nanmean()
+        mean_correlation = matrix[~torch.eye(len(matrix), dtype=torch.bool)].abs().nanmean()
         several = len(matrix) < found.codes.shape[1]
         of = f" of {found.codes.shape[1]}" if several else ""
         title = (
             f"Correlation of {len(matrix)}{of} code dimensions by {found.kind}\n"
-            f"mean |r| of different ones {apart:.2f}"
+            f"mean |r| of different ones {mean_correlation:.2f}"
         )
         return _page(matrix, [f"z{d + 1}" for d in chosen.tolist()], title)
 

@@ -41,7 +41,7 @@ class Curves(TrialFigure):
             raise SkippedError("there is no training history")
         return small_multiples(terms)
 
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The loss of every run in one Axes; raises SkippedError below two with a history."""
         found = {name: by_term(trial.history).get("loss", {}) for name, trial in trials.items()}
         losses = {name: splits for name, splits in found.items() if splits}

@@ -39,7 +39,7 @@ class Denoised(TrialFigure):
         return blocks(kinds, self.columns, "Denoised, with the squared error per pixel")
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same clean images first, then the noisy ones and the reconstructions of each run.
 
         Noise that is the same for all runs is shown once, any other above its run.

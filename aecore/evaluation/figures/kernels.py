@@ -62,7 +62,7 @@ class Kernels(TrialFigure):
         return figure if coloured else add_bar(figure, limit, signed=True, label="weight")
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """A square of filters per run, on one scale, with the number of dead units.
 
         Runs without such a layer are named in the title. Raises SkippedError where fewer than

@@ -33,7 +33,7 @@ def rate_distortion(
 ) -> Figure:
     """PSNR against bits per pixel, these on a logarithmic axis; what costs nothing is left out.
 
-    curve: rounded codes, each with a text beside it, where there is room. points: other codes, by
+    curve: rounded codes, each with a label if there is room. points: other codes, by
     name. rates: of formats without loss, as lines.
     """
     figure = new_figure(7.2, 4.6, constrained=True)
@@ -76,8 +76,8 @@ def _label(axes: Axes, curve: Sequence[tuple[str, Point]], others: Sequence[Poin
     line = [np.linspace(a, b, 50) for a, b in pairwise(dots[: len(curve)])]
     taken = [_box(dot, 4) for dot in dots] + [_box(dot, 1) for dot in np.concatenate([dots, *line])]
     for n, (text, point) in reversed([*enumerate(curve)]):
-        for beside, ha, va in (_END, *_PLACES) if n == len(curve) - 1 else _PLACES:
-            label = axes.annotate(text, point, beside, textcoords="offset points", size=8,
+        for offset, ha, va in (_END, *_PLACES) if n == len(curve) - 1 else _PLACES:
+            label = axes.annotate(text, point, offset, textcoords="offset points", size=8,
                                   color=QUIET, ha=ha, va=va)  # fmt: skip
             label.set_in_layout(False)
             box = label.get_window_extent()

@@ -42,7 +42,7 @@ class Reconstructions(TrialFigure):
         return blocks({"input": x, "reconstruction": output}, self.columns, title)
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images in the first row, then the reconstructions of each run, with their error.
 
         Raises SkippedError for tables and where the runs' test images differ.

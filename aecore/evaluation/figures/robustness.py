@@ -57,7 +57,7 @@ class Robustness(TrialFigure):
         return self._drawn({"reconstruction": trial}, trial)
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """A curve per run; raises SkippedError if their test images differ."""
         return self._drawn(trials, same_images(trials))
 
