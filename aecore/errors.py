@@ -97,9 +97,9 @@ class SkippedError(Exception):
     """A figure or a metric does not apply to this model or these data; with the reason."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as ` (did you mean 'vae'?)`, or an empty string if nothing is similar."""
-    near = difflib.get_close_matches(word, sorted(known), n=2, cutoff=0.5)
+    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""
 
 

@@ -13,7 +13,7 @@ _EXCLUDED = (
     "resize", "paths", "optimized_metric",
 )  # fmt: skip
 _EXCLUDED_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
-# decided by the machine: shown only where an override asked for it
+# decided by the machine: shown only if overridden
 _MACHINE = (
     "trainer.threads",
     "trainer.log_every",
@@ -38,15 +38,15 @@ def varied(runs: Sequence[ComparedRun]) -> list[str]:
         return [key for key in keys if _counts(key) and _differs(runs, key)]
     keys = dict.fromkeys(key for run in runs for key in run.values)
     ordered = [key for key in GROUPS if key in keys] + [key for key in keys if key not in GROUPS]
-    asked = {key for run in runs for key in run.given}
+    overridden = {key for run in runs for key in run.overrides}
     candidates = [
         key
         for key in ordered
-        if _counts(key) and (key in asked or key not in _MACHINE) and _differs(runs, key)
+        if _counts(key) and (key in overridden or key not in _MACHINE) and _differs(runs, key)
     ]
-    chosen = [key for key in candidates if key in asked]
+    chosen = [key for key in candidates if key in overridden]
     for key in candidates:
-        if key not in asked and not _follows(runs, key, chosen):
+        if key not in overridden and not _follows(runs, key, chosen):
             chosen.append(key)
     return [key for key in candidates if key in chosen]
 

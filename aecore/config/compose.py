@@ -34,7 +34,7 @@ class Composition:
     choices: the option of each config group, `{"model": "vae", "penalty": ["kl", "l1"], ...}`.
     overrides: as they were typed.
     parameters: `hydra.sweeper.params`, the grid of a study, key -> values in Hydra's grammar.
-    given: the keys of the overrides.
+    overridden: the keys of the overrides.
     whole: the configuration with the key `hydra`, as Hydra composed it.
     """
 
@@ -46,7 +46,7 @@ class Composition:
     multirun: bool
     sweeper: str
     parameters: dict[str, str]
-    given: frozenset[str]
+    overridden: frozenset[str]
     whole: DictConfig = field(repr=False)
 
 
@@ -67,9 +67,11 @@ def compose(arguments: Arguments) -> Composition:
         parameters = OmegaConf.to_container(hydra.sweeper.get("params") or OmegaConf.create({}))
         assert isinstance(resolved, dict) and isinstance(parameters, dict)
         chosen = choices(hydra.runtime.choices, resolved)
-        given = frozenset(o.key for o in arguments.overrides)
+        overridden = frozenset(o.key for o in arguments.overrides)
         run_dir = Path(str(hydra.run.dir))
-        if chosen.get("experiment") and "hydra.run.dir" not in given:  # its name names the folder
+        if (
+            chosen.get("experiment") and "hydra.run.dir" not in overridden
+        ):  # its name names the folder
             run_dir = run_dir.parent.with_name(chosen["experiment"]) / run_dir.name
         return Composition(
             config={str(key): value for key, value in resolved.items()},
@@ -80,7 +82,7 @@ def compose(arguments: Arguments) -> Composition:
             multirun=arguments.multirun or hydra.mode == RunMode.MULTIRUN,
             sweeper=str(hydra.sweeper.get("_target_")),
             parameters={str(k): str(v) for k, v in parameters.items()},
-            given=given,
+            overridden=overridden,
             whole=config,
         )
 

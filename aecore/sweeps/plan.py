@@ -52,7 +52,7 @@ def sweep_folder(composition: Composition, name: str | None) -> Path:
     name: of the folder that sweeps of this kind have in common, None for that of the configuration.
     """
     folder = Path(composition.sweep_dir)
-    if "hydra.sweep.dir" in composition.given:
+    if "hydra.sweep.dir" in composition.overridden:
         if (folder / RECORD).exists():
             raise UserError(
                 f"hydra.sweep.dir={folder}: holds a sweep already",

@@ -60,7 +60,7 @@ def request_of(composition: Composition) -> Request:
 
     def folder() -> Path:
         place = Path(composition.run_dir)
-        if "hydra.run.dir" not in composition.given:
+        if "hydra.run.dir" not in composition.overridden:
             return reserve(place)
         if is_run(place):
             raise UserError(
