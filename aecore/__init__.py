@@ -1,8 +1,8 @@
-"""A laboratory for autoencoders: network x latent x noise x penalty x reconstruction.
+"""Autoencoders composed of components: network, latent, noise, penalty, reconstruction.
 
-`load` opens a trained model, `fit` trains one, `Autoencoder` joins words into one, `word` says a
-word with the defaults of its YAML. They come in when first asked for: the command line answers
-before torch is loaded.
+`load` opens a trained model, `fit` trains one, `Autoencoder` composes one of components, `create`
+builds a component with the defaults of its YAML file. They are imported on first access, so that
+the command line does not wait for torch.
 """
 
 from __future__ import annotations

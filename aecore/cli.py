@@ -1,8 +1,8 @@
 """The command line: from arguments to a task, and from errors to exit statuses.
 
-Kept free of torch until a task really runs, so that help and mistyped words answer at once.
+Does not import torch before a task runs, so that help and mistakes are reported at once.
 
-Exit status: 0 done; 1 a fault of ours (with its traceback); 2 wrong input; 3 a loss that was not
+Exit status: 0 done; 1 a bug (with its traceback); 2 wrong input; 3 a loss that was not
 finite; 130 interrupted.
 """
 
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from aecore.config.compose import Composition, compose
-from aecore.config.folders import CONF, resuming, set_own_folders
+from aecore.config.folders import CONF, resuming, set_user_folders
 from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, named_folders, parse
 from aecore.errors import Interrupted, NonFiniteError, UserError
@@ -29,7 +29,7 @@ from aecore.tasks.resume import recorded_run
 from aecore.tasks.reuse import use_of_run
 from aecore.training.processes import check_alone, is_leader
 
-# what a disk, a path or a permission can do to a run: not a fault of this program
+# errors of disks, paths and permissions: not a bug of this program
 _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
@@ -40,10 +40,10 @@ _SEARCH = "hydra_plugins.aecore_optuna.OptunaSweeper"
 
 
 def script() -> None:
-    """This process is a command: do it, and leave with its exit status.
+    """Run the command of this process, and exit with its status.
 
-    What is registered for the exit is done, but the half million objects of torch and Lightning are
-    not taken apart one by one, which takes longer than many a task.
+    Exit handlers run, but the many objects of torch and Lightning are not deallocated, which would
+    take longer than many tasks.
     """
     status: int | None = None  # as long as it is not known, Python ends as it does
 
@@ -62,7 +62,7 @@ def script() -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command, that of this process where none is given; returns the exit status."""
+    """Run a command, by default that of this process; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     _warn_on_stderr()
     folder: list[Path] = []
@@ -88,17 +88,17 @@ def main(argv: list[str] | None = None) -> int:
         hint = f"\n  continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"error: {where}{error.strerror}{hint}", UserError.exit_status)
     finally:
-        set_own_folders(())
+        set_user_folders(())
 
 
 def _run(argv: list[str], folder: list[Path]) -> int:
-    """Do what the arguments ask for; `folder` gets that of the run or sweep once it is known."""
+    """Run the arguments; the folder of the run or sweep is appended to `folder` when known."""
     if "--version" in argv:
         from aecore.version import __version__
 
         print(f"aecore {__version__}")
         return 0
-    set_own_folders(named_folders(argv))
+    set_user_folders(named_folders(argv))
     if "--help" in argv or "-h" in argv:
         print(help_text())
         return 0
@@ -116,7 +116,7 @@ def _run(argv: list[str], folder: list[Path]) -> int:
 
 
 def _hydra(arguments: Arguments) -> int:
-    """Hand over to Hydra's own application, which answers `--cfg`, `--info` and the like."""
+    """Call Hydra's application, for `--cfg`, `--info` and similar flags."""
     import hydra
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions

@@ -1,6 +1,6 @@
-"""What may end a run, each with its exit status; `aecore.cli` alone catches those.
+"""Errors that end a run, each with an exit status; caught in `aecore.cli` only.
 
-`SkippedError` ends nothing: one figure or metric is left out.
+`SkippedError` does not end a run: a figure or metric is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class UserError(Exception):
 
     Its text has at most three lines: the problem, then the hint, indented.
 
-    problem: what is wrong, and with what. hint: how to put it right, None where the problem tells.
+    problem: what is wrong. hint: how to correct it, None if that is obvious.
     """
 
     exit_status = 2
@@ -49,8 +49,8 @@ class UserError(Exception):
 class ConfigError(UserError):
     """An option of the configuration that is wrong: `key=value: problem`, then the hint.
 
-    key: the full name of the option, `optimizer.lr`. value: what it was set to, `...` where the
-    text is to show none. hint: a text, or the options that would be right, by their keys.
+    key: the full name of the option, `optimizer.lr`. value: its value, `...` to leave it
+    out of the text. hint: a text, or valid options, by their keys.
     """
 
     def __init__(self, key: str, value: object, problem: str, hint: Hint = None) -> None:
@@ -70,7 +70,7 @@ class ConfigError(UserError):
         return ConfigError(self.key, self.value, self.problem, hint)
 
     def renamed(self, names: Mapping[str, str]) -> ConfigError:
-        """The same error where options have other names, as arguments in Python have.
+        """The same error with other names of options, such as arguments in Python.
 
         names: the other names of keys; that of a node is also that of the keys below it, so that
         `{"dataset": "evaluate.ood.kmnist"}` moves `dataset.root`.
@@ -82,7 +82,7 @@ class ConfigError(UserError):
 
 
 class NonFiniteError(Exception):
-    """A loss became NaN or infinite: the run ends, its last good checkpoint stays."""
+    """A loss became NaN or infinite: the run ends, its last valid checkpoint is kept."""
 
     exit_status = 3
 
@@ -94,12 +94,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class SkippedError(Exception):
-    """A figure or a metric has nothing to tell of this model or these data; says the reason."""
+    """A figure or a metric does not apply to this model or these data; with the reason."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint such as ` (did you mean 'vae'?)`, or an empty string where nothing is near."""
-    near = difflib.get_close_matches(word, sorted(known), n=2, cutoff=0.5)
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint such as ` (did you mean 'vae'?)`, or an empty string if nothing is similar."""
+    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""
 
 

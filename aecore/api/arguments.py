@@ -52,7 +52,7 @@ def check_overrides(
 ) -> None:
     """Raise UserError for several values, and for an override that is not at or below these keys.
 
-    arguments: the names of the arguments that stand for other keys.
+    arguments: the names of the arguments that correspond to keys.
     """
     for override in overrides:
         key = override.key

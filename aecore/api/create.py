@@ -69,7 +69,7 @@ def _complete(node: dict[str, Any], option: str) -> dict[str, Any]:
 
 
 def _inherited(files: Mapping[str, Path], name: str) -> dict[str, Any]:
-    """A YAML file with what it inherits by its `defaults:`, as Hydra merges them."""
+    """A YAML file merged with its `defaults:`, as Hydra does."""
     own = _read(files[name])
     node: dict[str, Any] = {}
     for parent in own.pop("defaults", ["_self_"]):

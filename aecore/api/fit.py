@@ -18,7 +18,7 @@ from aecore.api.arguments import MODEL, TRAINING, as_overrides, check_overrides,
 from aecore.api.trained import FitResult, Trained
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Composition, compose
-from aecore.config.folders import own_folders
+from aecore.config.folders import user_folders
 from aecore.config.overrides import Arguments, Override, parse, read
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
@@ -44,7 +44,7 @@ from aecore.training.trial import make_trial
 from aecore.types import ImageShape, Shape
 
 _DEFAULTS = read(["figures=none", "logger=none", "model=ae"])
-_ACCELERATORS = {"cuda": "gpu"}  # what a device is called there
+_ACCELERATORS = {"cuda": "gpu"}  # Lightning's names of devices
 _BATCH = 128
 _SHOWN = 8  # images that a model keeps for its HTML view
 
@@ -73,7 +73,7 @@ def fit(
         [0, 1] (any numbers with `dataset.range=standardised`).
     labels: (N,) integers from 0, for class-conditional models.
     overrides: further ones; beside an `Autoencoder` those of its training, `"optimizer=adamw"`.
-    batch_size: None for 128, or all images where they are fewer. lr: None for the optimizer's own.
+    batch_size: None for 128, or all images if there are fewer. lr: None for that of the optimizer.
     validation: a share or a number of the images, held out to be evaluated.
     seed: of everything random; the same gives the same bits on one CPU and number of threads.
     device: "auto", "cpu", "cuda" or "mps".
@@ -144,7 +144,7 @@ def latent_of(
 
 
 def _as_path(folder: object) -> Path:
-    """A folder that can be made; UserError for what is none."""
+    """The path of a folder; UserError if it is invalid."""
     if not isinstance(folder, str | os.PathLike):
         raise UserError(f"folder={folder!r}: no folder", "give its path")
     return Path(folder).expanduser()
@@ -167,12 +167,12 @@ class _Prepared:
     overrides: list[str]
 
 
-# without options of the user's own, which may change: the folds of a search repeat themselves
+# not with options of the user, which may change; the folds of a search repeat calls
 _cached = lru_cache(maxsize=32)(compose)
 
 
 def _composition(arguments: Arguments) -> Composition:
-    return compose(arguments) if own_folders() else _cached(arguments)
+    return compose(arguments) if user_folders() else _cached(arguments)
 
 
 def _prepare(arguments: Arguments, split: Split, joined: Autoencoder | None) -> _Prepared:
@@ -184,7 +184,7 @@ def _prepare(arguments: Arguments, split: Split, joined: Autoencoder | None) -> 
         **deepcopy(job.config),
         "dataset": {"_target_": "aecore.data.sources.given.Given", **data},
     }
-    experiment, choices = build_experiment(config), {**job.words, "dataset": "given"}
+    experiment, choices = build_experiment(config), {**job.choices, "dataset": "given"}
     experiment.data.source = Given.of(split)
     if joined is not None:
         joined.cpu().train()
@@ -237,7 +237,7 @@ def _record(run: _Prepared, folder: Path) -> None:
 
 
 def _check_free(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise UserError where a run lies already, and for classes that could not be found again."""
+    """Raise UserError if the folder has a run, and for classes that cannot be imported again."""
     if is_run(folder):
         raise UserError(f"folder={folder}: holds a run already", "give another")
     try:

@@ -32,7 +32,7 @@ _BATCH = 512  # images at once
 
 @dataclass(frozen=True)
 class FitResult:
-    """What is known of a model that was trained in this process.
+    """The experiment and the metrics of a model trained in this process.
 
     metrics: of its training and its validation images. images: a few of those, (n, C, H, W), with
     their labels (n,) where the model is class-conditional.
@@ -199,7 +199,7 @@ class Trained:
         return as_labels(labels, n, classes).to(self.device)
 
     def _check_drawn(self) -> None:
-        """Raise UserError where nothing says how the codes are distributed."""
+        """Raise UserError if the codes have neither prior nor sampler."""
         if self.model.can_sample or self.model.needs_context:
             return
         hint = 'train with overrides="sampler=gmm", which fits a distribution to them'

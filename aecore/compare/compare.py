@@ -24,9 +24,9 @@ _STRIP = "strip"  # the page shows those of all runs in any case
 
 @dataclass(frozen=True)
 class Summary:
-    """A comparison that was written: its numbers, the same as text, and where the page lies.
+    """A written comparison: its numbers, their text, and the path of the page.
 
-    figures: the PNG files of figures of all runs together, by name.
+    figures: the PNG files of joint figures of all runs, by name.
     notices: notes about these, a line each.
     """
 
@@ -38,7 +38,7 @@ class Summary:
 
     @property
     def terminal_text(self) -> str:
-        """For the terminal: the table, then what was written and where."""
+        """The output on the terminal: the table, then the written files."""
         lines = [self.text, "", f"report  {self.report}"]
         if self.figures:
             folder = next(iter(self.figures.values())).parent
@@ -58,10 +58,10 @@ def compare(
     """Compare runs and write summary.csv, summary.json and report.html into `out`.
 
     Runs that failed, or are still running, are reported and otherwise left out. Each file is
-    replaced whole, so this may run beside the runs and beside itself.
+    replaced whole, so this may run at the same time as the runs or another comparison.
 
     grid: what each job of a sweep was started with, key -> text, one for each folder.
-    extra: further pictures for the page, caption -> PNG file.
+    extra: further images for the page, caption -> PNG file.
     figures: whether to draw figures of all runs too, into `out/figures`; it takes seconds.
     Raises OSError where `out` cannot be written.
     """

@@ -1,4 +1,4 @@
-"""What is known of metrics: which way is better, and which runs report the same quantity."""
+"""Descriptions of metrics: which direction is better, and which runs are comparable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRAINING_ONLY = ("batch_size", "eval_batch_size", "epochs", "range", "val_size"
 
 
 def reports_of(runs: Iterable[ComparedRun]) -> Reports:
-    """What the metrics that the runs were evaluated with declare, by the key of a value.
+    """The declarations of the metrics of the runs, by the key of a value.
 
     That a key has the same options of its metric is part of what makes it the same quantity.
     """
@@ -52,7 +52,7 @@ def _declared(run: ComparedRun, path: str, target: Any) -> Reports:
 
 
 def reported(reports: Reports, metric: str) -> Reported | None:
-    """What is known of a metric such as `test/mse`, None for nothing."""
+    """The description of a metric such as `test/mse`, None if unknown."""
     return find_reported(reports, metric.partition("/")[2])
 
 
@@ -65,7 +65,7 @@ def direction(reports: Reports, metric: str) -> Direction:
 
 
 def data_of(run: ComparedRun) -> str:
-    """What a run was tested on: equal where the test images are.
+    """The test data of a run: equal if the test images are.
 
     A key that is null counts as none.
     """
@@ -86,7 +86,7 @@ def scope_of(run: ComparedRun, metric: str, reports: Reports) -> str:
 
 
 def depends_on(reports: Reports, metric: str) -> Sequence[str]:
-    """The keys of the configuration that must agree, besides the data."""
+    """The keys of the configuration that must agree, in addition to the data."""
     known = reported(reports, metric)
     return () if known is None else known.depends_on
 

@@ -1,4 +1,4 @@
-"""What a reader must know before comparing."""
+"""Notes on the comparability of runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aecore.compare.values import frozen
 
 
 def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
-    """One sentence each; empty where all can be compared with all.
+    """Why runs are not comparable, one line each; empty if all are.
 
     metrics: those that the reader is shown; None for all.
     """
@@ -26,14 +26,14 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
             f"the runs were tested on different data ({what}): "
             "the best is marked among runs on the same"
         )
-    apart = [
+    incomparable = [
         metric
         for metric in (table.metrics if metrics is None else metrics)
         if depends_on(table.reports, metric) and _scopes(finished, metric, table) > len(sets)
     ]
-    if apart:
+    if incomparable:
         notes.append(
-            f"{', '.join(apart)}: of different objectives or options, "
+            f"{', '.join(incomparable)}: of different objectives or options, "
             "so the best is marked among runs of the same"
         )
     if any(_repeats(group) for group in groups):

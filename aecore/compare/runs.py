@@ -30,14 +30,14 @@ _EPOCHS = "trainer.max_epochs"
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """What the folder of a run records.
+    """The records in the folder of a run.
 
     name: the folder below the parent that all runs share.
     values: the options chosen and every key of the configuration, flat (`latent.dim`).
-    given: the overrides of the command line; their keys are those that somebody chose.
+    overrides: those of the command line, by key.
     grid: the overrides of a job of a sweep; None where no sweep is known.
     metrics: None unless finished; None for a value that was not finite.
-    error: why it failed or what is missing; None where it finished.
+    error: why it failed or what is missing; None if it finished.
     epochs: trained so far, by its history.
     complete: whether its whole configuration is known, not only its overrides.
     readable: whether its files are of the format that this version reads.
@@ -52,7 +52,7 @@ class ComparedRun:
     epochs: int | None = None
     complete: bool = True
     readable: bool = True
-    given: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, Any] | None = None
     revision: str | None = None
 
@@ -63,7 +63,7 @@ class ComparedRun:
 
 
 class _DamagedError(Exception):
-    """A file that cannot be read as what it should be; the message names it."""
+    """A file that cannot be read; the message names it."""
 
 
 def gather(
@@ -109,11 +109,11 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRu
     config = _mapping(folder / CONFIG, trouble) if readable else {}
     metrics = _metrics(folder / METRICS, trouble)
     asked = record.get("overrides") or _asked_of_hydra(folder)
-    given = as_values((o.key, o.text) for o in _readable(asked) if not o.of_hydra)
+    overrides = as_values((o.key, o.text) for o in _readable(asked) if not o.of_hydra)
     chosen = None if grid is None else as_values(grid.items())
     choices = record.get("choices")
     values = {
-        **given,
+        **overrides,
         **(chosen or {}),
         **flat(config),
         **(as_choices(choices) if isinstance(choices, Mapping) else {}),
@@ -130,7 +130,7 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRu
         epochs=epochs,
         complete=bool(config),
         readable=readable,
-        given=given,
+        overrides=overrides,
         grid=chosen,
         revision=record.get("revision") if isinstance(record.get("revision"), str) else None,
     )

@@ -19,10 +19,10 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 def select(runs: str | list[str]) -> list[Path]:
-    """The run folders, each once; job 2 stands before job 10 in a pattern or a sweep.
+    """The run folders, each once; job 2 is sorted before job 10 in a pattern or a sweep.
 
     A text is, in this order: a path that exists, a pattern, a list `[a,b]`, paths and patterns
-    between commas. A folder that is no run stands for the runs below it.
+    between commas. A folder that is not a run selects the runs below it.
     Raises UserError where one of them selects nothing, and where all runs are of another format.
     """
     given = [
@@ -95,7 +95,7 @@ def begun(folder: Path) -> bool:
 
 
 def is_job(folder: Path) -> bool:
-    """Whether a folder is a run, or a number beside runs: a job that did not get to begin."""
+    """Whether a folder is a run, or a number next to runs: a job that was never started."""
     if begun(folder):
         return True
     return folder.name.isdecimal() and any(begun(path) for path in _entries(folder.parent))

@@ -51,7 +51,7 @@ class Table:
     """The comparison in numbers.
 
     keys: the varied ones. metrics: those of a finished run, in order of interest.
-    reports: what is known of the metrics.
+    reports: descriptions of the metrics.
     """
 
     keys: tuple[str, ...]
@@ -99,7 +99,7 @@ def summarise(runs: Sequence[ComparedRun]) -> Table:
 
 
 def _metrics(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
-    """In order of interest, then of appearance; without what is one of a series."""
+    """In order of importance, then of appearance; without members of a series."""
 
     def rank(name: str) -> int:
         if name in _FIRST:

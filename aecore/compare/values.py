@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-# the words that make a run what it is, the most telling first
-WORDS = (
+# config groups, the most informative first
+GROUPS = (
     "experiment", "model", "dataset", "network", "latent", "noise", "penalty", "reconstruction",
     "prior", "objective", "sampler", "init", "optimizer", "scheduler", "trainer",
     "trainer.accelerator", "evaluate.noise",
@@ -91,9 +91,9 @@ def shown(value: Any) -> str:
 
 
 def label(values: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """`vae · latent.dim 8`: words by themselves, other keys with their names."""
+    """`vae · latent.dim 8`: options by their names, other values with their keys."""
     parts = [
-        shown(values[key]) if key in WORDS else f"{key} {shown(values[key])}"
+        shown(values[key]) if key in GROUPS else f"{key} {shown(values[key])}"
         for key in keys
         if key in values
     ]

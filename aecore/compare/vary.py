@@ -1,19 +1,19 @@
-"""In what do runs differ? The seed is treated apart: it is what is averaged over."""
+"""The keys in which runs differ. Seeds are excluded, as runs are averaged over them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from aecore.compare.runs import ComparedRun
-from aecore.compare.values import WORDS, frozen
+from aecore.compare.values import GROUPS, frozen
 
-# where a run lies, what it is asked to do, how it is shown: none of it changes a number
-_APART = (
+# paths, tasks and figures do not change metrics
+_EXCLUDED = (
     "seed", "task", "sweeps", "logger", "figures", "resume", "runs", "run", "out", "split",
     "resize", "paths", "optimized_metric",
 )  # fmt: skip
-_APART_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
-# decided by the machine: shown only where an override asked for it
+_EXCLUDED_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
+# decided by the machine: shown only if overridden
 _MACHINE = (
     "trainer.threads",
     "trainer.log_every",
@@ -26,38 +26,38 @@ _ABSENT = "\0absent"
 
 
 def varied(runs: Sequence[ComparedRun]) -> list[str]:
-    """The keys in which the runs differ: words first, then dotted keys.
+    """The keys in which the runs differ: config groups first, then dotted keys.
 
     Where the runs come with a grid, those are the grid's keys with several values. Else a key
-    that nobody asked for and that follows from others (`penalty.kl.weight` of a VAE beside a
-    plain autoencoder, once `model` is shown) is left out; so are paths and `_target_`s.
+    that was not overridden and follows from others (`penalty.kl.weight` of a VAE and a
+    plain autoencoder, if `model` is shown) is left out; so are paths and `_target_`s.
     """
     grids = [run.grid for run in runs]
     if grids and all(grid is not None for grid in grids):
         keys = dict.fromkeys(key for grid in grids if grid is not None for key in grid)
         return [key for key in keys if _counts(key) and _differs(runs, key)]
     keys = dict.fromkeys(key for run in runs for key in run.values)
-    ordered = [key for key in WORDS if key in keys] + [key for key in keys if key not in WORDS]
-    asked = {key for run in runs for key in run.given}
+    ordered = [key for key in GROUPS if key in keys] + [key for key in keys if key not in GROUPS]
+    overridden = {key for run in runs for key in run.overrides}
     candidates = [
         key
         for key in ordered
-        if _counts(key) and (key in asked or key not in _MACHINE) and _differs(runs, key)
+        if _counts(key) and (key in overridden or key not in _MACHINE) and _differs(runs, key)
     ]
-    chosen = [key for key in candidates if key in asked]
+    chosen = [key for key in candidates if key in overridden]
     for key in candidates:
-        if key not in asked and not _follows(runs, key, chosen):
+        if key not in overridden and not _follows(runs, key, chosen):
             chosen.append(key)
     return [key for key in candidates if key in chosen]
 
 
 def _counts(key: str) -> bool:
-    apart = key in _APART or key.startswith(_APART_NODES)
-    return not apart and not key.endswith("_target_")
+    excluded = key in _EXCLUDED or key.startswith(_EXCLUDED_NODES)
+    return not excluded and not key.endswith("_target_")
 
 
 def _differs(runs: Sequence[ComparedRun], key: str) -> bool:
-    """Whether there are two values; a job that did not get to tell its own has no say."""
+    """Whether there are two values; jobs that were never started are ignored."""
     known = [run for run in runs if run.complete or key in run.values]
     return len({frozen(run.values.get(key, _ABSENT)) for run in known}) > 1
 

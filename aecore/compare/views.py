@@ -17,14 +17,14 @@ from aecore.training.trial import make_trial
 
 
 class Remembered(Source):
-    """A source whose splits are read once, whoever asks."""
+    """A source that reads each split once."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._splits: dict[tuple[Which, Path], Split] = {}
 
     def load(self, split: Which, data_dir: Path) -> Split:
-        """As the source does; raises what it raises."""
+        """Load as the source does, with the same errors."""
         if (split, data_dir) not in self._splits:
             self._splits[split, data_dir] = self.source.load(split, data_dir)
         return self._splits[split, data_dir]

@@ -1,8 +1,7 @@
 """From a node `{_target_: aecore.x.Y, key: value}` to the object.
 
-Instead of `hydra.utils.instantiate`, which calls whatever a node names: here a target must be a
-class of the kind that is expected where the node stands, and what its constructor refuses is raised
-as a `ConfigError` that names the option.
+Unlike for `hydra.utils.instantiate`, which calls any target, a target must be a subclass of the
+expected base class, and errors of its constructor are raised as a `ConfigError` with the option.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from aecore.config.folders import make_importable, own_folders
+from aecore.config.folders import make_importable, user_folders
 from aecore.config.targets import moved
 from aecore.config.validation_errors import explain_validation
 from aecore.errors import ConfigError
@@ -27,9 +26,9 @@ M = TypeVar("M", bound=BaseModel)
 def build(node: Mapping[str, Any], path: str, base: type[T], **extra: Any) -> T:
     """Build the object of a node, of a class derived from `base`.
 
-    path: where the node stands, for messages (`latent`, `penalty.kl`). extra: arguments that come
+    path: key of the node, for messages (`latent`, `penalty.kl`). extra: arguments that come
     from the caller.
-    Raises ConfigError for a target that is none, unknown or missing keys, wrong types and ranges.
+    Raises ConfigError for invalid targets, unknown or missing keys, wrong types and ranges.
     """
     target = resolve(node, path, base)
     arguments = {str(key): value for key, value in node.items() if key != "_target_"}
@@ -39,7 +38,7 @@ def build(node: Mapping[str, Any], path: str, base: type[T], **extra: Any) -> T:
         return target(**arguments, **extra)
     except ValidationError as error:
         raise explain_validation(error, path, known_keys(target) - extra.keys(), node) from None
-    except TypeError as error:  # a class of the user's own may come without @component
+    except TypeError as error:  # a class of the user may not use @component
         try:
             inspect.signature(target).bind(**arguments, **extra)
         except TypeError as mismatch:
@@ -64,7 +63,7 @@ def resolve(node: Mapping[str, Any], path: str, base: type[T]) -> type[T]:
 
 
 def _imported(key: str, name: str) -> ModuleType:
-    """The module of a class, ours or the user's own; ConfigError where it cannot be imported."""
+    """The module of a class, built-in or the user's own; ConfigError if it cannot be imported."""
     module = name.rpartition(".")[0]
     make_importable()
     try:
@@ -75,11 +74,11 @@ def _imported(key: str, name: str) -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and (new := moved(old)) is not None:
             hint = f"{old} is {new} since aecore 0.3.0"
         elif isinstance(error, ModuleNotFoundError) and error.name == top:
-            places = [str(folder / f"{top}.py") for folder in own_folders()]
+            places = [str(folder / f"{top}.py") for folder in user_folders()]
             hint = "the folder of a module of your own must be given: --config-dir FOLDER"
             hint = f"it would be {' or '.join(places)}" if places else hint
         raise ConfigError(key, name, str(error), hint) from error
-    except Exception as error:  # whatever a module does; '..x' and '\0' are no ImportErrors
+    except Exception as error:  # any error of a module; '..x' and '\0' are no ImportErrors
         raise ConfigError(key, name, f"{type(error).__name__}: {error}") from error
 
 
@@ -89,7 +88,7 @@ def known_keys(target: type) -> set[str]:
 
 
 def validate(model: type[M], node: Mapping[str, Any], path: str = "") -> M:
-    """Return a plain node as its pydantic model; ConfigError where it does not fit."""
+    """Return a plain node as its pydantic model; ConfigError if it is invalid."""
     try:
         return model.model_validate(dict(node))
     except ValidationError as error:

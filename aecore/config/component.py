@@ -1,7 +1,7 @@
-"""How a component declares its arguments: annotated, keyword-only, checked when it is built.
+"""The decorator of components: annotated keyword arguments, checked at construction.
 
-`@component` checks types and ranges strictly: no text for a number, no NaN, no unknown key, from
-YAML and in Python alike. `aecore.config.build` turns what it raises into one line for the user.
+`@component` checks types and ranges strictly, in YAML and in Python: no text for a number, no NaN,
+no unknown key. `aecore.config.build` converts its errors to one line for the user.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 PositiveFloat = Annotated[float, Field(gt=0)]
-LearningRate = Annotated[float, Field(gt=0, le=1e6)]  # beyond it nothing is learned, ever
+LearningRate = Annotated[float, Field(gt=0, le=1e6)]  # larger ones never train
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid", arbitrary_types_allowed=True)
 
 
-_SAID = "_said"  # of an object: the arguments that it was made with
+_SAID = "_said"  # attribute of an object: the arguments of its constructor
 
 
 def component(init: _F) -> _F:
-    """Check the arguments of a constructor, and keep them; raises pydantic.ValidationError."""
+    """Check the arguments of a constructor, and store them; raises pydantic.ValidationError."""
     checked: _F = validate_call(config=STRICT)(init)
 
     @wraps(init)
     def kept(self: Any, *args: Any, **arguments: Any) -> None:
         checked(self, *args, **arguments)
-        if type(self).__init__ is kept:  # and not the constructor of a base
+        if type(self).__init__ is kept:  # not the constructor of a base class
             vars(self)[_SAID] = arguments
 
     return kept  # type: ignore[return-value]
 
 
 def config_of(value: Any) -> Any:
-    """The node that says a word again, `{_target_: aecore.x.Y, key: value}`; of lists, of each.
+    """The node of a component, `{_target_: aecore.x.Y, key: value}`; of lists, of each.
 
-    The word must be made by a constructor with `@word`, whose arguments are plain or such words;
-    of others only the `_target_` is given.
+    The constructor must be decorated with `@component`, its arguments plain or such components;
+    for others the node has only a `_target_`.
     """
     if isinstance(value, list | tuple):
         return [config_of(one) for one in value]

@@ -28,25 +28,25 @@ from aecore.errors import UserError
 
 @dataclass(frozen=True)
 class Composition:
-    """One composed configuration with what Hydra knows about it.
+    """A composed configuration with Hydra's information about it.
 
-    config: every key but Hydra's own, resolved, in plain containers.
-    words: the choice of each group, `{"model": "vae", "penalty": ["kl", "l1"], ...}`.
+    config: every key except `hydra`, resolved, in plain containers.
+    choices: the option of each config group, `{"model": "vae", "penalty": ["kl", "l1"], ...}`.
     overrides: as they were typed.
     parameters: `hydra.sweeper.params`, the grid of a study, key -> values in Hydra's grammar.
-    given: the keys of the overrides.
-    whole: the configuration with Hydra's own part, as Hydra composed it.
+    overridden: the keys of the overrides.
+    whole: the configuration with the key `hydra`, as Hydra composed it.
     """
 
     config: dict[str, Any]
-    words: dict[str, Any]
+    choices: dict[str, Any]
     overrides: list[str]
     run_dir: str
     sweep_dir: str
     multirun: bool
     sweeper: str
     parameters: dict[str, str]
-    given: frozenset[str]
+    overridden: frozenset[str]
     whole: DictConfig = field(repr=False)
 
 
@@ -66,28 +66,30 @@ def compose(arguments: Arguments) -> Composition:
         resolved = OmegaConf.to_container(own, resolve=True)
         parameters = OmegaConf.to_container(hydra.sweeper.get("params") or OmegaConf.create({}))
         assert isinstance(resolved, dict) and isinstance(parameters, dict)
-        words = choices(hydra.runtime.choices, resolved)
-        given = frozenset(o.key for o in arguments.overrides)
+        chosen = choices(hydra.runtime.choices, resolved)
+        overridden = frozenset(o.key for o in arguments.overrides)
         run_dir = Path(str(hydra.run.dir))
-        if words.get("experiment") and "hydra.run.dir" not in given:  # it has a name: use it
-            run_dir = run_dir.parent.with_name(words["experiment"]) / run_dir.name
+        if (
+            chosen.get("experiment") and "hydra.run.dir" not in overridden
+        ):  # its name names the folder
+            run_dir = run_dir.parent.with_name(chosen["experiment"]) / run_dir.name
         return Composition(
             config={str(key): value for key, value in resolved.items()},
-            words=words,
+            choices=chosen,
             overrides=arguments.typed,
             run_dir=str(run_dir),
             sweep_dir=str(hydra.sweep.dir),
             multirun=arguments.multirun or hydra.mode == RunMode.MULTIRUN,
             sweeper=str(hydra.sweeper.get("_target_")),
             parameters={str(k): str(v) for k, v in parameters.items()},
-            given=given,
+            overridden=overridden,
             whole=config,
         )
 
 
 @contextmanager
 def hydra_of(arguments: Arguments) -> Iterator[Hydra]:
-    """Hydra with our configuration folder; that of a program around this one is put back."""
+    """Hydra with the folder `conf/`; the state of an enclosing Hydra program is restored."""
     other = get_gh_backup()
     GlobalHydra.instance().clear()
     try:
@@ -101,7 +103,7 @@ def hydra_of(arguments: Arguments) -> Iterator[Hydra]:
 
 @contextmanager
 def composing(arguments: Arguments, overrides: Sequence[Override]) -> Iterator[None]:
-    """UserError for what Hydra, OmegaConf or YAML refuse in these overrides."""
+    """Raise UserError for errors of Hydra, OmegaConf or YAML in these overrides."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
@@ -109,19 +111,19 @@ def composing(arguments: Arguments, overrides: Sequence[Override]) -> Iterator[N
         raise explain_hydra(
             error, overrides, lambda kept: _composed(arguments, kept), names
         ) from None
-    except MarkedYAMLError as error:  # in a file of the user's own
+    except MarkedYAMLError as error:  # in a file of the user
         mark = error.problem_mark or error.context_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "--config-dir"
         raise UserError(f"{where}: no YAML ({error.problem})") from error
 
 
 def choices(chosen: Mapping[Any, Any], config: Mapping[Any, Any]) -> dict[str, Any]:
-    """The choice of each group; of lists, which Hydra leaves out, the names of the terms.
+    """The option of each config group; for lists, which Hydra omits, the names of the items.
 
-    chosen: Hydra's own record, `hydra.runtime.choices`.
+    chosen: Hydra's record, `hydra.runtime.choices`.
     """
     found = {str(k): v for k, v in chosen.items() if "hydra/" not in str(k)}
-    found.pop("trainer/accelerator", None)  # the value may have been set by itself
+    found.pop("trainer/accelerator", None)  # the value may have been overridden
     for group in group_names():
         node: Any = config
         for part in group.split("/"):

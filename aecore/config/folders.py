@@ -1,4 +1,4 @@
-"""Where the configuration lies: ours, in a clone or in an installed package, and the user's own."""
+"""The folders of the configuration: of a clone or an installed package, and the user's own."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _PACKAGED = Path(__file__).resolve().parents[1] / "conf"  # of a wheel
 CONF = _PACKAGED if _PACKAGED.is_dir() else ROOT / "conf"
 # where `sweeps/` lies; never the package: aecore/runs on the search path would be a group `runs`
 HOME = CONF if CONF == _PACKAGED else ROOT
-STUDIES = "sweeps"  # the group that lies beside conf/ in a clone
+STUDIES = "sweeps"  # the group that is next to conf/ in a clone
 OWN = "AECORE_CONFIG_DIR"  # the folders that --config-dir named, for processes started from here
 
 
-def own_folders() -> list[Path]:
-    """The folders of the user's own words, in this process and those that it starts."""
+def user_folders() -> list[Path]:
+    """The folders of `--config-dir`, in this process and those that it starts."""
     return [Path(folder) for folder in os.environ.get(OWN, "").split(os.pathsep) if folder]
 
 
-def set_own_folders(folders: Iterable[Path]) -> None:
-    """Take these folders, and no others, for those of the user's own words."""
+def set_user_folders(folders: Iterable[Path]) -> None:
+    """Set the folders of `--config-dir`, replacing earlier ones."""
     os.environ.pop(OWN, None)
     if text := os.pathsep.join(str(folder.absolute()) for folder in folders):
         os.environ[OWN] = text
 
 
 def make_importable() -> None:
-    """Let Python find modules in the user's own folders, after all others."""
-    sys.path.extend(text for f in own_folders() if (text := str(f)) not in sys.path)
+    """Append the folders of `--config-dir` to `sys.path`."""
+    sys.path.extend(text for f in user_folders() if (text := str(f)) not in sys.path)
 
 
 @cache
@@ -42,19 +42,19 @@ def groups() -> tuple[str, ...]:
     return tuple(sorted({*found, STUDIES}))
 
 
-def ours(group: str) -> dict[str, Path]:
-    """The YAML file of each word of ours in a group."""
+def builtin_options(group: str) -> dict[str, Path]:
+    """The YAML file of each option of a config group in `conf/` or `sweeps/`."""
     return _files(HOME if group == STUDIES else CONF, group)
 
 
-def theirs(group: str, folders: Iterable[Path]) -> dict[str, Path]:
-    """The YAML file of each word in a group of the user's own folders."""
+def user_options(group: str, folders: Iterable[Path]) -> dict[str, Path]:
+    """The YAML file of each option of a config group in the user's folders."""
     return {name: file for folder in folders for name, file in _files(folder, group).items()}
 
 
 def known(group: str) -> dict[str, Path]:
-    """The YAML file of every word of a group, the user's own included."""
-    return theirs(group, own_folders()) | ours(group)
+    """The YAML file of every option of a config group, the user's own included."""
+    return user_options(group, user_folders()) | builtin_options(group)
 
 
 def _files(root: Path, group: str) -> dict[str, Path]:
@@ -62,19 +62,19 @@ def _files(root: Path, group: str) -> dict[str, Path]:
 
 
 def command() -> str:
-    """What this program was started as: `aecore`, or `python run.py` in a clone."""
+    """The command that started this program: `aecore`, or `python run.py` in a clone."""
     installed = HOME != ROOT or Path(sys.argv[0]).stem == "aecore"
     return "aecore" if installed else "python run.py"
 
 
 def installing(extra: str) -> str:
-    """The command that installs what an extra of this package needs."""
+    """The command that installs an extra of this package."""
     return f"pip install 'aecore[{extra}]'" if HOME != ROOT else f"pip install -e '.[{extra}]'"
 
 
 def flags() -> list[str]:
-    """What of its command line must be given again for the user's own words to be known."""
-    return [part for folder in own_folders() for part in ("--config-dir", str(folder))]
+    """The arguments `--config-dir DIR ...` that a later command needs for the same options."""
+    return [part for folder in user_folders() for part in ("--config-dir", str(folder))]
 
 
 def resuming(folder: Path) -> str:

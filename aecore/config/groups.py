@@ -1,4 +1,4 @@
-"""The choices of every config group, and whether an override names one of them."""
+"""The options of every config group, and checks of overrides that choose one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from hydra.core.override_parser.types import ChoiceSweep
 
 from aecore.config import folders
-from aecore.config.folders import command, ours, theirs
+from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
@@ -18,13 +18,13 @@ Groups = Mapping[str, set[str]]
 
 
 def options_by_group(own: Sequence[Path] = ()) -> dict[str, set[str]]:
-    """Every group with its choices, those of the user's own folders included.
+    """Every config group with its options, including those of the user's folders.
 
-    Raises UserError for a file of the user's own that would never be read.
+    Raises UserError for a file of the user that would never be read.
     """
     found = {}
     for group in folders.groups():
-        known, added = ours(group), theirs(group, own)
+        known, added = builtin_options(group), user_options(group, own)
         for name in known.keys() & added.keys():
             raise UserError(
                 f"{added[name]}: there is a {group}={name} already, in {known[name]}",
@@ -35,7 +35,7 @@ def options_by_group(own: Sequence[Path] = ()) -> dict[str, set[str]]:
 
 
 def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
-    """Raise UserError for an unknown choice of a group, or a list where one choice is wanted."""
+    """Raise UserError for an unknown option of a group, or a list for a group of single options."""
     for override in overrides:
         if override.of_hydra:
             _check_hydras(override)
@@ -47,7 +47,7 @@ def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
 
 
 def _check_hydras(override: Override) -> None:
-    """Raise UserError for a choice of Hydra's own groups that is no name."""
+    """Raise UserError for an option of Hydra's groups that is not a name."""
     listed = override.value if isinstance(override.value, list) else [override.value]
     named = override.is_sweep or all(isinstance(name, str) and name for name in listed)
     if override.group is not None and override.sign != "~" and not named:
@@ -72,19 +72,19 @@ def _check_names(override: Override, known: set[str]) -> None:
     kind = group.rpartition("/")[2]
     names = _names(value)
     for name in names:
-        if name not in known and "/" not in name and "${" not in name:  # those are Hydra's to find
+        if name not in known and "/" not in name and "${" not in name:  # these are found by Hydra
             near = nearest("none" if name == "null" else name, known)
             listed = ", ".join(sorted(known)) or "none yet"
             raise UserError(f"{where}={name}: no such {kind}{near}", f"known: {listed}")
     if isinstance(value, list) and len(names) > 1:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise UserError(f"{override.typed}: {twice} stands there twice", "once is enough")
+            raise UserError(f"{override.typed}: {twice} is repeated", "give it once")
         _check_list(group, names, override)
 
 
 def _names(value: Any) -> list[str]:
-    """The choices in a value, those of a sweep and of lists in it too."""
+    """The options in a value, including those of sweeps and lists."""
     if isinstance(value, ChoiceSweep):
         return [name for one in value.list for name in _names(getattr(one, "text", one))]
     if isinstance(value, list):
@@ -95,8 +95,8 @@ def _names(value: Any) -> list[str]:
 
 
 def _check_list(group: str, names: Sequence[str], override: Override) -> None:
-    """A list is for groups whose files each hold one named term; others would merge into one."""
-    files = ours(group)
+    """Raise UserError for a list, unless each option of the group is one named term."""
+    files = builtin_options(group)
     nodes = [yaml.safe_load(files[name].read_text()) for name in names if name in files]
     if any(
         isinstance(node, dict)

@@ -1,4 +1,4 @@
-"""What Hydra or OmegaConf refused, as one line with the near words."""
+"""Errors of Hydra and OmegaConf as one line, with similar names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aecore.config.folders import command, installing, ours
+from aecore.config.folders import builtin_options, command, installing
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
@@ -27,7 +27,7 @@ _EXTRAS = {
 def explain_hydra(
     error: Exception, overrides: Sequence[Override], compose: Compose, groups: set[str]
 ) -> UserError:
-    """The error for the user; `compose` is tried without the culprit to find the near names."""
+    """The error for the user; composes without the wrong override to find similar names."""
     text = str(error)
     launcher = re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text)
     if launcher:
@@ -42,7 +42,7 @@ def explain_hydra(
         )
     sought = re.search(r"Could not find '([^']+)'", text)
     asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
-    if asked is not None:  # else a file of the user's own asks for it
+    if asked is not None:  # else a file of the user requires it
         hint = f"`{command()} --help` lists the options"
         if asked.group == "dataset":
             hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
@@ -77,7 +77,7 @@ def _unknown_key(
     try:
         config = compose([o for o in overrides if o is not asked])
         root = key.partition(".")[0]
-        if asked is not None and root in ours("task") and root not in config:
+        if asked is not None and root in builtin_options("task") and root not in config:
             return UserError(f"{asked.typed}: this is task={config.task}", f"use task={root}")
         node = OmegaConf.select(config, parent) if parent else config
         while parent and not isinstance(node, DictConfig):
@@ -87,7 +87,7 @@ def _unknown_key(
             known = {str(k) for k in node} - {"hydra", "_target_"}
             known |= set() if parent else groups
     except (HydraException, OmegaConfBaseException):
-        pass  # a second mistake elsewhere: this one is named without its near names
+        pass  # a second mistake elsewhere: reported without similar names
     if asked is not None and key == f"evaluate.{asked.typed_key}":  # as the noise of a trained run
         key, parent = asked.typed_key, parent.removeprefix("evaluate.")
     where = f"{parent} has no key" if parent else "no key"
@@ -99,14 +99,14 @@ def _unknown_key(
 
 
 def _term_hint(parent: str, name: str, chosen: set[str]) -> str:
-    """Which term of a group has a key, in groups of named terms; nothing if none or many have.
+    """The term of a group that has a key, for groups of named terms; empty if none or several have.
 
     chosen: the keys that `parent` has.
     """
     if not parent:
         return ""
     group = parent.partition(".")[0]
-    options = ours(group)
+    options = builtin_options(group)
     files = [yaml.safe_load(file.read_text()) or {} for file in options.values()]
     terms = {term: node for file in files for term, node in file.items() if isinstance(node, dict)}
     if parent == group and name in terms:

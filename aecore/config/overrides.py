@@ -1,4 +1,4 @@
-"""The command line, read once: Hydra's flags, and overrides as Hydra's own parser reads them."""
+"""Parses the command line: Hydra's flags, and overrides by Hydra's parser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aecore.config.folders import HOME, command, groups
 from aecore.errors import UserError
 
 OOD = "evaluate.ood"  # other data sets, by their names
-_PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that Hydra's grammar reads as it stands
+_PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that needs no quotes in Hydra's grammar
 _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 
 
@@ -29,10 +29,10 @@ _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 class Override:
     """One override.
 
-    key: what it changes, `latent.dim`, or the node that it chooses, `evaluate.noise`.
-    group: the config group that it chooses from, None for a value.
-    package: where the choice is put, if elsewhere than its group says.
-    sign: `+`, `++`, `~` or nothing. text: the value in Hydra's grammar. typed: as it was typed.
+    key: the key of a value, `latent.dim`, or the node of an option, `evaluate.noise`.
+    group: the config group of an option, None for a value.
+    package: Hydra's package of the option, if not the default of its group.
+    sign: `+`, `++`, `~` or empty. text: the value in Hydra's grammar. typed: as it was typed.
     """
 
     key: str
@@ -55,17 +55,17 @@ class Override:
 
     @property
     def is_sweep(self) -> bool:
-        """Whether it stands for several values."""
+        """Whether it has several values."""
         return bool(self.parsed.is_sweep_override())
 
     @property
     def of_hydra(self) -> bool:
-        """Whether it is about Hydra itself."""
+        """Whether it is an option of Hydra itself."""
         return self.key.startswith("hydra.")
 
     @property
     def name(self) -> str:
-        """What stands before `=`, without its sign."""
+        """The part before `=`, without the sign."""
         place = f"@{self.package}" if self.package else ""
         return f"{self.group or self.key}{place}"
 
@@ -80,9 +80,9 @@ class Override:
         return f"{self.key}.".startswith(f"{node}.")
 
     def single(self, loader: ConfigLoader | None = None) -> list[Override]:
-        """An override for each of its values, in their order; itself where it has but one.
+        """An override for each of its values, in order; itself if it has one.
 
-        loader: knows the choices for `glob(...)`.
+        loader: provides the options of `glob(...)`.
         """
         if not self.is_sweep:
             return [self]
@@ -97,15 +97,15 @@ class Arguments:
     flags: tuple[str, ...]
     overrides: tuple[Override, ...]
     multirun: bool
-    informational: bool  # --cfg, --info and the like: Hydra answers them
+    informational: bool  # --cfg, --info and similar flags, handled by Hydra
     own: tuple[Path, ...] = ()
 
     def last(self, key: str) -> Override | None:
-        """The override of a key that counts, None where there is none."""
+        """The last override of a key, None if there is none."""
         return next((o for o in reversed(self.overrides) if o.key == key), None)
 
     def path(self, key: str) -> Path | None:
-        """The path that a key names, None where it names none."""
+        """The path in the value of a key, None if there is none."""
         found = self.last(key)
         return None if found is None or found.value in (None, "") else Path(str(found.value))
 
@@ -115,7 +115,7 @@ class Arguments:
         return list(dict.fromkeys(o.typed for o in self.overrides))
 
     def lines_of(self, overrides: Iterable[Override]) -> list[str]:
-        """Overrides in Hydra's grammar, with the places where it looks for choices."""
+        """Overrides in Hydra's grammar, with its search path."""
         places = ",".join(quoted(f"file://{place}") for place in (*self.own, HOME))
         return [f"hydra.searchpath=[{places}]", *(o.line for o in overrides)]
 
@@ -126,7 +126,7 @@ class Arguments:
 
     @property
     def argv(self) -> list[str]:
-        """The arguments of Hydra's own application."""
+        """The arguments of Hydra's application."""
         return [*self.flags, *(["--multirun"] if self.multirun else []), *self.lines]
 
     @property
@@ -160,24 +160,24 @@ def read(overrides: Iterable[str]) -> tuple[Override, ...]:
 
 
 def named_folders(argv: list[str]) -> list[Path]:
-    """The folder that `--config-dir` names; raises UserError where it is not there."""
+    """The folder of `--config-dir`; raises UserError if it does not exist."""
     return _own(_flags(argv)[0])
 
 
 def searched(places: Iterable[str]) -> list[Path]:
-    """The user's own folders among the places of `hydra.searchpath`."""
+    """The user's folders in `hydra.searchpath`."""
     found = [Path(place.removeprefix("file://")) for place in places if place.startswith("file://")]
     return [folder for folder in found if folder != HOME]
 
 
 def quoted(text: str) -> str:
-    """A text in quotes, as Hydra's grammar takes them."""
+    """A text in quotes, for Hydra's grammar."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return f"'{escaped}'"
 
 
 def _flags(argv: list[str]) -> tuple[Namespace, list[str]]:
-    """Hydra's flags and the overrides, and what is neither."""
+    """Hydra's flags, the overrides, and unknown arguments."""
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
@@ -195,14 +195,14 @@ def _own(args: Namespace) -> list[Path]:
     if not any((folder / group).is_dir() for group in (*groups(), "hydra")):
         raise UserError(
             f"--config-dir {args.config_dir}: no options there",
-            f"they lie in folders named as their groups: {args.config_dir}/penalty/NAME.yaml",
+            f"they are in folders named after their groups: {args.config_dir}/penalty/NAME.yaml",
         )
     return [folder]
 
 
 @lru_cache(maxsize=4096)
 def _read(typed: str) -> tuple[Override, ...]:
-    """The one place where the text of an override is taken apart."""
+    """Parse the text of an override."""
     key, equals, value = typed.partition("=")
     if not equals and not typed.startswith("~"):
         raise UserError(
@@ -233,7 +233,7 @@ def _parsed(line: str, typed: str) -> HydraOverride:
 
 
 def _aliased(key: str, value: str, typed: str) -> Iterator[tuple[str, str]]:
-    """The table of aliases: convenient forms as the groups that they choose from."""
+    """Aliases of overrides: short forms of config groups."""
     match key:
         case "evaluate.noise" | "evaluate/noise":
             yield "noise@evaluate.noise", value
@@ -258,7 +258,7 @@ def _data_sets(value: str, typed: str) -> list[str]:
 
 
 def _as_text(key: str, value: str) -> str:
-    """The value, in quotes where it is a path or the name of a file with special characters."""
+    """The value, in quotes if it is a path with special characters."""
     if _PLAIN.fullmatch(value) or _QUOTED.search(value) or not _is_path(key):
         return value
     if not (value.startswith("[") and value.endswith("]")):
@@ -268,6 +268,6 @@ def _as_text(key: str, value: str) -> str:
 
 
 def _is_path(key: str) -> bool:
-    from aecore.config.schema import is_path  # pydantic comes in here, which takes its time
+    from aecore.config.schema import is_path  # imports pydantic, which is slow
 
     return key in ("hydra.run.dir", "hydra.sweep.dir") or is_path(key)

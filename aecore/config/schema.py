@@ -1,4 +1,4 @@
-"""The nodes of the configuration that are no words: their keys, types and ranges."""
+"""The schema of the configuration, except the components: keys, types and ranges."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from aecore.config.component import (
 
 @dataclass(frozen=True)
 class PathKeys:
-    """Marks a key as a path, or those keys of a node that are paths or names of files.
+    """Marks a key as a path, or the keys of a node that are paths or file names.
 
-    The command line puts such values in quotes: Hydra's grammar does not read all of them.
+    The command line puts such values in quotes, as Hydra's grammar cannot read all of them.
     """
 
     keys: tuple[str, ...] = ()
 
 
 PATH = PathKeys()
-_DATA_KEYS = ("root", "path", "cache_dir")  # of every data set that reads files
+_DATA_KEYS = ("root", "path", "cache_dir")  # keys of every data set that reads files
 
 
 class Node(BaseModel):
@@ -40,7 +40,7 @@ class Node(BaseModel):
 
 
 class EarlyStopping(Node):
-    """Ends training after `patience` epochs in which `monitor` did not fall by `min_delta`."""
+    """Ends training after `patience` epochs without a decrease of `monitor` by `min_delta`."""
 
     patience: PositiveInt | None
     monitor: Annotated[str, Field(pattern=r"^val/")]
@@ -48,7 +48,7 @@ class EarlyStopping(Node):
 
 
 class Trainer(Node):
-    """How long, how precise, on how many threads and devices."""
+    """Training: duration, precision, threads and devices."""
 
     max_epochs: PositiveInt
     threads: PositiveInt | Literal["auto"]
@@ -66,16 +66,16 @@ class Trainer(Node):
 
 
 class Paths(Node):
-    """Where data lies and runs go."""
+    """Folders of data and runs."""
 
     data_dir: Annotated[str, PATH]
     output_dir: Annotated[str, PATH]
 
 
 class EvaluateConfig(Node):
-    """How the test split is measured.
+    """The evaluation on the test split.
 
-    noise: a word of the noise group. metrics: words by name. ood: other data sets by name.
+    noise: a node of the noise group. metrics, ood (other data sets): nodes by name.
     """
 
     weights: Literal["auto", "last", "best"]
@@ -85,9 +85,9 @@ class EvaluateConfig(Node):
 
 
 class Config(Node):
-    """The whole configuration; components are checked by what they build.
+    """The whole configuration; components are checked at construction.
 
-    Of the options of tasks, only those of the task itself are there.
+    Contains only the options of the chosen task.
     """
 
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]

@@ -1,4 +1,4 @@
-"""The classes that a `_target_` may name: those of conf/, and where earlier versions had them."""
+"""The classes that a `_target_` may name: those of conf/, and their names in earlier versions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def known_targets() -> frozenset[str]:
 
 
 def moved(name: str) -> str | None:
-    """What a class or package of versions before 0.3.0 is called now, None where it is unknown."""
+    """The current name of a class or package of versions before 0.3.0, None if unknown."""
     if name in _MOVED:
         return _MOVED[name]
     for old, new in _MOVED.items():

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a node, as an error that names the option."""
+"""Errors of pydantic as errors that name the option."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from aecore.errors import ConfigError, nearest
 
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
-_WANTED = {  # what a value must be, by the type of pydantic's error
+_WANTED = {  # expected values, by the type of pydantic's error
     "int_type": "an integer",
     "int_parsing": "an integer",
     "int_from_float": "an integer",
@@ -38,9 +38,9 @@ _WANTED = {  # what a value must be, by the type of pydantic's error
 def explain_validation(
     error: ValidationError, path: str, known: set[str], node: Mapping[str, Any]
 ) -> ConfigError:
-    """Return the first thing that pydantic found wrong, an unknown key before all else.
+    """Return the first error of pydantic, unknown keys first.
 
-    path: where the node stands, empty for the whole configuration. known: the keys it may have.
+    path: key of the node, empty for the whole configuration. known: the keys it may have.
     """
     found = error.errors(include_url=False)
     unknown = [e for e in found if e["type"] in _UNKNOWN]
@@ -67,8 +67,8 @@ def _joined(*keys: str) -> str:
 def _culprit(loc: tuple[int | str, ...], node: Mapping[str, Any]) -> tuple[list[str], Any]:
     """The keys down to the wrong value, as far as `node` has them, and that value.
 
-    pydantic's location goes on with list positions and names of a union's types: the whole value
-    is what the user wrote, so that is what is named.
+    pydantic's location also has list positions and types of a union; the error names the whole
+    value, as the user wrote it.
     """
     keys: list[str] = []
     value: Any = node
@@ -81,7 +81,7 @@ def _culprit(loc: tuple[int | str, ...], node: Mapping[str, Any]) -> tuple[list[
 
 
 def _problem(errors: list[ErrorDetails], inside: bool) -> str:
-    """What the value must be, or each item of it; pydantic's text where no words are known."""
+    """The expected value, or that of each item; pydantic's message if there is no text here."""
     for error in errors:
         if error["type"] not in _WANTED:
             return error["msg"]

@@ -23,7 +23,7 @@ class Chunk:
     """Some mini-batches, gathered as they are asked for; each iteration gathers them anew."""
 
     def __init__(self, parts: Sequence[tuple[Tensor, list[int]]], gather: Gather) -> None:
-        """parts: positions (M,) of images and how they are cut into batches; gathered together."""
+        """parts: positions (M,) of images and the sizes of their batches; gathered at once."""
         self._parts, self._gather = parts, gather
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class Batches:
     than two images (batch norm fails on one), unless it is the only batch; not shuffled, one with
     fewer images than ranks joins the batch before it.
 
-    Ranks: `batch_size` counts the images of all ranks together. Of a batch of b images, rank r of
+    Ranks: `batch_size` counts the images of all ranks. Of a batch of b images, rank r of
     W takes those from b r // W to b (r + 1) // W, so every rank has the same number of steps and
     their shares differ by at most one image.
     """
@@ -77,9 +77,9 @@ class Batches:
         limit: int | None = None,
         sample: bool = False,
     ) -> None:
-        """chunk: at most so many batches a chunk; less where they hold over 4 million values.
+        """chunk: maximum batches in a chunk; fewer if they have over 4 million values.
 
-        limit: at most so many batches an epoch. sample: each pixel is 0 or 1, with its value as
+        limit: maximum batches in an epoch. sample: each pixel is 0 or 1, with its value as
         the probability of 1: a pure function of (seed, epoch, position in the split), so neither
         the order nor the ranks matter. Raises ConfigError for fewer images than ranks.
         """
@@ -121,7 +121,7 @@ class Batches:
 
     @property
     def images(self) -> int:
-        """Images an epoch, of all ranks together."""
+        """Images in an epoch, of all ranks."""
         return self._ends[-1]
 
     def set_epoch(self, epoch: int, first: int = 0) -> None:
@@ -164,7 +164,7 @@ class Batches:
             yield Chunk(parts, partial(self._gather, throws=throws))
 
     def size(self, step: int) -> int:
-        """Images in the mini-batch of that step of an epoch, of all ranks together."""
+        """Images in the mini-batch of that step of an epoch, of all ranks."""
         return self._ends[step] - (self._ends[step - 1] if step else 0)
 
     def _share(self, start: int, end: int) -> tuple[int, int]:

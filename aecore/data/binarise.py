@@ -19,7 +19,7 @@ from aecore.data.split import PART, Split
 EACH_EPOCH, ONCE = 4, 5
 _STEP, _MIX = 0x9E3779B97F4A7C15, ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _BITS = 24  # of a uniform number: what float32 holds exactly
-_VALUES_AT_ONCE = 1 << 15  # on the CPU, so that what is between stays in its cache
+_VALUES_AT_ONCE = 1 << 15  # on the CPU, so that intermediate results stay in its cache
 
 
 def threshold(split: Split) -> Split:

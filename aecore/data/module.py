@@ -50,13 +50,13 @@ class ImageData(LightningDataModule):
         binarise: Literal["threshold", "sample"] | None = None,
         classes: Classes | None = None,
     ) -> None:
-        """data_dir: where downloads lie. seed: of the validation split and the shuffling.
+        """data_dir: folder of downloads. seed: of the validation split and the shuffling.
 
         range: "unit" for pixels in [0, 1]; "standardised" for data of any range, which the model
         sees shifted and scaled by `statistics`. val_size: images, or a fraction below 1 of the
-        source's train images; 0 for no validation. test_size: the first so many, None for all.
-        limit_batches: at most so many batches an epoch of any split.
-        chunk: at most so many batches a chunk, see Batches.
+        source's train images; 0 for no validation. test_size: number of first images, None for all.
+        limit_batches: maximum number of batches in an epoch of any split.
+        chunk: maximum number of batches in a chunk, see Batches.
         binarise: make every pixel 0 or 1; "threshold" at 0.5, "sample" with its value as the
         probability of 1 (Salakhutdinov and Murray 2008): in training drawn afresh each epoch, as
         the seed says (Burda et al. 2016), in every other use once, the same for all seeds.
@@ -280,7 +280,7 @@ class ImageData(LightningDataModule):
 
 
 def _fits(split: Split, device: torch.device) -> bool:
-    """Whether the images may live on the device: they take a quarter of what is free at most."""
+    """Whether the images are kept on the device: if they need at most a quarter of its memory."""
     if device.type != "cuda":
         return split.rows is None  # elsewhere the device shares the memory that was too small
     return 4 * split.nbytes <= torch.cuda.mem_get_info(device)[0]

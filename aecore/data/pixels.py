@@ -1,4 +1,4 @@
-"""Images as users hold them, checked and turned into what a model sees."""
+"""Checks images of users and converts them to pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow has it
 _BYTE = 255
 _CHANNELS = (1, 2, 3, 4)  # grey and colours, each with or without transparency
 _LAST = (1, 3, 4)  # of images as Pillow and matplotlib have them
-_OVERSHOOT = 0.5  # by which pixels may miss [0, 1] and still be meant to lie there
+_OVERSHOOT = 0.5  # tolerance of pixels outside [0, 1]
 _NUMBERS = "biufc"  # the kinds of NumPy's numbers
 
 
@@ -72,7 +72,7 @@ def as_floats(x: Tensor, any_range: bool = False) -> Tensor:
 
 
 def range_hint(low: float, high: float, name: str = "images") -> str:
-    """How numbers that lie there may come to lie in [0, 1]."""
+    """How to rescale such values to [0, 1]."""
     if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
         return f"clip them: {name}.clip(0, 1)"
     if low < 0:
@@ -162,7 +162,7 @@ def resized(images: Array, shape: ImageShape) -> Any:
 
 
 def _coloured(x: Tensor, channels: int) -> Tensor:
-    """Images (N, C, H, W) with so many channels."""
+    """Images (N, C, H, W) with this number of channels."""
     if x.shape[1] == channels:
         return x
     if x.shape[1] < 3:
@@ -207,21 +207,21 @@ def _not_resized(images: Array, found: tuple[int, ...], shape: ImageShape) -> Us
 
 
 def _shape_hint(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
-    """What to write so that such images fit the shape; nothing where that is not known."""
-    said = "images" if isinstance(images, Tensor | np.ndarray) else "np.asarray(images)"
+    """A hint for images of another shape; empty if there is none."""
+    code = "images" if isinstance(images, Tensor | np.ndarray) else "np.asarray(images)"
     turned = _turned(found)
     if turned:
         axes = "0, 3, 1, 2" if len(found) == 4 else "2, 0, 1"
-        said += f".{'permute' if isinstance(images, Tensor) else 'transpose'}({axes})"
+        code += f".{'permute' if isinstance(images, Tensor) else 'transpose'}({axes})"
         found = (*found[:-3], found[-1], *found[-3:-1])
     one = found in (shape, shape[1:] if shape[0] == 1 else shape, (math.prod(shape),))
     if one or (turned and len(found) == 3):
-        said, found = f"{said}[None]", (1, *found)
+        code, found = f"{code}[None]", (1, *found)
     if one:
-        return f"add an axis for one image: {said}"
+        return f"add an axis for one image: {code}"
     if found[1:] == shape:
-        return f"put the channels first: {said}"
-    return f"aecore.resized({said}, {shape}) converts" if _convertible(found, shape) else ""
+        return f"put the channels first: {code}"
+    return f"aecore.resized({code}, {shape}) converts" if _convertible(found, shape) else ""
 
 
 def _turned(found: tuple[int, ...]) -> bool:
@@ -241,8 +241,8 @@ def _convertible(found: tuple[int, ...], shape: ImageShape) -> bool:
 
 def short(value: object) -> str:
     """A value in one short line."""
-    said = " ".join(repr(value).split())
-    return said if len(said) <= 40 else f"{said[:37]}..."
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def check_shape(shape: object) -> ImageShape:

@@ -1,4 +1,4 @@
-"""What a data set gives: a Split, and the Source that loads it."""
+"""A Split of a data set, and the Source that loads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aecore.types import ImageShape, is_table
 
 Which = Literal["train", "test"]
 
-# First entries of the keys of `permutation`: each use draws from a stream of its own.
+# First entries of the keys of `permutation`: each use draws from a separate stream.
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
 
 
@@ -100,7 +100,7 @@ class Split:
 
     @property
     def nbytes(self) -> int:
-        """What the N images take, or would take, in memory."""
+        """The memory of the N images in bytes."""
         return len(self) * self.images.dtype.itemsize * math.prod(self.image_shape)
 
     def stored(self, index: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class Split:
         return self.images.index_select(0, index if self.rows is None else self.rows[index])
 
     def parts(self, size: int) -> Iterator[Tensor]:
-        """All images as they are stored, in order, so many at a time, to be read at once.
+        """All images as stored, in order, in chunks.
 
         Of a mapped file, each part is overwritten by the next: new memory for each would leave
         holes that grow with N.
@@ -171,7 +171,7 @@ class Source(ABC):
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split, and only its files where they are separate.
 
-        data_dir: where downloaded data sets lie; may be read-only when they are there.
+        data_dir: folder of downloaded data sets; may be read-only if they exist.
         Raises UserError where something is missing or damaged.
         """
 

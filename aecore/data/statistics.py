@@ -42,7 +42,7 @@ def moments(split: Split) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (over N, not N - 1) of a split, in the precision of its pixels.
 
     Returns two (C, 1, 1), over images and places; of a table (N, 1, 1, D) two (1, 1, D), over
-    rows. What is constant has a deviation of 1. Read in parts, which as float64 take memory.
+    rows. Constant values have a deviation of 1. Read in parts, which as float64 take memory.
     """
     channels, height, width = split.image_shape
     table = (channels, height) == (1, 1)

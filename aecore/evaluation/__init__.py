@@ -1,1 +1,1 @@
-"""What a trained model is worth: metrics and figures."""
+"""Evaluation of trained models: metrics and figures."""

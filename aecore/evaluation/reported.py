@@ -1,4 +1,4 @@
-"""What is known of the values that metrics report. Imports no torch, for tables of many runs."""
+"""Descriptions of the values that metrics report. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 
 class Reported(NamedTuple):
-    """What a value that a metric reports means.
+    """The description of a value of a metric.
 
     higher_is_better: None where neither higher nor lower is better.
-    unit: printed beside the value. table_unit: the same for tables, None where it is equal.
+    unit: printed after the value. table_unit: the same for tables, None if equal.
     depends_on: keys of the configuration that must agree for two runs to report the same quantity,
         besides the data set and the options of the metric itself.
     """
@@ -23,7 +23,7 @@ class Reported(NamedTuple):
 
 
 def find_reported(reports: Mapping[str, Reported], key: str) -> Reported | None:
-    """What is known of a key, None for nothing; a key such as `auroc_*` is a pattern."""
+    """The description of a key, None if unknown; a key such as `auroc_*` is a pattern."""
     if key in reports:
         return reports[key]
     return next((r for pattern, r in reports.items() if fnmatchcase(key, pattern)), None)

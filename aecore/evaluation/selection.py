@@ -1,4 +1,4 @@
-"""Which of many images are looked at."""
+"""Selections of images."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def first_of_each_class(labels: Tensor | None, total: int, count: int) -> Tensor
 
 
 def class_name(images: Split, label: int) -> str:
-    """The name of a class, its number where it has none."""
+    """The name of a class, or its number."""
     names = images.class_names or ()
     return names[label] if 0 <= label < len(names) else str(label)

@@ -144,12 +144,12 @@ class Trial:
 
 
 def noun_of(shape: Sequence[int]) -> str:
-    """The word for several images of a shape (C, H, W): those of a table are its `rows`."""
+    """`rows` for a table of shape (C, H, W), else `images`; for labels and messages."""
     return "rows" if is_table(shape) else "images"
 
 
 def element_of(shape: Sequence[int]) -> str:
-    """The word for a value of an image of a shape (C, H, W): that of a table is a `feature`."""
+    """`feature` for a table of shape (C, H, W), else `pixel`; for labels and messages."""
     return "feature" if is_table(shape) else "pixel"
 
 

@@ -1,4 +1,4 @@
-"""The sentence: network x latent x noise x penalty x reconstruction, joined into one module."""
+"""The autoencoder: network, latent, noise, penalties and reconstruction as one module."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aecore.model.priors.standard import Standard
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.sample_codes import cycle_classes, sample_codes
-from aecore.model.slots import check_words, component_configs
+from aecore.model.slots import check_components, component_configs
 from aecore.types import ImageShape
 
 if TYPE_CHECKING:
@@ -37,25 +37,24 @@ if TYPE_CHECKING:
 
 
 class Autoencoder(nn.Module):
-    """Any autoencoder that the words can say, for images of one shape.
+    """An autoencoder composed of components, for images of one shape.
 
-    Images come in and go out as pixels in [0, 1], (N, C, H, W); inside they are
-    (pixels - shift) / scale, the model's own range, with shift and scale part of the weights.
+    Inputs and outputs are pixels in [0, 1], (N, C, H, W); internally they are
+    (pixels - shift) / scale, the model's range, with shift and scale as buffers.
 
     image_shape: (C, H, W); a table of D columns is (1, 1, D).
-    noise, reconstruction, prior, objective: where they are not said: none, the squared error, the
-        latent's own prior, the ELBO (with a deterministic code: the plain loss).
-    penalties: each under a name of its own. weights: by these names, numbers or `Weight`s; what is
-        not named counts 1, or as its word says (`Weighted`).
+    noise, reconstruction, prior, objective: None for no noise, the squared error, the standard
+        prior of the latent, the ELBO (for a deterministic code: the loss without a KL).
+    penalties: by unique names. weights: by these names, numbers or `Weight`s; the default is 1, or
+        the weight of a `Weighted`.
     shift, scale: (C, 1, 1) or (1, 1, D) statistics of standardised data; None keeps [0, 1].
         float64 where float32 is too coarse for the data.
     limits: (2,) the smallest and largest training pixel of images outside [0, 1]; None within it.
-    classes: how many there are, of a class-conditional model; else
-        None. Then labels `y`, (N,) int64, must be given wherever an argument is called so; a
-        model that is not conditional has no use for them.
-    Raises UserError where two words cannot go together or the images are too small.
+    classes: number of classes of a class-conditional model, else None. A conditional model requires
+        the labels `y`, (N,) int64, in every method with that argument; other models ignore them.
+    Raises UserError if two components are incompatible or the images are too small.
 
-    sampler: draws codes in the prior's place; fitted after training, no part of the weights.
+    sampler: used instead of the prior to sample codes; fitted after training, not in the weights.
     """
 
     shift: Tensor
@@ -80,7 +79,7 @@ class Autoencoder(nn.Module):
         classes: int | None = None,
     ) -> None:
         super().__init__()
-        words: dict[str, Any] = {
+        components: dict[str, Any] = {
             "network": network,
             "latent": latent,
             "noise": NoNoise() if noise is None else noise,
@@ -89,8 +88,8 @@ class Autoencoder(nn.Module):
             "objective": Elbo() if objective is None else objective,
         }
         weighted = weighted_penalties(penalties or {}, weights or {})
-        check_words(words, weighted)
-        self.nodes = component_configs(words, weighted)  # how all of it is said again
+        check_components(components, weighted)
+        self.nodes = component_configs(components, weighted)  # to build this model again
         self.image_shape = image_shape = check_shape(image_shape)
         self.output_activation = network.output_activation
         self.needs_context = network.needs_context
@@ -100,7 +99,7 @@ class Autoencoder(nn.Module):
         self.register_buffer("limits", limits)
         self.condition = None if classes is None else Conditioning(classes, image_shape)
         self.encoder = network.encoder(self.encoder_shape)
-        # copies: a word may be said again in another sentence, with weights of its own
+        # copies: a component may be passed to several models, each with its own weights
         self.latent = deepcopy(latent)
         self.code_shape = self.latent.attach(network.feature_shape(self.encoder_shape))
         condition = self.condition
@@ -108,14 +107,14 @@ class Autoencoder(nn.Module):
             self.code_shape if condition is None else condition.code_shape(self.code_shape)
         )
         self.decoder = network.decoder(decoder_shape, image_shape)
-        self.noise: Noise = words["noise"]
-        self.reconstruction: Reconstruction = deepcopy(words["reconstruction"])
+        self.noise: Noise = components["noise"]
+        self.reconstruction: Reconstruction = deepcopy(components["reconstruction"])
         self.penalty_modules = by_name({n: deepcopy(t.penalty) for n, t in weighted.items()})
         self.weights = {name: term.weight for name, term in weighted.items()}
-        rule = deepcopy(words["prior"])
+        rule = deepcopy(components["prior"])
         self.prior: Prior = rule.attach(self.latent, self.code_shape, image_shape)
         self.sampler: Fitted | None = None
-        self.objective: Objective = words["objective"]
+        self.objective: Objective = components["objective"]
         for adversary in self.adversaries.values():
             adversary.attach_critic(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
@@ -133,7 +132,7 @@ class Autoencoder(nn.Module):
 
     @property
     def classes(self) -> int | None:
-        """How many classes a conditional model tells apart, None for others."""
+        """Number of classes of a class-conditional model, None for others."""
         return None if self.condition is None else self.condition.classes
 
     @property
@@ -143,17 +142,17 @@ class Autoencoder(nn.Module):
 
     @property
     def prior_density(self) -> PriorDensity:
-        """p(z) as it stands: one that is made by the encoder moves with it."""
+        """p(z) with the current weights; that of a VampPrior depends on the encoder."""
         return self.prior.density(self)
 
     @property
     def adversaries(self) -> dict[str, Adversary]:
-        """The words that own a critic, by the names of their terms."""
+        """The components with a critic, by the names of their terms."""
         terms = {"reconstruction": self.reconstruction, **self.penalties}
         return {name: term for name, term in terms.items() if isinstance(term, Adversary)}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What an optimizer trains: the model's weights, then those of each critic at its rate."""
+        """Parameter groups of the optimizer: the model, then each critic with its learning rate."""
         adversaries = self.adversaries.values()
         owned = {id(p) for adversary in adversaries for p in adversary.critic.parameters()}
         groups: list[dict[str, Any]] = [
@@ -164,12 +163,12 @@ class Autoencoder(nn.Module):
 
     @property
     def can_sample(self) -> bool:
-        """Whether new images can be drawn, from the prior or by a sampler."""
+        """Whether new images can be sampled, from the prior or by a sampler."""
         return self.draws_prior or (self.sampler is not None and not self.needs_context)
 
     @property
     def draws_prior(self) -> bool:
-        """Whether draws of the prior make images."""
+        """Whether samples of the prior can be decoded to images."""
         drawn = self.latent.variational or any(p.matches_prior for p in self.penalties.values())
         return drawn and not self.needs_context
 
@@ -182,7 +181,7 @@ class Autoencoder(nn.Module):
         sample: bool,
         y: Tensor | None = None,
     ) -> Pass:
-        """One trip of pixels (N, C, H, W): noise where `noisy`, a drawn code where `sample`."""
+        """A pass of pixels (N, C, H, W), with noise if `noisy` and a sampled code if `sample`."""
         clean, x_in, h, context = self.encoder_pass(x, generator, noisy=noisy, y=y)
         code = replace(self.latent(h, generator, sample), context=context)
         return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator, y)
@@ -190,33 +189,33 @@ class Autoencoder(nn.Module):
     def encoder_pass(
         self, x: Tensor, generator: Generator | None, *, noisy: bool, y: Tensor | None = None
     ) -> EncoderPass:
-        """The first half of a trip: pixels (N, C, H, W) as far as the encoder's features."""
+        """The first half of `run`: from pixels (N, C, H, W) to the features of the encoder."""
         clean = self.reconstruction.target(self.normalise(x), generator)
         x_in = self.noise(clean, generator, self._span()) if noisy else clean
         return EncoderPass(clean, x_in, *self.features(x_in, y))
 
     def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What the encoder makes of x in the model's range: features, and what passes by codes."""
-        found = self.encoder(self.encoder_input(x, y))
-        h, context = found if self.needs_context else (found, ())
+        """The encoder's features of x in the model's range, and the context of the code."""
+        output = self.encoder(self.encoder_input(x, y))
+        h, context = output if self.needs_context else (output, ())
         return h, (*context, *self.label_context(y))
 
     def encoder_input(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """`x` in the model's range as the encoder is given it, (N, *encoder_shape)."""
-        return x if self.condition is None else self.condition.beside_image(x, need_labels(y))
+        """The input of the encoder for `x` in the model's range, (N, *encoder_shape)."""
+        return x if self.condition is None else self.condition.with_class_plane(x, need_labels(y))
 
     def label_context(self, y: Tensor | None) -> tuple[Tensor, ...]:
-        """The end of each context: the labels, nothing where the model is not conditional."""
+        """The last item of a context: the labels of a conditional model, empty for others."""
         return () if self.condition is None else (need_labels(y),)
 
     def output(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
         """The decoder's raw output for codes (N, *code_shape), (N, C, H, W).
 
-        context: what passes by the code, see `decode`.
+        context: see `Code.context`.
         """
         if self.condition is not None:
             context, y = context[:-1], need_labels(context[-1] if context else None)
-            z = self.condition.beside_code(z, y)
+            z = self.condition.with_one_hot(z, y)
         output: Tensor = self.decoder(z, context) if self.needs_context else self.decoder(z)
         return output
 
@@ -229,7 +228,7 @@ class Autoencoder(nn.Module):
         noisy: bool,
         y: Tensor | None = None,
     ) -> Terms:
-        """The objective on pixels (N, C, H, W), penalties weighted as after `epoch` epochs."""
+        """The objective on pixels (N, C, H, W), with the penalty weights after `epoch` epochs."""
         weights = {name: weight.at(epoch) for name, weight in self.weights.items()}
         self.latent.set_epoch(epoch)
         for penalty in self.penalties.values():
@@ -239,7 +238,7 @@ class Autoencoder(nn.Module):
     def encode(
         self, x: Tensor, generator: Generator | None = None, y: Tensor | None = None
     ) -> Code:
-        """Codes of clean pixels (N, C, H, W): z is the mean, or a draw from a generator."""
+        """Codes of clean pixels (N, C, H, W): z is the mean, or a sample if `generator` is set."""
         h, context = self.features(self.reconstruction.expected(self.normalise(x)), y)
         code: Code = self.latent(h, generator, generator is not None)
         return replace(code, context=context)
@@ -247,25 +246,25 @@ class Autoencoder(nn.Module):
     def decode(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
         """Codes (N, *code_shape) -> mean images as pixels, (N, C, H, W), not clamped.
 
-        context: that of the codes' images; where it is the class alone, `label_context(y)`. Raises
-        UserError where the model needs it and it is not given.
+        context: `Code.context` of the images; `label_context(y)` if it consists of the class only.
+        Raises UserError if the model needs it and it is missing.
         """
         passing = len(context) - (self.condition is not None)  # without the class
         if self.needs_context and passing <= 0:
             raise UserError(
-                "this network decodes only the codes of images: its unpooling needs the places of "
-                "their maxima",
+                "this network decodes only the codes of images: its unpooling needs the positions "
+                "of their maxima",
                 "use network=conv to decode codes alone",
             )
         return self.denormalise(self.reconstruction.image(self.output(z, context)))
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Pixels (N, C, H, W) -> code -> pixels, without noise and randomness."""
+        """Pixels (N, C, H, W) -> code -> pixels, deterministically and without noise."""
         code = self.encode(x, y=y)
         return self.decode(code.mean, code.context)
 
     def corrupt(self, x: Tensor, generator: Generator | None, noise: Noise | None = None) -> Tensor:
-        """Pixels (N, C, H, W) with that noise (the training one if None), as pixels."""
+        """Pixels (N, C, H, W) with `noise` (None: that of training) added, as pixels."""
         noise = self.noise if noise is None else noise
         return self.denormalise(noise(self.normalise(x), generator, self._span()))
 
@@ -278,9 +277,9 @@ class Autoencoder(nn.Module):
     ) -> Tensor:
         """`n` new images as pixels, (n, C, H, W), from the sampler if there is one, else the prior.
 
-        y: their classes (n,); a conditional model that is given none takes one after the other.
-        temperature: scales the standard deviations of what codes are drawn from.
-        Raises UserError for codes with neither, and for a temperature where there is none.
+        y: their classes (n,); a conditional model cycles through the classes if None.
+        temperature: scales the standard deviation of the sampled codes.
+        Raises UserError without sampler and prior, and for a temperature that is not supported.
         """
         y = cycle_classes(self, n) if y is None else y
         return self.decode(sample_codes(self, n, generator, y, temperature), self.label_context(y))

@@ -1,4 +1,4 @@
-"""Codes and posteriors: what a latent makes of features."""
+"""Codes and posteriors: the outputs of a latent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 
 
 class Posterior(Protocol):
-    """q(z | x), one distribution an image.
+    """q(z | x), one distribution per image.
 
-    Densities and KLs come in `parts` that are independent: the dimensions of a Gaussian, the
-    variables of a categorical code; the single one of a code that has none.
+    Densities and KLs are computed for independent `parts`: the dimensions of a Gaussian, the
+    variables of a categorical code, or the whole code if its dimensions are dependent.
     """
 
     @property
@@ -25,7 +25,7 @@ class Posterior(Protocol):
         """Of each dimension, (N, dim)."""
 
     def sample(self, generator: Generator | None) -> Tensor:
-        """A reparametrised draw, (N, dim)."""
+        """A reparametrised sample, (N, dim)."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log density of each part in nats, (N, parts).
@@ -36,29 +36,29 @@ class Posterior(Protocol):
     def kl_standard(self) -> Tensor | None:
         """KL(q || p) of each part in nats, (N, parts); p is the latent's standard prior.
 
-        None where there is no closed form.
+        None if there is no closed form.
         """
 
 
 @runtime_checkable
 class Pathwise(Posterior, Protocol):
-    """A posterior whose density can be followed along a code: those of a `pathwise` latent."""
+    """The posterior of a `pathwise` latent: its density is differentiable along a sample."""
 
     def detached(self) -> Posterior:
-        """The same, its parameters held fixed: a density that is a function of z alone."""
+        """The same distribution with detached parameters: its density depends on z only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a latent makes of the features.
+    """The output of a latent.
 
-    z: (N, *code_shape), what the decoder sees: a draw in training, the mean in evaluation.
-    mean: (N, *code_shape), the same without randomness.
+    z: (N, *code_shape), the input of the decoder: a sample in training, the mean in evaluation.
+    mean: (N, *code_shape), the deterministic code.
     posterior: q(z | x) of a variational latent, else None.
-    costs: what the latent itself charges (a codebook's commitment), each (N,), per image.
-    context: what passes by the code: the places of pooled maxima, then the classes (N,) of a
-        conditional model; empty for most. All of it comes image by image.
-    indices: (N, ...) int64, which code words z is made of, from 0; None where it has none.
+    costs: of the latent itself (such as the commitment of a codebook), each (N,), per image.
+    context: further inputs of the decoder: the positions of pooled maxima, then the classes (N,)
+        of a conditional model; empty for most models. The first dimension is that of images.
+    indices: (N, ...) int64, the codebook entries of z, from 0; None for continuous codes.
     """
 
     z: Tensor

@@ -1,6 +1,6 @@
-"""From nodes to the words of one model: all that a trained model needs of its configuration.
+"""Builds the components of a model from configuration nodes.
 
-Free of Hydra and Lightning, so that a trained model opens fast wherever it is used.
+Does not import Hydra or Lightning, so that a trained model loads fast.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESERVED = ("loss", "reconstruction")
 
 @dataclass(frozen=True)
 class Components:
-    """The words that make a model, and the sampler that draws its codes where there is one."""
+    """The components of a model, and the optional sampler of its codes."""
 
     network: Network
     latent: Latent
@@ -53,7 +53,7 @@ class Components:
         statistics: Statistics | None = None,
         classes: int | None = None,
     ) -> Autoencoder:
-        """The model of these words for images of a shape; ConfigError where they do not fit.
+        """The model for images of this shape; ConfigError if components are incompatible.
 
         statistics: of standardised data, None for pixels in [0, 1].
         classes: number of classes, None for a model that is not class-conditional.
@@ -74,7 +74,7 @@ class Components:
 
 
 def build_components(settings: Config) -> Components:
-    """Build and check the words of a model; their first random numbers come from the seed.
+    """Build and check the components of a model, after seeding their initialisation.
 
     Raises ConfigError.
     """
@@ -83,7 +83,7 @@ def build_components(settings: Config) -> Components:
     for name, node in settings.penalty.items():
         path = f"penalty.{name}"
         if name in _RESERVED:
-            problem = "this name is taken by a term of every loss"
+            problem = "this name is reserved for a term of every loss"
             raise ConfigError(path, ..., problem, "choose another")
         term = build_penalty(node, path)
         penalties[name], weights[name] = term.penalty, term.weight
@@ -110,7 +110,7 @@ def build_reconstruction(terms: Mapping[str, Mapping[str, Any]]) -> Reconstructi
 
 
 def build_penalty(node: Mapping[str, Any], path: str) -> Weighted:
-    """A penalty with its weight, which stand in one node."""
+    """A penalty and its weight, from one node."""
     weight = {k: node[k] for k in WEIGHT_KEYS if k in node}
     counts = build({"_target_": "aecore.model.penalties.weight.Weight", **weight}, path, Weight)
     own = {k: v for k, v in node.items() if k not in WEIGHT_KEYS}
@@ -120,7 +120,7 @@ def build_penalty(node: Mapping[str, Any], path: str) -> Weighted:
 def build_noise(node: Mapping[str, Any], path: str) -> Noise:
     """A noise; the steps of a chain are names of files in conf/noise, or {name: {key: value}}.
 
-    A recorded one may hold the nodes of its steps, as models do that were joined in Python.
+    Recorded steps may also be nodes, as for models composed in Python.
     """
     steps = node.get("steps")
     if resolve(node, path, Noise) is not Chain or not isinstance(steps, list):

@@ -1,4 +1,4 @@
-"""Class-conditional autoencoders: encoder and decoder are given the class."""
+"""Class-conditional autoencoders: the class is an input of encoder and decoder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from aecore.model.networks.base import flat
 from aecore.types import ImageShape, Shape
 
 PLANES = "condition.planes.weight"  # of an autoencoder's weights: (classes, pixels)
-_SPREAD = 0.1  # standard deviation of a plane's first numbers: it begins quieter than the image
+_SPREAD = 0.1  # initial standard deviation of a class plane
 
 
 class Conditioning(nn.Module):
-    """Tells q(z | x, y) and p(x | z, y) the class y of an image (Sohn et al. 2015, CVAE).
+    """Conditions q(z | x, y) and p(x | z, y) on the class y of an image (Sohn et al. 2015, CVAE).
 
-    The encoder sees it as one more channel beside the image, a plane learned for each class; the
-    decoder as one-hot numbers beside the code (of a map: as constant channels).
+    The input of the encoder has an additional channel, a learned plane for each class; that of the
+    decoder the one-hot class (for feature maps, constant channels).
 
-    classes: how many; labels are 0 ... classes - 1. image_shape: (C, H, W).
+    classes: number of classes; labels are 0 ... classes - 1. image_shape: (C, H, W).
     """
 
     def __init__(self, classes: int, image_shape: ImageShape) -> None:
@@ -34,14 +34,14 @@ class Conditioning(nn.Module):
         self.image_shape: ImageShape = (channels + 1, image_shape[1], image_shape[2])
 
     def code_shape(self, shape: Shape) -> Shape:
-        """What the decoder sees of codes of that shape."""
+        """The input shape of the decoder for codes of this shape."""
         return (shape[0] + self.classes, *shape[1:])
 
-    def beside_image(self, x: Tensor, y: Tensor) -> Tensor:
+    def with_class_plane(self, x: Tensor, y: Tensor) -> Tensor:
         """Images (N, C, H, W) in the model's range and classes (N,) -> (N, C + 1, H, W)."""
         return torch.cat([x, self.planes(y).view(-1, 1, *self.side).to(x.dtype)], 1)
 
-    def beside_code(self, z: Tensor, y: Tensor) -> Tensor:
+    def with_one_hot(self, z: Tensor, y: Tensor) -> Tensor:
         """Codes (N, D, ...) and classes (N,) -> (N, D + classes, ...)."""
         one_hot = F.one_hot(y, self.classes).to(z.dtype)
         one_hot = one_hot.reshape(*one_hot.shape, *[1] * (z.dim() - 2))
@@ -49,15 +49,15 @@ class Conditioning(nn.Module):
 
 
 def need_labels(y: Tensor | None) -> Tensor:
-    """The labels; raises ConfigError where there are none."""
+    """The labels; raises ConfigError if there are none."""
     if y is None:
-        hint = "give those of the images, or use conditional=false"
+        hint = "pass those of the images, or use conditional=false"
         raise ConfigError("conditional", True, "this needs class labels", hint)
     return y
 
 
 def in_parts(x: Tensor, y: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Images (N, ...) with their labels (N,), where they have some, so many at a time."""
+    """Images (N, ...) and their labels (N,), if any, in chunks of `size`."""
     parts = torch.split(x, size)
     labels = [None] * len(parts) if y is None else torch.split(y, size)
     yield from zip(parts, labels, strict=True)

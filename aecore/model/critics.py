@@ -1,4 +1,4 @@
-"""Words that own a critic: a network that is trained against the autoencoder, beside it."""
+"""Components with a critic: a network that is trained against the autoencoder."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from aecore.types import ImageShape
 if TYPE_CHECKING:
     from aecore.model.passes import Pass
 
-_SLOPE = 0.2  # of leaky units below 0, as critics have it since Radford et al. 2016
+_SLOPE = 0.2  # negative slope of leaky ReLUs, as in Radford et al. 2016
 
 
 class Adversary(ABC):
-    """A penalty or a reconstruction with a critic, which one optimizer trains along with the rest.
+    """A penalty or a reconstruction with a critic, trained by the optimizer of the model.
 
-    What the critic thinks enters the word's own cost through `frozen`, so that the cost moves the
-    autoencoder alone; `critic_loss` moves the critic alone. The gradients of the two touch
-    different weights, so one step of one optimizer is a step of each side.
+    The output of the critic enters the cost of the component through `frozen`, so that this cost
+    has gradients for the autoencoder only; `critic_loss` has gradients for the critic only. One
+    step of the optimizer is therefore a step of both.
 
-    critic: its weights are no others'. critic_lr: its learning rate, where the optimizer starts.
+    critic: a module with weights of its own. critic_lr: its initial learning rate.
     """
 
     critic: nn.Module
@@ -37,32 +37,32 @@ class Adversary(ABC):
 
     @abstractmethod
     def attach_critic(self, model: Model) -> None:
-        """Make the critic, for codes or images of that model, which stands but for its critics."""
+        """Create the critic for codes or images of a model that is complete except its critics."""
 
     @abstractmethod
     def critic_loss(self, p: Pass) -> Tensor:
-        """What the critic is to make small, (N,), of codes and images detached from the model."""
+        """The loss of the critic, (N,), on codes and images detached from the model."""
 
 
 def frozen(module: nn.Module, *inputs: Tensor) -> Tensor:
-    """What a module makes of inputs, a function of these alone: its weights get no gradient."""
+    """The output of a module with constant weights: gradients flow to the inputs only."""
     state = {name: p.detach() for name, p in module.named_parameters()}
     output: Tensor = functional_call(module, state, inputs)
     return output
 
 
 def real_loss(logits: Tensor) -> Tensor:
-    """-log of the probability that something is real, by its logits: of any shape."""
+    """Negative log probability of `real`, elementwise for logits of any shape."""
     return F.softplus(-logits)
 
 
 def fake_loss(logits: Tensor) -> Tensor:
-    """-log of the probability that something is not real, by its logits: of any shape."""
+    """Negative log probability of `fake`, elementwise for logits of any shape."""
     return F.softplus(logits)
 
 
 def code_critic(width: int, units: int, layers: int) -> nn.Sequential:
-    """Codes (N, ...) of `width` numbers -> logits (N,), through `layers` of `units` leaky units."""
+    """Codes (N, ...) of `width` values -> logits (N,), with `layers` of `units` leaky ReLUs."""
     widths = [width, *[units] * layers]
     parts: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise(widths):
@@ -73,12 +73,12 @@ def code_critic(width: int, units: int, layers: int) -> nn.Sequential:
 class ImageCritic(nn.Module):
     """Images (N, C, H, W) -> logits (N,).
 
-    One halving by a convolution for each of `channels`; images that are too small to be halved so
-    often, as tables are, take fully connected layers of `units` instead. Each layer's sums are
-    normalised within the image, so that no image is judged by its neighbours.
+    A convolution of stride 2 for each of `channels`; for images too small for so many, such as
+    tables, fully connected layers of `units` instead. Activations are normalised per image, so
+    that logits do not depend on the other images of a batch.
 
-    trunk: the first `layer` of them, with the features (N, ...) by which images are compared;
-    head: the rest.
+    trunk: the first `layer` layers, which compute the features (N, ...) for comparing images.
+    head: the other layers.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Normalising flows: maps of R^dim onto itself whose Jacobian determinant is known."""
+"""Normalising flows: invertible maps of R^dim with a known Jacobian determinant."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _BINS = 8
 
 
 class Warp(nn.Module):
-    """Autoregressive steps, each of which moves a number as those before it say.
+    """A composition of autoregressive transforms.
 
-    y_i = f(x_i; theta_i(x_1, ..., x_(i-1), context)), in every other step from the last to the
-    first. affine: f = exp(a) x + b (Papamakarios et al. 2017; Kingma et al. 2016). spline: f is
-    a monotonic rational-quadratic spline of 8 bins in [-5, 5], the identity outside (Durkan et al.
-    2019). Forward all numbers are moved at once; backward one after another. At first nothing
-    moves.
+    y_i = f(x_i; theta_i(x_1, ..., x_(i-1), context)), in reversed order in every other transform.
+    affine: f = exp(a) x + b (Papamakarios et al. 2017; Kingma et al. 2016). spline: f is a
+    monotonic rational-quadratic spline of 8 bins in [-5, 5], the identity outside (Durkan et al.
+    2019). The forward map is one pass, the inverse one pass per dimension. Initially it is the
+    identity.
 
-    dim: numbers. transforms: steps. hidden: units of the network of each step. context: numbers
-    beside them, on which the map depends too.
+    dim: dimensions. transforms: their number. hidden: units of the network of each transform.
+    context: number of conditioning features.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Warp(nn.Module):
         widths = [dim + context, *hidden, dim * (2 if kind == "affine" else 3 * _BINS - 1)]
         check_room(transforms * sum(a * b for a, b in pairwise(widths)))
         ahead = torch.arange(dim, device="cpu")
-        with _numbers():
+        with _real_values():
             self.steps = LazyComposedTransform(
                 *[
                     MaskedAutoregressiveTransform(
@@ -57,24 +57,24 @@ class Warp(nn.Module):
                 ]
             )
         for step in self.steps.transforms:
-            _still(step)
+            _to_identity(step)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(..., dim) -> y (..., dim) and log |det dy/dx|, (...); context (..., numbers)."""
+        """(..., dim) -> y (..., dim) and log |det dy/dx|, (...); context (..., features)."""
         with torch.autocast(x.device.type, enabled=False):
             y, log_det = self.steps(context).call_and_ladj(x)
         return y, log_det
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        """The x of a y, both (..., dim); as slow as dim passes forward."""
+        """The x of y, both (..., dim); costs dim forward passes."""
         with torch.autocast(y.device.type, enabled=False):
             x: Tensor = self.steps(context).inv(y)
         return x
 
 
 @contextmanager
-def _numbers() -> Iterator[None]:
-    """On the CPU where tensors have shapes but no numbers: what depends on what is computed."""
+def _real_values() -> Iterator[None]:
+    """On the CPU if the default device is meta, for code that depends on computed values."""
     if torch.get_default_device().type != "meta":
         yield
         return
@@ -82,8 +82,8 @@ def _numbers() -> Iterator[None]:
         yield
 
 
-def _still(step: nn.Module) -> None:
-    """Make a step the identity: what its network says last is 0."""
+def _to_identity(step: nn.Module) -> None:
+    """Make a transform the identity: the last layer of its network becomes 0."""
     owners = [module for module in step.modules() if [*module.parameters(recurse=False)]]
     for parameter in owners[-1].parameters(recurse=False):
         nn.init.zeros_(parameter)

@@ -1,4 +1,4 @@
-"""What the layers of a model hold while it looks at images."""
+"""Inputs and outputs of the layers of a model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _STILL = 1e-6
 
 @dataclass(slots=True)
 class Layer:
-    """A matrix or convolution at work.
+    """A linear or convolutional layer with its activations.
 
-    side: the word that it belongs to.
-    module: its weights.
-    input: what it was given.
-    output: what came out after its norm and activation, (N, units) or (N, units, H, W).
+    side: the component that it belongs to.
+    module: the layer itself.
+    input: its input.
+    output: its output after normalisation and activation, (N, units) or (N, units, H, W).
     """
 
     side: Side
@@ -35,21 +35,21 @@ class Layer:
 
 
 def leaves(module: nn.Module) -> list[nn.Module]:
-    """The modules without parts of their own."""
+    """The modules without submodules."""
     # not any(children()): an empty Sequential is a child and false
     return [part for part in module.modules() if next(part.children(), None) is None]
 
 
 @contextmanager
-def _watched(model: Autoencoder, found: list[Layer]) -> Iterator[None]:
-    def watch(side: Side) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+def _recorded(model: Autoencoder, record: list[Layer]) -> Iterator[None]:
+    def hook_of(side: Side) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if isinstance(module, WEIGHTED):
-                found.append(Layer(side, module, inputs[0], output))
-            elif found and inputs[0] is found[-1].output and output.shape == inputs[0].shape:
-                found[-1].output = output  # its norm, activation or dropout
+                record.append(Layer(side, module, inputs[0], output))
+            elif record and inputs[0] is record[-1].output and output.shape == inputs[0].shape:
+                record[-1].output = output  # its norm, activation or dropout
 
-        return look
+        return hook
 
     sides: tuple[tuple[Side, nn.Module], ...] = (
         ("encoder", model.encoder),
@@ -57,7 +57,7 @@ def _watched(model: Autoencoder, found: list[Layer]) -> Iterator[None]:
         ("decoder", model.decoder),
     )
     handles = [
-        leaf.register_forward_hook(watch(side)) for side, part in sides for leaf in leaves(part)
+        leaf.register_forward_hook(hook_of(side)) for side, part in sides for leaf in leaves(part)
     ]
     try:
         yield
@@ -67,21 +67,21 @@ def _watched(model: Autoencoder, found: list[Layer]) -> Iterator[None]:
 
 
 def layers(model: Autoencoder, images: Tensor, labels: Tensor | None = None) -> list[Layer]:
-    """The layers in the order in which they work on images (N, C, H, W), with what they held.
+    """The layers in the order of their application to images (N, C, H, W).
 
     labels: of the images, (N,), or None.
     """
-    found: list[Layer] = []
-    with torch.no_grad(), _watched(model, found):
+    record: list[Layer] = []
+    with torch.no_grad(), _recorded(model, record):
         model.reconstruct(images, labels)
-    return found
+    return record
 
 
 def dead_units(values: Iterator[Tensor]) -> Tensor:
-    """Which units never change, over batches (n, units, ...) of their values: (units,) bool.
+    """Which units are constant over batches (n, units, ...) of their values: (units,) bool.
 
-    A unit is dead when its values differ by no more than a millionth of what those of the
-    liveliest unit differ, over all images and (of maps) all places: constant, mostly zero.
+    A unit is dead if the range of its values over all images (and positions of a map) is at most
+    a millionth of the largest range of a unit.
     """
     low: Tensor | None = None
     high: Tensor | None = None

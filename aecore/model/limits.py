@@ -1,4 +1,4 @@
-"""How large a model may become that is built from a file, which may come from anywhere."""
+"""Limits the size of a model that is built from an untrusted file."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-_SPARE, _SPARE_NUMBERS = 64, 2**16  # beside those of the file, what a model does not save
+_SPARE, _SPARE_NUMBERS = 64, 2**16  # allowance for layers and values that a model does not save
 _room: ContextVar[int | None] = ContextVar("room", default=None)
 
 
 @contextmanager
 def limited_to(tensors: Collection[Tensor]) -> Iterator[None]:
-    """Raise ValueError as soon as a model is made of many more weights or numbers than these.
+    """Raise ValueError as soon as a model has many more weights or values than these tensors.
 
-    Meant for the meta device, where a model takes memory for its layers, not for their numbers.
+    For the meta device, where a model needs memory for its layers but not for their values.
     """
     layers = 4 * len(tensors) + _SPARE
     numbers = 2 * sum(tensor.numel() for tensor in tensors) + _SPARE_NUMBERS
 
-    def counted(module: nn.Module, name: str, value: Any) -> None:
+    def count(module: nn.Module, name: str, value: Any) -> None:
         nonlocal layers, numbers
         layers -= 1
         numbers -= value.numel() if isinstance(value, Tensor) else 0
@@ -35,8 +35,8 @@ def limited_to(tensors: Collection[Tensor]) -> Iterator[None]:
 
     token = _room.set(numbers)
     hooks = [
-        register_module_parameter_registration_hook(counted),
-        register_module_buffer_registration_hook(counted),
+        register_module_parameter_registration_hook(count),
+        register_module_buffer_registration_hook(count),
     ]
     try:
         yield
@@ -47,7 +47,7 @@ def limited_to(tensors: Collection[Tensor]) -> Iterator[None]:
 
 
 def check_room(numbers: int) -> None:
-    """For what takes memory on the meta device too: ValueError where `limited_to` allows less."""
+    """ValueError if `limited_to` allows less; for code that needs memory on the meta device too."""
     room = _room.get()
     if room is not None and numbers > room:
         raise ValueError("more weights than the file has")

@@ -1,4 +1,4 @@
-"""A pass through an autoencoder, and what a component may use of the model that made it.
+"""A pass through an autoencoder, and the protocol of the model for its components.
 
 Components import the protocol `Model` and never `Autoencoder`, which imports them.
 """
@@ -16,9 +16,9 @@ from aecore.types import ImageShape, Shape
 
 
 class EncoderPass(NamedTuple):
-    """What an encoder has seen, and what it made of it; the fields are those of Pass and Code.
+    """Inputs and outputs of an encoder; the fields are those of Pass and Code.
 
-    x, x_in: (N, C, H, W). h: (N, *feature_shape). context: what passes by the code.
+    x, x_in: (N, C, H, W). h: (N, *feature_shape). context: see `Code`.
     """
 
     x: Tensor
@@ -29,15 +29,15 @@ class EncoderPass(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One trip of a batch through an autoencoder, all that an objective or a penalty may look at.
+    """A forward pass of a batch through an autoencoder, the input of objectives and penalties.
 
-    x: (N, C, H, W) clean, in the model's own range (standardised where it standardises).
-    x_in: (N, C, H, W) what the encoder saw: x plus noise.
+    x: (N, C, H, W) clean, in the model's range (standardised if the data are).
+    x_in: (N, C, H, W) the input of the encoder: x plus noise.
     h: (N, *feature_shape) the encoder's features.
-    code: the latent's answer.
-    output: (N, C, H, W) the decoder's raw output, in the terms of the reconstruction (logits, ...).
-    model: the autoencoder that made the trip; for penalties that encode or decode again.
-    generator: the source of further randomness; None means PyTorch's own.
+    code: the output of the latent.
+    output: (N, C, H, W) the decoder's raw output, as the reconstruction loss expects (logits, ...).
+    model: the autoencoder; for penalties that encode or decode again.
+    generator: of further random numbers; None for PyTorch's default generator.
     y: (N,) int64 class labels, or None.
     """
 
@@ -73,14 +73,14 @@ class LatentProtocol(ModuleProtocol, Protocol):
     pathwise: bool
     relaxed: bool
     sequential: bool
-    codes: int | None
+    codebook_size: int | None
     cost_names: tuple[str, ...]
 
     @property
     def smooth(self) -> bool: ...
     def __call__(self, h: Tensor, generator: Generator | None, sample: bool) -> Code: ...
     def nearest(self, z: Tensor) -> Tensor: ...
-    # a prior that is its own density: `Standalone`, whose module imports this one
+    # a `Standalone` prior, whose module imports this one
     def standard_prior(self) -> Any: ...
 
 
@@ -111,7 +111,7 @@ class PriorProtocol(Protocol):
 
 
 class PriorDensityProtocol(Protocol):
-    """p(z) as it is now: see `aecore.model.priors.base.PriorDensity`."""
+    """p(z) with the current weights: see `aecore.model.priors.base.PriorDensity`."""
 
     no_temperature: str | None
 

@@ -1,4 +1,4 @@
-"""Codes of images that there are not: drawn from the sampler of a model, or else its prior."""
+"""New codes, from the sampler of a model or else its prior."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def sample_codes(
     y: Tensor | None = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """`n` codes (n, *code_shape), such as the latent could have made.
+    """`n` codes (n, *code_shape) that are possible outputs of the latent.
 
-    y: the classes (n,) of the images, where the model is conditional. temperature: scales the
-    standard deviations of the Gaussian draws that codes are made of.
-    Raises UserError where there is nothing to draw from, or it has no temperature.
+    y: the classes (n,) of a conditional model. temperature: scales the standard deviation of the
+    Gaussian samples that codes are computed from.
+    Raises UserError without prior and sampler, or if a temperature is not supported.
     """
     if not model.can_sample:
         if model.needs_context:
@@ -47,7 +47,7 @@ def sample_codes(
 
 
 def cycle_classes(model: Model, n: int) -> Tensor | None:
-    """One class after the other, (n,), for a conditional model; None for another."""
+    """Classes (n,) 0, 1, ... in turn for a conditional model; None for others."""
     if model.classes is None:
         return None
     return torch.arange(n, device=model.shift.device) % model.classes

@@ -1,4 +1,4 @@
-"""The slots of a sentence: what fills each, and how what fills it is said again."""
+"""The components of a model: their base classes, checks and configurations."""
 
 from __future__ import annotations
 
@@ -27,33 +27,34 @@ SLOTS: dict[str, type] = {
 }
 
 
-def check_words(words: Mapping[str, object], penalties: Mapping[str, Weighted]) -> None:
-    """Raise UserError for what is no word of the slot that it is given for."""
-    for slot, given in (*words.items(), *(("penalty", p.penalty) for p in penalties.values())):
-        if not isinstance(given, SLOTS[slot]):
+def check_components(components: Mapping[str, object], penalties: Mapping[str, Weighted]) -> None:
+    """Raise UserError for a component that is not of the base class of its config group."""
+    terms = (("penalty", term.penalty) for term in penalties.values())
+    for slot, component in (*components.items(), *terms):
+        if not isinstance(component, SLOTS[slot]):
             home = SLOTS[slot].__module__.rpartition(".")[0]
             raise UserError(
-                f"{slot}={given!r}: must be a {SLOTS[slot].__name__}",
-                f'give one of {home}, or aecore.create("{slot}=...")',
+                f"{slot}={component!r}: must be a {SLOTS[slot].__name__}",
+                f'use a class of {home}, or aecore.create("{slot}=...")',
             )
 
 
 def component_configs(
-    words: Mapping[str, object], penalties: Mapping[str, Weighted]
+    components: Mapping[str, object], penalties: Mapping[str, Weighted]
 ) -> dict[str, Any]:
-    """The nodes of a configuration that say these words."""
+    """The configuration nodes of these components."""
     terms = {}
     for name, term in penalties.items():
         weight = config_of(term.weight)
         terms[name] = {**config_of(term.penalty), **{key: weight[key] for key in WEIGHT_KEYS}}
-    nodes, loss = config_of(words), words["reconstruction"]
+    nodes, loss = config_of(components), components["reconstruction"]
     assert isinstance(loss, Reconstruction)
     name = loss.name or type(loss).__name__
     return {**nodes, "reconstruction": {name: nodes["reconstruction"]}, "penalty": terms}
 
 
 def named(nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """The names of the components of such nodes, by slot; of several terms a list."""
+    """The class name of each node, by config group; for several terms the list of their names."""
     return {
         slot: str(node["_target_"]).rpartition(".")[2] if "_target_" in node else list(node)
         for slot, node in nodes.items()

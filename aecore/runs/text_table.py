@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """Columns aligned by spaces: numbers to the right, words to the left."""
+    """Columns aligned by spaces: numbers to the right, text to the left."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
     right = [all(_is_number(cell) for cell in column[1:]) for column in columns]

@@ -14,7 +14,13 @@ from typing import Any
 
 import yaml
 
-from aecore.config.folders import groups, make_importable, own_folders, set_own_folders, theirs
+from aecore.config.folders import (
+    groups,
+    make_importable,
+    set_user_folders,
+    user_folders,
+    user_options,
+)
 from aecore.config.targets import known_targets
 from aecore.errors import UserError
 
@@ -84,17 +90,17 @@ def trusting(config_dir: str | Path | None) -> Iterator[None]:
 
     Raises UserError where there is no such folder.
     """
-    before = own_folders()
+    before = user_folders()
     if config_dir is not None:
         folder = Path(config_dir).expanduser()
         if not folder.is_dir():
             raise UserError(f"config_dir={config_dir}: no such folder")
-        set_own_folders([*before, folder])
+        set_user_folders([*before, folder])
         make_importable()
     try:
         yield
     finally:
-        set_own_folders(before)
+        set_user_folders(before)
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -118,7 +124,7 @@ def own_targets() -> set[str]:
     """Every class that the YAML files in the user's own configuration folders name."""
     names: set[str] = set()
     for group in groups():  # and nothing else below: runs may lie there too
-        for file in theirs(group, own_folders()).values():
+        for file in user_options(group, user_folders()).values():
             try:
                 node = yaml.safe_load(file.read_text())
             except (OSError, UnicodeDecodeError, yaml.YAMLError):

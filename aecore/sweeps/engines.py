@@ -42,7 +42,7 @@ def run_jobs(launcher: Launcher, sweep: Path, jobs: Jobs) -> list[float | None]:
 
 
 def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
-    """Launch all together; where that breaks off, those under way one at a time, then the rest.
+    """Launch all jobs at once; if that fails, the started ones one by one, then the rest.
 
     Joblib and Ray give up every job when a worker is killed (for its memory, as a rule), and do
     not tell whose it was: alone, only the culprit fails again.
@@ -81,7 +81,7 @@ def _disconnect() -> None:
 
 
 def _begun(folder: Path) -> int | None:
-    """When a job of that folder began, as a mark to compare; None where none did."""
+    """A mark of the start of the job of a folder, for comparison; None if none started."""
     try:
         return (folder / ".hydra" / "overrides.yaml").stat().st_mtime_ns
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from aecore.config.compose import choices
-from aecore.config.folders import flags, resuming, set_own_folders
+from aecore.config.folders import flags, resuming, set_user_folders
 from aecore.config.overrides import searched
 from aecore.errors import NonFiniteError, UserError
 from aecore.runs.folder import (
@@ -38,21 +38,21 @@ from aecore.training.processes import is_leader, started_together
 def run_job(config: Any) -> float | None:
     """A job of a multirun, in the folder that Hydra made for it.
 
-    What goes wrong is written to error.txt and does not stop the sweep. Returns the metric that
+    Errors are written to error.txt and do not stop the sweep. Returns the metric that
     a search optimizes (`optimized_metric`), None where there is none.
     """
     hydra = HydraConfig.get()
-    set_own_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
+    set_user_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     config_dict = {str(key): value for key, value in plain.items()}
     folder = Path(hydra.runtime.output_dir)
     error = folder / ERROR
     overrides = list(hydra.overrides.task)
-    words = choices(hydra.runtime.choices, config_dict)
+    chosen = choices(hydra.runtime.choices, config_dict)
     request = Request(
         config_dict,
-        words,
+        chosen,
         overrides,
         lambda: folder,
         brief=True,
@@ -86,9 +86,9 @@ def _job(request: Request, folder: Path) -> None:
 
 
 def _in_processes(request: Request, folder: Path) -> None:
-    """A distributed job, led by a process of its own: a rank that dies takes its leader along."""
+    """A distributed job in a separate process, as a rank that dies ends the leader too."""
     if not is_run(folder):
-        write_run(folder, request.words, request.overrides)
+        write_run(folder, request.choices, request.overrides)
         write_config(folder, request.config)
     command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}"]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)

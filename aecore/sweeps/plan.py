@@ -34,7 +34,7 @@ def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Co
     """
     jobs = points(arguments, composition)
     composed = check(arguments, jobs)
-    folder = sweep_folder(composition, composition.words.get("sweeps"))
+    folder = sweep_folder(composition, composition.choices.get("sweeps"))
     lines = [[o.line for o in job] for job in jobs]
     sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines)
     sweep.write()
@@ -42,7 +42,7 @@ def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Co
 
 
 def shared(arguments: Arguments) -> list[str]:
-    """The overrides that Hydra itself needs to launch the jobs: its own, and the study."""
+    """The overrides that Hydra needs to launch the jobs: of its own keys, and the study."""
     return [o.line for o in arguments.overrides if o.of_hydra or o.key == "sweeps"]
 
 
@@ -52,7 +52,7 @@ def sweep_folder(composition: Composition, name: str | None) -> Path:
     name: of the folder that sweeps of this kind have in common, None for that of the configuration.
     """
     folder = Path(composition.sweep_dir)
-    if "hydra.sweep.dir" in composition.given:
+    if "hydra.sweep.dir" in composition.overridden:
         if (folder / RECORD).exists():
             raise UserError(
                 f"hydra.sweep.dir={folder}: holds a sweep already",
@@ -64,7 +64,7 @@ def sweep_folder(composition: Composition, name: str | None) -> Path:
 
 
 def points(arguments: Arguments, composition: Composition) -> list[Point]:
-    """The jobs of a grid: the study's own parameters, then those of the command line."""
+    """The jobs of a grid: the parameters of the study, then those of the command line."""
     overrides = grid(arguments, composition)
     for override in overrides:
         if override.parsed.is_interval_sweep():
@@ -86,7 +86,7 @@ def grid(arguments: Arguments, composition: Composition) -> list[Override]:
 def check(arguments: Arguments, jobs: Iterable[Point], what: str = "job") -> Composed:
     """Compose and build every point; UserError names the first that cannot be.
 
-    what: what a point is called in the message.
+    what: the name of a point in the message.
     Returns the configurations of the first jobs by their overrides, as many as memory is for.
     """
     from aecore.training.prepare import ConfigChecker

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def recorded_sweep(folder: Path, overrides: Iterable[Override]) -> Callable[[], int] | None:
-    """What continues the sweep of a folder, None where it holds none; raises UserError.
+    """A function that continues the sweep of a folder, None if there is none; raises UserError.
 
     The grid is the recorded one; only Hydra's own overrides (another launcher, for a search also
     other numbers of trials) may be given, and the folder of the user's own options must be given
@@ -40,20 +40,20 @@ def recorded_sweep(folder: Path, overrides: Iterable[Override]) -> Callable[[], 
     for override in more:
         if not any(override.is_below(key) for key in free):
             raise UserError(
-                f"{override.typed}: a resumed sweep keeps its own grid and configuration",
+                f"{override.typed}: a resumed sweep keeps its grid and configuration",
                 f"only these may be given: hydra/launcher, {', '.join(free)}",
             )
     return lambda: launch(sweep, more)
 
 
 def _from_here(sweep: Sweep) -> Sweep:
-    """A recorded sweep with the user's own folder that this command line names, not its own."""
+    """A recorded sweep with the `--config-dir` of this command line instead of its own."""
     before = sweep.flags
     if "--config-dir" in before:
         at = before.index("--config-dir")
         if not flags():
             raise UserError(
-                f"{sweep.folder}: started with options of your own, which must be named again",
+                f"{sweep.folder}: started with --config-dir, which must be given again",
                 f"{command()} {shlex.join([*before[at : at + 2], f'resume={sweep.folder}'])}",
             )
         before = [*before[:at], *before[at + 2 :]]

@@ -1,1 +1,1 @@
-"""What run.py can do with a configuration or a trained run."""
+"""Tasks of run.py with a configuration or a trained run."""

@@ -1,4 +1,4 @@
-"""What every task promises."""
+"""The base class of tasks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line.
+    """The request of a command line.
 
     config: the resolved configuration, plain containers.
-    words: the choice of each config group, `{"model": "vae", ...}`.
+    choices: the option of each config group, `{"model": "vae", ...}`.
     overrides: as they were typed.
     folder: gives the run folder when first called, making it; so a refused run leaves nothing.
     resumed: whether the folder holds the run that is to go on.
@@ -32,11 +32,11 @@ class Request:
     callbacks: gives further Lightning callbacks of a training.
     run: the trained run that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
-    beside: of what may stand beside `run=`, see `aecore.tasks.reuse.BESIDE`, what was typed.
+    beside: the overrides of options that are allowed with `run=`, see `aecore.tasks.reuse.BESIDE`.
     """
 
     config: dict[str, Any]
-    words: dict[str, Any]
+    choices: dict[str, Any]
     overrides: list[str]
     folder: Callable[[], Path]
     resumed: bool = False
@@ -52,7 +52,7 @@ class Task(ABC):
 
     @abstractmethod
     def __call__(self, request: Request) -> dict[str, float]:
-        """Do it; returns metrics (empty where there are none). Raises UserError before any work."""
+        """Run the task; returns metrics (may be empty). Raises UserError before any work."""
 
 
 def request_of(composition: Composition) -> Request:
@@ -60,7 +60,7 @@ def request_of(composition: Composition) -> Request:
 
     def folder() -> Path:
         place = Path(composition.run_dir)
-        if "hydra.run.dir" not in composition.given:
+        if "hydra.run.dir" not in composition.overridden:
             return reserve(place)
         if is_run(place):
             raise UserError(
@@ -70,4 +70,4 @@ def request_of(composition: Composition) -> Request:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    return Request(composition.config, composition.words, composition.overrides, folder)
+    return Request(composition.config, composition.choices, composition.overrides, folder)

@@ -1,4 +1,4 @@
-"""`task=combinations`: which words cannot go together, and why."""
+"""`task=combinations`: which options are not compatible, and why."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.tasks.base import Request, Task
-from aecore.tasks.component_pairs import combinations, summary
+from aecore.tasks.component_pairs import check_pairs, summary
 from aecore.training.prepare import common_shape
 from aecore.training.setup import build_experiment
 
 
 class Combinations(Task):
-    """Tries every pair of words on the shape of the data set's images; prints the refusals.
+    """Tries every pair of options on the shape of the data set's images; prints the refused ones.
 
-    Options stand as in the files of conf/ and in the presets: what another option would make
-    possible is refused here too.
+    All other values are those of conf/ and of the presets: a pair that needs another value is
+    refused here too.
     """
 
     @component
@@ -24,8 +24,8 @@ class Combinations(Task):
     @override
     def __call__(self, request: Request) -> dict[str, float]:
         shape = common_shape(build_experiment(request.config).data)
-        found = combinations(shape)
-        print("\n".join(summary(found.refused)))
-        together, not_so = len(found.possible), len(found.refused)
-        print(f"\n{together} of {together + not_so} pairs of words go together, {not_so} not")
+        results = check_pairs(shape)
+        print("\n".join(summary(results.refused)))
+        possible, total = len(results.possible), len(results.possible) + len(results.refused)
+        print(f"\n{possible} of {total} pairs of options are compatible, {total - possible} not")
         return {}

@@ -19,7 +19,7 @@ from aecore.tasks.base import Request, Task
 
 
 class Compare(Task):
-    """Prints a table of the chosen runs; writes it, a report and figures of all runs together.
+    """Prints a table of the chosen runs; writes it, a report and joint figures of all runs.
 
     Which runs, `runs` tells: paths, patterns and sweep folders. They go to `out`; without it to the
     sweep's own folder where the whole of one sweep is compared, else to a new one below
@@ -30,7 +30,7 @@ class Compare(Task):
     def __init__(self) -> None: ...
 
     def __call__(self, request: Request) -> dict[str, float]:
-        """Compare; raises UserError where nothing is selected."""
+        """Compare; raises UserError if no run is selected."""
         config = validate(Config, request.config)
         if not config.runs:
             raise UserError(
@@ -65,7 +65,7 @@ def _place(sweep: Sweep | None, config: Config) -> Path:
 
 
 def _whole_sweep(folders: list[Path]) -> Sweep | None:
-    """The sweep whose jobs, all that left a folder, these are; None where there is none."""
+    """The sweep of which these are all jobs with a folder; None if there is none."""
     parents = {folder.parent for folder in folders}
     if len(parents) > 1:
         return None

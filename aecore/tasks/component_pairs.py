@@ -1,7 +1,7 @@
-"""Which words go together: every pair of words of different groups, in some sentence or in none.
+"""Which options are compatible: tries every pair of options of two config groups.
 
-A word may need company (`penalty=kl` a posterior), so a pair counts as possible if the sentence of
-any preset, with the two words in place, makes a model.
+An option may require others (`penalty=kl` a posterior), so a pair counts as possible if any preset
+with these two options is a valid model.
 """
 
 from __future__ import annotations
@@ -25,33 +25,34 @@ from aecore.training.setup import Experiment, build_experiment
 from aecore.types import ImageShape
 
 SLOTS = ("network", "latent", "noise", "penalty", "reconstruction", "prior", "objective")
-Word = tuple[str, str]  # a group and a choice in it
-Pair = tuple[Word, Word]
+GroupOption = tuple[str, str]  # a config group and an option of it
+Pair = tuple[GroupOption, GroupOption]
 _TRIES = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """The words of a preset, some of them replaced.
+    """A preset, possibly with some options replaced.
 
-    chosen: every slot's choice; None where it is not one word.
+    chosen: the option of each config group; None if it is not a single one.
     """
 
     preset: str
     experiment: Experiment
     chosen: Mapping[str, str | None]
 
-    def saying(self, *changed: Word) -> Candidate:
-        """The same with other words; one that it says already keeps the preset's options."""
-        new = [word for word in changed if self.chosen[word[0]] != word[1]]
-        parts = {field: part for word in new for field, part in built(*word).items()}
-        said = replace(self.experiment, components=replace(self.experiment.components, **parts))
-        return replace(self, experiment=said, chosen={**self.chosen, **dict(new)})
+    def with_options(self, *options: GroupOption) -> Candidate:
+        """A copy with these options; those that it has already keep the values of the preset."""
+        new = [option for option in options if self.chosen[option[0]] != option[1]]
+        parts = {field: part for option in new for field, part in build_option(*option).items()}
+        components = replace(self.experiment.components, **parts)
+        experiment = replace(self.experiment, components=components)
+        return replace(self, experiment=experiment, chosen={**self.chosen, **dict(new)})
 
     def fits(self, shape: ImageShape) -> UserError | None:
-        """None where the words make a model for such images, else what they are refused with."""
+        """None if the model can be built for images of this shape, else the error."""
         try:
-            with torch.device("meta"):  # shapes without numbers
+            with torch.device("meta"):  # shapes only, no memory
                 self.experiment.components.autoencoder(shape)
         except UserError as error:
             return error
@@ -60,32 +61,32 @@ class Candidate:
 
 @dataclass(frozen=True)
 class PairResults:
-    """What was found of every pair of words.
+    """The results for all pairs of options.
 
-    possible: a sentence for each pair that can go together. refused: why the others cannot.
+    possible: a valid candidate for each compatible pair. refused: the error of each other pair.
     """
 
     possible: Mapping[Pair, Candidate]
-    refused: Mapping[Pair, str]
+    refused: Mapping[Pair, UserError]
 
 
-def names_of(slot: str) -> list[str]:
-    """Every choice of a slot."""
+def options_of(slot: str) -> list[str]:
+    """Every option of a config group."""
     return sorted(known(slot))
 
 
 @cache
-def built(slot: str, name: str) -> dict[str, Any]:
-    """A choice of a slot as fields of the sentence."""
+def build_option(slot: str, name: str) -> dict[str, Any]:
+    """An option of a config group, as fields of `Components`."""
     config = dict(_plain_config())
     text = known(slot)[name].read_text()
-    if "${" in text or "defaults:" in text:  # Hydra's to read, which takes its time
+    if "${" in text or "defaults:" in text:  # needs Hydra, which is slower
         config[slot] = compose(parse([*flags(), f"{slot}={name}"])).config[slot]
     else:
         config[slot] = yaml.safe_load(text)
-    found = build_experiment(deepcopy(config)).components
+    components = build_experiment(deepcopy(config)).components
     fields = ("penalties", "weights") if slot == "penalty" else (slot,)
-    return {field: getattr(found, field) for field in fields}
+    return {field: getattr(components, field) for field in fields}
 
 
 @cache
@@ -94,112 +95,112 @@ def _plain_config() -> Mapping[str, Any]:
 
 
 def presets() -> list[Candidate]:
-    """The sentence of each preset."""
-    found = []
-    for name in names_of("model"):
+    """The candidate of each preset."""
+    candidates = []
+    for name in options_of("model"):
         job = compose(parse([*flags(), f"model={name}", "figures=none"]))
-        said = {slot: job.words.get(slot) for slot in SLOTS}
-        chosen = {slot: w if isinstance(w, str) else None for slot, w in said.items()}
-        found.append(Candidate(name, build_experiment(job.config), chosen))
-    return found
+        options = {slot: job.choices.get(slot) for slot in SLOTS}
+        chosen = {slot: o if isinstance(o, str) else None for slot, o in options.items()}
+        candidates.append(Candidate(name, build_experiment(job.config), chosen))
+    return candidates
 
 
 def pairs() -> Iterator[Pair]:
-    """Every pair of words of two different slots."""
+    """Every pair of options of two different config groups."""
     for one, other in itertools.combinations(SLOTS, 2):
-        names = itertools.product(names_of(one), names_of(other))
+        names = itertools.product(options_of(one), options_of(other))
         yield from (((one, a), (other, b)) for a, b in names)
 
 
 @cache
-def combinations(shape: ImageShape) -> PairResults:
-    """Try every pair of words on images of a shape."""
+def check_pairs(shape: ImageShape) -> PairResults:
+    """Try every pair of options on images of this shape."""
     bases = presets()
-    homes = {
-        (slot, name): [b for b in bases if b.saying((slot, name)).fits(shape) is None]
+    valid_bases = {
+        (slot, name): [b for b in bases if b.with_options((slot, name)).fits(shape) is None]
         for slot in SLOTS
-        for name in names_of(slot)
+        for name in options_of(slot)
     }
     possible: dict[Pair, Candidate] = {}
-    refused: dict[Pair, str] = {}
+    refused: dict[Pair, UserError] = {}
     for pair in pairs():
-        # where the pickier word is at home, the other is all that may be wrong
-        picky, easy = sorted((homes[word] for word in pair), key=len)
-        reasons = []
-        for base in dict.fromkeys([*picky, *easy]):
-            sentence = base.saying(*pair)
-            error = sentence.fits(shape)
+        # first the presets that are valid with the more restrictive option
+        fewer, more = sorted((valid_bases[option] for option in pair), key=len)
+        errors = []
+        for base in dict.fromkeys([*fewer, *more]):
+            candidate = base.with_options(*pair)
+            error = candidate.fits(shape)
             if error is None:
-                possible[pair] = sentence
+                possible[pair] = candidate
                 break
-            reasons.append(str(error))
+            errors.append(error)
         else:
-            near = reasons[: len(picky)] or reasons or ["no preset takes either of them"]
-            refused[pair] = max(near, key=near.count)
+            likely = errors[: len(fewer)] or errors or [UserError("no preset fits either option")]
+            texts = [str(error) for error in likely]
+            refused[pair] = max(likely, key=lambda error: texts.count(str(error)))
     return PairResults(possible, refused)
 
 
-def summary(refused: Mapping[Pair, str]) -> list[str]:
-    """The refusals in few lines: words that are refused for the same reason stand together."""
-    partners: dict[tuple[Word, str, str], list[str]] = defaultdict(list)
-    for (one, other), reason in refused.items():
-        partners[one, other[0], _core(reason)].append(other[1])
+def summary(refused: Mapping[Pair, UserError]) -> list[str]:
+    """The refused pairs in few lines, grouped by option and reason."""
+    partners: dict[tuple[GroupOption, str, str], list[str]] = defaultdict(list)
+    for (one, other), error in refused.items():
+        partners[one, other[0], _reason(error)].append(other[1])
     rows: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
-    for (one, group, core), names in partners.items():
-        rows[one[0], group, ", ".join(names), core].append(one[1])
+    for (one, group, reason), names in partners.items():
+        rows[one[0], group, ", ".join(names), reason].append(one[1])
     return [
-        f"{one}: {', '.join(names)}\n  not with {group}: {others}\n  because {core}"
-        for (one, group, others, core), names in rows.items()
+        f"{one}: {', '.join(names)}\n  not with {group}: {others}\n  because {reason}"
+        for (one, group, others, reason), names in rows.items()
     ]
 
 
-def _core(reason: str) -> str:
-    """The first sentence of a reason without the words it begins with (`penalty=kl: this ...`)."""
-    text = " ".join(line.strip() for line in reason.splitlines()[:1])
-    before, colon, after = text.partition(": ")
-    return (after if colon and "=" in before else text).partition(";")[0].rstrip(",")
+def _reason(error: UserError) -> str:
+    """The first clause of the problem, without the option in front (`penalty=kl: this ...`)."""
+    option, colon, problem = error.problem.partition(": ")
+    return (problem if colon and "=" in option else error.problem).partition(";")[0]
 
 
 def cover(found: PairResults, shape: ImageShape) -> list[Candidate]:
-    """Sentences that say every possible pair at least once, some forty times fewer than pairs.
+    """Candidates that contain every possible pair at least once, 40 times fewer than pairs.
 
-    Greedy: a pair's own sentence, whose other slots then take words of pairs not yet said as long
-    as the sentence makes a model.
+    Greedy: starts from the candidate of an uncovered pair and replaces the options of its other
+    config groups by those that cover most further pairs, as long as the model is valid.
     """
     left = dict.fromkeys(found.possible)
-    sentences = []
+    candidates = []
     while left:
         pair = next(iter(left))
-        sentence, fixed = found.possible[pair], {slot for slot, _ in pair}
+        candidate, fixed = found.possible[pair], {slot for slot, _ in pair}
         for slot in (s for s in SLOTS if s not in fixed):
-            sentence = _enriched(sentence, slot, fixed, left, shape)
+            candidate = _with_most_pairs(candidate, slot, fixed, left, shape)
             fixed.add(slot)
-        for said in _said(sentence):
-            left.pop(said, None)
+        for covered in _pairs_in(candidate):
+            left.pop(covered, None)
         left.pop(pair, None)
-        sentences.append(sentence)
-    return sentences
+        candidates.append(candidate)
+    return candidates
 
 
-def _enriched(
-    sentence: Candidate, slot: str, fixed: set[str], left: Mapping[Pair, None], shape: ImageShape
+def _with_most_pairs(
+    candidate: Candidate, slot: str, fixed: set[str], left: Mapping[Pair, None], shape: ImageShape
 ) -> Candidate:
-    """The sentence with the word in a slot that says most new pairs, of those that fit."""
+    """The candidate with the valid option of a config group that covers most pairs of `left`."""
     gain: dict[str, int] = {}
-    for name in names_of(slot):
-        said = _said(sentence.saying((slot, name)), within={*fixed, slot})
-        gain[name] = sum(pair in left for pair in said)
+    for name in options_of(slot):
+        covered = _pairs_in(candidate.with_options((slot, name)), within={*fixed, slot})
+        gain[name] = sum(pair in left for pair in covered)
     for name in sorted(gain, key=lambda n: -gain[n])[:_TRIES]:
         if gain[name] == 0:
             break
-        changed = sentence.saying((slot, name))
+        changed = candidate.with_options((slot, name))
         if changed.fits(shape) is None:
             return changed
-    return sentence
+    return candidate
 
 
-def _said(sentence: Candidate, within: set[str] | None = None) -> list[Pair]:
-    """The pairs of words in a sentence, of all slots or of some."""
-    slots = [s for s in SLOTS if sentence.chosen[s] and (within is None or s in within)]
-    known = [(slot, str(sentence.chosen[slot])) for slot in slots]
-    return list(itertools.combinations(known, 2))
+def _pairs_in(candidate: Candidate, within: set[str] | None = None) -> list[Pair]:
+    """The pairs of options in a candidate, of all config groups or of some."""
+    slots = [s for s in SLOTS if candidate.chosen[s] and (within is None or s in within)]
+    options = [(slot, str(candidate.chosen[slot])) for slot in slots]
+    return list(itertools.combinations(options, 2))

@@ -1,4 +1,4 @@
-"""`task=compress`: what codes cost to store, and what is lost."""
+"""`task=compress`: rate and distortion of codes."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _write(opened: Opened, rows: list[Row]) -> None:
 
 
 def _lossless(split: Split) -> list[Row]:
-    """The rows of PNG, where it knows such channels, and of zlib."""
+    """The rows of PNG, if it supports the channels, and of zlib."""
     pixels = split.pixels()
     stored, white = as_stored(pixels), pixel_bits(split) == 1
     lost = float(squared_error(stored / 255, pixels).double().mean())
@@ -130,7 +130,7 @@ def _table(rows: list[Row], pixels: int) -> str:
 
 
 def _uncounted(opened: Opened, training: int) -> str:
-    """What the bits leave out."""
+    """What the bits do not include."""
     weights = sum(value.numel() for value in opened.ae.model.parameters())
     megabytes = 4 * weights / 1e6
     return (

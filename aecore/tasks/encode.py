@@ -26,8 +26,8 @@ class Encode(Use):
     """Writes codes.npz, their scatter codes.png and what TensorBoard's projector shows.
 
     codes.npz, read without pickle: `ids` (N,) the names of the images, or their numbers; `codes`
-    (N, *code_shape) float32; where they are known `labels` (N,) int64 and `class_names`; of codes
-    made of words `indices` (N, ...) int64; of the run's own data `splits` (N,), what each image was
+    (N, *code_shape) float32; if known `labels` (N,) int64 and `class_names`; of discrete codes
+    `indices` (N, ...) int64; of the run's own data `splits` (N,), what each image was
     in training: train, val, test, or unused.
 
     sample: whether codes are drawn from the posteriors; else they are the means.
@@ -90,7 +90,7 @@ class Encode(Use):
         return torch.cat(codes).numpy(), torch.cat(indices).numpy() if indices else None
 
     def _pictures(self, opened: Opened, split: Split, codes: Tensor) -> int:
-        """Draw some of the codes (N, D); returns how many."""
+        """Draw some of the codes (N, D); returns their number."""
         generator = Generator().manual_seed(opened.seed)
         chosen = balanced(split.labels, len(split), self.points, generator)
         images = split.subset(chosen)

@@ -1,4 +1,4 @@
-"""`task=evaluate`: what a trained model is worth on any images."""
+"""`task=evaluate`: metrics and figures of a trained model on any images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Evaluate(Use):
         check_ood(parts, opened.ae.image_shape)
         images, name = opened.images(), opened.which("test")
         if opened.is_other_data:
-            data, split = opened.request.words["dataset"] or "data", parts.config.split
+            data, split = opened.request.choices["dataset"] or "data", parts.config.split
             name = data if split is None else f"{data}_{split}"
         history = opened.run.history
         trial = make_trial(

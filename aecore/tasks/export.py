@@ -38,7 +38,7 @@ class Export(Use):
     the folder; one that does not is named in a warning.
 
     formats: safetensors (weights and configuration, for `aecore.load`), onnx, torch
-        (`torch.export`); the latter as encoder, decoder and the two together.
+        (`torch.export`); the latter as encoder, decoder and both as one.
     images: how many the files are checked with, at most.
     """
 
@@ -91,7 +91,7 @@ class Export(Use):
 
 
 def _record(opened: Opened) -> dict[str, Any]:
-    """What the model is: as it was trained, but with the sampler that it has now.
+    """The record of the model: as it was trained, but with its current sampler.
 
     Without the paths of this machine, which are nobody else's to know.
     """
@@ -109,7 +109,7 @@ def _record(opened: Opened) -> dict[str, Any]:
 
 
 def _is_place(key: str, value: object) -> bool:
-    """Whether a key of a data set or a metric says where something lies."""
+    """Whether a key of a data set or a metric is a path."""
     return key in _PLACES or (isinstance(value, str) and value.startswith(("/", "~", ".")))
 
 

@@ -1,4 +1,4 @@
-"""What tasks leave of each image: a file of its own, a row of a table."""
+"""Files of tasks: one per image, or a row of a table."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _is_png(name: str) -> bool:
 
 
 def _parts(name: str) -> list[str]:
-    """The folders and the file that a name says, each harmless; one at least."""
+    """The folders and the file of a name, each safe; at least one."""
     kept = [part for part in re.split(r"[/\\]", name) if part.strip(". ")]
     safe = [_UNSAFE.sub("_", part).encode(errors="replace")[:_BYTES] for part in kept]
     return [part.decode(errors="ignore") for part in safe[-_DEPTH:]] or ["image"]
@@ -66,7 +66,7 @@ def write_rows(path: Path, columns: Mapping[str, Iterable[object]]) -> None:
 
 
 def class_names(split: Split) -> list[str] | None:
-    """The class of each image by its name, its number where it has none; None without labels."""
+    """The class of each image, by its name or number; None without labels."""
     if split.labels is None:
         return None
     names = split.class_names or ()

@@ -22,7 +22,7 @@ from aecore.evaluation.selection import balanced
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
 
-_SIDE, _DURATION = 112, 100  # dots of an image that moves; milliseconds a frame
+_SIDE, _DURATION = 112, 100  # side of an animated image in pixels; milliseconds per frame
 _PICTURE = "interpolations"
 _NAMED = 6  # pairs whose images are named in the terminal, at most
 _PATHS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {"linear": blend, "spherical": slerp}
@@ -32,7 +32,7 @@ class Interpolate(Use):
     """Writes interpolations.png, and linear.gif and spherical.gif, where pairs turn and return.
 
     Decoded codes between the mean codes of two images, on the straight line or the arc; where that
-    leaves what codes there are (a sphere, a book of words), the nearest code. A conditional model
+    is no valid code (on a sphere, of a codebook), the nearest code. A conditional model
     is given the class of the first image throughout.
 
     images: of each pair the first and the second, by number or file name in the split; None for

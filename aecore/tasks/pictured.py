@@ -1,4 +1,4 @@
-"""What the tasks share that decode codes near those of some images."""
+"""Functions shared by tasks that decode codes near those of images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Which = int | str  # an image of a split: its number from 0, or its file name
 
 
 def need_pictures(opened: Opened, task: str) -> None:
-    """Raise UserError for tables, and for networks that decode no codes but those of images."""
+    """Raise UserError for tables, and for networks that need the context of an image."""
     if opened.ae.model.needs_context:
         raise UserError(
             f"task={task}: this network decodes only the codes of images: its unpooling needs the "
-            "places of their maxima",
+            "positions of their maxima",
             "use a model with another network, such as network=conv",
         )
     if is_table(opened.ae.image_shape):
@@ -38,14 +38,14 @@ def places(wanted: Sequence[Which], opened: Opened, split: Split, key: str) -> l
     return [_place(one, split, f"{key}={one}", more) for one in wanted]
 
 
-def _place(one: Which, split: Split, said: str, more: str) -> int:
+def _place(one: Which, split: Split, key: str, more: str) -> int:
     last = len(split) - 1
     if isinstance(one, int):
         if not 0 <= one <= last:
-            raise UserError(f"{said}: these images are numbered from 0 to {last}")
+            raise UserError(f"{key}: these images are numbered from 0 to {last}")
         return one
     if split.names is None:
-        raise UserError(f"{said}: these images have no names, only numbers from 0 to {last}")
+        raise UserError(f"{key}: these images have no names, only numbers from 0 to {last}")
     if one in split.names:
         return split.names.index(one)
     found = [n for n, name in enumerate(split.names) if PurePath(name).name == one]
@@ -53,8 +53,8 @@ def _place(one: Which, split: Split, said: str, more: str) -> int:
         return found[0]
     if found:
         first, second, *_ = (split.names[n] for n in found)
-        raise UserError(f"{said}: several images are called so", f"{first} and {second}, say")
+        raise UserError(f"{key}: several images are called so", f"{first} and {second}, say")
     raise UserError(
-        f"{said}: no such image in this split{nearest(one, split.names)}",
+        f"{key}: no such image in this split{nearest(one, split.names)}",
         f"it has {split.names[0]} ... {split.names[-1]}{more}",
     )

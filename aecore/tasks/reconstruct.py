@@ -1,4 +1,4 @@
-"""`task=reconstruct`: what a trained model makes of images; of noisy ones, this denoises."""
+"""`task=reconstruct`: reconstructions of images; with a noise, denoising."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aecore.types import is_table
 class Trip:
     """Some images (n, C, H, W), pixels on the CPU, the first of them the `first`th of its split.
 
-    clean: as they are. seen: as the model saw them. output: what it made of those.
+    clean: without noise. seen: the input of the model. output: the reconstruction.
     """
 
     first: int
@@ -44,14 +44,14 @@ class Trip:
 
 
 class Reconstruct(Use):
-    """Writes what the model makes of images, errors.csv, and comparison.png of some of them.
+    """Writes reconstructions of images, errors.csv, and comparison.png of some of them.
 
     Each reconstruction is a PNG in images/, under the image's own name; the rows of a table go to
     reconstructions.npz, as `x` (N, D), their classes as `y`. Errors are mean squared errors per
     pixel on [0, 1], of a table per number in its own units; with a noise against the clean image,
     and `input_mse` is that of the noisy one.
 
-    images: whether reconstructions are written. columns, rows: of the picture.
+    images: whether reconstructions are written. columns, rows: of comparison.png.
     """
 
     takes = ("dataset", "split", "resize", "noise")
@@ -86,8 +86,8 @@ class Reconstruct(Use):
         save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
         done = "denoised" if noisy else "reconstructed"
         unit = f"per {element_of(split.image_shape)}"
-        beside = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
-        print(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{beside}")
+        note = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
+        print(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{note}")
         if files:
             print(f"images   {folder / 'images'} ({len(files):,} PNG)")
         elif self.images:
@@ -139,7 +139,7 @@ def _write_table(values: Tensor, split: Split, path: Path) -> None:
 
 
 def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:
-    """Some images: clean, as the model saw them, reconstructed, (3, m, C, H, W)."""
+    """Some images: clean, as input of the model, reconstructed, (3, m, C, H, W)."""
     clean, seen, output = shown
     done = "Denoised" if noisy else "Reconstructions"
     title = f"{done}, with the squared error per {element_of(clean.shape[1:])}"

@@ -1,4 +1,4 @@
-"""`resume=RUN_FOLDER`: the run's own configuration, read before Hydra composes anything."""
+"""`resume=RUN_FOLDER`: the configuration of the run, read before Hydra composes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _FREE = (
 def recorded_run(folder: Path, overrides: Iterable[Override]) -> Request:
     """The request that a run folder recorded, with what may change; raises UserError."""
     config = read_config(folder)
-    words = read_run(folder)["choices"]
+    choices = read_run(folder)["choices"]
     for override in overrides:
         if override.key != "resume":
             _change(config, override)
-    return Request(config, words, [], lambda: folder, resumed=True)
+    return Request(config, choices, [], lambda: folder, resumed=True)
 
 
 def _change(config: dict[str, Any], override: Override) -> None:

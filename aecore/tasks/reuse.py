@@ -1,6 +1,6 @@
-"""`run=RUN task=...`: what a task is to do with a trained model.
+"""`run=RUN task=...`: the request of a task with a trained model.
 
-All of it comes from the run but what is overridden.
+The configuration is that of the run, except for the overrides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecore.config.compose import compose
-from aecore.config.folders import command, ours
+from aecore.config.folders import builtin_options, command
 from aecore.config.overrides import OOD, Arguments, Override
 from aecore.errors import UserError, nearest
 from aecore.runs.folder import reserve
@@ -34,7 +34,7 @@ _REPLACED = (
     OOD,
 )  # nodes, as a whole
 BESIDE = ("dataset", "split", "resize", "noise", "evaluate", "figures", "sampler")
-_PLACES = ("dataset.root", "dataset.path")  # where data lie: elsewhere, they are others
+_PLACES = ("dataset.root", "dataset.path")  # paths of data: other paths are other data
 _KEPT = ("eval_batch_size", "range", "binarise")  # how a model's images are treated
 
 
@@ -68,12 +68,12 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     replaced |= {"dataset" for o in changes if o.key in _PLACES}
     if "dataset" in replaced and "dataset.batch_size" not in keys:
         config["dataset"]["batch_size"] = 1  # nothing is trained: there may be very few images
-    words = composed.words
+    choices = composed.choices
     if "dataset" not in keys:
-        words = {**words, "dataset": _data_of(trained)}
+        choices = {**choices, "dataset": _data_of(trained)}
     return Request(
         config,
-        words,
+        choices,
         composed.overrides,
         _folder(trained, config),
         run=trained,
@@ -88,10 +88,11 @@ def _of_images(override: Override) -> Override:
     if root == "noise":
         place = f"evaluate.{override.key}"
         return replace(override, key=place, package=place if override.group else None)
-    own = root in (*_OWN, "dataset", "evaluate", "figures", "sampler", "hydra", *ours("task"))
+    tasks = builtin_options("task")
+    own = root in (*_OWN, "dataset", "evaluate", "figures", "sampler", "hydra", *tasks)
     if not own and override.key not in _OURS_ALONE:
         raise UserError(
-            f"{override.typed}: a trained model keeps its own words",
+            f"{override.typed}: a trained model keeps its components",
             "beside run= may stand: task, dataset, noise, evaluate, sampler, figures, split, "
             "resize, out\n  and what the task itself takes, as score.quantile=0.95 of task=score",
         )
@@ -104,7 +105,7 @@ def _of_images(override: Override) -> Override:
 
 
 def _changes_record(override: Override, replaced: Collection[str]) -> bool:
-    """Whether it changes one key of what the run recorded, and not of a node that is replaced."""
+    """Whether it changes a key of the recorded configuration, not of a replaced node."""
     return (
         override.group is None
         and override.key.startswith(("dataset.", "evaluate.", "figures.", "sampler."))
@@ -129,7 +130,7 @@ def _beside(overrides: Iterable[Override]) -> dict[str, str]:
 
 
 def _data_of(run: Run) -> str | None:
-    """The name of the run's data set, None where it is not recorded."""
+    """The name of the run's data set, None if it is not recorded."""
     name = run.choices.get("dataset")
     return name if isinstance(name, str) and re.fullmatch(r"[\w-]+", name) else None
 
@@ -139,7 +140,7 @@ def _merged(
 ) -> dict[str, Any]:
     """The run's configuration with what replaces parts of it. keys: of the overrides."""
     config = run.config.model_dump()
-    for task in {*ours("task")} - {"evaluate"}:  # whose options lie in a node of every run
+    for task in {*builtin_options("task")} - {"evaluate"}:  # its options are in every run
         config.pop(task, None)
         if task in own:
             config[task] = own[task]
@@ -158,14 +159,14 @@ def _merged(
         else:
             node[name] = source.get(name, {})
     if "cache_dir" in config["dataset"] and "dataset" not in replaced:
-        config["dataset"]["cache_dir"] = None  # files are written where this user says alone
+        config["dataset"]["cache_dir"] = None  # output paths are never taken from the run
     return config
 
 
 def _as_trained(
     run: Run, before: dict[str, Any], data: dict[str, Any], keys: Collection[str]
 ) -> dict[str, Any]:
-    """How other images are treated as those of the training, but for what is overridden."""
+    """Options of the training data that other images inherit unless overridden."""
     channels, *size = run.image_shape
     stays = {key: before[key] for key in _KEPT if key in before}
     fits = {"image_size": size, "channels": channels if channels in (1, 3) else "auto"}
@@ -174,7 +175,7 @@ def _as_trained(
 
 
 def _set(config: dict[str, Any], override: Override) -> None:
-    """Change one key of what the run recorded; UserError where there is no such key."""
+    """Change a key of the recorded configuration; UserError if there is no such key."""
     key, node = override.key, config
     *place, name = key.split(".")
     for part in place:
@@ -193,13 +194,13 @@ def _set(config: dict[str, Any], override: Override) -> None:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, but for what its system puts there, as .DS_Store."""
+    """The files of a folder, except those of the system, such as .DS_Store."""
     if folder.is_dir():
         yield from (file for file in folder.iterdir() if not file.name.startswith("."))
 
 
 def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
-    """What makes the folder of the results when it is first needed."""
+    """A function that creates the folder of the results on first use."""
     out = None if config["out"] is None else Path(str(config["out"])).expanduser()
     if out is not None and (out.is_file() or any(_visible(out))):
         what = "is a file" if out.is_file() else "holds something, which would be mixed with this"

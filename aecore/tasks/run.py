@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from aecore.config.build import build, known_keys
-from aecore.config.folders import command, ours
+from aecore.config.folders import builtin_options, command
 from aecore.errors import UserError, nearest
 from aecore.tasks.base import Request, Task
 from aecore.tasks.use import Use
@@ -22,7 +22,7 @@ from aecore.training.trainer import quiet
 
 
 def run(request: Request, made: list[Path]) -> dict[str, float]:
-    """Do what was asked; the run folder is put into `made` as soon as there is one."""
+    """Run the task of a request; the run folder is appended to `made` when created."""
 
     def folder() -> Path:
         if not made:
@@ -42,8 +42,8 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
 def build_task(config: Mapping[str, Any]) -> Task:
     """The task of a configuration, with the options below its name; raises UserError."""
     name = config["task"]
-    if name not in ours("task"):
-        raise UserError(f"task={name}: no such task{nearest(str(name), ours('task'))}")
+    if name not in builtin_options("task"):
+        raise UserError(f"task={name}: no such task{nearest(str(name), builtin_options('task'))}")
     target = class_of_task(name)
     options = config[name] if known_keys(target) else {}  # `evaluate` is a node of every run
     return build({"_target_": f"{target.__module__}.{target.__name__}", **options}, name, Task)
@@ -63,7 +63,7 @@ def _memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        on_cpu = "can't allocate memory" in str(error)  # for which torch has no class of its own
+        on_cpu = "can't allocate memory" in str(error)  # torch has no class for it
         if not (on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)):
             raise
         tried = re.search(r"allocate (\d[\d.]* \w+)", str(error))

@@ -25,7 +25,7 @@ from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
 
 _BATCH = 512  # images decoded at once
-_SHOWN, _TURN = 100, 16  # images in the picture, and classes side by side in it, at most
+_SHOWN, _TURN = 100, 16  # maximum number of images, and of columns of classes, in samples.png
 
 
 class Sample(Use):
@@ -147,13 +147,13 @@ class Sample(Use):
 
 
 def _names(opened: Opened) -> list[str]:
-    """Names of the classes of a class-conditional model, their numbers where they have none."""
+    """Names of the classes of a class-conditional model, or their numbers."""
     names = opened.run.class_names
     return list(names or map(str, range(opened.ae.model.classes or 0)))
 
 
 def _labels(classes: Classes, names: Sequence[str]) -> list[int]:
-    """The label of each class, a name or else a number; UserError where there is no such class."""
+    """The label of each class, given by name or number; UserError if there is no such class."""
     found = []
     for one in _listed(classes):
         if str(one) in names:

@@ -1,4 +1,4 @@
-"""`task=score`: how anomalous images are, and which are anomalies."""
+"""`task=score`: anomaly scores of images, and anomalies by a threshold."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Score(Use):
         return found.nan_to_num(nan=largest, posinf=largest)
 
     def _threshold(self, opened: Opened, own: ImageData) -> tuple[float, str]:
-        """The threshold and where it comes from."""
+        """The threshold and a description of its origin."""
         if self.threshold is not None:
             return self.threshold, "score.threshold"
         try:

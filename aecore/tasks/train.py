@@ -23,7 +23,7 @@ class Train(Task):
         return run(
             experiment,
             request.folder,
-            choices=request.words,
+            choices=request.choices,
             overrides=request.overrides,
             resumed=request.resumed,
             brief=request.brief,

@@ -17,7 +17,7 @@ from aecore.evaluation.figures.traversals import traversal, traversal_grid
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
 
-_SIDE, _DURATION = 84, 120  # dots of an image that moves; milliseconds a frame
+_SIDE, _DURATION = 84, 120  # side of an animated image in pixels; milliseconds per frame
 _MEAN = "mean"
 
 
@@ -55,10 +55,9 @@ class Traverse(Use):
         """Around a test image by default."""
         need_pictures(opened, "traverse")
         model = opened.ae.model
-        if model.latent.codes is not None:
+        if model.latent.codebook_size is not None:
             raise UserError(
-                "task=traverse: this model's codes are made of words, so no number of one can "
-                "move alone",
+                "task=traverse: this model's codes are discrete, so no dimension can vary alone",
                 "task=interpolate goes from one image to another",
             )
         split = opened.images()

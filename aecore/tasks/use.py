@@ -1,4 +1,4 @@
-"""What the tasks upon a trained run share: the model, its images, and where results go."""
+"""The base class of tasks with a trained run: model, images, and folder of results."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ _LISTED = 150  # letters of a list of classes
 class Opened:
     """A trained run, opened for a task; images are read when first asked for.
 
-    ae: the trained model, on its device. parts: the run's words, with those given in their place.
-    limits: between which pixels of the data lie that are scaled to [0, 1] here, and that `ae` takes
-        so; None where there is nothing to scale.
+    ae: the trained model, on its device. parts: the components of the run, with the overrides of
+        the command.
+    limits: (2,) range of the training pixels, which is scaled to [0, 1] in `ae` and in the images;
+        None if they lie in [0, 1].
     """
 
     request: Request
@@ -60,16 +61,16 @@ class Opened:
 
     @property
     def noise(self) -> Noise | None:
-        """What images are to be spoilt by before the model sees them, None for nothing.
+        """The noise added to the input of the model, None for none.
 
-        That is only what was asked for here, not what the run was measured with.
+        It is that of this command, not that of the run.
         """
         noise = self.parts.test_noise
         return noise if noise.active and TEST_NOISE in self.request.replaced else None
 
     @property
     def is_other_data(self) -> bool:
-        """Whether the images are of another data set than the run's own."""
+        """Whether the images are of another data set than that of the run."""
         return "dataset" in self.request.replaced
 
     @cached_property
@@ -155,7 +156,7 @@ class Opened:
 
     def describe(self, split: Split, default: str = "test") -> str:
         """`10,000 test images of mnist`: which images these are, for the terminal."""
-        which, name = self.which(default), self.request.words["dataset"]
+        which, name = self.which(default), self.request.choices["dataset"]
         kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}
         what = "rows" if is_table(self.ae.image_shape) else "images"
         what = what if len(split) > 1 else what[:-1]
@@ -208,7 +209,7 @@ class Use(Task):
         unchanged = parts.config.sampler == run.config.sampler
         if unchanged and "sampler" not in request.replaced:
             used.sampler = run.sampler(model)
-        elif parts.components.sampler is not None:  # fitted to what the model was trained on
+        elif parts.components.sampler is not None:  # fitted to the training data of the model
             sampler = parts.components.sampler
             try:
                 images = len(opened.own.train)
@@ -224,7 +225,7 @@ class Use(Task):
             return self.use(opened)
 
     def _check_beside(self, request: Request) -> None:
-        """Raise UserError for a word that the task has no use for."""
+        """Raise UserError for an override that the task does not use."""
         for root, typed in request.beside.items():
             if root not in self.takes:
                 known = ", ".join(key for key in BESIDE if key in self.takes)

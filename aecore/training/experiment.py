@@ -1,4 +1,4 @@
-"""What a run is: prepare, fit, evaluate, draw figures, write.
+"""A run: prepare, fit, evaluate, draw figures, write.
 
 metrics.json is written last, so a folder that has one holds a finished run. A run without it is
 resumed from its last checkpoint, or with the evaluation where its training had ended.

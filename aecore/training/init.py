@@ -1,4 +1,4 @@
-"""Where training begins: the first weights, and what the output shows before the first step."""
+"""The initialisation of weights and of the output bias."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _HALVINGS = 60
 
 
 class Init:
-    """The first weights of encoder, latent and decoder; those of priors and critics stay.
+    """Initialises encoder, latent and decoder; priors and critics are not changed.
 
-    weights: 'pytorch' leaves what the layers draw; 'glorot' draws each matrix and convolution
+    weights: 'pytorch' keeps that of the layers; 'glorot' draws each matrix and convolution
         uniformly within +-sqrt(6 / (fan_in + fan_out)), all biases 0 (Glorot & Bengio 2010,
-        eq. 16). What begins at 0, as a flow's last layers, stays there.
-    output: 'pytorch' leaves the output's bias; 'mean_image' sets it so that the decoder shows the
-        mean training image where all else is 0, as the code of Burda et al. 2016 does (of
-        convolutions, whose bias is each channel's: the channel's mean). No epochs pass then until
-        the output knows it.
+        eq. 16). Weights that are 0, as a flow's last layers, are kept.
+    output: 'pytorch' keeps the output's bias; 'mean_image' sets it so that the decoder shows the
+        mean training image where all else is 0, as the code of Burda et al. 2016 does (for
+        convolutions, whose bias is per channel, the mean of each channel). Training need not learn
+        it first.
     """
 
     @component
@@ -37,7 +37,7 @@ class Init:
         self.weights, self.output = weights, output
 
     def check(self, model: Autoencoder) -> None:
-        """Raise ConfigError where the output has no bias that could hold an image."""
+        """Raise ConfigError if the output has no bias."""
         if self.output == "pytorch":
             return
         bias = output_bias(model)
@@ -52,9 +52,9 @@ class Init:
 
     @torch.no_grad()
     def begin(self, model: Autoencoder, training: Split) -> None:
-        """Set the weights of a model that `check` accepts; draws from PyTorch's own generator.
+        """Set the weights of a model that `check` accepts; uses PyTorch's default generator.
 
-        model: on the CPU. training: the images that it will learn.
+        model: on the CPU. training: the training images.
         """
         if self.weights == "glorot":
             for side in (model.encoder, model.latent, model.decoder):
@@ -77,13 +77,13 @@ def _glorot(side: nn.Module) -> None:
 
 
 def output_bias(model: Autoencoder) -> Tensor | None:
-    """The bias of the decoder's last matrix or convolution; None where there is none."""
+    """The bias of the decoder's last matrix or convolution; None if there is none."""
     layers = [layer for layer in leaves(model.decoder) if isinstance(layer, WEIGHTED)]
     return layers[-1].bias if layers else None
 
 
 def mean_image(model: Autoencoder, training: Split) -> Tensor:
-    """The mean of what the model is to show, in its own range, (C, H, W) float64."""
+    """The mean of the targets of the model, in its own range, (C, H, W) float64."""
     total = torch.zeros(model.image_shape, dtype=torch.float64)
     for part in training.parts(PART):
         shown = model.reconstruction.expected(model.normalise(to_pixels(part)))
@@ -92,11 +92,11 @@ def mean_image(model: Autoencoder, training: Split) -> Tensor:
 
 
 def shown_by(model: Autoencoder, image: Tensor) -> Tensor:
-    """What must come before the output activation for an image in the model's range; like it.
+    """The input of the output activation that gives an image in the model's range.
 
-    By bisection, as every activation and `Reconstruction.image` goes upwards with its number.
-    What is never reached, as 0 by a sigmoid, is approached as far as LIMIT; of numbers that show
-    the same, as those that a ReLU cuts off, the largest is taken: there training can move it.
+    By bisection, as every activation and `Reconstruction.image` is increasing. Values that are
+    never reached, as 0 by a sigmoid, are approached up to LIMIT; of inputs with equal outputs, as
+    those below 0 of a ReLU, the largest is used, which has a gradient.
     """
     activation = nn.Sequential(*activation_layer(model.output_activation))
     largest = max(LIMIT, float(image.abs().max()))

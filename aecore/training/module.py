@@ -1,4 +1,4 @@
-"""Lightning's side of an autoencoder: batches in, terms logged, weights stepped."""
+"""The Lightning module of an autoencoder: batches, logged terms, optimizer steps."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ class Training(LightningModule):
 
 
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
-    """The terms, and `name_weighted` beside each that has a weight."""
+    """The terms, and `name_weighted` for each that has a weight."""
     return entry | {weighted_term(n): w * entry[n] for n, w in weights.items() if n in entry}
 
 
@@ -285,7 +285,7 @@ def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:
 
 
 def check_weights(parameters: Iterable[Tensor], step: int) -> None:
-    """Raise NonFiniteError where the weights after that step are no numbers."""
+    """Raise NonFiniteError if the weights after this step are not finite."""
     if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
         raise NonFiniteError(
             f"the weights became NaN or infinite at step {step}\n  {_SMALLER_STEPS}"

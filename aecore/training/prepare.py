@@ -29,7 +29,7 @@ log = logging.getLogger("aecore")
 
 
 def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoencoder:
-    """Read the data and build the model; UserError for whatever is wrong with either.
+    """Read the data and build the model; UserError for any mistake in either.
 
     model: the one to train, where there is one already.
     """
@@ -67,7 +67,7 @@ def check_unused(config: Config) -> None:
 
 
 def check_fits(experiment: Experiment, model: Autoencoder, images: int) -> None:
-    """Raise UserError where a component beside the model does not fit it, or so many images."""
+    """Raise UserError if optimizer, sampler or others do not support the model or the data."""
     experiment.optimizer.check(model, images)
     if experiment.components.sampler is not None:
         experiment.components.sampler.check(model, images)
@@ -174,7 +174,7 @@ class ConfigChecker:
         self._seen: dict[str, tuple[ImageShape, int, int | None]] = {}
 
     def check(self, config_dict: dict[str, Any]) -> None:
-        """Raise UserError where a training would, before it begins."""
+        """Raise UserError if a training would do so before its first step."""
         experiment = build_experiment(config_dict)
         config = experiment.config
         check_unused(config)

@@ -1,4 +1,4 @@
-"""What a run prints, and the hyperparameters that it gives to loggers."""
+"""The printed output of a run, and its hyperparameters for loggers."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def summary(
 def metrics_table(
     metrics: Mapping[str, float | None], shape: ImageShape, chosen: Iterable[Metric]
 ) -> str:
-    """A line for each metric, with its unit; series of numbers are only counted.
+    """A line for each metric, with its unit; series are only counted.
 
     shape: of the images, (C, H, W). chosen: the metrics beside those of every model.
     """

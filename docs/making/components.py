@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import BaseModel
 
-from aecore.config.folders import CONF, ours
-from aecore.config.help import sentence
+from aecore.config.folders import CONF, builtin_options
+from aecore.config.help import first_comment
 from aecore.config.schema import EarlyStopping, Trainer
 from aecore.data.module import ImageData
 from aecore.model.penalties.weight import Weight
@@ -60,13 +60,13 @@ class Option:
 @cache
 def load_option(group: str, name: str) -> Option:
     """An option as its file defines it; raises KeyError where there is none."""
-    file = ours(group)[name]
+    file = builtin_options(group)[name]
     changes = yaml.safe_load(file.read_text()) or {}
     bases = [d for d in changes.pop("defaults", []) if isinstance(d, str) and d != "_self_"]
     node: dict[str, Any] = {}
     for base in bases:
         node = _merged(node, load_option(group, base).node)
-    return Option(group, name, sentence(file), _merged(node, changes), changes, bases)
+    return Option(group, name, first_comment(file), _merged(node, changes), changes, bases)
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,9 +113,9 @@ def keys(group: str, name: str) -> list[Key]:
 
 
 def _comments(option: Option) -> dict[str, str]:
-    files = [ours(option.group)[option.name]]
+    files = [builtin_options(option.group)[option.name]]
     if option.parent is not None:
-        files.insert(0, ours(option.group)[option.parent])
+        files.insert(0, builtin_options(option.group)[option.parent])
     if option.group == "dataset":
         files.insert(0, CONF / "config.yaml")
     return {k: text for file in files for k, text in _COMMENT.findall(file.read_text())}

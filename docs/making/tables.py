@@ -11,8 +11,8 @@ from typing import get_args
 
 import yaml
 
-from aecore.config.folders import CONF, ours
-from aecore.config.help import sentence
+from aecore.config.folders import CONF, builtin_options
+from aecore.config.help import first_comment
 from aecore.model.networks.base import Activation
 from components import Key, class_of, description, flat, formatted, keys, load_option, targets
 from docstrings import escaped, markdown
@@ -91,7 +91,8 @@ def choices_table(group: str) -> str:
     """Every option of a group with its summary."""
     typed = "evaluate.metrics=[{}]" if group == "evaluate/metrics" else f"{group}={{}}"
     rows = (
-        (f"`{typed.format(name)}`", escaped(sentence(file))) for name, file in ours(group).items()
+        (f"`{typed.format(name)}`", escaped(first_comment(file)))
+        for name, file in builtin_options(group).items()
     )
     return _table(("option", ""), rows)
 
@@ -99,7 +100,7 @@ def choices_table(group: str) -> str:
 def variants_table(group: str) -> str:
     """The options of a group that start from another one, and what they change."""
     rows = []
-    for name in ours(group):
+    for name in builtin_options(group):
         option = load_option(group, name)
         if option.parent is not None:
             changes = " ".join(f"`{k}={formatted(v)}`" for k, v in flat(option.changes))
@@ -111,11 +112,11 @@ def variants_table(group: str) -> str:
 def presets_table(_: str) -> str:
     """Every preset with its summary and the options that it selects."""
     rows = []
-    for name, file in ours("model").items():
+    for name, file in builtin_options("model").items():
         node = yaml.safe_load(file.read_text())
         chosen = [(k.partition("/")[2], v) for one in node.pop("defaults") for k, v in one.items()]
         text = " ".join(f"{k}={formatted(v)}" for k, v in [*chosen, *flat(node)])
-        rows.append((f"`model={name}`", escaped(sentence(file)), f"`{text}`"))
+        rows.append((f"`model={name}`", escaped(first_comment(file)), f"`{text}`"))
     return _table(("preset", "", "same as"), rows)
 
 

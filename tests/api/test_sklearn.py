@@ -114,7 +114,7 @@ def test_codes_are_of_as_many_numbers_as_were_said(digits: tuple[np.ndarray, np.
         ("ae", {"overrides": "network.hidden=[4] latent.dim=5", "n_components": None}, 5),
         ("ae", {"n_components": 6}, 6),
         ("ae", {"n_components": None}, 32),
-        ("gumbel_vae latent.codes=2 latent.variables=3", {"n_components": 6}, 6),
+        ("gumbel_vae latent.categories=2 latent.variables=3", {"n_components": 6}, 6),
     ]:
         one = small(model=model, standardise=False, **changes).fit(x / 16)
         assert one.transform(x / 16).shape == (40, columns)

@@ -35,7 +35,7 @@ COMPANY = {
     ("latent", "gaussian"): ["penalty=kl"],
     ("latent", "spatial"): ["network=conv", "model=conv_ae"],
     ("latent", "vq"): ["network=conv"],
-    ("latent", "fsq"): ["latent.words=3"],
+    ("latent", "fsq"): ["latent.tokens=3"],
     ("latent", "flow"): ["penalty=kl"],
     ("prior", "flow"): ["model=vae"],
     ("prior", "mixture"): ["model=vae"],

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from aecore.config.compose import compose
-from aecore.config.folders import ROOT, groups, ours
+from aecore.config.folders import ROOT, builtin_options, groups
 from aecore.config.overrides import Override, parse, read
 from aecore.errors import UserError
 from helpers.commands import called
@@ -121,7 +121,7 @@ def test_every_word_has_its_place() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     lines = set(re.findall(r"^\{\{ (\w+.*?) \}\}$", text, re.MULTILINE))
     for group in groups():
-        for name, file in ours(group).items():
+        for name, file in builtin_options(group).items():
             listed = {f"keys {group}/{name}", f"choices {group}"}
             starts = (yaml.safe_load(file.read_text()) or {}).get("defaults", [])
             if group == "model":

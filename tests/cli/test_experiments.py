@@ -108,7 +108,7 @@ def ends(values: str) -> str:
 def test_study(name: str) -> None:
     """The ends of each row of numbers are run; what lies between is composed and built."""
     job = composed(f"sweeps={name}")
-    told = any("experiment" in key for key in job.parameters) or job.words.get("experiment")
+    told = any("experiment" in key for key in job.parameters) or job.choices.get("experiment")
     if not job.sweeper.endswith(".BasicSweeper"):
         need("optuna")
         words = ["hydra.sweeper.n_trials=2", *BUDGET]
@@ -146,7 +146,7 @@ def words_of(command: str) -> set[str]:
     group, _, name = command.partition("=")
     if group == "experiment":
         return {name}
-    return {*swept(name), str(composed(command).words.get("experiment"))}
+    return {*swept(name), str(composed(command).choices.get("experiment"))}
 
 
 def test_the_page_is_written_from_the_runs(capfd: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ import yaml
 from hatchling.builders.wheel import WheelBuilder
 
 from aecore.cli import main
-from aecore.config.folders import ROOT, own_folders
+from aecore.config.folders import ROOT, user_folders
 
 TINY = ["model=ae", "trainer=debug", "figures=none", "logger=none", "network.hidden=[16]"]
 MINE = """
@@ -128,7 +128,7 @@ def test_a_penalty_of_ones_own(own: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["resume=run", "trainer.max_epochs=3"]) == 2
     assert "--config-dir" in capsys.readouterr().err
     assert main([*argv, "resume=run", "trainer.max_epochs=3"]) == 0
-    assert not own_folders()
+    assert not user_folders()
     capsys.readouterr()
     for flags in ([], argv):
         assert main([*flags, "--help"]) == 0

@@ -1,4 +1,4 @@
-"""Every two words that can go together do train; the others are refused, and the list is short."""
+"""Every compatible pair of options trains; the others are refused, and their list is short."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.tasks.component_pairs import (
     SLOTS,
     PairResults,
-    combinations,
+    check_pairs,
     cover,
-    names_of,
+    options_of,
     pairs,
     summary,
 )
@@ -43,42 +43,43 @@ def train(model: Autoencoder) -> None:
         assert any(not torch.equal(a, b) for a, b in zip(before, weights, strict=True))
 
 
-def test_words_go_together_or_say_why_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pairs_train_or_are_refused_with_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
     """One test, as all of it is about the same half a minute of trying."""
     assert main(["task=combinations"]) == 0
     printed = capsys.readouterr().out
-    found = combinations(SHAPE)
+    found = check_pairs(SHAPE)
     assert set(found.possible) | set(found.refused) == set(pairs())
     assert not set(found.possible) & set(found.refused)
     check_refusals(found, printed)
-    used = {word for pair in found.possible for word in pair}
-    assert used == {(slot, name) for slot in SLOTS for name in names_of(slot)}
+    used = {option for pair in found.possible for option in pair}
+    assert used == {(slot, name) for slot in SLOTS for name in options_of(slot)}
     check_training(found)
 
 
 def check_refusals(found: PairResults, printed: str) -> None:
-    """Each has a reason with its mend, and the list of them is short."""
-    for pair, reason in found.refused.items():
-        assert len(reason.splitlines()) <= 3, (pair, reason)
-        assert "\n  " in reason, f"{pair}: {reason!r} does not say the mend"
-    told = summary(found.refused)
-    assert len(told) <= 40
-    assert all(lines in printed for lines in told)
+    """Each has a problem and a hint, and the list of them is short."""
+    for pair, error in found.refused.items():
+        assert len(str(error).splitlines()) <= 3, (pair, error)
+        assert error.hint, f"{pair}: {error} has no hint"
+    reasons = summary(found.refused)
+    assert len(reasons) <= 40
+    assert not any("=" in lines.partition("because ")[2].partition(" ")[0] for lines in reasons)
+    assert all(lines in printed for lines in reasons)
     total = len(found.possible) + len(found.refused)
-    assert f"{len(found.possible)} of {total} pairs of words go together" in printed
+    assert f"{len(found.possible)} of {total} pairs of options are compatible" in printed
 
 
 def check_training(found: PairResults) -> None:
-    """Sentences that say every possible pair, far fewer than pairs; each is trained."""
-    sentences = cover(found, SHAPE)
-    said = set()
-    for sentence in sentences:
+    """Candidates that cover every possible pair, far fewer than pairs; each is trained."""
+    candidates = cover(found, SHAPE)
+    covered = set()
+    for candidate in candidates:
         try:
-            train(sentence.experiment.components.autoencoder(SHAPE))
+            train(candidate.experiment.components.autoencoder(SHAPE))
         except Exception as error:
-            error.add_note(f"{sentence.preset}: {sentence.chosen}")
+            error.add_note(f"{candidate.preset}: {candidate.chosen}")
             raise
-        chosen = [(slot, sentence.chosen[slot]) for slot in SLOTS]
-        said |= {(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1 :]}
-    assert said >= set(found.possible)
-    assert len(sentences) < len(found.possible) / 3
+        chosen = [(slot, candidate.chosen[slot]) for slot in SLOTS]
+        covered |= {(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1 :]}
+    assert covered >= set(found.possible)
+    assert len(candidates) < len(found.possible) / 3

@@ -161,10 +161,10 @@ class TestFactor:
 
     def test_a_code_of_one_part_has_none(self) -> None:
         latent = Categorical(
-            variables=1, codes=3, temperature=0.5, temperature_end=0.5, epochs=1, hard=False
+            variables=1, categories=3, temperature=0.5, temperature_end=0.5, epochs=1, hard=False
         )
         for one in (latent, Hypersphere(dim=3)):
-            with pytest.raises(UserError, match="no parts that could be independent"):
+            with pytest.raises(UserError, match="no independent parts"):
                 model(latent=one, penalties={"kl": KL(), "factor": factor()})
 
     def test_permuted_parts_keep_their_values_and_lose_their_company(self) -> None:

@@ -112,14 +112,14 @@ NUMBERS: dict[str, Tamper] = {
         "prior", "aecore.model.priors.flow.FlowPrior", kind="spline", transforms=1, hidden=[2**40]
     ),
     "the most active": saying(
-        "latent", "aecore.model.latents.topk.TopK", dim=10**8, k=2, alpha=1.0, revive=0.0,
+        "latent", "aecore.model.latents.topk.TopK", dim=10**8, k=2, alpha=1.0, restart_weight=0.0,
         patience=1
     ),
     "a codebook": saying(
-        "latent", "aecore.model.latents.vq.VQ", codes=10**7, dim=16, words=1, commitment=0.25,
-        update="ema", decay=0.9, revive=0.0,
+        "latent", "aecore.model.latents.vq.VQ", codebook_size=10**7, dim=16, tokens=1,
+        commitment=0.25, update="ema", decay=0.9, restart_below=0.0,
     ),
-    "levels": saying("latent", "aecore.model.latents.fsq.FSQ", levels=[9] * 1000, words=1),
+    "levels": saying("latent", "aecore.model.latents.fsq.FSQ", levels=[9] * 1000, tokens=1),
     "a mixture": saying("prior", "aecore.model.priors.mixture.Mixture", components=HUGE),
     "pseudo-inputs": saying("prior", "aecore.model.priors.vamp.Vamp", components=10**9,
     start="data"),

@@ -104,13 +104,14 @@ def test_a_tiny_step_loses_nothing_and_less_is_lost_by_smaller_steps() -> None:
     assert (exact.fixed, exact.coded) == (32 * 5, None)
 
 
-def words(name: str) -> Latent:
+def discrete(name: str) -> Latent:
     if name == "vq":
-        return VQ(codes=8, dim=3, words=None, commitment=0.25, update="ema", decay=0.9, revive=0.1)
+        ema: dict[str, Any] = {"update": "ema", "decay": 0.9, "restart_below": 0.1}
+        return VQ(codebook_size=8, dim=3, tokens=None, commitment=0.25, **ema)
     if name == "fsq":
-        return FSQ(levels=[4, 3], words=None)
+        return FSQ(levels=[4, 3], tokens=None)
     return Categorical(
-        variables=3, codes=5, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
+        variables=3, categories=5, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
     )
 
 
@@ -118,7 +119,7 @@ def words(name: str) -> Latent:
     ("vq", 2 * 2 * 3), ("fsq", 2 * 2 * math.log2(12)), ("categorical", 3 * math.log2(5)),
 ])  # fmt: skip
 def test_code_words_cost_their_logarithm_and_make_the_images(name: str, fixed: float) -> None:
-    whole, x = model(network=conv(5), latent=words(name)).eval(), images(30, 1, 4, 4)
+    whole, x = model(network=conv(5), latent=discrete(name)).eval(), images(30, 1, 4, 4)
     with torch.no_grad():
         code = whole.encode(x)
         assert code.indices is not None

@@ -147,7 +147,7 @@ def test_code_words(runs: dict[str, Path], tmp_path: Path) -> None:
     ae = aecore.load(runs["vq"])
     assert found["codes"].shape[1:] == ae.code_shape and found["indices"].dtype == np.int64
     assert found["indices"].shape == (len(found["ids"]), *ae.code_shape[1:])
-    book = ae.model.latent.book.vectors.detach().numpy()  # type: ignore[union-attr]
+    book = ae.model.latent.codebook.vectors.detach().numpy()  # type: ignore[union-attr]
     assert np.array_equal(np.moveaxis(found["codes"], 1, -1), book[found["indices"]])
 
 

@@ -223,15 +223,15 @@ def test_unpooling_is_exported_whole_with_classes_and_standardised_images(tmp_pa
 
 
 def test_code_words_for_any_number_of_images(tmp_path: Path) -> None:
-    book: dict[str, Any] = {"commitment": 0.25, "update": "ema", "decay": 0.9, "revive": 0.1}
-    latent = VQ(codes=6, dim=3, words=None, **book)
+    book: dict[str, Any] = {"commitment": 0.25, "update": "ema", "decay": 0.9, "restart_below": 0.1}
+    latent = VQ(codebook_size=6, dim=3, tokens=None, **book)
     found = made(model(network=conv(5), latent=latent), tmp_path, ["torch"])
     assert found.left_out == {}
     assert set(found.files) == {f"{part}.pt2" for part in PARTS}
 
 
 def test_images_between_two_code_words_are_known() -> None:
-    whole = on_cpu(model(network=mlp(), latent=FSQ(levels=[3], words=1)))
+    whole = on_cpu(model(network=mlp(), latent=FSQ(levels=[3], tokens=1)))
     layer = whole.latent.project[1]
     layer.weight.zero_()[0, 0] = 1  # the code is the rounded tanh of the first pixel
     layer.bias.zero_()

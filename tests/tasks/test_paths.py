@@ -197,7 +197,7 @@ class TestTraverse:
         ("ae", "interpolate.images=[02.jpg,1] split=all", "it has a/00.png ... b/11.png\n"),
         ("ae", "traverse.image=1000", "traverse.image=1000: these images are numbered from 0 to 5"),
         ("ae", "traverse.image=ab.png", "traverse.image=ab.png: no such image in this split"),
-        ("vq", "traverse.dims=3", "task=traverse: this model's codes are made of words"),
+        ("vq", "traverse.dims=3", "task=traverse: this model's codes are discrete"),
         ("unpool", "traverse.dims=3", "task=traverse: this network decodes only the codes of im"),
         ("unpool", "interpolate.pairs=3", "task=interpolate: this network decodes only the codes"),
         ("table", "traverse.dims=3", "task=traverse: the rows of a table have no picture"),

@@ -84,8 +84,8 @@ class TestWhatIsUsed:
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["task=encode", "latent.dim=9"], r"latent\.dim=9: a trained model keeps its own words"),
-        (["task=encode", "model=vae"], "model=vae: a trained model keeps its own words"),
+        (["task=encode", "latent.dim=9"], r"latent\.dim=9: a trained model keeps its components"),
+        (["task=encode", "model=vae"], "model=vae: a trained model keeps its components"),
         (["task=encode", "dataset.tset_size=1"], r"no such key \(did you mean 'test_size'"),
         (["task=encode", "sample.n=1"], r"sample\.n=1: this is task=encode\n  use task=sample"),
         (["task=encode", "encode.smaple=1"], "smaple"),

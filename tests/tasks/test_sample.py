@@ -125,15 +125,15 @@ class TestTemperature:
     @pytest.mark.parametrize(
         ("made", "reason"),
         [
-            (vae(latent=Hypersphere(dim=3)), "draws every direction alike"),
+            (vae(latent=Hypersphere(dim=3)), "uniform over directions"),
             (
                 vae(
                     latent=Categorical(
-                        variables=2, codes=3, temperature=1.0, temperature_end=1.0, epochs=0.0,
+                        variables=2, categories=3, temperature=1.0, temperature_end=1.0, epochs=0.0,
                         hard=False,
                     )
                 ),
-                "draws every category alike",
+                "uniform over categories",
             ),
             (vae(Vamp(components=2, start="noise"), latent=Hypersphere(dim=3)), "no Gaussian"),
         ],

@@ -27,7 +27,7 @@ def heading(name: str, *, numeric: bool, why: str = "") -> str:
 
 
 def metric_heading(metric: str, direction: Direction) -> str:
-    """A metric, and in words which side is better."""
+    """A metric, and whether higher or lower is better."""
     why = "" if direction == "none" else f"{direction} is better"
     return heading(marked(metric, direction), numeric=True, why=why)
 
@@ -40,7 +40,7 @@ def key_headings(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list
 
 
 def sortable(name: str, headings: Sequence[str], rows: Sequence[str]) -> str:
-    """A table in a box of its own that scrolls sideways; rows are joined cells."""
+    """A table in a box that scrolls horizontally; rows are joined cells."""
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     return (
         f'<div class="scroller" tabindex="0" role="region" aria-label="{escape(name)}">'
@@ -50,7 +50,7 @@ def sortable(name: str, headings: Sequence[str], rows: Sequence[str]) -> str:
 
 
 def number_cell(shown: str, value: float | None, *, best: bool = False) -> str:
-    """A number; `shown` is HTML, `value` what it is sorted by and what the pointer shows."""
+    """A number; `shown` is HTML, `value` is the sort key and the tooltip."""
     exact = "" if value is None else f"{value!r}"
     css = "number best" if best else "number"
     return f'<td class="{css}" data-value="{exact}" title="{exact}">{shown}</td>'

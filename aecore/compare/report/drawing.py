@@ -26,7 +26,7 @@ COLOURS = (
     "#3d85c6", "#e07b39", "#3a9d6e", "#c8589a", "#8b73d6",
     "#b08d1f", "#2ea3b0", "#d4505f", "#7d8a97", "#78a33a",
 )  # fmt: skip
-_INK = "#010203"  # stands for the page's own text colour
+_INK = "#010203"  # replaced by the text colour of the page
 _WIDTH, _HEIGHT = 4.3, 2.75  # inches
 _SIZE = 9.5
 _WRITTEN = 100  # cells of a heat map that can hold their number
@@ -34,7 +34,7 @@ MOST_ROWS = 40
 
 
 def draw(plan: Plan, metric: str, key: str) -> str:
-    """One metric as `<svg>` for the inside of a page; `key` keeps its identifiers apart."""
+    """One metric as `<svg>` for the inside of a page; `key` makes its identifiers unique."""
     with matplotlib.rc_context(
         {"svg.hashsalt": key, "svg.fonttype": "none", "text.parse_math": False,
          "axes.formatter.useoffset": False, "font.size": _SIZE}
@@ -121,7 +121,7 @@ def _errorbar(
 
 
 def is_logarithmic(values: Sequence[float]) -> bool:
-    """Whether steps are more even as ratios than as differences; zero may stand before them."""
+    """Whether values are spaced evenly as ratios rather than differences; the first may be 0."""
     positive = np.unique([v for v in values if v > 0])
     if any(v < 0 for v in values) or len(positive) < 2 or positive[-1] < 8 * positive[0]:
         return False

@@ -23,7 +23,7 @@ def link(folder: Path, out: Path) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One row a run: name, state, error, varied keys, seed, every metric; empty where unknown."""
+    """One row per run: name, state, error, varied keys, seed, every metric; empty where unknown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "state", "error", *table.keys, "seed", *table.metrics])
@@ -74,7 +74,7 @@ def _run(run: ComparedRun, table: Table, out: Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold; anything else as text."""
+    """JSON values as they are; anything else as text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inside) for key, inside in value.items()}
     if isinstance(value, list):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aecore.compare.runs import ComparedRun
-from aecore.compare.values import WORDS, shown
+from aecore.compare.values import GROUPS, shown
 
 SEPARATOR = " · "
 _LONGEST = 56  # letters
@@ -16,7 +16,7 @@ def labels_of(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[str]:
     """`pca`, `latent.dim=64`, `vae · latent.dim=8 · seed=1`: no two runs have the same.
 
     As matplotlib reads them: a dollar is escaped.
-    keys: those that vary. Where all would be too long, as many as tell the runs apart.
+    keys: those that vary. If the label would be too long, only as many as distinguish the runs.
     """
     if len({shown(run.seed) for run in runs}) > 1:
         keys = (*keys, "seed")
@@ -35,13 +35,13 @@ def _label(run: ComparedRun, keys: Sequence[str]) -> str:
     for key in keys:
         if key in run.values:
             value = run.values[key]
-            alone = len(keys) == 1 and (key in WORDS or isinstance(value, str))
+            alone = len(keys) == 1 and (key in GROUPS or isinstance(value, str))
             parts.append(shown(value) if alone or key in _SPEAKING else f"{key}={shown(value)}")
     return "".join(filter(str.isprintable, SEPARATOR.join(parts))).replace("$", r"\$")
 
 
 def _needed(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[str]:
-    """The first keys that tell apart as many runs as all of them do."""
+    """The first keys that distinguish as many runs as all keys do."""
     chosen: list[str] = []
     for key in keys:
         if _kinds(runs, [*chosen, key]) > _kinds(runs, chosen):

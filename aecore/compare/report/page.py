@@ -44,8 +44,8 @@ def to_html(
 ) -> str:
     """The whole page. Everything that comes from a run is escaped, and no script but ours runs.
 
-    extra: further pictures, caption -> PNG file. figures: the same, of all runs together: they are
-    tall, so what can be read at a glance stands before them.
+    extra: further images, caption -> PNG file. figures: joint figures of all runs; they
+    are tall, so compact parts come before them.
     """
     css, js = _asset("report.css"), _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
@@ -137,7 +137,7 @@ def _runs(table: Table, out: Path, *, mark: bool) -> str:
 
 
 def _run(run: ComparedRun, table: Table, out: Path, group: Group | None = None) -> str:
-    """A row; with a group of its own its best values are marked."""
+    """A row; with a group its best values are marked."""
     css = ' class="failed"' if run.state == "failed" else ""
     name = escape(run.name)
     cells = [
@@ -161,7 +161,7 @@ def _address(path: Path, out: Path) -> str:
 
 
 def _linked(file: Path, caption: str, out: Path) -> str:
-    """A picture that leads to its file, where it can be seen in its own size."""
+    """An image that links to its file, in full size."""
     shown = picture(file, caption)
     return f'<a href="{_address(file, out)}">{shown}</a>' if shown else ""
 

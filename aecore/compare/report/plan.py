@@ -1,4 +1,4 @@
-"""Which picture shows a comparison best: lines, a heat map or dots."""
+"""Chooses the plot of a comparison: lines, a heat map or a dot plot."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Plan:
         return names if len(names) > 1 else []
 
     def positions(self, key: str) -> list[Any]:
-        """The values of a key that some group has: numbers ascending, words in order."""
+        """The values of a key over all groups: ascending if numbers, else in order."""
         found = {
             frozen(group.values[key]): group.values[key]
             for series in self.series
@@ -50,7 +50,7 @@ class Plan:
 
 
 def plan(table: Table) -> Plan | None:
-    """The picture of a comparison, None where there is nothing to set against anything."""
+    """The plot of a comparison, None if there is nothing to compare."""
     groups = [group for group in table.groups if group.finished]
     keys = [key for key in table.keys if len({frozen(g.values.get(key)) for g in groups}) > 1]
     if len(groups) < 2 or not keys:

@@ -1,4 +1,4 @@
-"""The reconstructions of a run as a small picture that a page can hold."""
+"""The reconstructions of a run as a small embedded image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def strip_of(folder: Path) -> tuple[str, tuple[int, int]] | None:
 
 
 def picture(file: Path, caption: str) -> str:
-    """A PNG file as an `<img>` of its own size; empty where it cannot be read.
+    """A PNG file as an `<img>` of its size; empty if it cannot be read.
 
     A heavy one is embedded as a JPEG, so that a page of photographs can still be sent around.
     """

@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
 
-_WIDTH = 1400  # dots: of a page, unless a single picture is wider
-_WIDE = 2.5  # width to height: from here on pictures stand one below the other
-_GAP, _EDGE, _LABEL, _FOOT = 24, 14, 26, 24  # dots
+_WIDTH = 1400  # pixels: width of a page, unless a single image is wider
+_WIDE = 2.5  # aspect ratio from which images are stacked vertically
+_GAP, _EDGE, _LABEL, _FOOT = 24, 14, 26, 24  # pixels
 _LETTER = 8.6
 _MOST_PIXELS = 20_000_000
 _TALLEST = 60_000  # what can be drawn
@@ -33,14 +33,14 @@ def tiled(files: Mapping[str, Path]) -> Figure | None:
 
 
 def columns_for(count: int, width: int, height: int) -> int:
-    """How many of `count` pictures of that size, in dots, stand in a row; rows are even."""
+    """Number of columns for `count` images of this size in pixels, in rows of equal length."""
     most = 1 if width > _WIDE * height else max(1, (_WIDTH + _GAP) // (width + _GAP))
     rows = -(-count // most)
     return -(-count // rows)
 
 
 def _pixels(file: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 on white, None where there is no readable picture."""
+    """(H, W, 3) uint8 on white, None if the image cannot be read."""
     try:
         with Image.open(file, formats=["PNG"]) as image:
             if image.width * image.height > _MOST_PIXELS:

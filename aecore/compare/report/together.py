@@ -24,7 +24,7 @@ from aecore.runs.folder import CONFIG, write_atomically
 from aecore.runs.validation import check_plain, check_targets, read_plain
 
 FOLDER = "figures"
-MOST = 12  # runs: more would be no picture that can be read
+MOST = 12  # maximum number of runs for a readable figure
 _NAME = re.compile(r"[A-Za-z]\w*")  # it becomes the name of a file
 
 
@@ -32,7 +32,7 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
     """Write `out/figures/NAME.png` for each figure that all finished runs have.
 
     A figure that knows how draws the runs jointly, with their models; of any other, and where that
-    fails, the pictures that the runs left are set side by side. What moves is left out.
+    fails, the images of the runs are tiled. Animations are left out.
 
     Returns the files by the name of their figure, and notes, a line each.
     Raises OSError where `out` cannot be written.
@@ -68,7 +68,7 @@ def _figures(run: ComparedRun) -> Mapping[str, Any]:
 
 
 def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any] | None]:
-    """What all have, with its node; None in its place where the runs' settings of it differ."""
+    """The figures that all runs have, with their nodes; None if the nodes differ."""
     first, *others = figures
     return {
         name: node if all(frozen(node) == frozen(other[name]) for other in others) else None
@@ -78,11 +78,11 @@ def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]
 
 
 def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str]) -> Figure | None:
-    """The figure's own drawing of all runs, None where it has none."""
+    """The joint figure of all runs, None if it has none."""
     try:
         with torch.no_grad():
             check_targets({"figures": {name: node}}, Path(CONFIG))
-            return build(node, f"figures.{name}", TrialFigure).together(trials)
+            return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
     except SkippedError:
         return None
     except Exception as error:  # a comparison has worth without this figure, whatever is wrong

@@ -1,4 +1,4 @@
-"""Antialiased drawing in coordinates of one's own, on Pillow."""
+"""Antialiased drawing in transformed coordinates, with Pillow."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def bend(x: float, y: float, width: float, sag: float, tilt: float = 0.0) -> Poi
 
 
 class Canvas:
-    """A square picture in which (0, 0) is the middle and 1 half a side, drawn from back to front.
+    """A square image in which (0, 0) is the centre and 1 half a side, drawn from back to front.
 
     `place` moves, turns and scales what is drawn after it.
     """
 
     def __init__(self, background: NDArray[np.uint8]) -> None:
-        """background: (S, S, 3), of a picture of S pixels a side."""
+        """background: (S, S, 3), of an image of S x S pixels."""
         side = len(background) * SUPERSAMPLING
         self._image = Image.fromarray(background).resize((side, side), Image.Resampling.NEAREST)
         self._pen = ImageDraw.Draw(self._image)
@@ -72,7 +72,7 @@ class Canvas:
             self._pen.ellipse(box, fill=_bytes(colour))
 
     def image(self) -> Image.Image:
-        """The picture, antialiased, (S, S) RGB."""
+        """The image, antialiased, (S, S) RGB."""
         return self._image.reduce(SUPERSAMPLING)
 
     def _pixels(self, points: Points) -> Sequence[Any]:

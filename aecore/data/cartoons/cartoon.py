@@ -24,7 +24,7 @@ def draw(face: Face, size: int) -> Image.Image:
     _nose_and_mouth(canvas, face)
     _front_hair(canvas, face)
     for side in (-1, 1):
-        x = _middle(face) + side * face.apart
+        x = _middle(face) + side * face.eye_distance
         tilt = -0.1 * side * face.brow
         colour = mixed(face.hair, _INK, 0.45)
         y = -0.1 - face.eye - 0.13 - 0.03 * face.brow
@@ -56,7 +56,7 @@ def _body(canvas: Canvas, face: Face) -> None:
 
 
 def _back_hair(canvas: Canvas, face: Face) -> None:
-    """What falls or stands behind the head."""
+    """Hair behind the head."""
     dark = mixed(face.hair, (0, 0, 0), 0.18)
     match face.style:
         case "long":
@@ -82,11 +82,11 @@ def _head(canvas: Canvas, face: Face) -> None:
     canvas.fill(_outline(face), face.skin)
     pink = mixed(face.skin, (0.93, 0.35, 0.35), 0.32 * face.blush)
     for side in (-1, 1):
-        canvas.oval(_middle(face) + side * (face.apart + 0.1), 0.26, 0.15, 0.11, pink)
+        canvas.oval(_middle(face) + side * (face.eye_distance + 0.1), 0.26, 0.15, 0.11, pink)
 
 
 def _eye(canvas: Canvas, face: Face, side: int) -> None:
-    x, y, r = _middle(face) + side * face.apart, -0.1, face.eye
+    x, y, r = _middle(face) + side * face.eye_distance, -0.1, face.eye
     canvas.oval(x, y, r + 0.025, r * 1.1 + 0.025, mixed(face.skin, _INK, 0.55))
     canvas.oval(x, y, r, r * 1.1, _WHITE)
     px, py = x + 0.36 * r * face.gaze[0], y + 0.36 * r * face.gaze[1]
@@ -148,11 +148,11 @@ def _glasses(canvas: Canvas, face: Face, roundness: float, colour: Colour) -> No
     for side in (-1, 1):
         circle = arc(0, 0, 1, 1)
         frame = np.sign(circle) * np.abs(circle) ** (0.45 + 0.55 * roundness)
-        canvas.line(frame * [r * 1.05, r] + [middle + side * face.apart, y], 0.055, colour)
-        outer = middle + side * (face.apart + r * 1.05)
+        canvas.line(frame * [r * 1.05, r] + [middle + side * face.eye_distance, y], 0.055, colour)
+        outer = middle + side * (face.eye_distance + r * 1.05)
         ear = side * face.width
         canvas.line(np.array([[outer, y - 0.03], [ear, y - 0.06]]), 0.055, colour)
-    canvas.line(bend(middle, y - 0.04, 2 * (face.apart - r), -0.06), 0.055, colour)
+    canvas.line(bend(middle, y - 0.04, 2 * (face.eye_distance - r), -0.06), 0.055, colour)
 
 
 def _smooth(points: Points) -> Points:

@@ -1,4 +1,4 @@
-"""What may vary in a cartoon face, and a face drawn at random."""
+"""The parameters of a cartoon face, and random faces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IRISES = ("3b2417", "6e4a25", "4f7a3c", "3f7fb0", "5b6f82")
 class Face:
     """One face. Lengths are in half heads, angles in degrees.
 
-    x, y, angle, size: where the head is in the picture (in half pictures). turn: how far it looks
+    x, y, angle, size: position of the head (in half images). turn: how far it looks
     to the right, -1..1. mouth: -1 frowns, 1 smiles. gaze: where the eyes look, each -1..1.
     """
 
@@ -42,7 +42,7 @@ class Face:
     width: float
     jaw: float
     eye: float
-    apart: float
+    eye_distance: float
     gaze: tuple[float, float]
     brow: float
     mouth: float
@@ -80,7 +80,7 @@ def face(index: int, seed: int) -> Face:
         width=between(0.76, 0.94),
         jaw=between(-0.05, 0.3),
         eye=between(0.14, 0.21),
-        apart=between(0.31, 0.39),
+        eye_distance=between(0.31, 0.39),
         gaze=(between(-1, 1), between(-1, 1)),
         brow=between(-1, 1),
         mouth=mouth,

@@ -107,7 +107,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def _read(entry: Path, files: Files, recipe: Recipe) -> Decoded | None:
-    """What a folder of the cache holds; None where it is missing, damaged or out of date."""
+    """The content of a cache folder; None if it is missing, damaged or out of date."""
     try:
         record = json.loads((entry / RECORD).read_text())
         if record.get("format") != FORMAT:
@@ -132,7 +132,7 @@ def _read(entry: Path, files: Files, recipe: Recipe) -> Decoded | None:
 
 
 def mapped_tensor(images: np.ndarray) -> Tensor:
-    """A tensor over the map, which is never written to: a Split gives copies of what is asked for.
+    """A tensor over the map, which is never written to: a Split returns copies.
 
     Not copy-on-write: of that, systems refuse to map more than they have memory.
     """

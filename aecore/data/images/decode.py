@@ -27,7 +27,7 @@ AT_ONCE = 4096  # files handed to the threads: what waits there takes memory as 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What an image file is turned into.
+    """The format that image files are converted to.
 
     size: (H, W) of the result. channels: 1 (grey) or 3 (RGB).
     crop: side of the centred square that is cut out first, in the file's pixels; None: no cut.
@@ -59,7 +59,7 @@ class Decoded:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Any image as L or RGB of 8 bits: 16 bits are rescaled, transparency lies on white."""
+    """Any image as L or RGB of 8 bits: 16 bits are rescaled, transparency is drawn on white."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
@@ -131,7 +131,7 @@ def _reason(error: Exception) -> str:
 
 
 def kept_of(count: int, broken: Iterable[int]) -> Tensor:
-    """(K,) int64, ascending: which of so many are not broken."""
+    """(K,) int64, ascending: indices of images that are not broken."""
     good = torch.ones(count, dtype=torch.bool)
     good[list(broken)] = False
     return good.nonzero()[:, 0]

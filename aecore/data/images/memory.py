@@ -22,10 +22,10 @@ _V2 = ("memory.max", "memory.current", "active_file inactive_file")
 
 
 def fits(in_memory: InMemory, count: int, shape: tuple[int, ...], free: int | None) -> bool:
-    """Whether so many uint8 images of a shape are to be held in memory.
+    """Whether `count` uint8 images of a shape should be held in memory.
 
-    free: bytes at hand; None where that is not known: then they are, unless in_memory is False.
-    Raises ConfigError where in_memory is True and there is too little.
+    free: bytes of free memory; None if unknown: then True unless in_memory is False.
+    Raises ConfigError if in_memory is True and there is too little.
     """
     needed = count
     for side in shape:
@@ -67,7 +67,7 @@ def _of_the_machine(system: Path) -> int | None:
 
 
 def _of_the_groups(system: Path) -> Iterator[int]:
-    """What is left of each limit, from this process's own group up to the root."""
+    """The remaining memory of each limit, from the group of this process to the root."""
     try:
         lines = (system / "proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,1 +1,1 @@
-"""Data sets by name: downloaded, drawn, or the user's own."""
+"""Data sets by name: downloaded, generated, or of the user."""

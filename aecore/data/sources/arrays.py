@@ -18,7 +18,7 @@ from aecore.data.split import Source, Split, Which, fixed_part, joined, to_float
 from aecore.errors import ConfigError, UserError
 
 CHANNELS = (1, 3, 4)
-# What NumPy raises for a file that is damaged, cut short, lies of its size or needs unpickling.
+# Errors of NumPy for files that are damaged, truncated, of a wrong size or need unpickling.
 _UNREADABLE = (EOFError, MemoryError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 _PATH = "dataset.path"
 _SHAPES = "(N, H, W), (N, H, W, C), (N, C, H, W) with C of 1, 3 or 4, or a table (N, D)"
@@ -119,7 +119,7 @@ class Arrays(Source):
 
 
 def _is_parted(content: np.ndarray | NpzFile) -> bool:
-    """Whether train and test are arrays of their own."""
+    """Whether train and test are separate arrays."""
     return isinstance(content, NpzFile) and {"x_train", "x_test"} <= set(content.files)
 
 
@@ -135,7 +135,7 @@ def _only(keys: set[str], wanted: tuple[str, ...], path: Path) -> str:
 
 
 def _images(array: np.ndarray, where: str) -> Tensor:
-    """(N, C, H, W) uint8 or float32; raises UserError with what is wrong, and where."""
+    """(N, C, H, W) uint8 or float32; raises UserError with the problem and its position."""
     if array.dtype.kind not in "buif":
         raise UserError(f"{where}: holds {array.dtype}; images must be real numbers")
     match array.shape:

@@ -27,7 +27,7 @@ class Digits(Source):
         """Nothing to choose."""
 
     def load(self, split: Which, data_dir: Path) -> Split:
-        """Read from scikit-learn's own copy; `data_dir` is not used."""
+        """Read the copy of scikit-learn; `data_dir` is not used."""
         from sklearn.datasets import load_digits  # slow
         from sklearn.model_selection import train_test_split
 

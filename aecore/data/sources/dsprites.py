@@ -90,7 +90,7 @@ class DSprites(Source):
 
 
 def _unpacked(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
-    """All images in order, (n, 1, 64, 64) uint8 0 or 255, so many at a time."""
+    """All images in order, (n, 1, 64, 64) uint8 0 or 255, in chunks."""
     with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as file:
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)

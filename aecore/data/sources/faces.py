@@ -31,7 +31,7 @@ class Faces(Source):
 
     The first use draws `faces_format1_v<drawing>_<size>px_<images>/` in the data folder, with a
     subfolder for each class; from then on it is an image folder. Every size and number has a
-    folder of its own; the first images of a larger one are those of a smaller one.
+    separate folder; the first images of a larger one are those of a smaller one.
     """
 
     @component
@@ -47,7 +47,7 @@ class Faces(Source):
     ) -> None:
         """images: how many, of both splits. image_size: a side in pixels.
 
-        The rest is said of `ImageFolder`.
+        For the rest see `ImageFolder`.
         """
         self.images = images
         self.image_size = image_size
@@ -79,16 +79,16 @@ class Faces(Source):
         return images.load(split, data_dir)
 
     def _make(self, folder: Path) -> None:
-        """Draw all faces, in a place apart, and put the whole into its place.
+        """Draw all faces into a temporary folder, and rename it.
 
-        Of several processes that begin together the first to end wins, and the others then stop.
+        Of several simultaneous processes the first to finish wins, and the others stop.
         """
-        apart = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:
             for name in CLASSES:
-                (apart / name).mkdir(parents=True)
-            if self._draw_all(apart, folder):
-                os.rename(apart, folder)
+                (temporary / name).mkdir(parents=True)
+            if self._draw_all(temporary, folder):
+                os.rename(temporary, folder)
         except OSError as error:
             if not folder.exists():
                 raise UserError(
@@ -96,9 +96,9 @@ class Faces(Source):
                     "paths.data_dir (or AECORE_DATA_DIR) must have room and be writable"
                 ) from error
         finally:
-            shutil.rmtree(apart, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
-    def _draw_all(self, apart: Path, folder: Path) -> bool:
+    def _draw_all(self, temporary: Path, folder: Path) -> bool:
         """Whether all faces were drawn; not where `folder` was there before."""
         digits = len(str(self.images - 1))
         seldom = 0.1 if sys.stderr.isatty() else 10.0  # seconds
@@ -107,5 +107,5 @@ class Faces(Source):
                 return False
             drawn = face(i, SEED)
             kind = CLASSES[drawn.glasses is None]
-            draw(drawn, self.image_size).save(apart / kind / f"{i:0{digits}}.png")
+            draw(drawn, self.image_size).save(temporary / kind / f"{i:0{digits}}.png")
         return True

@@ -44,7 +44,7 @@ class ImageFolder(Source):
     Labels: where all images lie in subfolders (of the root, or of train/ and test/), the first
     folder below is the class; else there are none.
     Pixels: the shorter side is resized to fit and the centre cut out, antialiased; 16 bits become
-    8, transparency lies on white, EXIF rotation is applied, of an animation the first frame counts.
+    8, on white background, EXIF rotation is applied, of an animation the first frame counts.
     """
 
     @component
@@ -65,7 +65,7 @@ class ImageFolder(Source):
         skip_broken: leave out what cannot be decoded (with a warning) instead of refusing it all.
         in_memory: false keeps the decoded images in a file that is mapped into memory; "auto" does
         so where they would take over a quarter of the memory at hand. The numbers are the same.
-        cache_dir: where such files lie; None for `cache/` in the data folder.
+        cache_dir: folder of such files; None for `cache/` in the data folder.
         """
         self.root = root
         self.size = height_width(image_size)
@@ -203,7 +203,7 @@ def _top(name: str) -> str:
 
 
 def _classes(names: Iterable[str]) -> list[str] | None:
-    """The folders that hold all those files, None where a file lies beside them."""
+    """The folders of these files, None if a file is outside of folders."""
     found: set[str] = set()
     for name in names:
         if os.sep not in name:

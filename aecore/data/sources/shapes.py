@@ -50,8 +50,8 @@ class Shapes(Source):
     ) -> None:
         """image_size: a side in pixels. scales, rotations, positions (each of x and y): how many.
 
-        turn: degrees; up to 90 no two images are the same, for a square is its own quarter turn.
-        Raises ConfigError where so many positions would be less than a pixel apart.
+        turn: degrees; up to 90 no two images are the same, as a square is symmetric under it.
+        Raises ConfigError if positions would be less than a pixel apart.
         """
         most = image_size // 2 + 1
         if positions > most:
@@ -134,7 +134,7 @@ def _sprite(shape: str, side: int, radius: float, angle: float) -> NDArray[np.ui
 
 
 def _inside(shape: str, x: Coordinates, y: Coordinates) -> NDArray[np.bool_]:
-    """Which points lie in a shape, within a circle of radius 1; x to the right, y down."""
+    """Which points are in a shape, within a circle of radius 1; x to the right, y down."""
     match shape:
         case "square":
             return np.maximum(np.abs(x), np.abs(y)) <= math.sqrt(0.5)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SetName = Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10"]
 
-# What torchvision's readers raise for bytes that are no idx file.
+# Errors of torchvision's readers for files that are no idx files.
 _NOT_IDX = (AssertionError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
@@ -50,7 +50,7 @@ class Torchvision(Source):
 
 
 def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
-    """Read the split's own two files: torchvision's class wants all four or downloads."""
+    """Read the two files of the split: torchvision's class wants all four or downloads."""
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
     stem = "train" if split == "train" else "t10k"

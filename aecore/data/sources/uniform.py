@@ -20,7 +20,7 @@ _STREAMS: dict[Which, int] = {"train": 0, "test": 1}
 class Uniform(Source):
     """(C, H, W) uint8 images, each number uniform on 0..255 and independent of all others.
 
-    The same in every run, whatever its seed; of fewer images the first so many.
+    Equal in every run, for any seed; fewer images are the first ones.
     """
 
     @component
@@ -30,7 +30,7 @@ class Uniform(Source):
         shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)],
         images: PositiveInt,
     ) -> None:
-        """shape: [C, H, W]. images: so many to train and so many to test."""
+        """shape: [C, H, W]. images: number of training and of test images."""
         self.shape = tuple(shape)
         self.images = images
 
@@ -39,12 +39,12 @@ class Uniform(Source):
         shape = (self.images, *self.shape)
         size = int(np.prod(shape, dtype=object))
         try:  # raw bits: what NumPy makes of them elsewhere may change between its versions
-            words = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
+            raw = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
         except (MemoryError, OverflowError, ValueError) as error:
             raise ConfigError(
                 "dataset.images", self.images,
                 f"images of {list(self.shape)} take {size / 2**30:,.0f} GiB, more than there is "
                 "memory", "give fewer or smaller ones",
             ) from error  # fmt: skip
-        pixels = words.astype("<u8", copy=False).view(np.uint8)[:size]
+        pixels = raw.astype("<u8", copy=False).view(np.uint8)[:size]
         return Split(torch.from_numpy(pixels).view(shape))

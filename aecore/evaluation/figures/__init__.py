@@ -1,1 +1,1 @@
-"""Figures of a trained model: pure functions of what is looked at."""
+"""Figures of a trained model: pure functions of a trial."""

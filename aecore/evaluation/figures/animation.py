@@ -1,4 +1,4 @@
-"""Moving pictures."""
+"""Animations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aecore.evaluation.figures.heat import enlarged
 
 @dataclass(frozen=True, slots=True)
 class Animation:
-    """What a figure returns that moves; it repeats for ever.
+    """An animation returned by a figure; it loops.
 
     frames: (T, H, W) grey or (T, H, W, 3) RGB, uint8.
     duration: of a frame, in milliseconds.
@@ -28,10 +28,10 @@ class Animation:
     duration: int
 
     def save(self, path: Path) -> None:
-        """Write a GIF; grey is exact, colours are reduced to 256 that all frames share."""
+        """Write a GIF; grey is exact, colours are reduced to one palette of 256."""
         pages = [Image.fromarray(frame) for frame in self.frames]
         if self.frames.ndim == 4:
-            # one palette: with one for each frame the colours would flicker
+            # a palette per frame would flicker
             step = -(-len(self.frames) // 8)
             sample = Image.fromarray(np.concatenate(self.frames[::step]))
             palette = sample.quantize(256)
@@ -43,10 +43,10 @@ class Animation:
 
 
 def there_and_back(pages: Iterable[Tensor], *, columns: int, side: int, duration: int) -> Animation:
-    """Pages of images (N, C, H, W), each a grid of `columns`, one after another and back again.
+    """An animation of grids of `columns` images (N, C, H, W), forwards and backwards.
 
-    The way back shows those between once more: 2 * pages - 2 frames, 1 at least.
-    side: dots of an image, at most. duration: of a frame, in milliseconds.
+    It has 2 * pages - 2 frames, at least 1.
+    side: maximum side of an image in pixels of the file. duration: of a frame, in milliseconds.
     """
     frames = [_frame(images, columns, side) for images in pages]
     return Animation(np.stack(frames + frames[-2:0:-1]), duration)

@@ -1,4 +1,4 @@
-"""How Axes with numbers look."""
+"""The style of Axes with numbers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from aecore.evaluation.figures.grid import INK, QUIET, new_figure
 
 
 def beside_legend(names: Collection[str]) -> tuple[Figure, Axes]:
-    """An empty plot with room at its right for a legend of those names, each in a line."""
+    """An empty plot with space on the right for a legend of these names."""
     width = 6.8 + 0.09 * max(map(len, names), default=0)
     figure = new_figure(width, max(4.2, 1.2 + 0.22 * len(names)), constrained=True)
     return figure, figure.subplots()
 
 
 def logarithmic(axis: Axis) -> None:
-    """Numbers as one writes them, at 1, 2 and 5 of each power of ten.
+    """Plain tick labels at 1, 2 and 5 times each power of ten.
 
-    Of what spans more than three powers of ten, at the powers alone: others would touch.
-    To be called when all is drawn.
+    For more than three powers of ten only at the powers, so that labels do not overlap.
+    Call it after all plotting.
     """
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high <= 1e3 * low else (1,)))
@@ -32,7 +32,7 @@ def logarithmic(axis: Axis) -> None:
 
 
 def finish(axes: Axes, *, title: str, x: str, y: str) -> None:
-    """Title at the left, names of the axes in small type, a faint grid behind everything."""
+    """Left-aligned title, small axis labels, a faint grid."""
     axes.set_title(title, size=11, color=INK, loc="left")
     axes.set_xlabel(x, size=9, color=QUIET)
     axes.set_ylabel(y, size=9, color=QUIET)

@@ -1,4 +1,4 @@
-"""What a figure is given, and how it is drawn for one run or several."""
+"""The base class of figures, of one run or several."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class TrialFigure(ABC):
 
     @abstractmethod
     def __call__(self, trial: Trial) -> Figure | Animation:
-        """Draw; raises SkippedError with a reason where there is nothing to show."""
+        """Draw; raises SkippedError with a reason if the figure does not apply."""
 
-    def together(self, trials: Mapping[str, Trial]) -> Figure | None:
-        """Draw several runs, by their names, in one figure; None leaves that to tiling.
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure | None:
+        """Draw several runs, by their names, in one figure; None for tiling.
 
-        Tiling sets the figures that the runs drew side by side. Overridden where one scale or one
-        plot shows more. A trial may be opened only when it is looked at, so look at none in vain.
-        Raises SkippedError where these runs cannot be drawn jointly.
+        Tiling places the figures of the runs side by side. Override this if a common scale or plot
+        is better. Trials may be opened on first access, so access only those that are needed.
+        Raises SkippedError if these runs cannot be drawn in one figure.
         """
         return None

@@ -1,4 +1,4 @@
-"""Which dimensions of the code repeat each other."""
+"""The correlation of latent dimensions."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from aecore.evaluation.figures.heat import add_bar, colour_map
 from aecore.evaluation.trial import Trial
 
 _INACTIVE = 0.01
-_SIDE = 420  # dots: of the matrix, about
+_SIDE = 420  # approximate side of the matrix, in pixels
 
 
 class CodeCorrelation(TrialFigure):
     """The correlations between the dimensions of the mean codes of test images.
 
-    dims: dimensions shown, at most, ordered as in Traversals. The title says the mean absolute
-    correlation of different ones among those shown. Grey ones have none: they are constant over
-    the images, or, where each has a KL, inactive: their means have a variance of at most 0.01
-    (Burda et al. 2016), and what is left of them is chance.
+    dims: maximum number of dimensions, ordered as in Traversals. The title gives the mean absolute
+    correlation of pairs of different dimensions. Grey dimensions have none: they are constant over
+    the images, or, if each has a KL, inactive: the variance of their means is at most 0.01
+    (Burda et al. 2016).
     """
 
     @component
@@ -42,12 +42,12 @@ class CodeCorrelation(TrialFigure):
         chosen = found.order[: self.dims]
         codes = found.codes[:, chosen]
         matrix = correlation(codes, _INACTIVE if found.has_kl else 0.0)
-        apart = matrix[~torch.eye(len(matrix), dtype=torch.bool)].abs().nanmean()
+        mean_correlation = matrix[~torch.eye(len(matrix), dtype=torch.bool)].abs().nanmean()
         several = len(matrix) < found.codes.shape[1]
         of = f" of {found.codes.shape[1]}" if several else ""
         title = (
             f"Correlation of {len(matrix)}{of} code dimensions by {found.kind}\n"
-            f"mean |r| of different ones {apart:.2f}"
+            f"mean |r| of different ones {mean_correlation:.2f}"
         )
         return _page(matrix, [f"z{d + 1}" for d in chosen.tolist()], title)
 

@@ -1,4 +1,4 @@
-"""Noise in the code and noise in the pixels, and how near both stay to the training images."""
+"""Noise in the code and in the pixels, with distances to the training images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from aecore.evaluation.trial import Trial, need_images
 
 
 class CodeNoise(TrialFigure):
-    """Test images with more and more noise, in three rows each.
+    """Test images with increasing noise, in three rows each.
 
     'in the code': decoded codes with Gaussian noise added. 'in the pixels': the image with
     Gaussian noise of the same strength added. 'reconstructed': the reconstruction of that.
 
-    The distance to the nearest training image stands under each image: Euclidean, over all pixels
+    Below each image is the distance to the nearest training image: Euclidean, over all pixels
     of the image as shown, in [0, 1].
 
     strengths: standard deviations of the noise, absolute in the code as in the pixels.

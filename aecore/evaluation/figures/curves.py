@@ -1,4 +1,4 @@
-"""The losses over the training."""
+"""Losses during training."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Curves(TrialFigure):
         pass
 
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises SkippedError where nothing was trained by steps."""
+        """Draw; raises SkippedError without a training history."""
         terms = by_term(trial.history)
         if not terms:
             raise SkippedError("there is no training history")
         return small_multiples(terms)
 
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The loss of every run in one Axes; raises SkippedError below two with a history."""
         found = {name: by_term(trial.history).get("loss", {}) for name, trial in trials.items()}
         losses = {name: splits for name, splits in found.items() if splits}
@@ -51,7 +51,7 @@ class Curves(TrialFigure):
 
 
 def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
-    """`run -> split -> curve`: a colour a run, training solid, validation dashed."""
+    """`run -> split -> curve`: one colour per run, training solid, validation dashed."""
     figure, axes = beside_legend(losses)
     drawn: list[float] = []
     handles = []
@@ -74,7 +74,7 @@ def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
         logarithmic(axes.yaxis)
     finish(axes, title="Loss per image", x="epoch", y="")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    if axes.dataLim.width == 0:  # a single epoch has nothing around it
+    if axes.dataLim.width == 0:  # a single epoch is drawn as a marker
         axes.set_xticks([axes.dataLim.x0])
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9,
                   labelcolor=INK)  # fmt: skip
@@ -106,7 +106,7 @@ def _repeats(name: str, terms: Mapping[str, Mapping[str, Curve]]) -> bool:
 
 
 def small_multiples(terms: Mapping[str, Mapping[str, Curve]]) -> Figure:
-    """One Axes a term, up to three side by side."""
+    """One Axes per term, up to three side by side."""
     columns = min(3, math.ceil(len(terms) ** 0.5))
     rows = -(-len(terms) // columns)
     figure = new_figure(max(4.6, 3.4 * columns), 0.5 + 2.5 * rows, constrained=True)

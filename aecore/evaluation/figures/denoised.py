@@ -19,9 +19,9 @@ from aecore.evaluation.trial import Trial, need_images, same_images
 class Denoised(TrialFigure):
     """Rows of clean images, of noisy ones, and of the reconstructions of the noisy ones.
 
-    The noise is that of the evaluation where it has one, else that of the training.
-    columns: images side by side. rows: how many such blocks below each other.
-    Under the images stands their squared error per pixel, against the clean ones.
+    The noise is that of the evaluation if there is one, else that of training.
+    columns: images side by side. rows: number of such blocks.
+    Below the images is their squared error per pixel to the clean ones.
     """
 
     @component
@@ -39,7 +39,7 @@ class Denoised(TrialFigure):
         return blocks(kinds, self.columns, "Denoised, with the squared error per pixel")
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same clean images first, then the noisy ones and the reconstructions of each run.
 
         Noise that is the same for all runs is shown once, any other above its run.

@@ -27,7 +27,7 @@ class Dimensions:
 
     @property
     def kind(self) -> str:
-        """What the score is, in words."""
+        """Description of the score."""
         return "KL" if self.has_kl else "variance"
 
 

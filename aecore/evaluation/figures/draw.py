@@ -43,15 +43,15 @@ def draw_figures(figures: Mapping[str, TrialFigure], trial: Trial, folder: Path)
 
 
 def for_figures(trial: Trial) -> Trial:
-    """The trial with as many images as figures look at: the first 5000 of each data set."""
+    """The trial with the images that figures use: the first 5000 of each data set."""
     ood = {name: trial.on(split).first(_MOST_IMAGES).images for name, split in trial.ood.items()}
     return replace(trial.first(_MOST_IMAGES), ood=ood)
 
 
 def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
-    """Write `folder/NAME.png`, or NAME.gif of an animation, whole or not at all; returns its path.
+    """Atomically write `folder/NAME.png`, or NAME.gif for an animation; returns its path.
 
-    The file holds no date and no version: the same figure gives the same bytes.
+    The file has no date and version, so that the same figure gives the same bytes.
     """
     part = folder / f".{name}.{os.getpid()}.part"
     try:

@@ -47,7 +47,7 @@ class ErrorDistribution(TrialFigure):
         return _histograms({"": self._errors(trial, trial)}, self.bins, trial)
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The histograms of each run below each other, on one axis.
 
         Raises SkippedError where the runs have different unknown images, or a model is

@@ -12,7 +12,7 @@ from aecore.evaluation.figures.grid import displayable
 
 
 def save_image(image: Tensor, path: Path) -> None:
-    """Write one image (C, H, W), pixels in [0, 1], as PNG: grey, RGB or RGBA, dot for pixel."""
+    """Write one image (C, H, W), pixels in [0, 1], as PNG of the same size: grey, RGB or RGBA."""
     pixels = (displayable(image) * 255).round().to(torch.uint8).movedim(0, -1)
     if pixels.shape[-1] == 1:
         pixels = pixels[..., 0]

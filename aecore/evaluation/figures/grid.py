@@ -1,4 +1,4 @@
-"""Images in rows on a page, every pixel sharp; pure functions from arrays to a Figure."""
+"""Grids of images without interpolation; pure functions from arrays to a Figure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torchvision.utils import make_grid
 
 INK, QUIET, ACCENT = "#222222", "#777777", "#d1495b"
 DPI = 100
-_CELL = 96  # dots: the side of an image on the page, at most
+_CELL = 96  # maximum side of an image, in pixels of the figure
 _PIXELS = 300_000  # of all images on a page, at most: a PNG of photographs stays below 300 KB or so
 
 
 def new_figure(width: float, height: float, *, constrained: bool = False) -> Figure:
-    """An empty figure of its own, in inches; pyplot never hears of it."""
+    """An empty figure that is not registered in pyplot; sizes in inches."""
     figure = Figure((width, height), DPI, layout="constrained" if constrained else None)
     FigureCanvasAgg(figure)
     return figure
@@ -42,7 +42,7 @@ def strip(images: Tensor, gap: int) -> Tensor:
 
 
 def _to_cell(images: Tensor, count: int) -> tuple[Tensor, int]:
-    """Images small enough for `count` on a page, and the whole number of dots for a pixel."""
+    """Images reduced so that `count` fit on a page, and the integer enlargement of a pixel."""
     side = max(images.shape[-2:])
     limit = min(_CELL, int((_PIXELS / count) ** 0.5))
     if side <= limit:
@@ -61,7 +61,7 @@ def image_grid(
     framed: Sequence[int] = (),
     gaps: Sequence[int] = (),
 ) -> Figure:
-    """Rows of images, one Axes a row; a pixel is a whole number of dots, so nothing blurs.
+    """Rows of images, one Axes per row; pixels are enlarged by an integer, so nothing is blurred.
 
     rows: R tensors (N, C, H, W) with pixels in [0, 1], all of one shape.
     labels: R texts at the left of the rows.
@@ -122,7 +122,7 @@ def one_line(text: str) -> str:
 
 
 def tile(rows: Sequence[Tensor]) -> Tensor:
-    """R rows of (N, C, H, W) as one picture for a logger: (3, H', W'), RGBA without its alpha."""
+    """R rows of (N, C, H, W) as one image for a logger: (3, H', W'), RGBA without its alpha."""
     images = torch.cat([displayable(row) for row in rows])
     picture: Tensor = make_grid(images, nrow=len(rows[0]), padding=1, pad_value=1.0)
     return picture[:3]

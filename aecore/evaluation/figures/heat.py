@@ -1,4 +1,4 @@
-"""Numbers as colours, for figures whose pictures are no images: weights, codes, activations."""
+"""Numbers as colours, for figures of weights, codes and activations."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.nn.functional import interpolate, pad
 
 from aecore.evaluation.figures.grid import QUIET, displayable
 
-SIDE = 96  # dots: of a picture on the page
-_DOTS = 280_000  # of all pictures on a page, about
-_NOTHING = (0.9, 0.9, 0.9)  # the colour of NaN: there is no number
+SIDE = 96  # side of a heat map, in pixels of the figure
+_DOTS = 280_000  # of all heat maps of a figure, approximately
+_NOTHING = (0.9, 0.9, 0.9)  # the colour of NaN
 
 
 def colour_map(signed: bool) -> Colormap:
@@ -23,7 +23,7 @@ def colour_map(signed: bool) -> Colormap:
 
 
 def scale(values: Tensor) -> tuple[float, bool]:
-    """The largest absolute number, and whether any is negative; NaN counts for nothing."""
+    """The largest absolute number, and whether any is negative; NaN is ignored."""
     values = values.nan_to_num()
     return max(float(values.abs().max()), 1e-12), bool((values < 0).any())
 

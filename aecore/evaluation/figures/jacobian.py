@@ -1,4 +1,4 @@
-"""How much the code changes with the image."""
+"""The Jacobian of the code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aecore.model.penalties.contractive import Contractive
 class Jacobian(TrialFigure):
     """A histogram of ||d mean(z) / d x||_F, the Frobenius norm of the code's Jacobian.
 
-    x is in the model's own range (standardised where it standardises), without noise.
+    x is in the model's range (standardised if the data are), without noise.
 
     images: test images, at most. bins: of the histogram.
     method: 'exact', or 'estimate' from `samples` random projections, for large codes.

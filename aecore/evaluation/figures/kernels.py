@@ -54,7 +54,7 @@ class Kernels(TrialFigure):
         coloured = weights.shape[1] == 3
         scale = f"; grey is 0, full colour {limit:.2g}" if coloured else ""
         title = f"{self._layer}: {len(weights)} units{few}, {int(dead.sum())} dead{scale}"
-        # a space for one that is not dead, so that all rows are equally far apart
+        # a space if it is not dead, so that all rows have equal distances
         marks = ["dead" if gone else " " for gone in dead[: len(shown)].tolist()]
         width = len(pictures[0])
         captions = [marks[n : n + width] for n in range(0, len(marks), width)]
@@ -62,8 +62,8 @@ class Kernels(TrialFigure):
         return figure if coloured else add_bar(figure, limit, signed=True, label="weight")
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
-        """A square of filters a run, all on one scale; the units that are dead are counted.
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
+        """A square of filters per run, on one scale, with the number of dead units.
 
         Runs without such a layer are named in the title. Raises SkippedError where fewer than
         two have one, or where some are in colour and some are not.

@@ -28,10 +28,10 @@ class OodFigure(TrialFigure):
 
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables and where no other data set is named."""
-        return self.together({"reconstruction": trial})
+        return self.draw_runs({"reconstruction": trial})
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images of each data set, then the reconstructions of each run.
 
         Raises SkippedError where the runs have different other images.

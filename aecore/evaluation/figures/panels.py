@@ -16,8 +16,12 @@ from torch.nn.functional import pad
 from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
 from aecore.evaluation.figures.heat import add_bar, colour_map, colour_weights
 
-_SIDE, _PANEL, _WIDTH = 56, 520, 1500  # dots: a filter, a square of them, a page; about
-_GAP, _EDGE, _TOP, _CAPTION = 28, 14, 44, 46  # dots
+_SIDE, _PANEL, _WIDTH = (
+    56,
+    520,
+    1500,
+)  # approximate sides of a filter, a square of filters and a page, in pixels
+_GAP, _EDGE, _TOP, _CAPTION = 28, 14, 44, 46  # pixels
 _LETTER = 9.6
 
 
@@ -70,7 +74,7 @@ def filter_panels(panels: Sequence[Filters], title: str, limit: float) -> Figure
 
 
 def _measures(weights: Tensor) -> tuple[int, int]:
-    """The longer side of a filter in pixels, and the whole number of dots for a pixel."""
+    """The longer side of a filter in pixels, and its integer enlargement."""
     side = max(weights.shape[2:])
     return side, max(1, _SIDE // side)
 

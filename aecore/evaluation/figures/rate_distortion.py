@@ -1,4 +1,4 @@
-"""What a code costs against how good its images are."""
+"""The rate-distortion curve of a code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLACES = (
     ((-5, 4), "right", "bottom"),
     ((6, -4), "left", "top"),
 )
-_AIR = 3  # dots between two texts
+_AIR = 3  # pixels between two texts
 
 
 def rate_distortion(
@@ -33,7 +33,7 @@ def rate_distortion(
 ) -> Figure:
     """PSNR against bits per pixel, these on a logarithmic axis; what costs nothing is left out.
 
-    curve: rounded codes, each with a text beside it, where there is room. points: other codes, by
+    curve: rounded codes, each with a label if there is room. points: other codes, by
     name. rates: of formats without loss, as lines.
     """
     figure = new_figure(7.2, 4.6, constrained=True)
@@ -60,13 +60,13 @@ def rate_distortion(
     logarithmic(axes.xaxis)
     finish(axes, title=title, x="bits per pixel", y="PSNR (dB)")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8.5, labelcolor=INK)
-    figure.draw_without_rendering()  # now it is known where in the page the points lie
+    figure.draw_without_rendering()  # positions of points are final only now
     _label(axes, shown, list(others.values()))
     return figure
 
 
 def _label(axes: Axes, curve: Sequence[tuple[str, Point]], others: Sequence[Point]) -> None:
-    """Write the texts beside their points, from the end of the curve, where no other thing is.
+    """Write the labels of points, from the end of the curve, where nothing else is drawn.
 
     A text that has no room, or only where it would seem another point's, is left out.
     """
@@ -76,8 +76,8 @@ def _label(axes: Axes, curve: Sequence[tuple[str, Point]], others: Sequence[Poin
     line = [np.linspace(a, b, 50) for a, b in pairwise(dots[: len(curve)])]
     taken = [_box(dot, 4) for dot in dots] + [_box(dot, 1) for dot in np.concatenate([dots, *line])]
     for n, (text, point) in reversed([*enumerate(curve)]):
-        for beside, ha, va in (_END, *_PLACES) if n == len(curve) - 1 else _PLACES:
-            label = axes.annotate(text, point, beside, textcoords="offset points", size=8,
+        for offset, ha, va in (_END, *_PLACES) if n == len(curve) - 1 else _PLACES:
+            label = axes.annotate(text, point, offset, textcoords="offset points", size=8,
                                   color=QUIET, ha=ha, va=va)  # fmt: skip
             label.set_in_layout(False)
             box = label.get_window_extent()
@@ -90,5 +90,5 @@ def _label(axes: Axes, curve: Sequence[tuple[str, Point]], others: Sequence[Poin
 
 
 def _box(dot: np.ndarray, reach: float) -> Bbox:
-    """What lies within `reach` dots of a dot (2,)."""
+    """The box within `reach` pixels of a position (2,)."""
     return Bbox([dot - reach, dot + reach])

@@ -20,7 +20,7 @@ _LINES = "Reconstructions, with the squared error per feature"
 class Reconstructions(TrialFigure):
     """Rows of inputs and of their reconstructions, without noise.
 
-    columns: images side by side. rows: how many such blocks below each other.
+    columns: images side by side. rows: number of such blocks.
     The classes are covered evenly. The squared error per pixel stands under each
     reconstruction, that per feature of a table above each row, in the units of the table.
     """
@@ -42,7 +42,7 @@ class Reconstructions(TrialFigure):
         return blocks({"input": x, "reconstruction": output}, self.columns, title)
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images in the first row, then the reconstructions of each run, with their error.
 
         Raises SkippedError for tables and where the runs' test images differ.

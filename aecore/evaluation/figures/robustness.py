@@ -1,4 +1,4 @@
-"""How the error grows as the input gets noisier."""
+"""The error as a function of the noise of the input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Robustness(TrialFigure):
     """The squared error per pixel against the clean image, over the level of the input's noise.
 
     Of a table per feature, in its own units.
-    The dashed line is the noisy input's own error: below it, the model removes noise.
+    The dashed line is the error of the noisy input: below it, the model removes noise.
 
     kind: noise added in pixels, not clamped; every level uses the same random numbers.
     largest: the last level (a standard deviation or a probability), the first is 0.
@@ -57,8 +57,8 @@ class Robustness(TrialFigure):
         return self._drawn({"reconstruction": trial}, trial)
 
     @torch.no_grad()
-    def together(self, trials: Mapping[str, Trial]) -> Figure:
-        """A curve a run; raises SkippedError where their test images differ."""
+    def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
+        """A curve per run; raises SkippedError if their test images differ."""
         return self._drawn(trials, same_images(trials))
 
     def _drawn(self, trials: Mapping[str, Trial], chooser: Trial) -> Figure:
@@ -89,7 +89,7 @@ def _plot(
     title: str,
     names: tuple[str, str],
 ) -> Figure:
-    """A curve a name; several have their legend beside the plot. names: of the two axes."""
+    """A curve per name; several have a legend next to the plot. names: of the two axes."""
     alone = len(curves) == 1
     if alone:
         figure = new_figure(5.6, 3.9, constrained=True)
@@ -103,7 +103,7 @@ def _plot(
                   label=name)  # fmt: skip
     finish(axes, title=title, x=names[0], y=names[1])
     axes.set_xlim(0, levels[-1] * 1.02)
-    # the models' curves are what it is about: the noise itself may leave the page
+    # limits are set by the models; the curve of the noise may leave the plot
     highest = max(max(errors) for errors in curves.values())
     axes.set_ylim(0, 1.05 * min(max(highest, *noisy), 2.5 * highest) or 1.0)
     if alone:

@@ -1,4 +1,4 @@
-"""A few test images above their reconstructions, small and bare: to lay runs under one another."""
+"""Test images above their reconstructions without decoration, to compare runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aecore.evaluation.figures.grid import DPI, displayable, new_figure
 from aecore.evaluation.selection import first_of_each_class
 from aecore.evaluation.trial import Trial, need_images
 
-_SIDE = 56  # dots: an image is enlarged by whole numbers up to this, or made smaller
+_SIDE = 56  # pixels: images are enlarged by integers up to this, or reduced
 _GAP = 2
 
 

@@ -44,5 +44,5 @@ def top_anomalies(
 
 
 def _short(name: str, letters: int) -> str:
-    """The end of a name, which tells files of one folder apart."""
+    """The end of a name, which distinguishes the files of a folder."""
     return name if len(name) <= letters else f"…{name[1 - letters :]}"

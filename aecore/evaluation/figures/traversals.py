@@ -19,13 +19,13 @@ from aecore.model.autoencoder import Autoencoder
 
 
 class Traversals(TrialFigure):
-    """Decoded codes of which one dimension moves, a row for each.
+    """Decoded codes of which one dimension varies, a row for each.
 
-    dims: rows, at most, the dimensions that say most first: by their mean KL to the prior where
-        each has one, else by their variance over the test images.
+    dims: maximum number of rows, the most informative dimensions first: by their mean KL to the
+        prior if each has one, else by their variance over the test images.
     steps: columns. span: how far a dimension goes to either side, in standard deviations: of the
         prior N(0, 1) where it has a KL to it, else of the test images' codes around their mean.
-        Where this leaves what codes there are (a sphere, a book of words), the nearest is decoded.
+        Points that are no valid code (on a sphere, of a codebook) are replaced by the nearest one.
     start: what the other dimensions are: those of a test 'image', or 'zero'. A conditional model
         is given the class of that image in both cases.
     """
@@ -69,9 +69,9 @@ def traversal(
     shares: Tensor,
     dims: int,
 ) -> list[Tensor]:
-    """Images (T, C, H, W) of a code (D,) of which one dimension moves, for each of `dims`.
+    """Images (T, C, H, W) of a code (D,) of which one dimension varies, for each of `dims`.
 
-    The dimensions that say most first. context: what passes by the code, of one image.
+    The most informative dimensions first. context: of the code of one image.
     shares: (T,) how far, in standard deviations: of the prior where there is a KL to it, else of
     the codes, around their mean.
     """
@@ -87,7 +87,7 @@ def traversal(
 def traversal_grid(
     rows: list[Tensor], found: Dimensions, shares: Tensor, around: str = ""
 ) -> Figure:
-    """The images that `traversal` decoded, a row for each dimension, with what it says."""
+    """The images that `traversal` decoded, a row for each dimension, with its score."""
     order = found.order[: len(rows)].tolist()
     unit = "of the prior" if found.has_kl else "of the codes"
     return image_grid(

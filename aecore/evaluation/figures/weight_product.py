@@ -1,4 +1,4 @@
-"""What a linear model does to an image, as one matrix."""
+"""The matrix of a linear model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aecore.evaluation.figures.heat import add_bar, colour_map
 from aecore.evaluation.metrics.identity import distance, need_linear, principal_space, product
 from aecore.evaluation.trial import Trial
 
-_SIDE = 600  # dots: of the heat map, about
+_SIDE = 600  # approximate side of the heat map, in pixels
 
 
 class WeightProduct(TrialFigure):
     """The product P of all weight matrices of a linear model, decoder times encoder.
 
     The model maps an image x to P x + c, in its own range. A perfect one has P v = v for every
-    direction v in which images differ. The title says how far it is from that:
+    direction v in which images differ. The title gives the distance from that:
     ||(P - I) V||_F / ||V||_F, where the columns of V are the leading principal components of the
     test images, as many as explain `explained` of their variance.
     """
@@ -46,7 +46,7 @@ class WeightProduct(TrialFigure):
 
 
 def heat_map(matrix: Tensor, title: str) -> Figure:
-    """A square matrix, every entry a whole number of dots; a large one is averaged."""
+    """A square matrix, enlarged by an integer, or averaged if it is large."""
     size, limit = len(matrix), max(float(matrix.abs().max()), 1e-12)
     shown = matrix
     if size > 1.5 * _SIDE:

@@ -14,7 +14,7 @@ from aecore.evaluation.trial import Trial
 from aecore.model.comparable import FINAL_EPOCH, comparable_loss
 from aecore.model.noise.base import Noise
 
-NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a stream of its own
+NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a separate stream
 _TERMS_STREAM = 2
 
 

@@ -59,11 +59,11 @@ class Compression(Metric):
             raise SkippedError("the decoder needs the places of the maxima too, which cost bits")
         aside = 0.0 if model.classes is None else math.log2(model.classes)
         image = flat(model.image_shape) * pixel_bits(trial.images)
-        if model.latent.codes is not None:
+        if model.latent.codebook_size is not None:
             x, y = trial.sample(1).tensors()
             indices = model.encode(x, y=y).indices
             assert indices is not None, "a discrete code has indices"
-            bits = indices[0].numel() * math.log2(model.latent.codes) + aside
+            bits = indices[0].numel() * math.log2(model.latent.codebook_size) + aside
             return {
                 "compression": image / bits,
                 "bits_per_image": float(image),

@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 
 from aecore.model.autoencoder import Autoencoder
 
-ELBO_STREAM = 1  # added to a seed: the codes of `test/elbo` are drawn from a stream of their own
+ELBO_STREAM = 1  # added to a seed: the codes of `test/elbo` are drawn from a separate stream
 
 
 def has_elbo(model: Autoencoder) -> bool:

@@ -1,4 +1,4 @@
-"""What the weight of the KL means as noise in the pixels."""
+"""The noise of the pixels that is equivalent to a weight of the KL."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class EquivalentVariance(Metric):
     """`sigma2_equivalent`: the variance of the Gaussian VAE with the same optimum.
 
     With S the squared error summed over an image, the loss S / (2 v) + w KL is w times
-    S / (2 v w) + KL: minus the ELBO, but for a constant, of a Gaussian likelihood of variance
+    S / (2 v w) + KL: the negative ELBO, up to a constant, of a Gaussian likelihood of variance
     sigma^2 = v w. `mse` has v = 1/2, so sigma^2 = w / 2; `gaussian` has v = scale^2. (Where the
     error is a mean over D numbers it is w D / 2.) w is the final weight of `kl`; other penalties
-    are ignored. In the model's own range.
+    are ignored. In the model's range.
 
     `linear_active_units`: how many dimensions of the code a linear VAE of that variance would use,
     those of the training images' principal components whose variance is above it (Lucas et al.
-    2019); few mean a collapse to come. A class-conditional model may use fewer, since it knows what
-    images of a class have in common. Left out for codes that are not Gaussian, and for images of
+    2019); few predict a collapse. A class-conditional model may use fewer, as the class explains
+    part of the variance. Left out for codes that are not Gaussian, and for images of
     more than 4096 pixels.
     """
 

@@ -27,7 +27,7 @@ _TRIED = 64  # images on which the model must be linear
 class IdentityDistance(Metric):
     """`identity_distance`: ||(P - I) V||_F / ||V||_F of a linear model x -> P x + c.
 
-    P is the product of its matrices, decoder times encoder, in the model's own range; the columns
+    P is the product of its matrices, decoder times encoder, in the model's range; the columns
     of V are the leading principal components of the test images, as many as explain `explained`
     of their variance. A perfect model has 0, one that ignores the image 1.
     """

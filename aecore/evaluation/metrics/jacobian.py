@@ -1,4 +1,4 @@
-"""How much the code changes with the image."""
+"""The norm of the Jacobian of the code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 50  # images at once: an exact Jacobian holds a gradient for each laten
 def jacobian_norms(trial: Trial, norm: Contractive) -> Tensor:
     """||d mean(z) / d x||_F at each image, (N,) on the CPU.
 
-    x is in the model's own range (standardised where it standardises), without noise.
+    x is in the model's range (standardised if the data are), without noise.
     norm: computes the squares.
     """
     generator, norms = trial.generator(), []
@@ -34,7 +34,7 @@ def jacobian_norms(trial: Trial, norm: Contractive) -> Tensor:
 class JacobianNorm(Metric):
     """`jacobian_norm`: the mean of ||d mean(z) / d x||_F over test images (Rifai et al. 2011).
 
-    The Frobenius norm of the code's Jacobian; x is in the model's own range.
+    The Frobenius norm of the code's Jacobian; x is in the model's range.
 
     images: test images, at most.
     method: 'exact', or 'estimate' from `samples` random projections, for large codes.

@@ -1,4 +1,4 @@
-"""How far noise in the code, and noise in the pixels, leads from the training images."""
+"""The distance of images with noise in code or pixels to the training images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BATCH = 5000  # training images at once
 
 
 class NearestTraining(Metric):
-    """How far noise leads from the training images: the distance to the nearest one.
+    """The distance of noisy images to the nearest training image.
 
     `nearest_training_code`: of images decoded from the codes of test images with Gaussian
     noise; `nearest_training_pixels`: of the test images with noise of the same strength. The mean

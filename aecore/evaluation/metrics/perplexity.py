@@ -1,4 +1,4 @@
-"""How many of the codebook entries are used."""
+"""The usage of the codebook."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aecore.evaluation.trial import Trial
 
 
 class Perplexity(Metric):
-    """How many entries of the codebook the test images use.
+    """The usage of codebook entries by the test images.
 
-    `perplexity`: exp of the entropy of the entries of all test images together, from 1 to the
+    `perplexity`: exp of the entropy of the entries of all test images, from 1 to the
     number of entries. `codes_used`: the share of the entries that any of these images uses.
     `code_bits`: the bits of an image's code, all entries taken as equally likely.
 
-    Where each place of a code has a codebook of its own (the variables of a categorical code), the
-    entropy and the share are means over the places.
+    If each position of a code has a separate codebook (the variables of a categorical code), the
+    entropy and the share are means over positions.
     """
 
     reports: ClassVar = dict.fromkeys(("perplexity", "codes_used", "code_bits"), Reported())
@@ -33,18 +33,18 @@ class Perplexity(Metric):
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for continuous codes."""
-        codes = trial.model.latent.codes
-        if codes is None:
+        size = trial.model.latent.codebook_size
+        if size is None:
             raise SkippedError("the code is continuous, it has no codebook")
         found = torch.cat([_indices(trial, x, y) for x, y in trial.batches()])
-        groups = found.flatten()[None] if trial.model.latent.shared_codes else found.T
+        groups = found.flatten()[None] if trial.model.latent.shared_codebook else found.T
         counts = [group.unique(return_counts=True)[1].double() for group in groups]
         entropies = [float(torch.special.entr(n / n.sum()).sum()) for n in counts]
-        used = sum(len(n) for n in counts) / (codes * len(counts))
+        used = sum(len(n) for n in counts) / (size * len(counts))
         return {
             "perplexity": math.exp(sum(entropies) / len(entropies)),
             "codes_used": used,
-            "code_bits": found.shape[1] * math.log2(codes),
+            "code_bits": found.shape[1] * math.log2(size),
         }
 
 

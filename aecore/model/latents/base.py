@@ -1,4 +1,4 @@
-"""What every latent promises."""
+"""The base class of latents."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from aecore.types import Shape
 
 
 class Latent(nn.Module, ABC):
-    """Turns features into a code; owns the projection between them and its own randomness.
+    """Maps features to a code: the projection and, where the code is random, its distribution.
 
-    State of its own (a codebook's running means, who was used when) changes only where it is in
-    training mode and asked to `sample`, as in a training step: then all ranks of a training over
-    several processes are there and must come to the same.
+    Its state (the running means of a codebook, the usage of units) changes only in training mode
+    with `sample`, as in a training step: then all processes of a distributed training take part
+    and must compute the same state.
 
-    layered: whether the code is what its modules make of the features, one after another.
+    layered: whether the code is computed by applying the modules of the latent in sequence.
     variational: whether the code has a posterior, so that a KL and an ELBO exist.
-    gaussian: whether that is a Gaussian whose dimensions are independent, N(0, I) where it is
-        collapsed.
-    relaxed: whether what is drawn in training only stands for draws of the posterior.
-    pathwise: whether a posterior's `detached` density can be followed along a draw.
-    sequential: whether the density of a code that the posterior did not draw takes a pass for each
-        dimension: too long for every code under every posterior.
-    codes: how many code words there are to choose from, None for codes of numbers. Then
-        `Code.indices` tells which were chosen, numbered from 0.
-    shared_codes: whether all places of a code choose from the same words.
-    cost_names: of what the latent itself charges, the keys of `Code.costs`.
+    gaussian: whether the posterior is a Gaussian with independent dimensions, which is N(0, I)
+        when collapsed.
+    relaxed: whether samples in training are continuous relaxations of samples of the posterior.
+    pathwise: whether a posterior's `detached` density can be differentiated along a sample.
+    sequential: whether the density of a code that the posterior did not sample needs a pass for
+        each dimension, which is too slow for every code under every posterior.
+    codebook_size: number of entries (or categories) to choose from, None for continuous codes.
+        `Code.indices` holds the chosen ones, from 0.
+    shared_codebook: whether all positions of a code choose from the same entries.
+    cost_names: of the costs of the latent itself, the keys of `Code.costs`.
     """
 
     variational: bool = False
@@ -40,45 +40,45 @@ class Latent(nn.Module, ABC):
     relaxed: bool = False
     pathwise: bool = False
     sequential: bool = False
-    codes: int | None = None
-    shared_codes: bool = True
+    codebook_size: int | None = None
+    shared_codebook: bool = True
     cost_names: tuple[str, ...] = ()
 
     @property
     def smooth(self) -> bool:
-        """Whether a small change of the image moves its mean code: words stay or jump."""
-        return self.codes is None or self.variational
+        """Whether the mean code is a continuous function of the image."""
+        return self.codebook_size is None or self.variational
 
     @abstractmethod
     def attach(self, feature_shape: Shape) -> Shape:
         """Create the projection for features of that shape (without N); returns the code's shape.
 
-        Raises UserError where this latent cannot take such features.
+        Raises UserError if this latent does not support such features.
         """
 
     @abstractmethod
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        """(N, *feature_shape) -> Code; z is a draw where `sample`, else the mean.
+        """(N, *feature_shape) -> Code; z is a sample if `sample`, else the mean.
 
-        `generator` None draws from PyTorch's own.
+        With `generator` None, PyTorch's default generator is used.
         """
 
     def precise(self, x: Tensor) -> Tensor:
-        """`x` in single precision at least: under autocast it may come in less."""
+        """`x` in at least single precision; under autocast it may have less."""
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def nearest(self, z: Tensor) -> Tensor:
-        """The codes nearest to any points (N, *code_shape) that this latent could have made."""
+        """The possible codes of this latent that are nearest to points (N, *code_shape)."""
         return z
 
     def decode_indices(self, indices: Tensor) -> Tensor:
-        """The codes (N, *code_shape) that are made of those code words, see `Code.indices`."""
-        raise TypeError(f"{type(self).__name__} has no code words")
+        """The codes (N, *code_shape) of these codebook entries, see `Code.indices`."""
+        raise TypeError(f"{type(self).__name__} has no codebook")
 
     def standard_prior(self) -> Standalone:
-        """What the standard prior is to codes of this kind: N(0, I) unless they are bounded."""
+        """The standard prior of such codes: N(0, I) unless they are bounded."""
         return Standard()
 
     def set_epoch(self, epoch: float) -> None:
-        """Told before each loss how many (fractional) epochs lie behind; infinity at the end."""
+        """Set the number of (fractional) epochs of training so far; infinity after training."""
         return None

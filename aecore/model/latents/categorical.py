@@ -1,4 +1,4 @@
-"""Codes of several categorical variables, drawn by the Gumbel-softmax."""
+"""Codes of several categorical variables, sampled by the Gumbel-softmax."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Categories:
         Jang et al. 2017, eq. 2; Maddison et al. 2017. Its argmax is a draw of q whatever
         the temperature (the Gumbel-max trick).
         """
-        waits = torch.empty_like(self.logits).exponential_(generator=generator)
-        scores = self.logits - waits.clamp_min(torch.finfo(waits.dtype).tiny).log()
+        exponential = torch.empty_like(self.logits).exponential_(generator=generator)
+        scores = self.logits - exponential.clamp_min(torch.finfo(exponential.dtype).tiny).log()
         if self.temperature is None:
             return one_hot(scores).flatten(1)
         soft = (scores / self.temperature).softmax(-1)
@@ -82,26 +82,26 @@ def one_hot(scores: Tensor) -> Tensor:
 
 
 class Categorical(Latent):
-    """`variables` choices out of `codes` each, as one-hot vectors side by side.
+    """`variables` categorical variables with `categories` each, as concatenated one-hot vectors.
 
-    In training z is relaxed: a point between the one-hots, near one of them where the temperature
-    is low. It falls from `temperature` to `temperature_end` over `epochs`, by the same factor in
-    each. hard: z is the one-hot that is nearest to that point, with its gradient.
+    In training z is relaxed: a convex combination of the one-hot vectors, close to one of them at
+    a low temperature, which decays exponentially from `temperature` to `temperature_end` over
+    `epochs`. hard: z is the nearest one-hot vector, with the gradient of the relaxed one.
 
-    In evaluation draws are one-hots, so that log p(x | z) minus the KL is a bound of log p(x).
-    The code without randomness is the probabilities, or, if `hard`, the likeliest one-hots.
+    In evaluation samples are one-hot vectors, so that log p(x | z) minus the KL is a bound of
+    log p(x). The mean code holds the probabilities, or with `hard` the most probable one-hots.
     """
 
     variational = True
     relaxed = True
-    shared_codes = False
+    shared_codebook = False
 
     @component
     def __init__(
         self,
         *,
         variables: PositiveInt,
-        codes: Annotated[int, Field(ge=2)],
+        categories: Annotated[int, Field(ge=2)],
         temperature: PositiveFloat,
         temperature_end: PositiveFloat,
         epochs: NonNegativeFloat,
@@ -109,7 +109,7 @@ class Categorical(Latent):
     ) -> None:
         super().__init__()
         self.variables = variables
-        self.codes = self.categories = codes
+        self.codebook_size = self.categories = categories
         self.start, self.end, self.epochs = temperature, temperature_end, epochs
         self.temperature = temperature_end
         self.hard = hard
@@ -140,7 +140,7 @@ class Categorical(Latent):
         return Code(z, mean, posterior, indices=indices)
 
     def nearest(self, z: Tensor) -> Tensor:
-        """Mixtures of one-hots: nothing negative, and each variable sums to 1."""
+        """Points of the simplex: no value is negative, and each variable sums to 1."""
         positive = z.reshape(-1, self.variables, self.categories).clamp_min(0)
         return F.normalize(positive, p=1, dim=-1).flatten(1)
 

@@ -15,7 +15,7 @@ from aecore.types import Shape
 
 
 class Deterministic(Latent):
-    """z = activation(W h + b), of `dim` numbers."""
+    """z = activation(W h + b), with `dim` dimensions."""
 
     layered = True
 

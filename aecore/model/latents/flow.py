@@ -1,4 +1,4 @@
-"""A Gaussian code whose dimensions a normalising flow entangles."""
+"""A Gaussian code transformed by a normalising flow."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _PAIRS = 32
 class WarpedGaussian:
     """q(z | x): z = f(u; context), u ~ N(mean, diag(exp(log_var))), with f a flow.
 
-    base: of u, of (N, dim). context: (N, numbers).
+    base: the distribution of u, (N, dim). context: (N, features).
 
-    What it draws it remembers with its density, which is exact then and costs nothing more: any
-    other code is taken back through the flow, a pass for each dimension.
+    Samples are stored with their densities, which need no further computation; the density of any
+    other code needs the inverse of the flow, a pass for each dimension.
     """
 
     def __init__(self, base: DiagonalGaussian, context: Tensor, warp: Warp) -> None:
@@ -36,14 +36,14 @@ class WarpedGaussian:
 
     @property
     def mean(self) -> Tensor:
-        """The image of the mean of u, (N, dim): the mean of z where f is affine."""
+        """f(mean of u), (N, dim): the mean of z if f is affine."""
         return self._warped(self.base.mean)
 
     @property
     def variance(self) -> Tensor:
-        """Of each dimension, (N, dim), estimated from 64 draws that are always the same.
+        """Of each dimension, (N, dim), estimated from 64 fixed samples.
 
-        Those of u have its mean and variance, so it is exact where f is affine.
+        They have exactly the mean and variance of u, so the estimate is exact if f is affine.
         """
         mean, spread = self.base.mean, (0.5 * self.base.log_var).exp()
         fixed = torch.randn(_PAIRS, 1, mean.shape[1], generator=Generator().manual_seed(0))
@@ -67,7 +67,7 @@ class WarpedGaussian:
         return self.base.log_prob(u).sum(-1, keepdim=True) - log_det.unsqueeze(-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density of all dimensions together, in nats, (N, 1).
+        """Log density of all dimensions jointly, in nats, (N, 1).
 
         (M, 1, dim) codes give (M, N, 1).
         """
@@ -89,10 +89,10 @@ class FlowLatent(Latent):
     """z = f_T(... f_1(u)) with u a Gaussian and f inverse autoregressive flows (IAF).
 
     Kingma et al. 2016: z_i = exp(a_i) u_i + b_i, where a_i and b_i depend on u_1 ... u_(i-1) and
-    on `context` further features of the image. At first f is the identity, so the code starts as
-    that of `gaussian`. Without randomness z is the image of the mean of u.
+    on `context` further features of the image. Initially f is the identity, so the code starts as
+    that of `gaussian`. The mean code is f(mean of u).
 
-    dim: numbers of z. transforms: T. hidden: units of the network of each f. context: features.
+    dim: dimensions of z. transforms: T. hidden: units of the network of each f. context: features.
     """
 
     variational = True

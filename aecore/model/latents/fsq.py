@@ -1,4 +1,4 @@
-"""Finite scalar quantisation: rounded numbers, no book of words."""
+"""Finite scalar quantisation: rounded values, without a learned codebook."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ Levels = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
 
 
 class FSQ(Quantised):
-    """Each number of a word is one of a few levels from -1 to 1 (Mentzer et al. 2023).
+    """Each value of an entry is one of a few levels from -1 to 1 (Mentzer et al. 2023).
 
-    levels: how many each number has; a word has as many numbers as `levels` entries, and there are
-        as many words as their product.
+    levels: number of levels of each dimension of an entry. The dimension of an entry is the length
+        of `levels`, the size of the codebook their product.
+    tokens: entries per image, from a vector; None for one per position of a feature map.
 
-    Numbers are bounded by tanh and rounded to the nearest level; the gradient passes the rounding
-    as if it were not there. Levels lie evenly around 0, so an even number of them has none at 0:
-    the paper shifts these instead.
+    Values are bounded by tanh and rounded to the nearest level, with the straight-through gradient.
+    Levels are symmetric around 0, so that an even number of them does not include 0; the paper
+    shifts these instead.
     """
 
     @component
-    def __init__(self, *, levels: Levels, words: PositiveInt | None) -> None:
-        super().__init__("fsq", words, len(levels))
-        self.codes = math.prod(levels)
+    def __init__(self, *, levels: Levels, tokens: PositiveInt | None) -> None:
+        super().__init__("fsq", tokens, len(levels))
+        self.codebook_size = math.prod(levels)
         self.round = Rounding(levels)
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        numbers = torch.tanh(self.apart(self.precise(self.project(h))))
-        words = self.round(numbers)
-        z = self.together(words)
-        return Code(z, z, indices=self.placed(self.round.number(words)))
+        values = torch.tanh(self.split_tokens(self.precise(self.project(h))))
+        entries = self.round(values)
+        z = self.merge_tokens(entries)
+        return Code(z, z, indices=self.place_tokens(self.round.indices(entries)))
 
     @override
     def nearest(self, z: Tensor) -> Tensor:
-        return self.together(self.round(self.apart(z).clamp(-1, 1)))
+        return self.merge_tokens(self.round(self.split_tokens(z).clamp(-1, 1)))
 
     @override
     def decode_indices(self, indices: Tensor) -> Tensor:
-        return self.together(self.round.numbered(indices.flatten(1)))
+        return self.merge_tokens(self.round.entries(indices.flatten(1)))
 
 
 class Rounding(nn.Module):
-    """To the nearest of each number's levels, with the gradient of the identity."""
+    """Rounds each dimension to the nearest of its levels, with the straight-through gradient."""
 
     steps: Tensor
     factors: Tensor
@@ -69,11 +70,11 @@ class Rounding(nn.Module):
     def _level(self, x: Tensor) -> Tensor:
         return ((x + 1) / 2 * self.steps).round()
 
-    def number(self, words: Tensor) -> Tensor:
-        """Which word it is, counted with the first number running fastest: (...,) int64."""
-        return (self._level(words).long() * self.factors).sum(-1)
+    def indices(self, entries: Tensor) -> Tensor:
+        """Indices (...,) int64 of entries (..., width); the first dimension varies fastest."""
+        return (self._level(entries).long() * self.factors).sum(-1)
 
-    def numbered(self, number: Tensor) -> Tensor:
-        """The words (..., width) of those numbers (...): `number` undone."""
-        level = number.unsqueeze(-1) // self.factors % (self.steps + 1)
+    def entries(self, indices: Tensor) -> Tensor:
+        """The entries (..., width) with these indices (...); the inverse of `indices`."""
+        level = indices.unsqueeze(-1) // self.factors % (self.steps + 1)
         return 2 * level / self.steps - 1

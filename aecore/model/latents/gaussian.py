@@ -46,14 +46,14 @@ class DiagonalGaussian:
         return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
 
     def detached(self) -> DiagonalGaussian:
-        """The same, its parameters held fixed."""
+        """The same distribution with detached parameters."""
         return DiagonalGaussian(self.mean.detach(), self.log_var.detach())
 
 
 class GaussianLatent(Latent):
-    """z ~ N(mean(h), diag(exp(log_var(h)))), of `dim` numbers.
+    """z ~ N(mean(h), diag(exp(log_var(h)))), with `dim` dimensions.
 
-    The log-variance is bounded smoothly to +-LOG_VAR_BOUND, so that no step overflows.
+    The log-variance is smoothly bounded to +-LOG_VAR_BOUND to avoid overflow.
     """
 
     variational = True
@@ -67,7 +67,7 @@ class GaussianLatent(Latent):
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
-        # one matrix for both: one product a step instead of two
+        # one matrix for both: one product per step instead of two
         self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), 2 * self.dim))
         return (self.dim,)
 

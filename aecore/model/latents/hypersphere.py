@@ -60,14 +60,14 @@ class PowerSpherical:
 
     @property
     def variance(self) -> Tensor:
-        """Of each dimension, (N, dim): along the direction another than across."""
+        """Of each dimension, (N, dim); it differs along and across the direction."""
         height, along = self._height()
         across = (1 - along - height.square()) / (self.direction.shape[-1] - 1)
         square = self.direction.square()
         return self._radius**2 * (along * square + across * (1 - square))
 
     def sample(self, generator: Generator | None) -> Tensor:
-        """A reparametrised draw, (N, dim)."""
+        """A reparametrised sample, (N, dim)."""
         alpha, beta = self._shape()
         # a Beta variable from two gamma variables, whose gradients PyTorch knows
         a = torch._standard_gamma(alpha, generator=generator).clamp_min(_LEAST)
@@ -77,7 +77,7 @@ class PowerSpherical:
         width = (2 * (a * b).sqrt() / (a + b)).to(self.direction)
         around = torch.empty_like(self.direction[:, 1:]).normal_(generator=generator)
         upright = torch.cat([height, width * F.normalize(around, dim=1)], 1)
-        # mirrored so that the first axis comes to lie on the direction (Householder)
+        # reflected so that the first axis coincides with the direction (Householder)
         first = torch.zeros_like(self.direction)
         first[:, 0] = 1
         across = F.normalize(first - self.direction, dim=1)
@@ -90,7 +90,7 @@ class PowerSpherical:
         return (alpha + beta) * math.log(2) + beta * math.log(math.pi) + gammas
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density on the sphere, of all dimensions together, in nats, (N, 1).
+        """Log density on the sphere, of all dimensions jointly, in nats, (N, 1).
 
         (M, 1, dim) codes give (M, N, 1).
         """
@@ -100,7 +100,7 @@ class PowerSpherical:
         return self.concentration * log_height - self._log_normaliser().to(height) - wider
 
     def kl_standard(self) -> Tensor:
-        """KL(q || uniform on the sphere), of all dimensions together, in nats, (N, 1)."""
+        """KL(q || uniform on the sphere), of all dimensions jointly, in nats, (N, 1)."""
         alpha, beta = self._shape()
         expected = math.log(2) + torch.digamma(alpha) - torch.digamma(alpha + beta)
         uniform = -log_area(self.direction.shape[-1], 1)
@@ -108,18 +108,18 @@ class PowerSpherical:
         return kl.to(self.direction)
 
     def detached(self) -> PowerSpherical:
-        """The same, its parameters held fixed."""
+        """The same distribution with detached parameters."""
         return PowerSpherical(self.direction.detach(), self.concentration.detach())
 
 
 class Hypersphere(Latent):
     """z on a sphere in `dim` dimensions, around a direction (Davidson et al. 2018).
 
-    Instead of their von Mises-Fisher distribution a power spherical one, whose draws need no
-    rejection. The radius is sqrt(dim), so that a number of z is as large as a standard normal one.
-    Without randomness z is the direction. The concentration is 1 + dim * softplus(W h + b): with
-    dim the mean is halfway from the centre to the sphere, and below 1 a posterior that has come to
-    equal the prior would hardly learn anything else again.
+    The distribution is power spherical instead of von Mises-Fisher, so that sampling needs no
+    rejection. The radius is sqrt(dim), so that values of z have the scale of standard normal ones.
+    The mean code is the direction. The concentration is 1 + dim * softplus(W h + b): at dim the
+    mean is halfway between the centre and the sphere; below 1 a posterior that has collapsed to the
+    prior would have almost no gradient.
     """
 
     variational = True

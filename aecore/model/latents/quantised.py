@@ -1,4 +1,4 @@
-"""What latents whose codes are made of words have in common."""
+"""The base class of latents whose codes consist of entries of a codebook."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from aecore.types import Shape
 
 
 class Quantised(Latent):
-    """Codes of code words; what a word is, subclasses say.
+    """Codes of `tokens` codebook entries each; subclasses define the codebook.
 
-    Nothing says yet which words are likely, so such codes cannot be drawn. A uniform prior over
-    them would cost log(codes) nats a word.
+    There is no prior over the entries, so such codes cannot be sampled. A uniform prior would cost
+    log(codebook_size) nats per token.
     """
 
-    def __init__(self, name: str, words: int | None, width: int) -> None:
-        """Keep the shape of the codes.
+    def __init__(self, name: str, tokens: int | None, width: int) -> None:
+        """Store the dimensions of the codes.
 
-        name: on the command line. words: codebook entries per image, cut from a vector; None for
-        one at each place of a feature map. width: numbers of an entry.
+        name: of the option, for messages. tokens: entries per image, from a vector; None for one
+        per position of a feature map. width: dimension of an entry.
         """
         super().__init__()
-        self.name, self.words, self.width = name, words, width
+        self.name, self.tokens, self.width = name, tokens, width
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
-        if self.words is None:
+        if self.tokens is None:
             if len(feature_shape) != 3:
                 raise UserError(
-                    f"latent={self.name} latent.words=null: this network's features are no map "
+                    f"latent={self.name} latent.tokens=null: this network's features are no map "
                     "(channels, H, W)",
-                    "use network=conv, or latent.words=8: cut from a vector",
+                    "use network=conv, or for example latent.tokens=8, from a vector",
                 )
             self.project: nn.Module = nn.Conv2d(feature_shape[0], self.width, 1)
             self.code_shape: Shape = (self.width, *feature_shape[1:])
         else:
-            size = self.words * self.width
+            size = self.tokens * self.width
             self.project = nn.Sequential(nn.Flatten(), Dense(flat(feature_shape), size))
             self.code_shape = (size,)
         return self.code_shape
 
-    def apart(self, z: Tensor) -> Tensor:
-        """Codes (N, *code_shape) -> their words, (N, words, width)."""
-        if self.words is None:
+    def split_tokens(self, z: Tensor) -> Tensor:
+        """Codes (N, *code_shape) -> their entries, (N, tokens, width)."""
+        if self.tokens is None:
             return z.flatten(2).transpose(1, 2)
-        return z.reshape(-1, self.words, self.width)
+        return z.reshape(-1, self.tokens, self.width)
 
-    def together(self, words: Tensor) -> Tensor:
-        """Words (N, words, width) -> codes, (N, *code_shape)."""
-        if self.words is None:
-            words = words.transpose(1, 2)
-        return words.reshape(-1, *self.code_shape)
+    def merge_tokens(self, entries: Tensor) -> Tensor:
+        """Entries (N, tokens, width) -> codes, (N, *code_shape)."""
+        if self.tokens is None:
+            entries = entries.transpose(1, 2)
+        return entries.reshape(-1, *self.code_shape)
 
-    def placed(self, indices: Tensor) -> Tensor:
-        """Which word it is (N, words) -> the same as the words lie: (N, H, W) in a map."""
-        return indices.view(-1, *(self.code_shape[1:] if self.words is None else (self.words,)))
+    def place_tokens(self, indices: Tensor) -> Tensor:
+        """Indices of entries (N, tokens) -> (N, H, W) for a feature map, else unchanged."""
+        return indices.view(-1, *(self.code_shape[1:] if self.tokens is None else (self.tokens,)))
 
 
 def straight_through(value: Tensor, x: Tensor) -> Tensor:
-    """`value`, bit for bit, with the gradient of x (Bengio et al. 2013)."""
+    """`value`, bit for bit, with the gradient of x (straight-through; Bengio et al. 2013)."""
     return value.detach() + (x - x.detach())
 
 
 def summed(values: Tensor) -> Tensor:
-    """The sum over all processes of a training, the same on each."""
+    """The sum over all processes of a distributed training, equal on each."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         values = values.contiguous()
         torch.distributed.all_reduce(values)
@@ -77,7 +77,7 @@ def summed(values: Tensor) -> Tensor:
 
 
 def from_first(values: Tensor) -> Tensor:
-    """What the first process of a training has, on each."""
+    """The values of the first process of a distributed training, on each."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         values = values.contiguous()
         torch.distributed.broadcast(values, 0)

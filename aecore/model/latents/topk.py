@@ -1,4 +1,4 @@
-"""The k-sparse code: only the largest numbers stay."""
+"""The k-sparse code: all but the k largest values are set to zero."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from aecore.types import Shape
 
 
 class TopK(Latent):
-    """z = W h + b of `dim` numbers, of which the k largest stay (Makhzani & Frey 2013).
+    """z = W h + b with `dim` values, of which the k largest are kept (Makhzani & Frey 2013).
 
     All others are 0 and have no gradient through z.
 
-    alpha: in evaluation the round(alpha * k) largest stay, as there.
-    revive: weight of the cost `revival`, which lifts units that stayed for no image of the last
-        `patience` batches: for each of them, how far it is below the least number that stays, in
-        the mean over these units. After the pre-activation loss of Conerly et al. 2025 (Anthropic,
-        Circuits Updates, January); without such a cost they would have no gradient. 0 for none.
+    alpha: in evaluation the round(alpha * k) largest are kept, as in the paper.
+    restart_weight: weight of the cost `restart` of dead units, which were active for no image of
+        the last `patience` batches: the mean over them of the difference between the smallest value
+        that is kept and theirs. After the pre-activation loss of Conerly et al. 2025 (Anthropic,
+        Circuits Updates, January); without it dead units have no gradient. 0 for none.
     """
 
-    unseen: Tensor
+    inactive: Tensor
 
     @component
     def __init__(
@@ -37,24 +37,24 @@ class TopK(Latent):
         dim: PositiveInt,
         k: PositiveInt,
         alpha: PositiveFloat,
-        revive: NonNegativeFloat,
+        restart_weight: NonNegativeFloat,
         patience: PositiveInt,
     ) -> None:
-        """Raises ConfigError where more numbers are to stay than there are, or none."""
+        """Raises ConfigError if more than `dim` values or none would be kept."""
         super().__init__()
         if k > dim or round(alpha * k) < 1:
             raise ConfigError(
                 "latent.k",
                 k,
-                f"from 1 to {dim} numbers can stay, and of them latent.alpha={alpha} keeps "
-                f"{round(alpha * k)} in evaluation",
+                f"from 1 to {dim} values can be kept; in evaluation latent.alpha={alpha} keeps "
+                f"{round(alpha * k)}",
             )
         self.dim = dim
-        self.revive = revive
-        self.cost_names = ("revival",) if revive else ()
+        self.restart_weight = restart_weight
+        self.cost_names = ("restart",) if restart_weight else ()
         self.patience = patience
         self.keep = Largest(k, min(round(alpha * k), dim))
-        self.register_buffer("unseen", torch.zeros(dim, dtype=torch.int64))
+        self.register_buffer("inactive", torch.zeros(dim, dtype=torch.int64))
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
@@ -64,25 +64,25 @@ class TopK(Latent):
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
         a = self.project(h)
-        z, least = self.keep.parted(a)
-        stays = z.detach() != 0
+        z, least = self.keep.with_threshold(a)
+        active = z.detach() != 0
         if self.training and sample:
-            self._look(stays)
-        if not self.revive:
+            self._count_inactive(active)
+        if not self.restart_weight:
             return Code(z, z)
-        dead = (self.unseen >= self.patience).to(a)
+        dead = (self.inactive >= self.patience).to(a)
         missing = ((least.detach() - a).clamp_min(0) * dead).sum(1) / dead.sum().clamp_min(1)
-        return Code(z, z, costs={"revival": self.revive * missing})
+        return Code(z, z, costs={"restart": self.restart_weight * missing})
 
     @torch.no_grad()
-    def _look(self, stays: Tensor) -> None:
-        """Count for how many batches each unit has stayed for no image; stays: (N, dim)."""
-        seen = summed(stays.sum(0)) > 0
-        self.unseen.add_(1).masked_fill_(seen, 0)
+    def _count_inactive(self, active: Tensor) -> None:
+        """Count the batches since each unit was active for an image; active: (N, dim)."""
+        seen = summed(active.sum(0)) > 0
+        self.inactive.add_(1).masked_fill_(seen, 0)
 
     @override
     def nearest(self, z: Tensor) -> Tensor:
-        return torch.where(self.keep(z.abs()) > 0, z, 0)  # z may be negative, and zeros larger
+        return torch.where(self.keep(z.abs()) > 0, z, 0)  # z may be negative: compare by magnitude
 
 
 class Largest(nn.Module):
@@ -93,10 +93,10 @@ class Largest(nn.Module):
         self.k, self.k_test = k, k_test
 
     def forward(self, a: Tensor) -> Tensor:
-        """(N, dim) -> the same with zeros in all other places."""
-        return self.parted(a)[0]
+        """(N, dim) -> the same with all other values 0."""
+        return self.with_threshold(a)[0]
 
-    def parted(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, dim) -> the same with zeros in all other places, and the least that stays, (N, 1)."""
+    def with_threshold(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, dim) -> the same with all other values 0, and the smallest kept value, (N, 1)."""
         values, places = a.topk(self.k if self.training else self.k_test, dim=1)
         return torch.zeros_like(a).scatter(1, places, values), values[:, -1:]

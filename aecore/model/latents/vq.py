@@ -1,4 +1,4 @@
-"""Vector quantisation: code words out of a learned book."""
+"""Vector quantisation: codes of entries of a learned codebook."""
 
 from __future__ import annotations
 
@@ -14,69 +14,74 @@ from aecore.config.component import NonNegativeFloat, PositiveInt, component
 from aecore.model.codes import Code
 from aecore.model.latents.quantised import Quantised, from_first, straight_through, summed
 
-_LEAST = 1e-30  # of a usage once there is one: 0 marks a book that has seen no image
+_LEAST = 1e-30  # smallest usage after the first batch; 0 marks an untrained codebook
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class VQ(Quantised):
-    """Each word is the nearest of `codes` vectors of `dim` numbers (van den Oord et al. 2017).
+    """Replaces each vector of the encoder by the nearest codebook entry (van den Oord et al. 2017).
 
-    The gradient passes the choice as if it were not there. Costs, per image and summed over its
-    words: `commitment` times the squared distance to the vectors, for the encoder; and where the
-    book learns by `gradient`, that distance once for the book.
+    The gradient is straight-through. Costs, per image and summed over its tokens: `commitment`
+    times the squared distance to the entries, for the encoder; with update='gradient' also that
+    distance with weight 1, for the codebook.
 
-    update: 'ema' moves each vector to the running mean of what chose it (appendix A.1 there, its
-        counts not smoothed), 'gradient' leaves it to the optimizer.
+    codebook_size: number of entries.
+    dim: dimension of each entry.
+    tokens: entries per image, from a vector; None for one per position of a feature map.
+    update: 'ema' moves each entry to the running mean of the vectors assigned to it (appendix A.1
+        there, without smoothing of the counts), 'gradient' leaves it to the optimizer.
     decay: of the running means.
-    revive: a vector chosen less often than this share of what all would be chosen if they were
-        chosen alike becomes a random one of the batch; 0 for never. The first batch makes the book.
+    restart_below: an entry whose usage is below this fraction of uniform usage is replaced by a
+        random vector of the batch; 0 for never. The first batch initialises the codebook.
     """
 
     @component
     def __init__(
         self,
         *,
-        codes: Annotated[int, Field(ge=2)],
+        codebook_size: Annotated[int, Field(ge=2)],
         dim: PositiveInt,
-        words: PositiveInt | None,
+        tokens: PositiveInt | None,
         commitment: NonNegativeFloat,
         update: Literal["ema", "gradient"],
         decay: Share,
-        revive: Share,
+        restart_below: Share,
     ) -> None:
-        super().__init__("vq", words, dim)
-        self.codes = codes
+        super().__init__("vq", tokens, dim)
+        self.codebook_size = codebook_size
         self.commitment = commitment
         learned = update == "gradient"
         self.cost_names = ("commitment", "codebook") if learned else ("commitment",)
-        self.book = Codebook(codes, dim, learned=learned, decay=decay, revive=revive)
+        self.codebook = Codebook(
+            codebook_size, dim, learned=learned, decay=decay, restart_below=restart_below
+        )
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        points = self.apart(self.precise(self.project(h)))
+        points = self.split_tokens(self.precise(self.project(h)))
         flat = points.detach().flatten(0, 1)
         learning = self.training and sample
         if learning:
-            self.book.revive(flat, generator)
-        indices = self.book(flat)
-        words = F.embedding(indices, self.book.vectors).view(points.shape)
+            self.codebook.restart_dead(flat, generator)
+        indices = self.codebook(flat)
+        entries = F.embedding(indices, self.codebook.vectors).view(points.shape)
         if learning:
-            self.book.learn(flat, indices)
-        costs = {"commitment": self.commitment * _distance(points, words.detach())}
-        if self.book.vectors.requires_grad:
-            costs["codebook"] = _distance(points.detach(), words)
-        z = self.together(straight_through(words, points))
-        return Code(z, z, costs=costs, indices=self.placed(indices.view(points.shape[:2])))
+            self.codebook.learn(flat, indices)
+        costs = {"commitment": self.commitment * _distance(points, entries.detach())}
+        if self.codebook.vectors.requires_grad:
+            costs["codebook"] = _distance(points.detach(), entries)
+        z = self.merge_tokens(straight_through(entries, points))
+        return Code(z, z, costs=costs, indices=self.place_tokens(indices.view(points.shape[:2])))
 
     @override
     def nearest(self, z: Tensor) -> Tensor:
-        words = self.apart(z)
-        chosen = F.embedding(self.book(words.flatten(0, 1)), self.book.vectors)
-        return self.together(chosen.view(words.shape))
+        points = self.split_tokens(z)
+        entries = F.embedding(self.codebook(points.flatten(0, 1)), self.codebook.vectors)
+        return self.merge_tokens(entries.view(points.shape))
 
     @override
     def decode_indices(self, indices: Tensor) -> Tensor:
-        return self.together(F.embedding(indices.flatten(1), self.book.vectors))
+        return self.merge_tokens(F.embedding(indices.flatten(1), self.codebook.vectors))
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
@@ -84,53 +89,53 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Codebook(nn.Module):
-    """The vectors (codes, width), and how often each is chosen.
+    """The entries `vectors` (size, width) and the usage of each.
 
-    usage: (codes,) running mean, 1 where all are chosen alike; 0 before the first batch.
+    usage: (size,) running mean relative to uniform usage, which is 1; 0 before the first batch.
     """
 
     usage: Tensor
 
     def __init__(
-        self, codes: int, width: int, *, learned: bool, decay: float, revive: float
+        self, size: int, width: int, *, learned: bool, decay: float, restart_below: float
     ) -> None:
         super().__init__()
-        self.decay, self.least = decay, revive
-        vectors = torch.randn(codes, width)
+        self.decay, self.restart_below = decay, restart_below
+        vectors = torch.randn(size, width)
         if learned:
             self.vectors = nn.Parameter(vectors)
         else:
             self.register_buffer("vectors", vectors)
-        self.register_buffer("usage", torch.zeros(codes))
+        self.register_buffer("usage", torch.zeros(size))
 
     def forward(self, points: Tensor) -> Tensor:
-        """Which vector is nearest to each point: (M, width) -> (M,) int64."""
+        """Index of the entry nearest to each point: (M, width) -> (M,) int64."""
         with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
-            # |p - v|^2 without |p|^2, which all have in common
+            # half of |p - v|^2 - |p|^2
             half = 0.5 * self.vectors.square().sum(1)
             return (half - points @ self.vectors.T).argmin(1)
 
     @torch.no_grad()
-    def revive(self, points: Tensor, generator: Generator | None) -> None:
-        """Put points (M, width) in the place of vectors that hardly any image chooses."""
+    def restart_dead(self, points: Tensor, generator: Generator | None) -> None:
+        """Replace entries whose usage is below `restart_below` by random points of (M, width)."""
         order = torch.randperm(len(points), generator=generator, device=points.device)
         turn = torch.arange(len(self.usage), device=points.device) % len(points)
         fresh = from_first(points[order[turn]])
-        dead = self.usage < max(self.least, _LEAST)
+        dead = self.usage < max(self.restart_below, _LEAST)
         self.vectors.copy_(torch.where(dead[:, None], fresh, self.vectors))
         self.usage.masked_fill_(dead, 1.0)
 
     @torch.no_grad()
     def learn(self, points: Tensor, indices: Tensor) -> None:
-        """Count who was chosen and, unless an optimizer does it, move the vectors."""
+        """Update `usage` and, unless an optimizer does it, the entries from points (M, width)."""
         counts = summed(self.usage.new_zeros(len(self.usage)).index_add_(
             0, indices, self.usage.new_ones(len(indices))
         ))  # fmt: skip
-        alike = (1 - self.decay) * len(counts) / counts.sum()
+        share = (1 - self.decay) * len(counts) / counts.sum()
         before = self.decay * self.usage
-        usage = before + alike * counts
+        usage = before + share * counts
         if not self.vectors.requires_grad:
             sums = summed(torch.zeros_like(self.vectors).index_add_(0, indices, points))
-            means = (before[:, None] * self.vectors + alike * sums) / usage[:, None]
+            means = (before[:, None] * self.vectors + share * sums) / usage[:, None]
             self.vectors.copy_(torch.where(counts[:, None] > 0, means, self.vectors))
         self.usage.copy_(usage.clamp_min(_LEAST))

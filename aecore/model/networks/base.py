@@ -1,4 +1,4 @@
-"""What every network promises."""
+"""The base classes of networks."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def activation_layer(name: Activation | None) -> list[nn.Module]:
 
 
 class Network(ABC):
-    """A recipe for an encoder and the decoder that mirrors it; shapes come from the data.
+    """Builds an encoder and the mirrored decoder for the shape of the data.
 
-    The encoder ends in features, the decoder starts from a code: what lies between belongs to
-    the latent.
+    The output of the encoder are features, the input of the decoder is a code; the projection
+    between them is part of the latent.
 
-    output_activation: what stands at the decoder's end, None for nothing.
+    output_activation: the last layer of the decoder, None for no activation.
     norm: None, 'batch' or 'layer'.
     needs_context: whether the encoder returns (features, context) and the decoder takes (code,
-        context): something that passes by the code, without which nothing can be decoded.
+        context), so that codes cannot be decoded without the context of an image.
     """
 
     output_activation: Activation | None
@@ -52,7 +52,7 @@ class Network(ABC):
 
     @abstractmethod
     def feature_shape(self, image_shape: ImageShape) -> Shape:
-        """Shape of one image's features; raises ConfigError where the image is too small."""
+        """Shape of one image's features; raises ConfigError if the image is too small."""
 
     @abstractmethod
     def encoder(self, image_shape: ImageShape) -> nn.Module:
@@ -64,7 +64,7 @@ class Network(ABC):
 
 
 class Halving(Network):
-    """Networks that halve the image once for each entry of `channels`, the channels after it.
+    """Networks that halve the image once for each of `channels`, the number of channels after it.
 
     rounds_up: whether a side of n becomes ceil(n / 2), else floor(n / 2).
     """
@@ -75,7 +75,7 @@ class Halving(Network):
     def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
         """(H, W) before the first halving, after it, after the second, ...
 
-        Raises ConfigError where a side of 1 would have to be halved.
+        Raises ConfigError if a side of 1 would have to be halved.
         """
         sizes = [image_shape[1:]]
         for _ in self.channels:
@@ -100,7 +100,7 @@ class Halving(Network):
 def unfolded(
     code_shape: Shape, features: Shape, *, bias: bool, activation: Activation | None = None
 ) -> list[nn.Module]:
-    """How a decoder begins that makes a map (*features) of a code (*code_shape) that is none."""
+    """The first layers of a decoder, from a code (*code_shape) to a feature map (*features)."""
     return [
         nn.Flatten(),
         Dense(flat(code_shape), flat(features), bias=bias),
@@ -110,5 +110,5 @@ def unfolded(
 
 
 def flat(shape: Shape) -> int:
-    """How many numbers a shape holds."""
+    """The number of elements of a shape."""
     return math.prod(shape)

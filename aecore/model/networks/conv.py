@@ -15,13 +15,13 @@ from aecore.types import ImageShape, Shape
 
 
 class Conv(Halving):
-    """One halving of the image for each entry of `channels`, undone exactly by the decoder.
+    """Halves the image once for each of `channels`; the decoder restores the exact sizes.
 
     down: 'stride' halves by a strided convolution, 'max' and 'average' by pooling after it.
     ceil_mode: a halving maps a side n to ceil(n / 2), else, by pooling alone, to floor(n / 2).
 
     A transposed convolution of kernel k, stride 2 and padding p maps a side m to
-    2(m - 1) - 2p + k + output_padding; see `_restoring` for those that give n back.
+    2(m - 1) - 2p + k + output_padding; see `_restoring` for those that restore n.
     """
 
     @component
@@ -38,7 +38,7 @@ class Conv(Halving):
         dropout: Probability,
         ceil_mode: bool,
     ) -> None:
-        """Raises UserError where strided convolutions are to round down."""
+        """Raises UserError for strided convolutions that round down."""
         if down == "stride" and not ceil_mode:
             raise UserError(
                 "network.ceil_mode=false: strided convolutions round up",
@@ -77,7 +77,7 @@ class Conv(Halving):
         layers: list[nn.Module] = []
         before = features[0]
         if len(code_shape) == 3 and code_shape[1:] == features[1:]:
-            before = code_shape[0]  # the code is a feature map already
+            before = code_shape[0]  # the code is already a feature map
         else:
             layers += unfolded(code_shape, features, bias=self.bias, activation=self.activation)
         mirrored = [*self.channels[-2::-1], image_shape[0]]
@@ -91,7 +91,7 @@ class Conv(Halving):
         return nn.Sequential(*layers)
 
     def _restoring(self, side: int) -> tuple[int, int, int]:
-        """Kernel, padding and output_padding of the stride 2 that gives back a halved side."""
+        """Kernel, padding and output_padding with which stride 2 restores a halved side."""
         k, odd = self.kernel_size, side % 2
         if self.ceil_mode:
             return k, k // 2, 1 - odd

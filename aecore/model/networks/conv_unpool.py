@@ -1,4 +1,4 @@
-"""Max pooling whose places are remembered, and unpooling that puts values back there."""
+"""Max pooling, and unpooling to the positions of the maxima."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from aecore.types import ImageShape, Shape
 
 
 class ConvUnpool(Halving):
-    """Convolutions and 2x2 max pooling; the decoder unpools to the encoder's own maxima.
+    """Convolutions and 2x2 max pooling; the decoder unpools to the positions of the maxima.
 
-    The places of the maxima pass by the code (Zeiler et al. 2011, "switches"), so the decoder
-    cannot work from a code alone: such a model reconstructs and denoises but cannot be sampled.
+    The positions are the context of a code (Zeiler et al. 2011, "switches"), without which it
+    cannot be decoded: such a model reconstructs and denoises but cannot be sampled.
 
-    up: what follows each unpooling, a 'conv' or a 'transposed' convolution of stride 1.
+    up: the layer after each unpooling, a 'conv' or a 'transposed' convolution of stride 1.
     """
 
     norm = None
@@ -80,7 +80,7 @@ class ConvUnpool(Halving):
 
 
 class PoolingEncoder(nn.Module):
-    """(N, C, H, W) -> features and, for each pooling, where its maxima were."""
+    """(N, C, H, W) -> features and, for each pooling, the positions of the maxima."""
 
     def __init__(self, stages: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class PoolingEncoder(nn.Module):
 
 
 class UnpoolingDecoder(nn.Module):
-    """A code and the places of the maxima -> (N, C, H, W)."""
+    """A code and the positions of the maxima -> (N, C, H, W)."""
 
     def __init__(
         self, start: Sequence[nn.Module], stages: Sequence[nn.Module], sizes: list[tuple[int, int]]

@@ -1,4 +1,4 @@
-"""A fully connected layer that trains faster where PyTorch's own products are slow."""
+"""A fully connected layer that trains faster on processors on which MKL is slow."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.nn import functional as F
 
 
 def _through_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`x` (N, in), weight (out, in) -> x weight^T + bias, (N, out), by PyTorch's other library."""
+    """`x` (N, in), weight (out, in) -> x weight^T + bias, (N, out), by oneDNN."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return result
 
 
 def _is_faster() -> bool:
-    """Whether that library is there and the processor AMD's, where MKL is half as fast as it.
+    """Whether oneDNN is available and the processor is by AMD, on which MKL is half as fast.
 
-    By the kind of the processor and not by timing, so that results can be repeated.
+    Not determined by timing, so that results are reproducible.
     """
     try:
         _through_onednn(torch.zeros(1, 1), torch.zeros(1, 1), None)
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="ignore")
-    except (AttributeError, RuntimeError, OSError):  # another build of PyTorch, another system
+    except (AttributeError, RuntimeError, OSError):  # other builds of PyTorch, other systems
         return False
     return "AuthenticAMD" in text
 
@@ -33,7 +33,7 @@ FASTER = _is_faster()
 
 
 class _Product(torch.autograd.Function):
-    """`F.linear` with its two gradients by oneDNN; the gradients of these by PyTorch."""
+    """`F.linear` and its gradients by oneDNN; second derivatives by PyTorch."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -54,10 +54,9 @@ class _Product(torch.autograd.Function):
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x` (N, in), weight (out, in) -> x weight^T + bias, (N, out), in the faster of two ways.
+    """`x` (N, in), weight (out, in) -> x weight^T + bias, (N, out), by the faster library.
 
-    The faster is for gradients alone: float32 on an AMD processor, where oneDNN is twice as fast
-    as the MKL of `F.linear`.
+    In training in float32 on an AMD processor oneDNN is twice as fast as the MKL of `F.linear`.
     """
     if (
         FASTER
@@ -74,9 +73,9 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class Dense(nn.Linear):
-    """`nn.Linear` in all but speed: the same arguments, first weights and, up to rounding, results.
+    """A faster `nn.Linear` with the same arguments, initial weights and, up to rounding, results.
 
-    While it trains it multiplies by `product`; in evaluation it is `nn.Linear`.
+    It uses `product` in training mode, and is identical to `nn.Linear` in evaluation.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ class MLP(Network):
 
 
 class Linear(Network):
-    """One matrix in, one matrix out: the network whose best mean squared error is PCA's.
+    """A linear encoder and decoder, whose minimal mean squared error is that of PCA.
 
     The encoder only flattens; the latent's projection is the first matrix.
     """

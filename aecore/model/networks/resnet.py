@@ -15,21 +15,21 @@ from aecore.types import ImageShape, Shape
 
 
 class ResNet(Halving):
-    """A halving of the image and `blocks` residual blocks for each entry of `channels`, mirrored.
+    """A halving of the image and `blocks` residual blocks for each of `channels`, mirrored.
 
     Blocks are those of He et al. 2016 (Identity mappings): norm, activation, convolution, twice,
-    added to what came in. Sides are halved upwards by a strided convolution; the decoder enlarges
-    to exactly the side there was, repeating the nearest pixels, and convolves (Odena et al. 2016:
-    no checkerboards).
+    added to the input. Sides are halved, rounding up, by a strided convolution; the decoder
+    upsamples by nearest neighbours to the exact side and convolves, which avoids checkerboard
+    artefacts (Odena et al. 2016).
 
-    The residual connections stay within the encoder and within the decoder. None leads around the
-    code, by design: an autoencoder with such a bridge has no need of its code.
+    No residual connection bypasses the code: an autoencoder with such a connection does not need
+    its code.
 
-    groups: of the group norm (Wu & He 2018), the largest number up to it that divides the channels
-        and leaves each group two values or more, which a norm needs; null for no norm.
+    groups: maximum number of groups of the group norm (Wu & He 2018), reduced to a divisor of the
+        channels with at least two values per group; null for no norm.
     """
 
-    norm = None  # a group norm is each image's own, unlike those that `norm` speaks of
+    norm = None  # the group norm is not an option of `norm`
     rounds_up = True
 
     @component
@@ -88,7 +88,7 @@ class ResNet(Halving):
         return blocks
 
     def _before(self, width: int, area: int) -> list[nn.Module]:
-        """Norm and activation of maps of so many channels and places."""
+        """Norm and activation of maps with `width` channels and `area` positions."""
         layers = activation_layer(self.activation)
         if self.groups is None or width * area == 1:
             return layers
@@ -102,7 +102,7 @@ class ResNet(Halving):
 
 
 class Residual(nn.Sequential):
-    """x plus what its layers make of x."""
+    """x + layers(x)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
@@ -113,7 +113,7 @@ class Residual(nn.Sequential):
 
 
 class Enlarge(nn.Module):
-    """To a size (H, W), each pixel that of the nearest place."""
+    """Nearest-neighbour upsampling to a size (H, W)."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()

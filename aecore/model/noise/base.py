@@ -1,4 +1,4 @@
-"""What every noise promises."""
+"""The base class of noises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Span = tuple[Tensor, Tensor]  # black and white in the model's range, each (C, 1
 class Noise(ABC):
     """A random change of the input, in the model's range.
 
-    active: whether it changes anything.
+    active: whether it changes the input.
     """
 
     active: bool = True

@@ -18,7 +18,7 @@ def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
 
 
 class NoNoise(Noise):
-    """The input as it is."""
+    """The identity."""
 
     active = False
 
@@ -70,7 +70,7 @@ class SaltAndPepper(Noise):
 
 
 class Chain(Noise):
-    """One noise after another."""
+    """Several noises in sequence."""
 
     @component
     def __init__(self, *, steps: Annotated[list[Noise], Field(min_length=1)]) -> None:

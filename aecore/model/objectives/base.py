@@ -1,4 +1,4 @@
-"""What every objective promises."""
+"""The base class of objectives."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from aecore.model.passes import Model
 if TYPE_CHECKING:
     from aecore.model.passes import Pass
 
-_COMMON_METRICS = ("mse", "psnr", "ssim", "elbo")  # which stand beside terms in `test/...`
+_COMMON_METRICS = ("mse", "psnr", "ssim", "elbo")  # logged next to the terms as `test/...`
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The named terms of a loss, each a mean over images of a sum over the image, unweighted.
 
-    values: scalars, `reconstruction` first; weights: what each counts in the loss.
-    critics: what critics are to make small, scalars; no part of the loss, they train beside it.
+    values: scalars, `reconstruction` first. weights: of each in the loss.
+    critics: losses of the critics, scalars; not part of `loss`.
     """
 
     values: Mapping[str, Tensor]
@@ -43,15 +43,15 @@ class Terms:
 
     @property
     def logged(self) -> dict[str, Tensor]:
-        """All that is worth logging beside the loss, each a scalar."""
+        """All values that are logged in addition to the loss, each a scalar."""
         return {**self.values, **self.critics}
 
 
 class Objective(ABC):
     """A pure function of (parameters, batch, generator, weights).
 
-    holds_prior: whether it holds posteriors to the prior by itself, as `penalty=kl` does.
-    term: what its own term is called, None where it has none beside `reconstruction`.
+    holds_prior: whether it contains the KL to the prior, as `penalty=kl` does.
+    term: the name of its term, None if it has only `reconstruction`.
     """
 
     holds_prior: bool = False
@@ -69,45 +69,45 @@ class Objective(ABC):
     ) -> Terms:
         """x: (N, C, H, W) pixels; `noisy`: whether the noise is applied; weights of penalties.
 
-        y: labels (N,), which a conditional model needs.
+        y: labels (N,), required by a conditional model.
         """
 
     def check(self, model: Model) -> None:
-        """Raise UserError where this objective and the other words cannot go together."""
+        """Raise UserError if this objective is incompatible with the other components."""
         return None
 
 
-def word_costs(p: Pass) -> dict[str, Tensor]:
-    """What latent and reconstruction charge of themselves, with a weight of 1, each (N,)."""
+def component_costs(p: Pass) -> dict[str, Tensor]:
+    """The costs of latent and reconstruction, which have a weight of 1, each (N,)."""
     return {**p.code.costs, **p.model.reconstruction.costs(p)}
 
 
 def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """What words and penalties charge for a pass, means over images, and what each counts."""
-    costs = word_costs(p)
+    """The costs and penalties of a pass, means over images, and the weight of each."""
+    costs = component_costs(p)
     penalties = {name: penalty(p) for name, penalty in p.model.penalties.items()}
     values = {name: cost.mean() for name, cost in (costs | penalties).items()}
     return values, dict.fromkeys(costs, 1.0) | {name: weights[name] for name in penalties}
 
 
 def critic_losses(p: Pass) -> dict[str, Tensor]:
-    """What each critic of the model is to make small in this pass, a mean over images."""
+    """The loss of each critic of the model in this pass, a mean over images."""
     adversaries = p.model.adversaries
     return {critic_term(name): one.critic_loss(p).mean() for name, one in adversaries.items()}
 
 
 def critic_term(name: str) -> str:
-    """What the loss of a critic is called, of the word with the term of that name."""
+    """The name of the loss of the critic of this term."""
     return f"{name}_critic"
 
 
 def weighted_term(name: str) -> str:
-    """What a penalty times its weight is called."""
+    """The name of a penalty times its weight."""
     return f"{name}_weighted"
 
 
 def own_terms(model: Model) -> dict[str, str]:
-    """The names of all terms that are no penalty's, each with what it is."""
+    """The names of all terms except the penalties, with a description of each."""
     objective = model.objective.term
     return {
         "reconstruction": "a term of every loss",
@@ -119,7 +119,7 @@ def own_terms(model: Model) -> dict[str, str]:
 
 
 def check_names(model: Model) -> None:
-    """Raise UserError where a penalty has the name of something else that is logged."""
+    """Raise UserError if a penalty has the name of another logged value."""
     taken = {"loss": "the sum of all terms", "running_loss": "the loss in training"}
     taken |= own_terms(model)
     taken |= {weighted_term(name): f"the weighted penalty.{name}" for name in model.penalties}

@@ -1,4 +1,4 @@
-"""Bounds of log p(x) from several codes an image, tighter than the ELBO."""
+"""Bounds of log p(x) from several codes per image, tighter than the ELBO."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from aecore.model.passes import Model
 
 
 class Bound(Objective):
-    """Minus a lower bound of log p(x), in nats, from K draws of the code of each image.
+    """The negative of a lower bound of log p(x), in nats, from K samples of the code of each image.
 
-    Of log weights log w_k = log p(x | z_k) + log p(z_k) - log q(z_k | x). That is all of the loss
-    but for penalties, which see the first draw of each image, and the latent's own costs.
-    `reconstruction` is logged for comparison, the mean over all draws, and counts nothing.
+    Computed from log weights log w_k = log p(x | z_k) + log p(z_k) - log q(z_k | x). The loss also
+    contains penalties, computed on the first sample of each image, and the costs of the latent.
+    `reconstruction`, the mean over all samples, is logged but has a weight of 0.
 
-    name: of the word. term: of the bound among the terms.
-    samples: how many codes are drawn for each image.
-    fixed: whether log q(z | x) is to be a function of z alone.
+    name: of the option. term: the name of the bound among the terms.
+    samples: number of codes per image.
+    fixed: whether log q(z | x) is computed with detached parameters.
     """
 
     holds_prior = True
@@ -35,7 +35,7 @@ class Bound(Objective):
 
     @abstractmethod
     def bound(self, draws: ImportanceSamples) -> Tensor:
-        """The lower bound of each image's log p(x), (N,)."""
+        """The lower bound of log p(x) of each image, (N,)."""
 
     @override
     def __call__(
@@ -59,27 +59,26 @@ class Bound(Objective):
     def check(self, model: Model) -> None:
         if not model.latent.variational:
             raise UserError(
-                f"objective={self.name}: this latent has no posterior to draw codes from",
+                f"objective={self.name}: this latent has no posterior to sample codes from",
                 "use latent=gaussian, or objective=elbo",
             )
         if model.latent.relaxed:
             raise UserError(
-                f"objective={self.name}: what this latent draws in training only stands for draws "
-                "of its posterior, whose "
-                "weights say nothing of it",
+                f"objective={self.name}: in training this latent samples relaxations, which have "
+                "no importance weights",
                 "use latent=gaussian, or objective=elbo",
             )
         if not model.reconstruction.likelihood:
             raise UserError(
                 f"objective={self.name}: this reconstruction is no likelihood, so there is "
-                "nothing to bound",
+                "no log p(x) to bound",
                 "use reconstruction=bernoulli or reconstruction=gaussian",
             )
         for name, penalty in model.penalties.items():
             if penalty.holds_prior:
                 raise UserError(
-                    f"objective={self.name}, penalty={name}: the bound holds the prior already, "
-                    "so the KL would count twice",
+                    f"objective={self.name}, penalty={name}: the bound contains the KL already, "
+                    "which would count twice",
                     "use penalty=none",
                 )
 
@@ -87,8 +86,8 @@ class Bound(Objective):
 class Iwae(Bound):
     """log (1/K sum_k w_k), the importance weighted bound (Burda et al. 2016).
 
-    K = 1 is the ELBO with its KL from the draw; larger K never loosens it in the mean. Its
-    gradient weighs that of each log w_k by the share of w_k in the sum.
+    K = 1 is the ELBO with a KL estimated from the sample; its expectation never decreases with K.
+    The gradient of each log w_k is weighted by the share of w_k in the sum.
     """
 
     name = term = "iwae"
@@ -103,10 +102,10 @@ class Iwae(Bound):
 
 
 class Miwae(Bound):
-    """The mean of M importance weighted bounds of K draws each (Rainforth et al. 2018, MIWAE).
+    """The mean of M importance weighted bounds of K samples each (Rainforth et al. 2018, MIWAE).
 
-    Its value is that of K draws; the gradient of the encoder, which drowns in noise as K grows,
-    has M times as many draws behind it.
+    Its expectation is that of K samples; the gradient of the encoder, whose signal-to-noise ratio
+    decreases with K, is averaged over M times as many.
     """
 
     name = term = "miwae"
@@ -123,9 +122,9 @@ class Miwae(Bound):
 
 
 class Ciwae(Bound):
-    """beta times the ELBO plus 1 - beta times the importance weighted bound, of the same K draws.
+    """beta times the ELBO plus 1 - beta times the importance weighted bound, of the same K samples.
 
-    Rainforth et al. 2018 (CIWAE). beta = 1 is the ELBO from K draws, beta = 0 is `iwae`.
+    Rainforth et al. 2018 (CIWAE). beta = 1 is the ELBO from K samples, beta = 0 is `iwae`.
     """
 
     name = term = "ciwae"
@@ -144,8 +143,8 @@ class Dreg(Bound):
     """The importance weighted bound with the doubly reparametrised gradient (Tucker et al. 2019).
 
     The value and the gradient of the decoder (and the prior) are those of `iwae`. The encoder's is
-    sum_k s_k^2 d log w_k / dz_k dz_k / dphi with s_k the share of w_k: as large in the
-    mean, and less noisy, as it knows no score function and vanishes where q(z | x) is exact.
+    sum_k s_k^2 d log w_k / dz_k dz_k / dphi with s_k the share of w_k: of the same
+    expectation but a lower variance, as it has no score function and is 0 if q(z | x) is exact.
     """
 
     name, term = "dreg", "iwae"
@@ -171,7 +170,7 @@ class Dreg(Bound):
         super().check(model)
         if not model.latent.pathwise:
             raise UserError(
-                "objective=dreg: the density of this latent's posterior cannot be followed along "
-                "a code",
+                "objective=dreg: the density of this latent's posterior is not differentiable "
+                "along a sample",
                 "use latent=gaussian or latent=hypersphere, or objective=iwae",
             )

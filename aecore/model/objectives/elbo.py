@@ -1,4 +1,4 @@
-"""One code an image: every classic autoencoder, and the VAE's evidence lower bound."""
+"""One code per image: the loss of classic autoencoders, and the ELBO of VAEs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aecore.model.passes import Model
 
 
 class Elbo(Objective):
-    """reconstruction + the latent's own costs + each penalty times its weight.
+    """reconstruction + costs of the latent + each penalty times its weight.
 
-    With a latent that has a posterior, a likelihood and `kl` of weight 1 this is minus the ELBO
-    (Kingma & Welling 2014, eq. 3) from one draw of z, but for the likelihood's constant.
+    With a variational latent, a likelihood and `kl` of weight 1 this is the negative ELBO
+    (Kingma & Welling 2014, eq. 3) from one sample of z, up to the constant of the likelihood.
     """
 
     @component

@@ -1,4 +1,4 @@
-"""Importance weights p(x, z) / q(z | x), of several codes drawn for each image."""
+"""Importance weights p(x, z) / q(z | x) of several sampled codes per image."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from aecore.model.penalties.base import precise
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
-    """Codes of R images, decoded and weighed.
+class WeightedCodes:
+    """Decoded codes of R images with their importance weights.
 
-    output: (R, C, H, W). cost: of the reconstruction, (R,).
+    output: (R, C, H, W). cost: the reconstruction loss, (R,).
     log_weight: log p(x | z) + log p(z) - log q(z | x) in nats, (R,).
     """
 
@@ -30,8 +30,8 @@ class Weighed:
 class ImportanceSamples:
     """K codes for each of N images.
 
-    first: the trip of each image's first code, for penalties.
-    z: (K N, *code_shape), all images after all images, as the weights depend on them.
+    first: the pass with the first code of each image, for penalties.
+    z: (K N, *code_shape), sample by sample, with the gradients of the weights.
     costs, log_weights: (K, N).
     """
 
@@ -51,11 +51,11 @@ def draw(
     fixed: bool = False,
     y: Tensor | None = None,
 ) -> ImportanceSamples:
-    """Encode pixels (N, C, H, W) once, draw `samples` codes of each, decode all of them at once.
+    """Encode pixels (N, C, H, W) once, sample `samples` codes of each, decode all of them at once.
 
-    The first code of each image is the one that `model.run` draws from that generator.
-    fixed: log q(z | x) as a function of z alone, its parameters held fixed.
-    y: labels (N,), which a conditional model needs.
+    The first code of each image is the one that `model.run` samples with this generator.
+    fixed: whether log q(z | x) is computed with detached parameters.
+    y: labels (N,), required by a conditional model.
     """
     clean, x_in, h, context = model.encoder_pass(x, generator, noisy=noisy, y=y)
     first = replace(model.latent(h, generator, True), context=context)
@@ -75,7 +75,7 @@ def draw(
     weighed = importance_weights(
         model, model.prior_density, times(clean, samples), z, torch.cat(log_q), around
     )
-    # what may be done to gradients at z on behalf of the weights is not done to those of penalties
+    # a hook on z for the gradients of the weights must not change those of penalties
     output = model.output(first.z, context) if fixed else weighed.output[: len(x)]
     return ImportanceSamples(
         Pass(clean, x_in, h, first, output, model, generator, y),
@@ -92,15 +92,15 @@ def importance_weights(
     z: Tensor,
     log_posterior: Tensor,
     context: tuple[Tensor, ...] = (),
-) -> Weighed:
-    """Decode codes z (R, *code_shape) of images x (R, C, H, W), in the model's own range.
+) -> WeightedCodes:
+    """Decode codes z (R, *code_shape) of images x (R, C, H, W), in the model's range.
 
-    log_posterior: log q(z | x), (R,). context: what passed by each code.
+    log_posterior: log q(z | x), (R,). context: of each code.
     """
     output = model.output(z, context)
     cost = model.reconstruction(output, x)
     log_likelihood = model.reconstruction.log_constant(x[0].numel()) - cost
-    return Weighed(output, cost, log_likelihood + log_density(prior, z) - log_posterior)
+    return WeightedCodes(output, cost, log_likelihood + log_density(prior, z) - log_posterior)
 
 
 def pathwise(code: Code) -> Pathwise:
@@ -111,12 +111,12 @@ def pathwise(code: Code) -> Pathwise:
 
 
 def log_density(of: PriorDensityProtocol | Posterior, z: Tensor) -> Tensor:
-    """Of codes (R, *code_shape), in nats, (R,); in single precision at least."""
+    """Log density of codes (R, *code_shape) in nats, (R,), in at least single precision."""
     return of.log_prob(precise(z)).sum(1)
 
 
 def times(x: Tensor, samples: int) -> Tensor:
-    """(N, ...) -> (samples * N, ...), all images after all images."""
+    """(N, ...) -> (samples * N, ...), repeated as a whole."""
     return x if samples == 1 else x.repeat(samples, *[1] * (x.dim() - 1))
 
 

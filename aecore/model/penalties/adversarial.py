@@ -1,4 +1,4 @@
-"""Codes that are, all together, distributed as the prior: by a critic."""
+"""Matches the distribution of all codes to the prior, by a critic."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aecore.model.penalties.code_adversary import CodeAdversary
 
 
 class AdversarialPenalty(CodeAdversary):
-    """-log D(z), where D is what a critic gives for z to be a draw of the prior, in nats.
+    """-log D(z) in nats, with D(z) a critic's probability that z is a sample of the prior.
 
-    Makhzani et al. 2016 (AAE), and the WAE-GAN of Tolstikhin et al. 2018, alg. 1; of codes with
-    or without a posterior. At the end, where codes and prior are one, it is log 2.
+    Makhzani et al. 2016 (AAE), and the WAE-GAN of Tolstikhin et al. 2018, alg. 1; for codes
+    with or without a posterior. If codes are distributed as the prior it is log 2.
 
     units, layers: of the critic, fully connected.
     """

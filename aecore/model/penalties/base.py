@@ -1,4 +1,4 @@
-"""What every penalty promises."""
+"""The base class of penalties."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aecore.model.passes import Model, Pass
 
 
 class Penalty(nn.Module, ABC):
-    """A cost of a pass, for each image; its weight and schedule live outside (`Weight`).
+    """A cost of a pass, for each image; weight and schedule are a `Weight`.
 
-    matches_prior: whether it makes the codes of all images together look like draws of the prior,
-        so that those make images although no code has a posterior.
-    is_kl: whether it is KL(q(z | x) || p(z)) itself, all of it and no more.
-    holds_prior: whether it is that KL in any form, which beside another would count twice.
+    matches_prior: whether it matches the distribution of all codes to the prior, so that samples
+        of the prior can be decoded even if the latent is deterministic.
+    is_kl: whether it is exactly KL(q(z | x) || p(z)).
+    holds_prior: whether it contains this KL in any form, so that another KL would count twice.
     """
 
     matches_prior: bool = False
@@ -27,44 +27,44 @@ class Penalty(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, p: Pass) -> Tensor:
-        """The unweighted cost, (N,), summed over what belongs to one image."""
+        """The unweighted cost of each image, (N,)."""
 
     def attach(self, images: int) -> None:
-        """Told before training how many images there are to train on."""
+        """Set the number of training images before training."""
         return None
 
     def set_epoch(self, epoch: float) -> None:
-        """Told before each loss how many (fractional) epochs lie behind; infinity at the end."""
+        """Set the number of (fractional) epochs of training so far; infinity after training."""
         return None
 
     def check(self, model: Model) -> None:
-        """Raise UserError where this penalty and the other words cannot go together."""
+        """Raise UserError if this penalty is incompatible with the other components."""
         return None
 
 
 def by_name(penalties: Mapping[str, Penalty]) -> nn.ModuleDict:
-    """Penalties as a part of a model; UserError for a name that torch cannot give a part."""
-    found = nn.ModuleDict()
+    """Penalties as a module; UserError for a name that torch does not allow."""
+    modules = nn.ModuleDict()
     for name, penalty in penalties.items():
         try:
-            found[name] = penalty
-        except KeyError as error:  # `train`, which is a method, or nothing
+            modules[name] = penalty
+        except KeyError as error:  # `train`, which is a method, or an empty name
             raise UserError(
-                f"penalty.{name}: no name for a penalty ({error.args[0]})", "choose another"
+                f"penalty.{name}: not a valid name of a penalty ({error.args[0]})", "choose another"
             ) from None
-    return found
+    return modules
 
 
 def precise(z: Tensor) -> Tensor:
-    """The same numbers in float32 at least: statistics of many codes are small differences."""
+    """`z` in at least float32, for statistics over many codes."""
     return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
 def unmixed(z: Tensor) -> torch.autocast:
-    """A context in which products are not rounded to the precision of the training."""
+    """A context without autocast, for products in full precision."""
     return torch.autocast(z.device.type, enabled=False)
 
 
 def shared(cost: Tensor, p: Pass) -> Tensor:
-    """A cost of the batch as a whole, a scalar, as that of each of its images, (N,)."""
+    """Expand a cost of the whole batch, a scalar, to its images, (N,)."""
     return cost.expand(len(p.x))

@@ -1,4 +1,4 @@
-"""The annealed VAE's penalty: a KL of just so many nats."""
+"""A KL with a target capacity in nats (annealed VAE)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from aecore.config.component import NonNegativeFloat, component
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
 from aecore.model.penalties.checks import need_posterior
-from aecore.model.penalties.kl import stand_for_kl
+from aecore.model.penalties.kl import check_single_kl
 
 
 class Capacity(Penalty):
     """|KL - C| in nats, of the batch's mean KL to the prior; the weight is the paper's gamma.
 
-    Burgess et al. 2018. C grows linearly from 0 to `nats` over `epochs` and stays.
+    Burgess et al. 2018. C grows linearly from 0 to `nats` over `epochs`, then is constant.
     """
 
     holds_prior = True
@@ -34,7 +34,7 @@ class Capacity(Penalty):
         self.epoch = epoch
 
     def target(self) -> float:
-        """C after the epochs that lie behind; the full capacity for whoever never counts any."""
+        """C after the epochs so far; the full capacity unless `set_epoch` is called."""
         return self.nats * (min(1.0, self.epoch / self.epochs) if self.epochs > 0 else 1.0)
 
     @override
@@ -45,4 +45,4 @@ class Capacity(Penalty):
     @override
     def check(self, model: Model) -> None:
         need_posterior(model, "capacity")
-        stand_for_kl(self, model, "capacity")
+        check_single_kl(self, model, "capacity")

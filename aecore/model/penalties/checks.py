@@ -1,4 +1,4 @@
-"""What several penalties refuse."""
+"""Checks shared by several penalties."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aecore.model.passes import Model, ModuleProtocol
 
 
 def need_posterior(model: Model, name: str) -> None:
-    """Raise UserError where the latent has no posterior."""
+    """Raise UserError if the latent has no posterior."""
     if not model.latent.variational:
         raise UserError(
             f"penalty={name}: this latent has no posterior to compare with the prior",
@@ -22,23 +22,23 @@ def need_posterior(model: Model, name: str) -> None:
 
 
 def parts_of(model: Model) -> int:
-    """How many parts of a code are independent where codes are as simple as can be."""
+    """Number of independent parts of a code under the standard prior."""
     code = torch.zeros(1, flat(model.code_shape))
     parts: int = model.latent.standard_prior().log_prob(code).shape[1]
     return parts
 
 
 def need_parts(model: Model, name: str) -> None:
-    """Raise UserError where a code of several numbers is one part, as a point on a sphere is."""
+    """Raise UserError if a code of several dimensions is a single part, as on a sphere."""
     if parts_of(model) < min(flat(model.code_shape), 2):
         raise UserError(
-            f"penalty={name}: this latent's codes have no parts that could be independent",
+            f"penalty={name}: this latent's codes have no independent parts",
             "use latent=gaussian, or penalty=kl",
         )
 
 
 def no_batch_norm(parts: Iterable[ModuleProtocol], name: str, what: str) -> None:
-    """Raise UserError where a part is batch-normalised: then no image has its own Jacobian.
+    """Raise UserError for batch normalisation, with which images have no separate Jacobians.
 
     what: whose Jacobian, for the message.
     """
@@ -46,6 +46,6 @@ def no_batch_norm(parts: Iterable[ModuleProtocol], name: str, what: str) -> None
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules):
         raise UserError(
             f"penalty={name} with network.norm=batch: a batch-normalised {what} depends on "
-            "the other images, so it has no Jacobian of its own",
+            "the other images, so images have no separate Jacobians",
             "use network.norm=layer or network.norm=null",
         )

@@ -1,4 +1,4 @@
-"""Penalties whose critic looks at codes."""
+"""The base class of penalties with a critic of codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contractive penalty: how much the code moves when the input does."""
+"""The contractive penalty: the squared norm of the Jacobian of the encoder."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _ELEMENTWISE = (
 )
 
 
-_DEAR = 8  # times the products of the encoder
+_MAX_COST = 8  # times the multiplications of the encoder
 
-# slopes of activations as functions of what they gave
+# derivatives of activations as functions of their outputs
 _SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.ReLU: lambda y: (y > 0).to(y.dtype),
     nn.Sigmoid: lambda y: y * (1 - y),
@@ -44,12 +44,12 @@ _SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
 class Contractive(Penalty):
     """||d mean(z) / d x_in||_F^2 per image (Rifai et al. 2011).
 
-    Most encoders are run once more for it.
+    Most encoders need another forward pass for it.
 
     method: 'exact'; 'estimate' (unbiased, `samples` random projections: E ||J^T v||^2 = ||J||_F^2
     for independent signs v, Hutchinson 1990); 'auto' is exact for fully connected encoders of one
-    hidden layer, say, where it takes a few times as many products as the encoder itself (8 at
-    most), and the estimate for others.
+    hidden layer, say, if it needs at most 8 times as many multiplications as the encoder itself,
+    and the estimate otherwise.
     """
 
     @component
@@ -67,8 +67,8 @@ class Contractive(Penalty):
             if layers is not None:
                 steps = dense_steps(layers, p)
                 encoder = sum(step.factor.numel() for step in steps if step.linear)
-                dear = exact_products(steps) > _DEAR * encoder
-                if self.method == "estimate" or (self.method == "auto" and dear):
+                expensive = exact_products(steps) > _MAX_COST * encoder
+                if self.method == "estimate" or (self.method == "auto" and expensive):
                     return estimated_dense_norm(steps, len(p.x_in), self.samples, p.generator)
                 return dense_norm(steps, len(p.x_in))
             if self.method == "exact":
@@ -79,8 +79,7 @@ class Contractive(Penalty):
     def check(self, model: Model) -> None:
         if not model.latent.smooth:
             raise UserError(
-                "penalty=contractive: this code is made of words, which no small change of the "
-                "image moves",
+                "penalty=contractive: this code is discrete, so it has no derivative by the image",
                 "use latent=deterministic, or another penalty",
             )
         no_batch_norm([model.encoder, model.latent], "contractive", "code")
@@ -101,7 +100,7 @@ def _dense_layers(model: Model) -> list[nn.Module] | None:
 class LayerStep:
     """A factor of the Jacobian of a chain of dense layers.
 
-    factor: a weight matrix (out, in) where `linear`, else an activation's slopes, (N, width).
+    factor: a weight matrix (out, in) where `linear`, else activation derivatives, (N, width).
     """
 
     factor: Tensor
@@ -111,38 +110,38 @@ class LayerStep:
 def dense_steps(layers: list[nn.Module], p: Pass) -> list[LayerStep]:
     """The factors W_1, D_1, W_2, ... of the Jacobian of dense layers at p.x_in, in forward order.
 
-    Where the pass knows what an activation gave, and its slope follows from that, no layer before
-    it is run again. The Jacobian is by the image, not by its class where the encoder sees one.
+    Layers are not run again if the pass contains the output of an activation whose derivative is a
+    function of it. The Jacobian is with respect to the image, not to the class.
     """
     pixels = flat(p.model.image_shape)
-    given = {_last(p.model.encoder): p.h, _last(p.model.latent): p.code.mean}
+    outputs = {_last(p.model.encoder): p.h, _last(p.model.latent): p.code.mean}
     if any(isinstance(layer, nn.Dropout) for layer in layers):
-        given = {}  # what is run again drops others
+        outputs = {}  # another pass has other dropout masks
     steps: list[LayerStep] = []
     h = p.model.encoder_input(p.x_in.detach(), p.y).flatten(1)
-    waiting: list[nn.Module] = []  # layers between h and where we are
+    pending: list[nn.Module] = []  # layers since h
     for layer in layers:
-        waiting.append(layer)
+        pending.append(layer)
         if isinstance(layer, nn.Linear):
             steps.append(LayerStep(layer.weight if steps else layer.weight[:, :pixels], True))
             continue
-        output, slope = given.get(layer), _SLOPES.get(type(layer))
+        output, slope = outputs.get(layer), _SLOPES.get(type(layer))
         if output is not None and slope is not None:
             h = output.flatten(1)
             slopes = slope(h)
         else:
-            for before in waiting[:-1]:
+            for before in pending[:-1]:
                 h = before(h)
             before_it = h if h.requires_grad else h.requires_grad_()
             h = layer(before_it)
             (slopes,) = torch.autograd.grad(h.sum(), before_it, create_graph=True)
         steps.append(LayerStep(slopes, False))
-        waiting = []
+        pending = []
     return steps
 
 
 def _last(part: ModuleProtocol) -> nn.Module:
-    """The layer of a part of the model that works last."""
+    """The last layer of a part of the model."""
     return [m for m in part.modules() if not any(m.children())][-1]
 
 
@@ -151,8 +150,8 @@ def estimated_dense_norm(
 ) -> Tensor:
     """Unbiased estimate of `dense_norm` from `samples` projections of the code, (N,).
 
-    ||v^T B W_1||^2 = v^T B (W_1 W_1^T) B^T v: it never meets the input's width, nor a second
-    derivative.
+    ||v^T B W_1||^2 = v^T B (W_1 W_1^T) B^T v: its cost does not depend on
+    the input's width, and it needs no second derivative.
     """
     first = steps[0].factor
     gram = product(first, first)
@@ -174,17 +173,17 @@ def signs(like: Tensor, generator: Generator | None) -> Tensor:
 def dense_norm(steps: list[LayerStep], images: int) -> Tensor:
     """Exact squared Frobenius norm of the Jacobian of a chain of dense layers, (N,).
 
-    The Jacobian W_L D_{L-1} ... D_1 W_1 is multiplied from the code's side (D: the activations'
-    slopes), and need not meet a wide input: ||B W_1||^2 = tr(B (W_1 W_1^T) B^T).
+    The Jacobian W_L D_{L-1} ... D_1 W_1 is multiplied from the code's side (D: the derivatives
+    of activations); a wide input is avoided by ||B W_1||^2 = tr(B (W_1 W_1^T) B^T).
     """
     first = steps[0].factor
-    back: Tensor | None = None  # B, (K, width) while the images share it, else (N, K, width)
+    back: Tensor | None = None  # B: (K, width) if equal for all images, else (N, K, width)
     for i in range(len(steps) - 1, 0, -1):
         step = steps[i].factor
         if steps[i].linear:
             back = step if back is None else back @ step
         elif i == 1 and (back is None or back.dim() == 2):
-            # the last slopes and a shared B: a quadratic form in the slopes, d (B^T B * gram) d
+            # the last derivatives d and a shared B: the quadratic form d (B^T B * gram) d
             gram = product(first, first)
             form = gram if back is None else (back.T @ back) * gram
             if back is None:
@@ -202,9 +201,9 @@ def dense_norm(steps: list[LayerStep], images: int) -> Tensor:
 
 
 def exact_products(steps: list[LayerStep]) -> int:
-    """How many multiplications an image takes in `dense_norm`, but for those of all images."""
+    """Multiplications per image in `dense_norm`, without those shared by all images."""
     first = steps[0].factor
-    codes, total, shared = 0, 0, True  # B is (codes, width), for each image where not `shared`
+    codes, total, shared = 0, 0, True  # B is (codes, width), per image unless `shared`
     for i in range(len(steps) - 1, 0, -1):
         step = steps[i].factor
         codes = codes or step.shape[0 if steps[i].linear else 1]
@@ -224,7 +223,7 @@ def _mean_code(p: Pass) -> tuple[Tensor, Tensor]:
 
 
 def jacobian_norm(p: Pass) -> Tensor:
-    """Exact squared Frobenius norm for any encoder, one backward pass for each code unit, (N,)."""
+    """Exact squared Frobenius norm for any encoder, one backward pass per code unit, (N,)."""
     x, mean = _mean_code(p)
     units = torch.eye(mean.shape[1], device=mean.device, dtype=mean.dtype)
     rows = torch.autograd.grad(

@@ -1,4 +1,4 @@
-"""The DIP-VAE's penalty: codes that are uncorrelated over the images."""
+"""The penalty of the DIP-VAE: codes that are uncorrelated over the images."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aecore.model.penalties.base import Penalty, precise, shared, unmixed
 class DIP(Penalty):
     """sum_{i != j} C_ij^2 + diagonal * sum_i (C_ii - 1)^2 of a covariance C over the batch.
 
-    Kumar et al. 2018, eq. 6 and 7, beside `kl`; the weight is their lambda_od, `diagonal` their
-    lambda_d / lambda_od.
+    Kumar et al. 2018, eq. 6 and 7, in addition to `kl`; the weight is their lambda_od,
+    `diagonal` their lambda_d / lambda_od.
 
     kind: 'i': C = Cov(mean(z)), of any latent; 'ii': C = Cov(E[z | x]) + E[diag Var(z | x)], the
-    covariance of the drawn codes, of latents whose posteriors' dimensions are independent.
+    covariance of the sampled codes, of latents whose posteriors have independent dimensions.
     """
 
     @component

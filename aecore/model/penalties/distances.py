@@ -1,4 +1,4 @@
-"""Distances between two sets of points, from samples alone."""
+"""Distances between two distributions, estimated from samples."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Kernel = Literal["rbf", "imq"]
 def mmd(a: Tensor, b: Tensor, kernel: Kernel, scales: Sequence[float]) -> Tensor:
     """The unbiased squared maximum mean discrepancy of (N, dim) and (M, dim), a scalar.
 
-    Gretton et al. 2012, eq. 3, averaged over kernels, one a scale: with c = 2 dim scale,
+    Gretton et al. 2012, eq. 3, averaged over kernels, one per scale: with c = 2 dim scale,
     'rbf' is exp(-d^2 / c), 'imq' is c / (c + d^2). 2 dim is the mean squared distance of two
-    standard normal draws. It can be negative. Sets of one point have no pairs: then 0.
+    standard normal samples. It can be negative, and is 0 for sets of one point.
     """
     n, m = len(a), len(b)
     if min(n, m) < 2:
@@ -42,7 +42,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 def sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
     """The mean squared 2-Wasserstein distance along directions of two sets (N, dim), a scalar.
 
-    directions: (dim, L), of length 1. On a line the best transport joins the sorted points.
+    directions: (dim, L), of length 1. In one dimension optimal transport matches the sorted points.
     """
     along_a, along_b = ((points @ directions).sort(0).values for points in (a, b))
     return (along_a - along_b).square().mean()

@@ -1,4 +1,4 @@
-"""The FactorVAE's penalty: the total correlation of the codes, by a critic."""
+"""The penalty of the FactorVAE: the total correlation of the codes, by a critic."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aecore.model.penalties.code_adversary import CodeAdversary
 
 
 class Factor(CodeAdversary):
-    """log q(z) - log prod_j q(z_j) at each drawn code, by a critic: in the mean TC(z), in nats.
+    """log q(z) - log prod_j q(z_j) at each sampled code, by a critic; its mean is TC(z), in nats.
 
-    Kim & Mnih 2018, eq. 2 and 3 and algorithm 1, beside `kl` of weight 1; the weight is their
-    gamma. The critic tells codes of the batch from the same with each part permuted over the
-    images, that is each number, or each one-hot of a categorical code; the logit of one that does
-    it best is the log ratio of the two densities. The paper permutes a second batch: of the same
-    one a share 1/N of the parts is paired as it was, and nothing is encoded twice.
+    Kim & Mnih 2018, eq. 2 and 3 and algorithm 1, with `kl` of weight 1; the weight is their
+    gamma. The critic discriminates codes of the batch from codes with each part (a dimension, or a
+    variable of a categorical code) permuted over the images; the logit of the optimal critic is the
+    log ratio of the two densities. The paper permutes a second batch; permuting the same one needs
+    no second pass, and leaves a share 1/N of the parts in place.
 
     units, layers: of the critic, fully connected; the paper's are 1000 and 6.
     """
@@ -38,8 +38,8 @@ class Factor(CodeAdversary):
     def critic_loss(self, p: Pass) -> Tensor:
         z = p.code.z.detach()
         both = torch.cat([z, permuted(z, self.parts, p.generator)])
-        together, apart = self.critic(both).chunk(2)
-        return 0.5 * (real_loss(together) + fake_loss(apart))
+        joint, product = self.critic(both).chunk(2)
+        return 0.5 * (real_loss(joint) + fake_loss(product))
 
     @override
     def check(self, model: Model) -> None:
@@ -48,7 +48,7 @@ class Factor(CodeAdversary):
 
 
 def permuted(z: Tensor, parts: int, generator: Generator | None) -> Tensor:
-    """Codes (N, dim) whose `parts`, neighbours of equal number, each change images on their own."""
+    """Codes (N, dim) with each of `parts` blocks of equal width permuted over images separately."""
     keys = torch.rand((len(z), parts), generator=generator, device=z.device)
     order = keys.argsort(0).repeat_interleave(z.shape[1] // parts, 1)
     return z.gather(0, order)

@@ -1,4 +1,4 @@
-"""A KL whose first nats are free."""
+"""A KL with a minimum per dimension."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from aecore.config.component import NonNegativeFloat, component
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
 from aecore.model.penalties.checks import need_posterior
-from aecore.model.penalties.kl import stand_for_kl
+from aecore.model.penalties.kl import check_single_kl
 
 
 class FreeBits(Penalty):
-    """sum_j max(nats, KL_j) of the batch's mean KL of each dimension: no dimension need collapse.
+    """sum_j max(nats, KL_j) with the batch's mean KL of each dimension, against their collapse.
 
-    Kingma et al. 2016 (inverse autoregressive flow), free bits, with a group for each dimension
-    (each part of the KL, which a learned prior has only one of) and `nats` their lambda. Below it a
-    dimension has no gradient.
+    Kingma et al. 2016 (inverse autoregressive flow), free bits, with a group per dimension (the
+    parts of the KL; a learned prior has only one) and `nats` their lambda. A dimension below it has
+    no gradient.
     """
 
     holds_prior = True
@@ -34,4 +34,4 @@ class FreeBits(Penalty):
     @override
     def check(self, model: Model) -> None:
         need_posterior(model, "free_bits")
-        stand_for_kl(self, model, "free_bits")
+        check_single_kl(self, model, "free_bits")

@@ -1,4 +1,4 @@
-"""A decoder that moves little when the code does."""
+"""The gradient penalty: the squared norm of the Jacobian of the decoder."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from aecore.model.penalties.checks import no_batch_norm
 
 
 class GradientPenalty(Penalty):
-    """||d image / d z||_F^2 at the code of each image, in pixels; the decoder is run once more.
+    """||d image / d z||_F^2 at the code of each image, in pixels.
 
-    The gradient penalty of a RAE-GP (Ghosh et al. 2020); it moves codes too.
+    The gradient penalty of a RAE-GP (Ghosh et al. 2020); it has a gradient for codes too, and needs
+    another pass of the decoder.
 
-    method: 'exact', one backward pass for each code unit, or 'estimate', unbiased, from `samples`
+    method: 'exact', one backward pass per code unit, or 'estimate', unbiased, from `samples`
     random projections: E ||J^T v||^2 = ||J||_F^2 for independent signs v (Hutchinson 1990).
     """
 
@@ -46,8 +47,8 @@ class GradientPenalty(Penalty):
 def exact_norm(image: Tensor, z: Tensor) -> Tensor:
     """Squared Frobenius norm of each image's Jacobian by its code, (N,).
 
-    J^T u is linear in u, so its derivative by u gives the columns of J: as many passes as the
-    code has units, not as the image has pixels.
+    J^T u is linear in u, so its derivatives by u are the columns of J: one pass per code unit
+    instead of one per pixel.
     """
     u = torch.zeros_like(image, requires_grad=True)
     (pulled,) = torch.autograd.grad(image, z, u, create_graph=True)

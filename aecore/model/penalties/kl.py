@@ -1,4 +1,4 @@
-"""The variational autoencoder's penalty."""
+"""The KL of the variational autoencoder."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class KL(Penalty):
         need_posterior(model, "kl")
 
 
-def stand_for_kl(penalty: Penalty, model: Model, name: str, alternative: str = "") -> None:
-    """Raise UserError where the KL is charged beside a penalty that stands in its place.
+def check_single_kl(penalty: Penalty, model: Model, name: str, alternative: str = "") -> None:
+    """Raise UserError if there is another KL penalty in addition to one that replaces it.
 
-    alternative: what may be done but to use the penalty alone.
+    alternative: another hint in addition to using the penalty alone.
     """
     for other, one in model.penalties.items():
         if one is not penalty and one.holds_prior:
             raise UserError(
-                f"penalty={name} beside penalty.{other}: both are the KL, which would count twice",
+                f"penalty={name} with penalty.{other}: both contain the KL and would count twice",
                 f"use penalty={name} alone{alternative and ', '}{alternative}",
             )

@@ -1,4 +1,4 @@
-"""Sparse codes by a target for how active each unit is on average."""
+"""Sparse codes by a target of the mean activity of each unit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aecore.model.penalties.base import Penalty, precise, shared
 
 
 class KLSparsity(Penalty):
-    """sum_j KL(Bernoulli(rho) || Bernoulli(mean_n z_nj)), nats: each unit is on a share rho.
+    """sum_j KL(Bernoulli(rho) || Bernoulli(mean_n z_nj)), nats: units are active a share rho.
 
     Ng 2011, "Sparse autoencoder" (CS294A lecture notes), section 3; the mean is that of the batch.
     Codes must lie between 0 and 1: the latent has to end in a sigmoid.
@@ -30,7 +30,7 @@ class KLSparsity(Penalty):
     @override
     def forward(self, p: Pass) -> Tensor:
         z = precise(p.code.z).flatten(1)
-        smallest = torch.finfo(z.dtype).eps  # a unit that is never on must not cost infinitely much
+        smallest = torch.finfo(z.dtype).eps  # a unit that is never active must have a finite cost
         active = z.mean(0).clamp(smallest, 1 - smallest)
         target = torch.full_like(active, self.rho)
         kl = target * (target / active).log() + (1 - target) * ((1 - target) / (1 - active)).log()

@@ -1,4 +1,4 @@
-"""Small codes and small decoders: what keeps a regularised autoencoder from cheating."""
+"""L2 penalties of codes and of the decoder, for regularised autoencoders."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class CodeL2(Penalty):
 
 
 class DecoderL2(Penalty):
-    """||theta||^2 of all the decoder's parameters, biases too: a RAE-L2 beside `code_l2`.
+    """||theta||^2 of all the decoder's parameters, including biases: a RAE-L2 with `code_l2`.
 
-    Ghosh et al. 2020. The same for each image.
+    Ghosh et al. 2020. Equal for all images.
     """
 
     @component

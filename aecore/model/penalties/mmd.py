@@ -1,4 +1,4 @@
-"""Codes that are, all together, distributed as the prior: by a kernel."""
+"""Matches the distribution of all codes to the prior, by the MMD."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from aecore.model.penalties.distances import Kernel, mmd
 
 
 class MMD(Penalty):
-    """The unbiased squared maximum mean discrepancy of the batch's codes and draws of the prior.
+    """The unbiased squared maximum mean discrepancy of the batch's codes and samples of the prior.
 
     Gretton et al. 2012, eq. 3. On deterministic codes a WAE-MMD (Tolstikhin et al. 2018, alg. 2);
-    on drawn codes an InfoVAE (Zhao et al. 2019): alone with alpha = 1, lambda = weight,
-    beside `kl` of weight 1 with alpha = 0, lambda = 1 + weight.
-    Between 0 and 2, but for the noise of the estimate, which may be negative.
+    on sampled codes an InfoVAE (Zhao et al. 2019): alone with alpha = 1, lambda = weight,
+    with `kl` of weight 1 alpha = 0, lambda = 1 + weight.
+    Between 0 and 2, up to the noise of the estimate, which may be negative.
 
     kernel: 'rbf' or 'imq', the inverse multiquadric with its heavy tails.
-    scales: widths, of which the kernels are averaged; 1 is the distance of two standard normals.
+    scales: widths of the kernels that are averaged; 1 is that of two standard normals.
     """
 
     matches_prior = True

@@ -1,4 +1,4 @@
-"""Encoders whose rows are orthonormal, as those of principal component analysis are."""
+"""Orthonormal rows of a linear encoder, as in principal component analysis."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from aecore.model.penalties.base import Penalty, shared
 class Orthogonal(Penalty):
     """||W W^T - I||_F^2 of the matrix W (code units x pixels) of a linear encoder z = W x + b.
 
-    Of several linear layers, W is their product. Orthonormal rows are lengths and angles kept
-    within the subspace that the code sees (Baldi & Hornik 1989 for linear autoencoders). The same
-    for each image.
+    Of several linear layers, W is the product. Orthonormal rows preserve lengths and angles within
+    the subspace of the code (Baldi & Hornik 1989 for linear autoencoders). Equal for all images.
     """
 
     @component
@@ -54,7 +53,7 @@ class Orthogonal(Penalty):
 
 
 def _matrices(model: Model) -> list[Tensor] | None:
-    """The encoder's weights from pixels to code, in order; None where it has other layers."""
+    """The encoder's weights from pixels to code, in order; None if it has other layers."""
     if model.latent.variational:
         return None
     parts = [*model.encoder.modules(), *model.latent.modules()]

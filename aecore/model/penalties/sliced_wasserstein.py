@@ -1,4 +1,4 @@
-"""Codes that are, all together, distributed as the prior: by their shadows on random lines."""
+"""Matches the distribution of all codes to the prior, by random one-dimensional projections."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from aecore.model.penalties.distances import sliced_wasserstein
 
 
 class SlicedWasserstein(Penalty):
-    """The squared sliced 2-Wasserstein distance of the batch's codes and draws of the prior.
+    """The squared sliced 2-Wasserstein distance of the batch's codes and samples of the prior.
 
-    Kolouri et al. 2019 (SWAE). Two batches of one distribution are some way apart too.
+    Kolouri et al. 2019 (SWAE). It is positive even for two batches of one distribution.
 
-    projections: random lines, drawn for each batch.
+    projections: number of random directions, new for each batch.
     """
 
     matches_prior = True

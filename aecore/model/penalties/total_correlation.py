@@ -1,4 +1,4 @@
-"""The beta-TCVAE's penalty: the KL in three parts, each with a weight of its own."""
+"""The penalty of the beta-TCVAE: the KL in three parts with separate weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aecore.model.codes import Code, Posterior
 from aecore.model.passes import Model, Pass, PriorDensityProtocol
 from aecore.model.penalties.base import Penalty, precise
 from aecore.model.penalties.checks import need_parts, need_posterior
-from aecore.model.penalties.kl import stand_for_kl
+from aecore.model.penalties.kl import check_single_kl
 
 _VALUES = 2**24  # densities at once
 
@@ -24,13 +24,13 @@ class TotalCorrelation(Penalty):
 
     Chen et al. 2018, eq. 2 and 4: over the N images to train on, with q(z) = 1/N sum_n q(z | n),
     the mean KL to the prior is the mutual information of image and code, plus the total
-    correlation KL(q(z) || prod_j q(z_j)), plus how far each dimension is from its prior. The
+    correlation KL(q(z) || prod_j q(z_j)), plus the KL of each dimension to its prior. The
     densities are estimated from the batch (`densities`), so a single image's cost may be negative.
 
-    alpha = beta = gamma = 1 is the KL, estimated. It stands in the place of `kl`; beside a `kl` of
-    weight 1, alpha = gamma = 0 adds to the total correlation alone. That the last part is a sum of
-    divergences takes a prior with p(z) = prod_j p(z_j), as the standard one; of a learned prior
-    there is only KL(q(z) || p(z)) as a whole, which is the last two parts together.
+    alpha = beta = gamma = 1 is the KL, estimated. It replaces `kl`; with a `kl` of weight 1,
+    alpha = gamma = 0 changes the weight of the total correlation only. The last part is a sum only
+    for a prior with p(z) = prod_j p(z_j), as the standard one; for a learned prior the last two
+    parts are not separable from KL(q(z) || p(z)).
     """
 
     @component
@@ -43,7 +43,7 @@ class TotalCorrelation(Penalty):
 
     @property
     def holds_prior(self) -> bool:  # type: ignore[override]
-        """All but where only the total correlation counts."""
+        """True unless only the total correlation has a weight."""
         return self.alpha > 0 or self.gamma > 0
 
     @override
@@ -61,26 +61,26 @@ class TotalCorrelation(Penalty):
         need_posterior(model, "total_correlation")
         if model.latent.relaxed:
             raise UserError(
-                "penalty=total_correlation: what this latent draws in training only stands for "
-                "draws of its posterior, whose densities it needs",
+                "penalty=total_correlation: in training this latent samples relaxations, which "
+                "have no densities under its posterior",
                 "use latent=gaussian, or penalty=kl",
             )
         need_parts(model, "total_correlation")
         if model.latent.sequential:
             raise UserError(
-                "penalty=total_correlation: this latent's posteriors have no dimensions of their "
-                "own",
+                "penalty=total_correlation: this latent's posteriors have no independent "
+                "dimensions",
                 "use latent=gaussian, or penalty=kl",
             )
         if self.holds_prior and not model.prior.factorised:
             raise UserError(
-                "penalty=total_correlation: it takes the KL apart by dimensions, which a learned "
-                "prior ties together",
+                "penalty=total_correlation: it splits the KL by dimensions, which are dependent "
+                "under a learned prior",
                 "use prior=standard, or 'penalty=[kl,total_correlation]' with\n  "
                 "penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0",
             )
         if self.holds_prior:
-            stand_for_kl(
+            check_single_kl(
                 self, model, "total_correlation",
                 "or penalty.total_correlation.alpha=0 penalty.total_correlation.gamma=0, "
                 "which add beta times the TC to it",
@@ -88,9 +88,9 @@ class TotalCorrelation(Penalty):
 
 
 def split_kl(code: Code, prior: PriorDensityProtocol, images: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mutual information, total correlation, dimension-wise KL at each drawn code, each (N,).
+    """Mutual information, total correlation, dimension-wise KL at each sampled code, each (N,).
 
-    Their sum is log q(z | x) - log p(z). images: how many the batch was drawn from.
+    Their sum is log q(z | x) - log p(z). images: number of images that the batch was drawn from.
     """
     own, joint, marginal = densities(code, images)
     product = marginal.sum(1)
@@ -98,14 +98,14 @@ def split_kl(code: Code, prior: PriorDensityProtocol, images: int) -> tuple[Tens
 
 
 def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
-    """`log` q(z | x) (N,), log q(z) (N,), log q(z_j) (N, parts) at the drawn codes of a batch.
+    """`log` q(z | x) (N,), log q(z) (N,), log q(z_j) (N, parts) at the sampled codes of a batch.
 
-    z_j are the independent parts of the posterior, a Gaussian's dimensions. q(z) is the mixture
-    over `images` images of which the batch is drawn without replacement, by minibatch stratified
-    sampling (Chen et al. 2018, appendix C.2): the code's own image counts 1/N, as in the mixture,
-    and the others share the rest. They share it equally, which is the paper's estimate averaged
+    z_j are the independent parts of the posterior, as a Gaussian's dimensions. q(z) is the
+    mixture over `images` images of which the batch is drawn without replacement, by minibatch
+    stratified sampling (Chen et al. 2018, appendix C.2): the image of the code has weight 1/N, as
+    in the mixture, and the others share the rest equally, which is the paper's estimate averaged
     over the order of the batch; so exp of it is unbiased, and exact for the full batch. A batch
-    larger than `images` (of another split) is a full batch of its own.
+    larger than `images` (of another split) is treated as a full batch.
     """
     z, posterior = precise(code.z), code.posterior
     assert posterior is not None, "only variational latents have densities"

@@ -1,4 +1,4 @@
-"""The weight of a penalty, a pure function of training's progress."""
+"""The weight of a penalty as a function of the epoch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WEIGHT_KEYS = ("weight", "schedule", "warmup")  # of the node of a penalty
 
 
 class Weight:
-    """weight, and how it grows.
+    """A weight and its schedule.
 
-    schedule: 'constant'; 'linear' rises from 0 to the weight over `warmup` epochs and stays
-    (Bowman et al. 2016); 'cyclic' does so again and again with period `warmup`, rising in the
-    first half of each period and staying in the second (Fu et al. 2019).
+    schedule: 'constant'; 'linear' increases from 0 to the weight over `warmup` epochs
+    (Bowman et al. 2016); 'cyclic' repeats this with period `warmup`, increasing in the first half
+    of each period and constant in the second (Fu et al. 2019).
     """
 
     @component
@@ -34,7 +34,7 @@ class Weight:
         self.warmup = warmup
 
     def at(self, epoch: float) -> float:
-        """The weight after that many (fractional) epochs; the full weight at infinity."""
+        """The weight after `epoch` (fractional) epochs; the full weight at infinity."""
         if self.schedule == "constant" or self.warmup == 0 or epoch == float("inf"):
             return self.weight
         if self.schedule == "linear":
@@ -44,7 +44,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Weighted:
-    """A penalty with what it counts."""
+    """A penalty with its weight."""
 
     penalty: Penalty
     weight: Weight
@@ -53,29 +53,29 @@ class Weighted:
 def weighted_penalties(
     penalties: Mapping[str, Penalty | Weighted], weights: Mapping[str, Weight | float]
 ) -> dict[str, Weighted]:
-    """Each penalty with its weight: the one given for its name, else its own, else 1.
+    """Each penalty with its weight: that of `weights`, else that of a `Weighted`, else 1.
 
-    A number is a weight that stays. Raises UserError for a weight of no penalty, and for what is
-    no mapping of names.
+    A number is a constant weight. Raises UserError for a weight without a penalty, and for
+    arguments that are not mappings.
     """
-    for said, names, one in (
+    for argument, names, example in (
         ("penalties", penalties, 'aecore.create("penalty=l1")'),
         ("weights", weights, "0.5"),
     ):
         if not isinstance(names, Mapping):
-            hint = f'such as {said}={{"l1": {one}}}'
-            raise UserError(f"{said}: must be a mapping of names", hint)
+            hint = f'such as {argument}={{"l1": {example}}}'
+            raise UserError(f"{argument}: must be a mapping of names", hint)
     for name in weights:
         if name not in penalties:
             raise UserError(f"weights: there is no penalty {name!r}{nearest(name, penalties)}")
-    found = {}
-    for name, given in penalties.items():
-        own = given if isinstance(given, Weighted) else Weighted(given, _steady(1.0))
-        weight = weights.get(name, own.weight)
-        steady = weight if isinstance(weight, Weight) else _steady(weight)
-        found[name] = Weighted(own.penalty, steady)
-    return found
+    result = {}
+    for name, penalty in penalties.items():
+        term = penalty if isinstance(penalty, Weighted) else Weighted(penalty, _constant(1.0))
+        weight = weights.get(name, term.weight)
+        schedule = weight if isinstance(weight, Weight) else _constant(weight)
+        result[name] = Weighted(term.penalty, schedule)
+    return result
 
 
-def _steady(weight: float) -> Weight:
+def _constant(weight: float) -> Weight:
     return Weight(weight=weight, schedule="constant", warmup=0.0)

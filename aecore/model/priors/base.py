@@ -1,4 +1,4 @@
-"""What every prior promises."""
+"""The base classes of priors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class PriorDensity(ABC):
-    """p(z), of variational latents; densities come in parts, at best those of the posteriors.
+    """p(z) for variational latents; densities are computed per part, if possible as posteriors do.
 
-    no_temperature: why draws have no temperature; None where they are made of Gaussian ones.
+    no_temperature: why samples have no temperature; None if they are computed from Gaussian ones.
     """
 
     no_temperature: str | None = "this prior draws from no Gaussian"
@@ -28,9 +28,9 @@ class PriorDensity(ABC):
     def kl(self, code: Code) -> Tensor:
         """KL(q(z | x) || p(z)) of each part in nats, (N, parts).
 
-        Unless there is a closed form it is estimated in one part from the draw that the code is:
-        log q(z | x) - log p(z), which is the KL in the mean over draws and may be negative. Of a
-        code without randomness that is the log ratio at the mean, and no estimate of the KL.
+        Without a closed form it is estimated from the sampled code, as one part:
+        log q(z | x) - log p(z), whose expectation is the KL and which may be negative. For a mean
+        code this is the log ratio at the mean, not an estimate of the KL.
         """
         assert code.posterior is not None, "only variational latents have a KL"
         z = code.z.to(torch.promote_types(code.z.dtype, torch.float32))
@@ -52,46 +52,48 @@ class PriorDensity(ABC):
     ) -> Tensor:
         """`n` codes, (n, *shape), on the device and of the type of `like`.
 
-        temperature: scales the standard deviations of the Gaussian draws that they are made of;
-            1 for p(z) itself, and where there is `no_temperature`.
-        No gradient leads through them to a prior that is learned: it learns by its densities.
+        temperature: scales the standard deviations of the Gaussian samples these come from;
+            1 for p(z) itself, and if there is `no_temperature`.
+        Samples have no gradient for a learned prior, which is trained by its densities.
         """
 
 
 class Prior(nn.Module, ABC):
-    """The word that says what p(z) is; it holds what of that is learned.
+    """The prior p(z) of a model, with its learned parameters.
 
-    factorised: whether the parts of a code that are independent in its posterior, such as the
-        dimensions of a Gaussian, are independent in p(z) as well.
+    factorised: whether parts of a code that are independent in the posterior, such as the
+        dimensions of a Gaussian, are also independent in p(z).
     """
 
     factorised: bool = False
 
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        """The word for codes (*code_shape) of that latent, as a rule itself, ready to be used.
+        """The prior of codes (*code_shape) of this latent, by default itself.
 
-        Raises UserError for a latent that cannot have this prior.
+        Creates the parameters.
+
+        Raises UserError if the latent does not support this prior.
         """
         return self
 
     def check(self, model: Model) -> None:
-        """Raise UserError where this prior and the other words cannot go together."""
+        """Raise UserError if this prior is incompatible with the other components."""
         return None
 
     def begin(self, model: Model, training: Split, seed: int) -> None:
-        """Told before training which images there are; may start from some, drawn by the seed.
+        """Called before training; may initialise parameters from random images of the seed.
 
-        model: that it is a part of.
+        model: the model of this prior.
         """
         return None
 
     @abstractmethod
     def density(self, model: Model) -> PriorDensity:
-        """The prior as it is now; of some priors the model makes a part."""
+        """The density with the current weights, which may depend on the model."""
 
 
 class Standalone(Prior, PriorDensity):
-    """A prior that is the same whatever the rest of the model does."""
+    """A prior that does not depend on the rest of the model."""
 
     @override
     def density(self, model: Model) -> PriorDensity:
@@ -99,12 +101,12 @@ class Standalone(Prior, PriorDensity):
 
 
 class Closed(Standalone):
-    """A prior to which posteriors may know their KL in closed form, part by part."""
+    """A prior for which posteriors may have a closed form of the KL of each part."""
 
     factorised = True
 
     def kl(self, code: Code) -> Tensor:
-        """What the posterior knows, of each of its parts; else estimated."""
+        """The closed form of the posterior for each part, else the estimate."""
         assert code.posterior is not None, "only variational latents have a KL"
         known = code.posterior.kl_standard()
         return super().kl(code) if known is None else known

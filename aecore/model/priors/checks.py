@@ -1,4 +1,4 @@
-"""What learned priors refuse."""
+"""Checks shared by learned priors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aecore.model.priors.standard import Standard
 
 
 def need_latent_posterior(latent: LatentProtocol, name: str) -> None:
-    """Raise UserError where the latent has no posterior from which a prior could be learned."""
+    """Raise UserError if the latent has no posterior."""
     if not latent.variational:
         raise UserError(
             f"prior={name}: it is learned from posteriors, and this latent has none",
@@ -16,21 +16,21 @@ def need_latent_posterior(latent: LatentProtocol, name: str) -> None:
         )
 
 
-def need_all_of_space(latent: LatentProtocol, name: str) -> None:
-    """Raise UserError where codes are bounded, so that a density on R^dim is none of them."""
+def need_unbounded(latent: LatentProtocol, name: str) -> None:
+    """Raise UserError if codes are bounded, so that they have no density on R^dim."""
     if not isinstance(latent.standard_prior(), Standard):
         raise UserError(
-            f"prior={name}: this latent's codes are bounded, and that prior is not",
-            "use prior=standard, which is uniform there, or latent=gaussian",
+            f"prior={name}: this latent's codes are bounded, but this prior is not",
+            "use prior=standard, which is uniform for them, or latent=gaussian",
         )
 
 
-def need_teacher(model: Model, name: str) -> None:
-    """Raise UserError where nothing in the loss holds posteriors to the prior, nor it to them."""
-    teachers = [model.objective.holds_prior]
-    teachers += [penalty.holds_prior for penalty in model.penalties.values()]
-    if not any(teachers):
+def need_kl(model: Model, name: str) -> None:
+    """Raise UserError if the loss does not contain the KL to the prior."""
+    terms = [model.objective.holds_prior]
+    terms += [penalty.holds_prior for penalty in model.penalties.values()]
+    if not any(terms):
         raise UserError(
-            f"prior={name}: it is learned by the KL, which nothing charges here",
+            f"prior={name}: it is learned by the KL, which is not part of this loss",
             "add penalty=kl, or use prior=standard",
         )

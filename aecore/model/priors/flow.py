@@ -1,4 +1,4 @@
-"""A prior that a normalising flow makes of N(0, I)."""
+"""A prior by a normalising flow from N(0, I)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from aecore.model.flows import Kind, Warp
 from aecore.model.networks.base import flat
 from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.base import Prior, Standalone
-from aecore.model.priors.checks import need_all_of_space, need_latent_posterior, need_teacher
+from aecore.model.priors.checks import need_kl, need_latent_posterior, need_unbounded
 from aecore.types import ImageShape, Shape
 
 
 class FlowPrior(Standalone):
     """log p(z) = log N(f(z); 0, I) + log |det df/dz|, with f a learned autoregressive flow.
 
-    Papamakarios et al. 2017 (MAF); as a prior Chen et al. 2017 (variational lossy autoencoder). At
-    first f is the identity, so p(z) is N(0, I). Draws take as many passes as z has numbers.
+    Papamakarios et al. 2017 (MAF); as a prior Chen et al. 2017 (variational lossy autoencoder).
+    Initially f is the identity and p(z) is N(0, I). Sampling takes one pass per dimension of z.
 
     kind, transforms, hidden: see `aecore.model.flows.Warp`.
     """
@@ -45,17 +45,17 @@ class FlowPrior(Standalone):
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_latent_posterior(latent, "flow")
-        need_all_of_space(latent, "flow")
+        need_unbounded(latent, "flow")
         dim = flat(code_shape)
         self.warp = Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)
         return self
 
     @override
     def check(self, model: Model) -> None:
-        need_teacher(model, "flow")
+        need_kl(model, "flow")
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Of all dimensions together, (N, 1)."""
+        """Log density of all dimensions jointly, (N, 1)."""
         normal, log_det = self.warp(z)
         square = normal.square() + math.log(2 * math.pi)
         log_prob: Tensor = -0.5 * square.sum(-1, keepdim=True) + log_det.unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""A prior of several Gaussians."""
+"""A mixture of Gaussians as prior."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from aecore.config.component import PositiveInt, component
 from aecore.model.networks.base import flat
 from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.base import Prior, Standalone
-from aecore.model.priors.checks import need_all_of_space, need_latent_posterior, need_teacher
+from aecore.model.priors.checks import need_kl, need_latent_posterior, need_unbounded
 from aecore.types import ImageShape, Shape
 
 
 class Mixture(Standalone):
-    """p(z) = sum_k w_k N(z; mean_k, diag(exp(log_var_k))), all of it learned.
+    """p(z) = sum_k w_k N(z; mean_k, diag(exp(log_var_k))), with all parameters learned.
 
-    Dilokthanakul et al. 2016; Tomczak & Welling 2018. Means start as standard normal draws,
-    variances at 1, weights all alike.
+    Dilokthanakul et al. 2016; Tomczak & Welling 2018. Means are initialised by standard
+    normal samples, variances by 1, weights equally.
 
-    components: how many Gaussians.
+    components: number of Gaussians.
     """
 
     no_temperature = None
@@ -35,7 +35,7 @@ class Mixture(Standalone):
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_latent_posterior(latent, "mixture")
-        need_all_of_space(latent, "mixture")
+        need_unbounded(latent, "mixture")
         self.means = nn.Parameter(torch.randn(self.components, flat(code_shape)))
         self.log_vars = nn.Parameter(torch.zeros_like(self.means))
         self.logits = nn.Parameter(torch.zeros(self.components))
@@ -43,10 +43,10 @@ class Mixture(Standalone):
 
     @override
     def check(self, model: Model) -> None:
-        need_teacher(model, "mixture")
+        need_kl(model, "mixture")
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Of all dimensions together, (N, 1)."""
+        """Log density of all dimensions jointly, (N, 1)."""
         square = (z.unsqueeze(-2) - self.means).square() * (-self.log_vars).exp()
         each = -0.5 * (square + self.log_vars + math.log(2 * math.pi)).sum(-1)
         return (each + self.logits.log_softmax(0)).logsumexp(-1, keepdim=True)

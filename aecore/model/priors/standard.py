@@ -1,4 +1,4 @@
-"""The simplest prior."""
+"""The standard prior."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aecore.types import ImageShape, Shape
 
 
 class Standard(Closed):
-    """p(z) = N(0, I); of codes that are bounded, what is as simple there: uniform."""
+    """p(z) = N(0, I); for bounded codes the uniform distribution."""
 
     no_temperature = None
 

@@ -1,4 +1,4 @@
-"""Uniform priors of codes that are bounded."""
+"""Uniform priors for bounded codes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from aecore.types import Shape
 
 
 class UniformCategories(Closed):
-    """One-hot vectors of independent variables, (N, variables * categories), all alike."""
+    """Independent uniform one-hot variables, (N, variables * categories)."""
 
-    no_temperature = "this prior draws every category alike"
+    no_temperature = "this prior is uniform over categories"
 
     def __init__(self, variables: int, categories: int) -> None:
         super().__init__()
@@ -42,16 +42,16 @@ class UniformCategories(Closed):
 
 
 class UniformSphere(Closed):
-    """The sphere of radius sqrt(dim) in `dim` dimensions."""
+    """Uniform on the sphere of radius sqrt(dim) in `dim` dimensions."""
 
-    no_temperature = "this prior draws every direction alike"
+    no_temperature = "this prior is uniform over directions"
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density on the sphere in nats, of all dimensions together, (N, 1)."""
+        """Log density on the sphere in nats, of all dimensions jointly, (N, 1)."""
         return z.new_full((*z.shape[:-1], 1), -log_area(self.dim, radius(self.dim)))
 
     @override
@@ -68,7 +68,7 @@ class UniformSphere(Closed):
 
 
 def radius(dim: int) -> float:
-    """Of the sphere in `dim` dimensions on whose points a number is, squared, 1 in the mean."""
+    """Radius sqrt(dim), for which the mean squared coordinate of a point is 1."""
     return math.sqrt(dim)
 
 

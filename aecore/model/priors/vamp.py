@@ -1,4 +1,4 @@
-"""A prior that the encoder makes of learned images."""
+"""The VampPrior: a mixture of the posteriors of learned pseudo-inputs."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from aecore.errors import UserError
 from aecore.model.codes import Posterior
 from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.base import Prior, PriorDensity
-from aecore.model.priors.checks import need_latent_posterior, need_teacher
+from aecore.model.priors.checks import need_kl, need_latent_posterior
 from aecore.types import ImageShape, Shape, is_table
 
 if TYPE_CHECKING:
     from aecore.data.split import Split
 
-_EDGE = 0.05  # nearer to black and white a sigmoid would hardly move
+_EDGE = 0.05  # distance to black and white, where the sigmoid saturates
 
 
 class Vamp(Prior):
     """p(z) = 1/K sum_k q(z | u_k), the posteriors of K learned pseudo-inputs u_k.
 
-    Tomczak & Welling 2018. Their pixels are the sigmoids of what is learned, but the numbers of a
-    standardised table are learned as they are. In a class-conditional model they are of one
-    class after the other.
+    Tomczak & Welling 2018. The parameters are the logits of their pixels, or the values of a
+    standardised table. In a class-conditional model their classes are 0, 1, ... in turn.
 
-    components: K. start: 'noise', of N(0, 1) what is said above, or 'data', training images, each
-        of its class.
+    components: K. start: initialisation of the parameters by 'noise', N(0, 1), or 'data', training
+        images of the respective classes.
     """
 
     @component
@@ -44,10 +43,10 @@ class Vamp(Prior):
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         need_latent_posterior(latent, "vamp")
-        if latent.codes is not None or latent.sequential:
+        if latent.codebook_size is not None or latent.sequential:
             raise UserError(
-                "prior=vamp: this latent's posteriors know no density of another's code, or take "
-                "too long",
+                "prior=vamp: this latent has no, or only slow, densities of codes under the "
+                "posteriors of other images",
                 "use latent=gaussian or latent=hypersphere, or prior=standard",
             )
         self.logits = nn.Parameter(torch.randn(self.components, *image_shape))
@@ -55,7 +54,7 @@ class Vamp(Prior):
 
     @override
     def check(self, model: Model) -> None:
-        need_teacher(model, "vamp")
+        need_kl(model, "vamp")
 
     @torch.no_grad()
     @override
@@ -76,26 +75,26 @@ class Vamp(Prior):
 
 
 class VampPrior(PriorDensity):
-    """The mixture of the posteriors of some images, which are encoded once."""
+    """The mixture of the posteriors of images, which are encoded once."""
 
     def __init__(self, model: Model, images: Tensor) -> None:
         """images: in the model's range, (K, C, H, W)."""
         self.model, self.images = model, images
         if model.latent.gaussian:
             self.no_temperature = None
-        with _settled(model.encoder):
+        with _in_evaluation_mode(model.encoder):
             self.posterior = self._posterior(torch.arange(len(images), device=images.device))
 
     def _posterior(self, chosen: Tensor) -> Posterior:
         y = None if self.model.classes is None else chosen % self.model.classes
-        # not `encode`: images that are made black and white would have no gradient
+        # not `encode`: binarised images would have no gradient
         h, _ = self.model.features(self.images[chosen], y)
         posterior: Posterior | None = self.model.latent(h, None, False).posterior
         assert posterior is not None, "only variational latents have posteriors"
         return posterior
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Of all dimensions together, (N, 1)."""
+        """Log density of all dimensions jointly, (N, 1)."""
         each = self.posterior.log_prob(z.unsqueeze(-2)).sum(-1)
         return each.logsumexp(-1, keepdim=True) - math.log(len(self.images))
 
@@ -118,27 +117,27 @@ class VampPrior(PriorDensity):
 
 
 def _unbounded(model: Model) -> bool:
-    """Whether numbers are no pixels in [0, 1]."""
+    """Whether values are not restricted to [0, 1]."""
     return model.limits is not None or (model.standardised and is_table(model.image_shape))
 
 
 def _some(training: Split, count: int, classes: int | None, seed: int) -> Tensor:
-    """Which images to start from, (count,) int64: of a conditional model of each class in turn."""
+    """Indices of initial images, (count,) int64; for a conditional model of each class in turn."""
     order = torch.randperm(len(training), generator=Generator().manual_seed(seed))
     if classes is None or training.labels is None:
         return order[torch.arange(count) % len(order)]
     labels = training.labels.cpu()[order]
     known = [order[labels == k] for k in range(classes)]
-    known = [own if len(own) else order for own in known]  # of a class that no image has, any
+    known = [some if len(some) else order for some in known]  # any image for an empty class
     turns = [(k // classes, known[k % classes]) for k in range(count)]
-    return torch.stack([own[turn % len(own)] for turn, own in turns])
+    return torch.stack([some[turn % len(some)] for turn, some in turns])
 
 
 @contextmanager
-def _settled(encoder: nn.Module) -> Iterator[None]:
-    """Without what layers do in training only: pseudo-inputs are no part of the batch.
+def _in_evaluation_mode(encoder: nn.Module) -> Iterator[None]:
+    """Batch norm and dropout in evaluation mode: pseudo-inputs are not part of the batch.
 
-    A batch norm sees them through its running statistics, which they do not move.
+    Batch norm uses its running statistics without updating them.
     """
     kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
     moved = [m for m in encoder.modules() if m.training and isinstance(m, kinds)]

@@ -1,4 +1,4 @@
-"""Images that a critic sees alike, and that it takes for real ones."""
+"""Reconstruction by the features of a critic of images (VAE-GAN)."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from aecore.model.reconstruction.base import Reconstruction
 
 
 class AdversarialReconstruction(Adversary, Reconstruction):
-    """||f(x) - f(image)||^2 / 2, where f are features of a critic of images, learned beside.
+    """||f(x) - f(image)||^2 / 2, with f the features of a critic of images.
 
-    Larsen et al. 2016 (VAE-GAN), algorithm 1, beside `kl`. The critic tells images of
-    the data from decoded codes: those of the batch, and draws of the prior where there is one,
-    both kinds together counting as much as the data. The decoder alone is moved to deceive it, by
-    a cost `realism`: -log of what the critic gives for its images to be real, in nats, summed over
-    the two kinds and times the number of features. No likelihood of pixels, so there is no ELBO.
+    Larsen et al. 2016 (VAE-GAN), algorithm 1, with `kl`. The critic discriminates images of the
+    data from decoded codes: those of the batch, and samples of the prior if there is one, which
+    together have the weight of the data. The cost `realism` trains the decoder only: the negative
+    log probability that its images are real, in nats, summed over the two kinds, times the number
+    of features. There is no likelihood of pixels and therefore no ELBO.
 
-    In [0, 1] pixels are the sigmoid of the output, unless the network has an output activation.
+    Pixels in [0, 1] are the sigmoid of the output, unless the network has an output activation.
 
-    realism: weight of that cost; times the number of features it is 1 / gamma of the paper.
-    channels, units: of the critic, see `ImageCritic`. layer: whose features are f, from 1.
+    realism: weight of this cost; times the number of features it is 1 / gamma of the paper.
+    channels, units: of the critic, see `ImageCritic`. layer: the layer of the features f, from 1.
     """
 
     name = "adversarial"
@@ -47,7 +47,7 @@ class AdversarialReconstruction(Adversary, Reconstruction):
         layer: PositiveInt,
         critic_lr: LearningRate,
     ) -> None:
-        """Raises UserError for a layer that is not there."""
+        """Raises UserError if the critic has no such layer."""
         super().__init__()
         if layer > len(channels):
             raise UserError(
@@ -68,8 +68,8 @@ class AdversarialReconstruction(Adversary, Reconstruction):
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        seen, wanted = (frozen(self.critic.trunk, i) for i in (self.image(output), x))
-        return 0.5 * (seen - wanted).square().flatten(1).sum(1)
+        features, targets = (frozen(self.critic.trunk, i) for i in (self.image(output), x))
+        return 0.5 * (features - targets).square().flatten(1).sum(1)
 
     @override
     def log_constant(self, pixels: int) -> float:
@@ -81,10 +81,10 @@ class AdversarialReconstruction(Adversary, Reconstruction):
 
     @override
     def costs(self, p: Pass) -> Mapping[str, Tensor]:
-        # decoded anew, from codes that lead no gradient to the encoder
+        # decoded again, from detached codes: no gradient for the encoder
         fakes = self._decoded([p.code.z.detach(), *_drawn(p)], p)
-        believed = real_loss(frozen(self.critic, torch.cat(fakes)))
-        return {"realism": self.realism * self.features * believed.view(len(fakes), -1).sum(0)}
+        losses = real_loss(frozen(self.critic, torch.cat(fakes)))
+        return {"realism": self.realism * self.features * losses.view(len(fakes), -1).sum(0)}
 
     @override
     def critic_loss(self, p: Pass) -> Tensor:
@@ -101,7 +101,7 @@ class AdversarialReconstruction(Adversary, Reconstruction):
 
 @torch.no_grad()
 def _drawn(p: Pass) -> list[Tensor]:
-    """As many codes of the prior as the batch has images, where that makes images."""
+    """Samples of the prior, as many as the batch has images, if they can be decoded."""
     if not p.model.draws_prior:
         return []
     return [p.model.prior_density.sample(len(p.x), p.model.code_shape, p.code.z, p.generator)]

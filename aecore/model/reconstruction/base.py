@@ -1,4 +1,4 @@
-"""What every reconstruction promises."""
+"""The base class of reconstruction losses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Reconstruction(nn.Module, ABC):
-    """The cost of a decoder's raw output, and what the output means as an image.
+    """The cost of the decoder's raw output, and its conversion to an image.
 
-    name: the option of conf/reconstruction that builds it; "" for classes from elsewhere.
-    likelihood: whether the cost is -log p(x | z) but for a constant, so that there is an ELBO.
-    density: whether p(x | z) is a density of numbers, or else a probability.
+    name: its option in conf/reconstruction; "" for external classes.
+    likelihood: whether the cost is -log p(x | z) up to a constant, so that there is an ELBO.
+    density: whether p(x | z) is a density, else a probability.
     cost_names: the keys of `costs`.
     """
 
@@ -30,7 +30,7 @@ class Reconstruction(nn.Module, ABC):
 
     @property
     def variance(self) -> float | None:
-        """`v` where the cost is the squared error / (2 v) plus a constant; None for other costs."""
+        """`v` if the cost is the squared error / (2 v) plus a constant, else None."""
         return None
 
     @abstractmethod
@@ -39,13 +39,13 @@ class Reconstruction(nn.Module, ABC):
 
     @abstractmethod
     def log_constant(self, pixels: int) -> float:
-        """`c` such that log p(x | z) = c - cost, in nats per image of `pixels` numbers.
+        """`c` such that log p(x | z) = c - cost, in nats per image of `pixels` values.
 
-        0 for a cost that is no likelihood.
+        0 if the cost is not a likelihood.
         """
 
     def costs(self, p: Pass) -> Mapping[str, Tensor]:
-        """What is charged beside `forward` and with a weight of 1, each (N,), by name."""
+        """Further costs with a weight of 1, each (N,), by name."""
         return {}
 
     def image(self, output: Tensor) -> Tensor:
@@ -53,17 +53,17 @@ class Reconstruction(nn.Module, ABC):
         return output
 
     def target(self, x: Tensor, generator: Generator | None) -> Tensor:
-        """The data as this likelihood sees it (binarised, ...), (N, C, H, W)."""
+        """The target of the loss (binarised, ...), (N, C, H, W)."""
         return x
 
     def expected(self, x: Tensor) -> Tensor:
-        """`target` without its randomness: what is encoded outside of training, (N, C, H, W)."""
+        """The deterministic `target`, which is encoded outside of training, (N, C, H, W)."""
         return x
 
     def covers(self, x: Tensor) -> bool:
-        """Whether p(x | z) is defined at data as `target` gives them, (N, C, H, W)."""
+        """Whether p(x | z) is defined for targets (N, C, H, W)."""
         return True
 
     def check(self, model: Model) -> None:
-        """Raise UserError where this reconstruction and the other words cannot go together."""
+        """Raise UserError if this reconstruction is incompatible with the other components."""
         return None

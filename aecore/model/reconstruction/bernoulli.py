@@ -1,4 +1,4 @@
-"""Pixels as coin throws."""
+"""The Bernoulli likelihood of pixels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from aecore.model.reconstruction.base import Reconstruction
 class Bernoulli(Reconstruction):
     """Binary cross-entropy on logits, in nats per image.
 
-    targets: 'soft' takes grey pixels as probabilities (then the cost has a floor above 0);
-    'threshold' binarises the data at `threshold`; 'stochastic' draws each pixel anew with its
-    grey value as the probability (the "dynamically binarised MNIST" of Burda et al. 2016).
+    targets: 'soft' takes grey pixels as probabilities (then the minimum of the cost is above 0);
+    'threshold' binarises the data at `threshold`; 'stochastic' samples each pixel with its grey
+    value as the probability (the "dynamically binarised MNIST" of Burda et al. 2016).
     """
 
     name = "bernoulli"
@@ -66,14 +66,14 @@ class Bernoulli(Reconstruction):
         need_logits(model, self.name)
         if self.targets == "threshold" and model.noise.active:
             raise UserError(
-                "reconstruction.bernoulli.targets=threshold with a noise: it would fall on black "
-                "and white in training, and on grey pixels ever after",
-                "use dataset.binarise=threshold in its place",
+                "reconstruction.bernoulli.targets=threshold with a noise: it would be added to "
+                "binary pixels in training and to grey ones afterwards",
+                "use dataset.binarise=threshold instead",
             )
 
 
 def need_logits(model: Model, name: str) -> None:
-    """Raise UserError unless pixels are in [0, 1] and the decoder's output is free to be logits."""
+    """Raise UserError unless pixels are in [0, 1] and the decoder has no output activation."""
     if model.standardised:
         raise ConfigError(
             "dataset.range",

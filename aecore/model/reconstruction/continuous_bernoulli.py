@@ -1,4 +1,4 @@
-"""Grey pixels as numbers between 0 and 1, with a density of their own."""
+"""The continuous Bernoulli likelihood of grey pixels in [0, 1]."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import need_logits
 
-_SMALL = 0.3  # half a logit below which the series are more precise than the formulas
+_SMALL = 0.3  # a / 2 below which the series are more precise than the formulas
 
 
 class ContinuousBernoulli(Reconstruction):
     """-log p(x) in nats per image of p(x) = exp(a x) a / (exp(a) - 1) on [0, 1], a the logits.
 
-    Loaiza-Ganem & Cunningham 2019, with a = log(lambda / (1 - lambda)): what grey
-    images need for a likelihood that integrates to 1. Its mean is not the sigmoid of the logits.
+    Loaiza-Ganem & Cunningham 2019, with a = log(lambda / (1 - lambda)): a likelihood of
+    grey images that integrates to 1. Its mean is not the sigmoid of the logits.
     """
 
     name = "continuous_bernoulli"
@@ -52,7 +52,7 @@ def log_integral(a: Tensor) -> Tensor:
     small = h < _SMALL
     s = torch.where(small, h, 0).square()
     series = s / 6 * (1 - s / 30 * (1 - s * 4 / 63 * (1 - s * 3 / 40)))
-    h = torch.where(small, 1, h)  # neither branch may give the other a gradient that is no number
+    h = torch.where(small, 1, h)  # avoids NaN gradients of the branch that is not used
     formula = h + torch.log1p(-(-2 * h).exp()) - h.log() - math.log(2)
     return a / 2 + torch.where(small, series, formula)
 

@@ -13,7 +13,7 @@ from aecore.model.reconstruction.base import Reconstruction
 
 
 class MSE(Reconstruction):
-    """Squared error summed over the image: a Gaussian of variance 1/2, but for the constant."""
+    """Squared error summed over the image: a Gaussian of variance 1/2, up to a constant."""
 
     name = "mse"
     variance = 0.5
@@ -32,7 +32,7 @@ class MSE(Reconstruction):
 
 
 class L1Loss(Reconstruction):
-    """Absolute error summed over the image: a Laplace of scale 1, but for the constant."""
+    """Absolute error summed over the image: a Laplace of scale 1, up to a constant."""
 
     name = "l1"
 

@@ -1,4 +1,4 @@
-"""Pixels with Gaussian errors."""
+"""Gaussian likelihoods of pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GaussianLikelihood(Reconstruction):
     """-log N(x; output, scale^2 I) in nats per image, constant included.
 
     scale: a standard deviation shared by all pixels, fixed, or 'learned' with the weights
-    (Rybkin et al. 2021, sigma-VAE); learning starts from 1.
+    (Rybkin et al. 2021, sigma-VAE); initially 1.
     """
 
     name = "gaussian"
@@ -30,7 +30,7 @@ class GaussianLikelihood(Reconstruction):
     def __init__(self, *, scale: PositiveFloat | Literal["learned"]) -> None:
         super().__init__()
         self.learned = isinstance(scale, str)
-        if isinstance(scale, str):  # the height of the log-scale above the bound
+        if isinstance(scale, str):  # the inverse softplus of the distance to the bound
             self.raw = nn.Parameter(torch.tensor(math.log(math.expm1(-_LOWEST))))
         else:  # the log-scale itself, an option and no weight
             self.register_buffer("raw", torch.tensor(math.log(scale)), persistent=False)
@@ -39,7 +39,7 @@ class GaussianLikelihood(Reconstruction):
     def log_scale(self) -> Tensor:
         """The logarithm of the standard deviation, a scalar.
 
-        A learned one is bounded below smoothly, so that a perfect fit has no infinite density.
+        A learned one has a smooth lower bound, so that a perfect fit has a finite density.
         """
         return F.softplus(self.raw) + _LOWEST if self.learned else self.raw
 

@@ -15,7 +15,7 @@ from aecore.model.reconstruction.base import Reconstruction
 class LogCosh(Reconstruction):
     """log cosh(error) summed over the image: e^2 / 2 near 0, |e| - log 2 far away, smooth between.
 
-    The likelihood 1 / (pi cosh(e)), but for the constant: a hyperbolic secant.
+    The likelihood 1 / (pi cosh(e)), up to a constant: a hyperbolic secant.
     """
 
     name = "logcosh"
@@ -34,5 +34,5 @@ class LogCosh(Reconstruction):
 
 
 def log_cosh(e: Tensor) -> Tensor:
-    """log(cosh(e)), which neither overflows nor loses its gradient at 0."""
+    """log(cosh(e)) without overflow, and with a gradient at 0."""
     return e + F.softplus(-2 * e) - math.log(2)

@@ -1,4 +1,4 @@
-"""Structural similarity: likeness of light, contrast and structure instead of pixels."""
+"""Structural similarity of luminance, contrast and structure."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import need_logits
 
-_SHARES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, of the finest scale first
+_SHARES = (
+    0.0448,
+    0.2856,
+    0.3001,
+    0.2363,
+    0.1333,
+)  # exponents of Wang et al. 2003, finest scale first
 
 Window = Literal[3, 5, 7, 9, 11, 13, 15]
 
 
 class _Similarity(Reconstruction):
-    """1 - similarity, times the numbers an image has: of the order of other costs per image.
+    """1 - similarity, times the number of values of an image, to be on the scale of other costs.
 
-    The decoder gives logits: outside [0, 1] an image and its negative are alike by these measures.
-    No likelihood, so there is no ELBO.
+    The decoder's output are logits, as these measures are not valid outside [0, 1]. Not a
+    likelihood, so there is no ELBO.
     """
 
     likelihood = False
@@ -36,7 +42,7 @@ class _Similarity(Reconstruction):
 
     @abstractmethod
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
-        """At most 1, (N,); options: for torchmetrics."""
+        """The similarity, at most 1, (N,). options: for torchmetrics."""
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         options = {
@@ -57,7 +63,7 @@ class _Similarity(Reconstruction):
 
 
 class SSIM(_Similarity):
-    """(1 - SSIM) * numbers, per image (Wang et al. 2004, eq. 13, the constants of its page 605).
+    """(1 - SSIM) * values, per image (Wang et al. 2004, eq. 13, the constants of its page 605).
 
     window: its Gaussian window, an odd number of pixels; 11 (deviation 1.5) is the paper's, and
     others are scaled in proportion. Pixels must be in [0, 1].
@@ -81,11 +87,11 @@ class SSIM(_Similarity):
 
 
 class MSSSIM(_Similarity):
-    """(1 - MS-SSIM) * numbers, per image (Wang et al. 2003, eq. 7), at sizes halved repeatedly.
+    """(1 - MS-SSIM) * values, per image (Wang et al. 2003, eq. 7), over halved sizes.
 
-    Each scale's terms s count as (s + 1) / 2, so that powers of negative ones have a gradient.
+    Terms s are mapped to (s + 1) / 2, so that powers of negative ones have a gradient.
 
-    window: as in `ssim`. scales: how many sizes, with the leading ones of the paper's 5 exponents,
+    window: as in `ssim`. scales: number of sizes, with the first of the paper's 5 exponents,
     scaled to sum to 1. Pixels must be in [0, 1].
     """
 
@@ -112,10 +118,10 @@ class MSSSIM(_Similarity):
 
 
 def _check(model: Model, name: str, window: int, scales: int) -> None:
-    """Raise UserError where the images are standardised, or too small for window and scales."""
+    """Raise UserError if images are standardised, or too small for window and scales."""
     need_logits(model, name)
     height, width = model.image_shape[1:]
-    # torchmetrics' own bounds, and a border at the smallest size that half the window mirrors
+    # the limits of torchmetrics, and room for reflection padding at the smallest size
     needed = max(window * max(scales - 1, 1) ** 2, 2**scales, (window + 1) * 2**scales // 4)
     if min(height, width) < needed:
         path = f"reconstruction.{name}"

@@ -1,4 +1,4 @@
-"""What every sampler promises."""
+"""The base classes of samplers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aecore.model.passes import Model
 
 
 class Fitted(ABC):
-    """A distribution that was fitted to codes, flattened to D numbers."""
+    """A distribution fitted to codes, which are flattened to D values."""
 
     @property
     def no_temperature(self) -> str | None:
-        """Why draws have no temperature; None where they are made of Gaussian ones."""
+        """Why samples have no temperature; None if they are computed from Gaussian ones."""
         return "this sampler draws from no Gaussian"
 
     @abstractmethod
@@ -25,29 +25,29 @@ class Fitted(ABC):
     ) -> Tensor:
         """`n` codes, (n, D), on the device and of the type of `like`.
 
-        temperature: scales the standard deviations of the Gaussian draws that they are made of;
-            1 for the distribution itself, and where there is `no_temperature`.
+        temperature: scales the standard deviations of the Gaussian samples these come from;
+            1 for the distribution itself, and if there is `no_temperature`.
         """
 
     def draw_of(
         self, y: Tensor, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        """A code for an image of each class of y (n,), (n, D); all alike unless it knows them."""
+        """A code for each class of y (n,), (n, D); independent of y unless fitted by class."""
         return self.draw(len(y), like, generator, temperature)
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """All that it is, by name."""
+        """Its parameters, by name."""
 
 
 class Sampler(ABC):
     """Fits a distribution to the mean codes of training images, after training.
 
-    So that any latent can be drawn from, with or without a prior. A latent whose codes are not all
-    of R^D decodes the code nearest to a draw. A conditional model has one distribution for each
-    class, see `ByClass`; no sampler needs to know.
+    With a sampler any latent can be sampled, with or without a prior. For a latent with restricted
+    codes the nearest valid code of a sample is decoded. A conditional model has one distribution
+    per class, see `ByClass`, independently of the sampler.
 
-    name: of the word. images: how many are encoded, at most.
+    name: of the option. images: maximum number of images that are encoded.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Sampler(ABC):
 
     @property
     def least(self) -> int:
-        """How many codes it takes."""
+        """The minimum number of codes."""
         return 2
 
     @abstractmethod
@@ -64,19 +64,19 @@ class Sampler(ABC):
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Fitted:
-        """What `Fitted.tensors` were those of, for codes of D = dim numbers.
+        """The distribution with these `Fitted.tensors`, for codes of D = dim values.
 
-        Raises ValueError or KeyError for the tensors of something else.
+        Raises ValueError or KeyError for other tensors.
         """
 
     def check(self, model: Model, images: int) -> None:
-        """Raise ConfigError where codes of that model, of so many training images, are no use."""
+        """Raise ConfigError if the model, or the number of training images, is not supported."""
         if model.needs_context:
             raise ConfigError(
                 "sampler",
                 self.name,
-                "this network decodes only the codes of images: its unpooling needs the places of "
-                "their maxima",
+                "this network decodes only the codes of images: its unpooling needs the positions "
+                "of their maxima",
                 {"network": "conv", "sampler": "none"},
             )
         codes = min(images, self.images)
@@ -87,9 +87,9 @@ class Sampler(ABC):
 
 
 def shaped(tensors: Mapping[str, Tensor], **shapes: tuple[int | None, ...]) -> list[Tensor]:
-    """The tensors of those names, in that order; None is a length that may be any.
+    """The tensors in the order of `shapes`, in which None is any length.
 
-    Raises ValueError where there are others, or others' shapes or kinds of numbers.
+    Raises ValueError for other names, shapes or dtypes.
     """
     if tensors.keys() != shapes.keys():
         raise ValueError(f"{sorted(tensors)} instead of {sorted(shapes)}")

@@ -1,4 +1,4 @@
-"""A distribution for each class of a conditional model, whatever the sampler."""
+"""A distribution for each class of a conditional model, for any sampler."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SHARED = "shared"  # beside the labels
 
 @dataclass(frozen=True)
 class ByClass(Fitted):
-    """One distribution for each class that had enough codes, one of all codes for the others.
+    """One distribution for each class with enough codes, and one of all codes for the others.
 
-    classes: how many. own: by label. shared: None where every class has its own.
+    classes: number of classes. own: by label. shared: None if every class is in `own`.
     """
 
     classes: int
@@ -29,7 +29,7 @@ class ByClass(Fitted):
     def draw(
         self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        """Of one class after the other."""
+        """`n` codes, of the classes 0, 1, ... in turn."""
         return self.draw_of(torch.arange(n) % self.classes, like, generator, temperature)
 
     @property
@@ -46,7 +46,7 @@ class ByClass(Fitted):
             for label in torch.unique(y).tolist()
         }
         order = y.argsort(stable=True).to(like.device)
-        sorted_codes = torch.cat(list(drawn.values()))  # by label, as `unique` sorts
+        sorted_codes = torch.cat(list(drawn.values()))  # in the order of labels, as of `unique`
         return torch.empty_like(sorted_codes).index_copy_(0, order, sorted_codes)
 
     def _of(self, label: int) -> Fitted:
@@ -76,7 +76,7 @@ def fit_by_class(
 def restore_by_class(
     sampler: Sampler, tensors: Mapping[str, Tensor], dim: int, classes: int
 ) -> ByClass:
-    """What `ByClass.tensors` were those of; raises ValueError or KeyError for something else's."""
+    """The distribution with these `ByClass.tensors`; ValueError or KeyError for other tensors."""
     parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, value in tensors.items():
         part, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""A normalising flow."""
+"""A normalising flow as sampler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aecore.model.samplers.base import Fitted, Sampler, shaped
 
 @dataclass(frozen=True)
 class Warped(Fitted):
-    """mean + scale * z, where `warp` makes a standard normal of z. mean, scale: (D,)."""
+    """mean + scale * z, where `warp` maps z to a standard normal. mean, scale: (D,)."""
 
     mean: Tensor
     scale: Tensor
@@ -53,11 +53,11 @@ class Warped(Fitted):
 class FlowSampler(Sampler):
     """An autoregressive flow, trained on codes by maximum likelihood, with Adam.
 
-    Draws take as many passes as a code has numbers: nothing for the long codes of feature maps.
+    Sampling takes one pass per dimension of a code: too slow for the long codes of feature maps.
 
     kind, transforms, hidden: see `aecore.model.flows.Warp`.
     epochs, batch_size, lr: of its training; the learning rate falls to 0 along a cosine.
-    images: how many training images are encoded for it, at most.
+    images: maximum number of training images that are encoded.
     """
 
     name = "flow"
@@ -83,7 +83,9 @@ class FlowSampler(Sampler):
     def fit(self, codes: Tensor, seed: int) -> Warped:
         mean, spread = codes.mean(0), codes.std(0)
         scale = torch.where(spread > 0, spread, 1)
-        with torch.random.fork_rng(devices=[]):  # the networks start from PyTorch's own numbers
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # the networks are initialised by PyTorch's generator
             torch.manual_seed(seed)
             fitted = Warped(mean, scale, self._warp(codes.shape[1]))
         self._train(fitted, codes, Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""One Gaussian for all codes."""
+"""A Gaussian as sampler."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Normal(Fitted):
 
 
 class GaussianSampler(Sampler):
-    """The Gaussian of the codes' mean and unbiased full covariance (Ghosh et al. 2020).
+    """A Gaussian with the mean and the unbiased full covariance of the codes (Ghosh et al. 2020).
 
-    images: how many training images are encoded for it, at most.
+    images: maximum number of training images that are encoded.
     """
 
     name = "gaussian"
@@ -51,7 +51,7 @@ class GaussianSampler(Sampler):
     def fit(self, codes: Tensor, seed: int) -> Normal:
         rows = codes.double()
         mean = rows.mean(0)
-        # by singular values: a covariance need not be invertible, nor stored for long codes
+        # by singular values: works for singular covariances, which are not stored for long codes
         _, scales, directions = torch.linalg.svd(rows - mean, full_matrices=False)
         factor = scales[:, None] * directions / (len(rows) - 1) ** 0.5
         return Normal(mean.float(), factor.float())

@@ -1,4 +1,4 @@
-"""Several Gaussians."""
+"""A Gaussian mixture as sampler."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Normals(Fitted):
         if factors.dim() == 2:
             return means[chosen] + factors[chosen] * normal
         drawn = means[chosen]
-        for k, factor in enumerate(factors):  # one factor a component, not one a draw
+        for k, factor in enumerate(factors):  # one factor per component, not per sample
             own = chosen == k
             drawn[own] += normal[own] @ factor.T
         return drawn
@@ -55,8 +55,8 @@ class Normals(Fitted):
 class GMM(Sampler):
     """A mixture of Gaussians by expectation maximisation (Ghosh et al. 2020, with 10).
 
-    components: how many. covariance: of each, 'full', or 'diag' for long codes.
-    images: how many training images are encoded for it, at most.
+    components: their number. covariance: of each, 'full', or 'diag' for long codes.
+    images: maximum number of training images that are encoded.
     """
 
     name = "gmm"
@@ -75,7 +75,7 @@ class GMM(Sampler):
         return max(self.components, 2)
 
     def fit(self, codes: Tensor, seed: int) -> Normals:
-        """Raises UserError where a component has too few codes for its covariance."""
+        """Raises UserError if a component has too few codes for its covariance."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
@@ -87,13 +87,15 @@ class GMM(Sampler):
             random_state=seed % 2**32,
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # of 100 steps the best is good
+            warnings.simplefilter(
+                "ignore", ConvergenceWarning
+            )  # the best of 100 steps is sufficient
             try:
                 found.fit(rows)
             except ValueError as error:
                 raise UserError(
-                    f"sampler.components={self.components}: codes too alike or too few for so "
-                    "many Gaussians",
+                    f"sampler.components={self.components}: codes too similar or too few for "
+                    "so many Gaussians",
                     "use fewer, or sampler.covariance=diag",
                 ) from error
         full = self.covariance == "full"

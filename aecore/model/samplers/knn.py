@@ -1,4 +1,4 @@
-"""Between the codes themselves."""
+"""Interpolations of nearest neighbours as sampler."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing_extensions import override
 from aecore.config.component import PositiveInt, component
 from aecore.model.samplers.base import Fitted, Sampler, shaped
 
-_DRAWS = 1000  # whose distances to all codes are held at once
+_DRAWS = 1000  # number of codes whose distances are computed at once
 
 
 @dataclass(frozen=True)
 class Between(Fitted):
-    """A code, moved towards one of its k nearest ones. codes: (N, D)."""
+    """A code interpolated with one of its k nearest neighbours. codes: (N, D)."""
 
     codes: Tensor
     k: int
@@ -50,9 +50,9 @@ class Between(Fitted):
 
 
 class KNN(Sampler):
-    """A point on the line from a training code to one of its k nearest, all drawn evenly.
+    """A uniform point on the line from a training code to one of its k nearest neighbours.
 
-    images: how many training images are encoded for it, at most.
+    images: maximum number of training images that are encoded.
     """
 
     name = "knn"

@@ -1,4 +1,4 @@
-"""Ask for a batch of trials, launch them, tell what they reached; until there are enough."""
+"""The loop of a search: ask for a batch of trials, launch it, tell the results."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def search(sweep: Sweep, more: list[Override]) -> int:
 
 
 def run_trials(folder: Path, launcher: Launcher) -> None:
-    """Launch what the recorded search in a folder still lacks; raises UserError."""
+    """Launch the remaining trials of the recorded search in a folder; raises UserError."""
     sweep = read_sweep(folder)
     assert sweep is not None
     plan = plan_of(sweep)

@@ -1,4 +1,4 @@
-"""What is searched, checked as a whole before anything trains."""
+"""The plan of a search, checked before any training."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     if made.storage is not None:
         opened_at(made.storage, made)
         made = made.model_copy(update={"storage": absolute(made.storage)})
-    folder = sweep_folder(composition, composition.words.get("sweeps") or "search")
+    folder = sweep_folder(composition, composition.choices.get("sweeps") or "search")
     record = made.model_dump() | {"owner": str(folder.resolve())}
     sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record)
     sweep.write()
@@ -71,7 +71,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
 
 
 def _objective(metric: Any) -> str:
-    """The metric to optimize; UserError where there is none, or it is one of the test split."""
+    """The metric to optimize; UserError if there is none, or if it is one of the test split."""
     if not isinstance(metric, str):
         raise UserError(
             "optimized_metric: a search needs to know what to optimize",
@@ -80,13 +80,13 @@ def _objective(metric: Any) -> str:
     if metric.startswith("test"):
         raise UserError(
             f"optimized_metric={metric}: optimizing a test metric is refused",
-            "the test images judge what was chosen without them; use val/loss or another val/...",
+            "test metrics must not be optimized; use val/loss or another val/...",
         )
     return metric
 
 
 def _direction(metric: str, settings: Settings) -> Direction:
-    """The way that was given, or else the metric's own; UserError where it has none."""
+    """The direction of the options, or else of the metric; UserError if it has none."""
     natural: dict[str, Direction] = {"lower": "minimize", "higher": "maximize"}
     way = settings.direction or natural.get(direction(COMMON, metric))
     if way is None:
@@ -98,7 +98,7 @@ def _direction(metric: str, settings: Settings) -> Direction:
 
 
 def known_metrics(config: dict[str, Any]) -> list[str]:
-    """What a job of this configuration can tell of its training; raises UserError.
+    """The training metrics of a job of this configuration; raises UserError.
 
     One training image goes through the objective, whose terms are known by nobody else.
     """

@@ -1,4 +1,4 @@
-"""What a search says at its end: the best trials, how to run the best, what mattered."""
+"""The report of a search: the best trials, a command for the best, parameter importances."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ Space = Mapping[str, BaseDistribution]
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Overrides, in Hydra's grammar: `fixed` for every job, `space` for what is searched."""
+    """Overrides in Hydra's grammar: `fixed` for every job, `space` for those that are searched."""
 
     fixed: list[str]
     space: dict[str, BaseDistribution]
 
 
 def split(overrides: Sequence[Override], loader: ConfigLoader | None = None) -> SearchSpace:
-    """Tell what varies from what does not; of one key given twice the last counts.
+    """Separate searched overrides from fixed ones; of a repeated key the last one counts.
 
     Raises UserError for a space that cannot be searched.
     """
@@ -48,11 +48,11 @@ def split(overrides: Sequence[Override], loader: ConfigLoader | None = None) -> 
 
 
 def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistribution:
-    """What values an override may take; raises UserError.
+    """The distribution of the values of an override; raises UserError.
 
-    `interval(a,b)` is continuous, `int(interval(a,b))` its whole numbers with both ends,
-    `range(a,b,step)` has no end b, `tag(log,...)` spreads over magnitudes; lists, `choice(...)`
-    and `glob(...)` are words without an order.
+    `interval(a,b)` is continuous, `int(interval(a,b))` its integers including both ends,
+    `range(a,b,step)` excludes b, `tag(log,...)` is log-uniform; lists, `choice(...)`
+    and `glob(...)` are unordered categories.
     """
     value, text = override.value, override.typed
     tags: set[str] = value.tags if isinstance(value, Sweep) else set()  # a glob has none
@@ -69,12 +69,12 @@ def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistrib
             return _range(list(value.range()), log)
         if log:
             raise ValueError("tag(log,...) is for interval and range")
-        words = (
-            [Transformer.str(word) for word in value.list]  # in order, even if to be shuffled
+        categories = (
+            [Transformer.str(item) for item in value.list]  # in order, even if to be shuffled
             if isinstance(value, ChoiceSweep)
             else [one.text for one in override.single(loader)]
         )
-        return CategoricalDistribution(tuple(dict.fromkeys(words)))
+        return CategoricalDistribution(tuple(dict.fromkeys(categories)))
     except ValueError as error:
         raise UserError(f"{text}: cannot be searched", str(error)) from None
 
@@ -93,7 +93,7 @@ def _range(values: list[int] | list[float], log: bool) -> BaseDistribution:
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Any]:
-    """The values of a trial; those that it has not been given yet are drawn now."""
+    """The values of a trial; those not suggested yet are sampled now."""
     for name, d in space.items():
         if isinstance(d, FloatDistribution):
             trial.suggest_float(name, d.low, d.high, step=d.step, log=d.log)
@@ -105,14 +105,14 @@ def suggest(trial: Trial, space: Space) -> dict[str, Any]:
 
 
 def overrides_of(params: Mapping[str, Any]) -> list[str]:
-    """The values of a trial as overrides; words are in Hydra's grammar already."""
+    """The values of a trial as overrides; categories are already in Hydra's grammar."""
     return [f"{key}={value}" for key, value in params.items()]
 
 
 def corners(space: Space) -> Iterable[dict[str, Any]]:
-    """A few points that together show both ends of every interval and each word once."""
-    words = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
-    for n in range(max([2, *map(len, words)])):
+    """A few points that cover both ends of every interval and each category once."""
+    categories = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
+    for n in range(max([2, *map(len, categories)])):
         point: dict[str, Any] = {}
         for name, d in space.items():
             if isinstance(d, CategoricalDistribution):

@@ -1,4 +1,4 @@
-"""What images take in formats that know no model: PNG, and zlib of the raw pixels."""
+"""The size of images in formats without a model: PNG, and zlib of the raw pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-PNG_FRAME = 57  # bytes of a PNG file beside its pixels: signature, header, two frames
+PNG_FRAME = 57  # bytes of a PNG file besides the pixels: signature, header, two frames
 _CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
 
@@ -38,7 +38,7 @@ def png_bytes(pixels: Tensor, black_and_white: bool = False) -> float | None:
 def zlib_bytes(pixels: Tensor, black_and_white: bool = False) -> float:
     """The mean size of each image (N, C, H, W) by itself through zlib at its best level.
 
-    Colours stand beside each other, as in PNG. black_and_white: pixels are packed, eight a byte.
+    Colours are interleaved, as in PNG. black_and_white: pixels are packed, eight a byte.
     """
     arrays = _channels_last(pixels)
     raw = (np.packbits(a > 0) if black_and_white else np.ascontiguousarray(a) for a in arrays)

@@ -56,7 +56,7 @@ def code_rows(trial: Trial, training: Trial, steps: Sequence[float]) -> list[Row
     """
     model = trial.model
     aside = 0.0 if model.classes is None else math.log2(model.classes)  # of the class
-    if model.latent.codes is None:
+    if model.latent.codebook_size is None:
         rows = _quantised(trial, training, steps)
     else:
         rows = [_entries(trial, training)]
@@ -98,10 +98,10 @@ def _quantised(trial: Trial, training: Trial, steps: Sequence[float]) -> list[Ro
 
 def _entries(trial: Trial, training: Trial) -> Row:
     latent = trial.model.latent
-    assert latent.codes is not None
+    assert latent.codebook_size is not None
     indices, known = _indices(trial), _indices(training).flatten(1)
     low = torch.zeros(known.shape[1], dtype=torch.int64)
-    tables = Tables(known, low, low + latent.codes - 1, shared=latent.shared_codes)
+    tables = Tables(known, low, low + latent.codebook_size - 1, shared=latent.shared_codebook)
     parts = [latent.decode_indices(part.to(trial.device)).flatten(1).cpu()
              for part in torch.split(indices, 512)]  # fmt: skip
     mse = distortion(trial, torch.cat(parts))

@@ -42,7 +42,7 @@ class Tables:
 class Grid:
     """Codes as whole multiples of a step, and back.
 
-    What lies beyond the multiples that the training codes come to becomes the nearest of these.
+    Values beyond the multiples of the training codes are clamped to them.
 
     step: above 0. codes: of training images, (N, places).
     """
@@ -66,5 +66,5 @@ class Grid:
 
 
 def deviation(codes: Tensor) -> float:
-    """The root of the mean variance of the numbers of codes (N, places); 1 where none varies."""
+    """The root of the mean variance of the values of codes (N, places); 1 if all are constant."""
     return math.sqrt(float(codes.double().var(0, correction=0).mean())) or 1.0

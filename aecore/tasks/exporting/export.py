@@ -26,7 +26,7 @@ _TOLD = 160  # letters of a reason
 
 @dataclass
 class Exported:
-    """What became of an export.
+    """The result of an export.
 
     files: each that passed, with the largest absolute difference from the original.
     passed_over: for how many images it answered otherwise because they lie between two answers,
@@ -82,7 +82,7 @@ def _write_programs(piece: Piece, formats: list[Format], folder: Path, found: Ex
     try:
         with silent():
             program = trace(piece)
-    except Exception as error:  # of what torch.export cannot follow, each thing in its own way
+    except Exception as error:  # torch.export raises various errors for unsupported code
         found.left_out |= dict.fromkeys(names.values(), _reason(error))
         return
     for name, file in names.items():

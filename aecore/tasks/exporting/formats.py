@@ -31,7 +31,7 @@ class Program(ABC):
 
     @abstractmethod
     def read(self, path: Path, piece: Piece) -> Run:
-        """What the file does with tensors on the CPU."""
+        """The function of the file, on CPU tensors."""
 
 
 class Onnx(Program):
@@ -131,7 +131,7 @@ def _lean(program: ExportedProgram) -> ExportedProgram:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Without a word from the exporters, which warn of their own inside."""
+    """Suppress the output of the exporters, which warn about their internals."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

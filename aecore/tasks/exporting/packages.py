@@ -1,4 +1,4 @@
-"""What each format of an export takes."""
+"""The packages that each export format needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a model is exported, and what the original answers."""
+"""The exported parts of a model, with reference outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aecore.model.autoencoder import Autoencoder
 
-_NUDGE = 1e-6  # what a pixel is moved by, more than single precision rounds
+_NUDGE = 1e-6  # a change of a pixel just above the rounding of single precision
 _JUMP = 1000  # times that is no slope any more
 
 
@@ -46,10 +46,10 @@ class Whole(_Part):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a model that is a file of its own, with what it is to answer.
+    """A part of a model in a separate file, with its reference outputs.
 
     name: of its files. takes: the names of its inputs. makes: that of its output.
-    inputs: real ones, each (N, ...). wanted: what the original makes of them, (N, ...).
+    inputs: real ones, each (N, ...). wanted: the outputs of the original, (N, ...).
     between: (N,) bool, which of them lie between two answers; see `undecided`.
     """
 
@@ -102,7 +102,7 @@ def pieces(model: Autoencoder, images: Tensor, labels: Tensor | None) -> list[Pi
 def undecided(model: Autoencoder, images: Tensor, labels: Tensor | None) -> Tensor:
     """Which images (N, C, H, W) lie between two answers, (N,) bool.
 
-    Such as two code words that are equally near: there the last digit decides, and each program
+    Such as two codebook entries at equal distance: there the last digit decides, and each program
     rounds in a way of its own. Found by moving pixels by hardly more than what is rounded.
     """
     moved = images + _NUDGE * (1 - 2 * images)

@@ -1,4 +1,4 @@
-"""The page that lies beside exported files and says how they are used."""
+"""The README of exported files."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def _with_aecore(model: Autoencoder) -> list[str]:
     return [*lines, f"reconstructions = ae.decode(codes{', labels' * conditional})"]
 
 
-def _with_onnx(model: Autoencoder, apart: bool) -> list[str]:
+def _with_onnx(model: Autoencoder, separate: bool) -> list[str]:
     lines = ["import numpy as np", "from onnxruntime import InferenceSession", "", *_numpy(model)]
     conditional = ', "labels": labels' * (model.classes is not None)
-    if not apart:
+    if not separate:
         lines += ['session = InferenceSession("autoencoder.onnx")']
         return [
             *lines,
@@ -111,13 +111,13 @@ def _with_onnx(model: Autoencoder, apart: bool) -> list[str]:
     ]
 
 
-def _with_torch(model: Autoencoder, apart: bool) -> list[str]:
+def _with_torch(model: Autoencoder, separate: bool) -> list[str]:
     shape = ", ".join(map(str, (_BATCH, *model.image_shape)))
     lines = ["import torch", "", f"images = torch.rand({shape})"]
     conditional = ", labels" * (model.classes is not None)
     if conditional:
         lines += [f"labels = torch.zeros({_BATCH}, dtype=torch.int64)"]
-    if not apart:
+    if not separate:
         lines += ['autoencoder = torch.export.load("autoencoder.pt2").module()']
         return [*lines, f"reconstructions = autoencoder(images{conditional})"]
     return [

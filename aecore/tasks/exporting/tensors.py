@@ -14,7 +14,7 @@ from aecore.runs.checkpoint import RECORD, SAMPLER_PREFIX
 
 
 def write(model: Autoencoder, record: Mapping[str, Any], path: Path) -> None:
-    """Write weights, the fitted sampler where there is one, and the record.
+    """Write weights, the fitted sampler, if any, and the record.
 
     `aecore.load(path)` opens it; nothing in it is pickled.
     """

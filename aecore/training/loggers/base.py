@@ -1,4 +1,4 @@
-"""The interface of a logger, and what several loggers need."""
+"""The base class of loggers, and shared functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from aecore.config.folders import installing
 from aecore.errors import UserError
 
-FLUSH_SECONDS = 20  # what a killed run may lose
+FLUSH_SECONDS = 20  # data that a killed run may lose
 BINS = 64  # of a histogram
 
 
@@ -62,10 +62,10 @@ class RunLogger(Logger):
         return str(self.folder)
 
     def check(self) -> None:
-        """Raise UserError where it cannot be used; called before the run folder is made."""
+        """Raise UserError if it cannot be used; called before the run folder is made."""
 
     def commands(self, output_dir: str) -> list[tuple[str, str]]:
-        """What shows the logged run: a name and a command for each.
+        """Commands that show the logged run, each with a name.
 
         output_dir: the folder in which runs lie.
         """

@@ -1,4 +1,4 @@
-"""What every optimizer promises."""
+"""The base class of optimizers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from aecore.model.autoencoder import Autoencoder
 
 
 class Optimizer(ABC):
-    """A way to find weights: a `Gradient` descends step by step, a `ClosedForm` solves at once."""
+    """Finds the weights of a model: a `GradientDescent` by steps, a `ClosedForm` exactly."""
 
     @abstractmethod
     def check(self, model: Autoencoder, images: int) -> None:
-        """Raise UserError unless it can find the weights of such a model from so many images."""
+        """Raise UserError if the model or the number of images is not supported."""

@@ -1,4 +1,4 @@
-"""Principal component analysis: the one autoencoder whose best weights are known."""
+"""Principal component analysis: the optimal linear autoencoder in closed form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ClosedForm(Optimizer):
     def check(self, model: Autoencoder, images: int) -> None:
         """Raise ConfigError unless the model is a linear one, without noise and penalties.
 
-        images: how many there are to train on; with the pixels they bound the code.
+        images: number of training images; with the pixels it bounds latent.dim.
         """
         wrong: tuple[str, str, Hint] | None = None
         if model.noise.active:

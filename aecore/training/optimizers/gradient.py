@@ -1,4 +1,4 @@
-"""Gradient descent: thin words over torch.optim, with their ranges checked."""
+"""Optimizers: thin wrappers of torch.optim with validated arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2,
 
 
 class GradientDescent(Optimizer):
-    """An optimizer yet without parameters; it takes any model."""
+    """An optimizer before it has parameters; supports any model."""
 
     @override
     def check(self, model: Autoencoder, images: int) -> None:
@@ -29,7 +29,7 @@ class GradientDescent(Optimizer):
 
     @abstractmethod
     def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """The torch optimizer of parameters, or of groups with options of their own."""
+        """The torch optimizer of parameters, or of parameter groups."""
 
 
 class _Adaptive(GradientDescent):

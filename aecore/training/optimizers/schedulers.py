@@ -1,4 +1,4 @@
-"""Learning rates over epochs: thin words over torch.optim.lr_scheduler."""
+"""Learning rate schedules: thin wrappers of torch.optim.lr_scheduler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Factor = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Schedule(ABC):
-    """A schedule yet without an optimizer; stepped once an epoch, with `val/loss`."""
+    """A schedule before it has an optimizer; stepped once per epoch, with `val/loss`."""
 
     @abstractmethod
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler | None:
@@ -24,7 +24,7 @@ class Schedule(ABC):
 
 
 class Constant(Schedule):
-    """The learning rate as it is."""
+    """A constant learning rate."""
 
     @component
     def __init__(self) -> None: ...

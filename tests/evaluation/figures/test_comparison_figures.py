@@ -69,14 +69,14 @@ def test_curves_of_all_runs_are_in_one_plot(trials: Trials) -> None:
 
 
 def curves(trials: Mapping[str, Trial]) -> Figure:
-    figure = Curves().together(trials)
+    figure = Curves().draw_runs(trials)
     told = [text.get_text() for text in figure.legends[0].texts]
     assert told == [*trials, "train", "validation"]
     return figure
 
 
 def test_the_same_images_stand_above_a_row_for_each_run(trials: Trials) -> None:
-    figure = Reconstructions(columns=6, rows=2).together(trials)
+    figure = Reconstructions(columns=6, rows=2).draw_runs(trials)
     x, *rows = (row(axes, 6, 8) for axes in figure.axes)
     labels = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert labels[0] == "input"
@@ -98,7 +98,7 @@ def test_equal_noise_is_shown_once_other_above_its_run(
     noises: tuple[Noise, Noise], expected: list[str]
 ) -> None:
     made = [replace(trial_of(noise=noise), noise=noise) for noise in noises]
-    figure = Denoised(columns=5, rows=1).together(dict(zip("ab", made, strict=True)))
+    figure = Denoised(columns=5, rows=1).draw_runs(dict(zip("ab", made, strict=True)))
     labels = [axes.texts[0].get_text().partition("\nmse")[0] for axes in figure.axes]
     assert labels == expected
     x, *others = (row(axes, 5, 4) for axes in figure.axes)
@@ -118,7 +118,7 @@ def test_filters_are_on_one_scale_and_the_dead_counted_by_run(swept: Path) -> No
     matrices[1][0] = 0  # a dead unit
     next(v for k, v in weights[1].items() if v.dim() == 1)[0] = 0
     matrices[2][0, 0] = -3.0  # what the scale is of
-    figure = Kernels(side="encoder", count=64, columns=16).together(trials)
+    figure = Kernels(side="encoder", count=64, columns=16).draw_runs(trials)
     *panels, bar = figure.axes
     assert len(panels) == 3
     norms = [axes.images[0].norm for axes in panels]
@@ -137,7 +137,7 @@ def test_filters_are_on_one_scale_and_the_dead_counted_by_run(swept: Path) -> No
 
 def test_robustness_has_the_curve_of_each_run_alone(trials: Trials) -> None:
     picture = Robustness(kind="gaussian", largest=0.5, levels=3, images=50)
-    (axes,) = picture.together(trials).axes
+    (axes,) = picture.draw_runs(trials).axes
     lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
     assert list(lines) == ["noisy input", *trials]
     for name, trial in trials.items():
@@ -156,7 +156,7 @@ def test_runs_on_other_images_are_not_drawn_jointly(trials: Trials) -> None:
         Robustness(kind="gaussian", largest=0.5, levels=2, images=5),
     ):
         with pytest.raises(SkippedError, match="different images"):
-            picture.together(mixed)
+            picture.draw_runs(mixed)
     assert curves(mixed)
 
 
@@ -168,23 +168,23 @@ def test_filters_of_other_sizes_share_the_scale_and_tables_have_none() -> None:
         "table": trial_of(20, (1, 1, 6)),
     }
     kernels = Kernels(side="encoder", count=4, columns=4)
-    figure = kernels.together(shown)
+    figure = kernels.draw_runs(shown)
     *panels, _ = figure.axes
     assert len({(axes.images[0].norm.vmin, axes.images[0].norm.vmax) for axes in panels}) == 1
     assert [axes.images[0].get_array().shape for axes in panels] == [(9, 9), (17, 17), (7, 7)]
     assert figure.texts[0].get_text().endswith("; none in table")
     with pytest.raises(SkippedError, match="fewer than two"):
-        kernels.together({"small": shown["small"], "table": shown["table"]})
+        kernels.draw_runs({"small": shown["small"], "table": shown["table"]})
     coloured = trial_of(20, (3, 4, 4))
     with pytest.raises(SkippedError, match="of one kind"):
-        kernels.together({"small": shown["small"], "coloured": coloured})
-    both = kernels.together({"a": coloured, "b": trial_of(20, (3, 4, 4), seed=1)})
+        kernels.draw_runs({"small": shown["small"], "coloured": coloured})
+    both = kernels.draw_runs({"a": coloured, "b": trial_of(20, (3, 4, 4), seed=1)})
     assert [axes.images[0].get_array().shape for axes in both.axes] == [(9, 9, 3)] * 2
 
 
 def test_errors_of_all_runs_are_on_one_axis(trials: Trials) -> None:
     picture = ErrorDistribution(images=50, bins=10)
-    figure = picture.together(trials)
+    figure = picture.draw_runs(trials)
     assert [axes.get_title("left") for axes in figure.axes] == NAMES
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     drawn = [patch for axes in figure.axes for patch in axes.patches]
@@ -197,23 +197,23 @@ def test_errors_of_all_runs_are_on_one_axis(trials: Trials) -> None:
     first, second = list(trials.values())[:2]
     other = replace(second, ood={"other": second.images})
     with pytest.raises(SkippedError, match="unknown images"):
-        picture.together({"a": first, "b": other})
+        picture.draw_runs({"a": first, "b": other})
 
 
 def test_tables_and_what_was_not_trained_are_not_drawn_jointly() -> None:
     tables = {name: trial_of(20, (1, 1, 6)) for name in "ab"}
     with pytest.raises(SkippedError, match="rows of a table"):
-        Reconstructions(columns=4, rows=1).together(tables)
+        Reconstructions(columns=4, rows=1).draw_runs(tables)
     with pytest.raises(SkippedError, match="history"):
-        Curves().together(tables)
-    assert Robustness(kind="dropout", largest=1.0, levels=2, images=5).together(tables).axes
+        Curves().draw_runs(tables)
+    assert Robustness(kind="dropout", largest=1.0, levels=2, images=5).draw_runs(tables).axes
 
 
 def test_other_images_stand_above_what_each_run_makes_of_them() -> None:
     noise = making.images(9, 1, 4, 4, seed=5)
     unknown = {"noise": Split(noise), "black": Split(torch.zeros(9, 1, 4, 4))}
     trials = {name: replace(trial_of(), ood=unknown) for name in "ab"}
-    figure = OodFigure(columns=5).together(trials)
+    figure = OodFigure(columns=5).draw_runs(trials)
     labels = [axes.texts[0].get_text().partition("\nmse")[0] for axes in figure.axes]
     assert labels == ["noise", "a", "b", "black", "a", "b"]
     x, made, *_ = (row(axes, 5, 4) for axes in figure.axes)
@@ -222,7 +222,7 @@ def test_other_images_stand_above_what_each_run_makes_of_them() -> None:
         expected = trials["a"].model.reconstruct(x).clamp(0, 1)
     assert torch.allclose(made, expected, atol=1e-6)
     with pytest.raises(SkippedError, match="different images"):
-        OodFigure(columns=5).together(
+        OodFigure(columns=5).draw_runs(
             {**trials, "c": replace(trials["a"], ood={"noise": Split(x)})}
         )
     with pytest.raises(SkippedError, match="no other data set"):

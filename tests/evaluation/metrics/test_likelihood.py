@@ -93,7 +93,7 @@ class TestOtherPosteriors:
 
     def test_a_categorical_code(self) -> None:
         latent = Categorical(
-            variables=1, codes=3, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
+            variables=1, categories=3, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
         )
         whole = model(latent=latent, reconstruction=GaussianLikelihood(scale=0.4)).double()
         x = images(5, 1, 4, 4, dtype=torch.float64)

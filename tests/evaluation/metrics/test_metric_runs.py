@@ -15,13 +15,13 @@ from aecore.cli import main
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
 from aecore.config.compose import Composition, compose
-from aecore.config.folders import ours
+from aecore.config.folders import builtin_options
 from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.training.prepare import ConfigChecker, prepare
 from aecore.training.setup import build_experiment
 
-WORDS = sorted(name for name in ours("evaluate/metrics") if name != "none")
+WORDS = sorted(name for name in builtin_options("evaluate/metrics") if name != "none")
 SMALL = ["model=linear_ae", "trainer.max_epochs=2", "latent.dim=4", "figures=none", "logger=csv"]
 OWN = ["evaluate.ood=[uniform,arrays]", "evaluate.ood.uniform.shape=[1,8,8]"]
 
@@ -46,18 +46,18 @@ class TestComposition:
     def test_nothing_is_the_default(self) -> None:
         one = job()
         assert one.config["evaluate"]["metrics"] == {} == one.config["evaluate"]["ood"]
-        assert one.words["evaluate/metrics"] == "none"
+        assert one.choices["evaluate/metrics"] == "none"
 
     @pytest.mark.parametrize("word", WORDS)
     def test_a_word_of_the_command_line(self, word: str) -> None:
         one = job(f"evaluate.metrics={word}")
         assert list(one.config["evaluate"]["metrics"]) == [word]
-        assert one.words["evaluate/metrics"] == word
+        assert one.choices["evaluate/metrics"] == word
         assert list(build_experiment(one.config).metrics) == [word]
 
     def test_a_list_and_its_values(self) -> None:
         one = job("evaluate.metrics=[activity,jacobian]", "evaluate.metrics.jacobian.images=7")
-        assert one.words["evaluate/metrics"] == ["activity", "jacobian"]
+        assert one.choices["evaluate/metrics"] == ["activity", "jacobian"]
         assert one.config["evaluate"]["metrics"]["jacobian"]["images"] == 7
 
     @pytest.mark.parametrize("typed", ["evaluate.ood=kmnist", "evaluate.ood=[kmnist]"])
@@ -65,8 +65,8 @@ class TestComposition:
         one = job(typed)
         node = {"_target_": "aecore.data.sources.torchvision_sets.Torchvision", "name": "KMNIST"}
         assert one.config["evaluate"]["ood"] == {"kmnist": node}
-        assert one.words["dataset@evaluate.ood.kmnist"] == "kmnist"
-        assert one.words["dataset"] == "digits"
+        assert one.choices["dataset@evaluate.ood.kmnist"] == "kmnist"
+        assert one.choices["dataset"] == "digits"
 
     def test_several_data_sets_each_once_and_their_values(self) -> None:
         node = evaluate("evaluate.ood=[kmnist, uniform,kmnist]", "evaluate.ood.uniform.images=3")

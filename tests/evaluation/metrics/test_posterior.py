@@ -121,7 +121,7 @@ class TestPosterior:
 
     def test_codes_of_categories(self) -> None:
         words: dict[str, Any] = {"temperature": 1.0, "temperature_end": 1.0, "epochs": 0.0}
-        latent = CategoricalLatent(variables=2, codes=3, hard=False, **words)
+        latent = CategoricalLatent(variables=2, categories=3, hard=False, **words)
         found = use()(trial(model(latent=latent, penalties={"kl": KL()})))
         assert 0 <= found["kl_min"] <= found["kl_max"] < math.log(3)
 

@@ -36,7 +36,7 @@ def many(temperature: float | None = None, hard: bool = False) -> Categories:
 def categorical(**changes: Any) -> Categorical:
     values: dict[str, Any] = {
         "variables": 3,
-        "codes": 5,
+        "categories": 5,
         "temperature": 1.0,
         "temperature_end": 0.25,
         "epochs": 10.0,
@@ -159,7 +159,7 @@ class TestCategorical:
         assert latent.nearest(z).tolist() == [[0.0, 0.25, 0.25, 0.0, 0.5] * 3]
 
     def test_perplexity_of_each_variable(self) -> None:
-        whole = model(latent=categorical(variables=2, codes=4))
+        whole = model(latent=categorical(variables=2, categories=4))
         layer = whole.latent.project[1]
         with torch.no_grad():
             layer.weight.zero_()

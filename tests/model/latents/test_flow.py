@@ -170,5 +170,5 @@ def test_several_draws_know_their_densities() -> None:
 
 
 def test_the_total_correlation_of_its_dimensions_is_refused() -> None:
-    with pytest.raises(UserError, match="dimensions of their own"):
+    with pytest.raises(UserError, match="no independent dimensions"):
         vae(penalties={"tc": TotalCorrelation(alpha=1.0, beta=1.0, gamma=1.0)})

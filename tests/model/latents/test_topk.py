@@ -1,4 +1,4 @@
-"""The k-sparse code: what stays, what has a gradient, what is revived."""
+"""The k-sparse code: what is kept, what has a gradient, what restarts dead units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from helpers.models import gen, images, model, plain
 
 
 def topk(**changes: Any) -> TopK:
-    values: dict[str, Any] = {"dim": 12, "k": 3, "alpha": 1.0, "revive": 0.0, "patience": 2}
+    values: dict[str, Any] = {"dim": 12, "k": 3, "alpha": 1.0, "restart_weight": 0.0, "patience": 2}
     return TopK(**(values | changes))
 
 
@@ -90,24 +90,24 @@ def test_impossible_numbers(changes: Any) -> None:
         topk(**changes)
 
 
-class TestRevival:
+class TestRestart:
     def never(self, **changes: Any) -> TopK:
         """A latent whose unit 5 never stays."""
-        latent = attached(topk(revive=0.5, **changes))
+        latent = attached(topk(restart_weight=0.5, **changes))
         with torch.no_grad():
             latent.project[1].bias[5] = -100.0
         return latent
 
     def test_units_are_dead_after_some_batches(self) -> None:
         latent = self.never()
-        costs = [latent(features(200), None, True).costs["revival"] for _ in range(3)]
+        costs = [latent(features(200), None, True).costs["restart"] for _ in range(3)]
         assert [bool(cost.any()) for cost in costs] == [False, True, True]
-        assert latent.unseen.tolist() == [3 if n == 5 else 0 for n in range(12)]
+        assert latent.inactive.tolist() == [3 if n == 5 else 0 for n in range(12)]
 
     def test_the_cost_is_how_far_they_are_below(self) -> None:
         latent = self.never(patience=1)
         h = features(200)
-        cost = latent(h, None, True).costs["revival"]
+        cost = latent(h, None, True).costs["restart"]
         a = latent.project(h)
         torch.testing.assert_close(cost, 0.5 * (a.topk(3, dim=1)[0][:, -1] - a[:, 5]))
         (gradient,) = torch.autograd.grad(cost.sum(), latent.project[1].bias)
@@ -120,15 +120,15 @@ class TestRevival:
         optimizer = torch.optim.SGD(latent.parameters(), lr=0.5)
         for _ in range(60):
             optimizer.zero_grad()
-            latent(features(200), None, True).costs["revival"].mean().backward()
+            latent(features(200), None, True).costs["restart"].mean().backward()
             optimizer.step()
-        assert latent.unseen.max() <= 1
+        assert latent.inactive.max() <= 1
 
     @pytest.mark.parametrize(("training", "sample"), [(False, True), (True, False)])
     def test_counts_in_training_steps_alone(self, training: bool, sample: bool) -> None:
         latent = self.never().train(training)
         latent(features(), None, sample)
-        assert not latent.unseen.any()
+        assert not latent.inactive.any()
 
     def test_can_be_left_out(self) -> None:
         assert not attached(topk())(features(), None, True).costs
@@ -139,5 +139,5 @@ class TestRevival:
         with torch.no_grad():
             latent.project[1].bias.zero_()
         h = torch.cat([features(4), torch.zeros(1, 8, dtype=torch.float64)])
-        cost = latent(h, None, True).costs["revival"]
+        cost = latent(h, None, True).costs["restart"]
         assert bool(cost.isfinite().all()) and float(cost[-1].detach()) == 0

@@ -247,7 +247,7 @@ class TestTerms:
 
 def categorical() -> Categorical:
     return Categorical(
-        variables=2, codes=3, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
+        variables=2, categories=3, temperature=1.0, temperature_end=0.5, epochs=1, hard=False
     )
 
 
@@ -261,7 +261,7 @@ class TestRefusals:
         ("changed", "says"),
         [
             ({"latent": plain(3)}, "latent=gaussian"),
-            ({"latent": categorical()}, "stands for draws"),
+            ({"latent": categorical()}, "samples relaxations"),
             ({"reconstruction": SSIM(window=3)}, "no likelihood"),
             ({"penalties": {"kl": KL()}}, "penalty=none"),
             ({"penalties": {"capacity": Capacity(nats=1.0, epochs=0)}}, "penalty=capacity"),

@@ -148,7 +148,7 @@ class TestContractiveAnyEncoder:
             (conv(3, norm="layer"), gaussian(2)),
             (mlp(5), gaussian(2)),
             (mlp(5, 4, norm="layer"), plain(2)),
-            (mlp(5), TopK(dim=6, k=2, alpha=1.0, revive=0.0, patience=5)),
+            (mlp(5), TopK(dim=6, k=2, alpha=1.0, restart_weight=0.0, patience=5)),
         ],
         ids=lambda w: type(w).__name__,
     )

@@ -163,7 +163,7 @@ class TestTotalCorrelation:
 
     def test_draws_that_only_stand_for_codes(self) -> None:
         latent = compose(parse(["model=gumbel_vae"])).config["latent"]
-        with pytest.raises(UserError, match=r"only stands for draws(.|\n)*penalty=kl"):
+        with pytest.raises(UserError, match=r"samples relaxations(.|\n)*penalty=kl"):
             model(
                 latent=build(latent, "latent", Latent),
                 penalties={"tc": total_correlation(1.0, 6.0, 1.0)},
@@ -287,5 +287,5 @@ class TestRefusals:
         one = KL() if other == "kl" else FreeBits(nats=1.0)
         with pytest.raises(UserError, match="twice") as raised:
             model(latent=gaussian(3), penalties={name: PENALTIES[name], other: one})
-        assert f"penalty={name} beside penalty.{other}" in str(raised.value)
+        assert f"penalty={name} with penalty.{other}" in str(raised.value)
         assert len(str(raised.value).splitlines()) <= 3

@@ -75,8 +75,8 @@ def vae_gan() -> AdversarialReconstruction:
     return AdversarialReconstruction(realism=0.1, channels=[2], units=3, layer=1, critic_lr=0.01)
 
 
-def top_k(revive: float) -> TopK:
-    return TopK(dim=4, k=2, alpha=1.0, revive=revive, patience=5)
+def top_k(restart_weight: float) -> TopK:
+    return TopK(dim=4, k=2, alpha=1.0, restart_weight=restart_weight, patience=5)
 
 
 class TestNames:
@@ -91,7 +91,7 @@ class TestNames:
             ("kl", "the KL to the prior", {"latent": gaussian(3)}),
             ("realism", "a cost of the reconstruction", {"reconstruction": vae_gan()}),
             ("reconstruction_critic", "the critic of rec", {"reconstruction": vae_gan()}),
-            ("revival", "a cost of the latent", {"latent": top_k(0.1)}),
+            ("restart", "a cost of the latent", {"latent": top_k(0.1)}),
             ("iwae", "the term of the obj", {"latent": gaussian(3), "objective": Iwae(samples=2)}),
         ],
     )
@@ -102,7 +102,7 @@ class TestNames:
             model(penalties={name: L1Penalty()}, **sentence)
 
     def test_they_are_free_where_no_word_has_them(self) -> None:
-        for latent, name in ((plain(3), "realism"), (top_k(0.0), "revival"), (plain(3), "iwae")):
+        for latent, name in ((plain(3), "realism"), (top_k(0.0), "restart"), (plain(3), "iwae")):
             terms = model(latent=latent, penalties={name: L1Penalty()}).terms(
                 images(3, 1, 4, 4), gen(), epoch=0, noisy=True
             )
@@ -116,7 +116,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["train", "", "a.b"])
     def test_what_is_no_name_of_a_part(self, name: str) -> None:
-        with pytest.raises(UserError, match=rf"penalty\.{name}: no name for a penalty"):
+        with pytest.raises(UserError, match=rf"penalty\.{name}: not a valid name of a penalty"):
             model(penalties={name: L1Penalty()})
 
 

@@ -190,15 +190,15 @@ def test_what_cannot_learn_a_prior_is_refused() -> None:
     plain_code = {"latent": plain(3), "penalties": {}}
     sphere = Hypersphere(dim=3)
     categorical = Categorical(
-        variables=2, codes=3, temperature=1.0, temperature_end=1.0, epochs=1, hard=False
+        variables=2, categories=3, temperature=1.0, temperature_end=1.0, epochs=1, hard=False
     )
     assert "sampler=gmm" in refused(Mixture(components=2), **plain_code)
     assert "sampler=gmm" in refused(vamp(2), **plain_code)
     assert "bounded" in refused(Mixture(components=2), latent=sphere)
     assert "bounded" in refused(flow(), latent=categorical)
-    assert "density of another's code" in refused(vamp(2), latent=categorical)
+    assert "posteriors of other images" in refused(vamp(2), latent=categorical)
     curved = FlowLatent(dim=3, transforms=1, hidden=[4], context=2)
-    assert "density of another's code" in refused(vamp(2), latent=curved)
+    assert "posteriors of other images" in refused(vamp(2), latent=curved)
     for word in (Mixture(components=2), vamp(2), flow()):
         assert "penalty=kl" in refused(word, penalties={})
 
@@ -211,7 +211,7 @@ def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
     """Else the part that is so called is no divergence, and without it the prior is never read."""
     alpha, beta, gamma = factors
     penalty = TotalCorrelation(alpha=alpha, beta=beta, gamma=gamma)
-    assert "a learned prior ties together" in refused(word, penalties={"tc": penalty})
+    assert "dependent under a learned prior" in refused(word, penalties={"tc": penalty})
 
 
 @pytest.mark.parametrize("word", LEARNED)

@@ -12,7 +12,7 @@ import yaml
 from aecore.api.create import create
 from aecore.config.build import resolve
 from aecore.config.compose import compose
-from aecore.config.folders import ours
+from aecore.config.folders import builtin_options
 from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
@@ -24,7 +24,7 @@ from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.training.setup import build_experiment
 from helpers.models import model
 
-OPTIONS = sorted(ours("reconstruction"))
+OPTIONS = sorted(builtin_options("reconstruction"))
 MSE_NODE = {"_target_": "aecore.model.reconstruction.errors.MSE"}
 
 
@@ -60,13 +60,13 @@ def test_exactly_one_term(names: list[str]) -> None:
     assert hint.endswith(f"reconstruction={(names or ['mse'])[0]}")
 
 
-@pytest.mark.parametrize("preset", sorted(ours("model")))
+@pytest.mark.parametrize("preset", sorted(builtin_options("model")))
 def test_another_loss_replaces_that_of_a_preset(preset: str) -> None:
     config = config_of(f"model={preset}", "reconstruction=l1")
     assert [*config["reconstruction"]] == ["l1"]
 
 
-@pytest.mark.parametrize("name", sorted(ours("experiment")))
+@pytest.mark.parametrize("name", sorted(builtin_options("experiment")))
 def test_another_loss_replaces_that_of_an_experiment(name: str) -> None:
     config = config_of(f"experiment={name}", "reconstruction=l1")
     assert config["reconstruction"] == config_of("reconstruction=l1")["reconstruction"]

@@ -183,7 +183,7 @@ def test_a_sampler_comes_before_the_prior() -> None:
 
 
 @pytest.mark.parametrize(
-    "latent", [Hypersphere(dim=3), TopK(dim=8, k=2, alpha=1.0, revive=0.0, patience=9)]
+    "latent", [Hypersphere(dim=3), TopK(dim=8, k=2, alpha=1.0, restart_weight=0.0, patience=9)]
 )
 def test_draws_become_codes_of_the_latent(latent: Any) -> None:
     whole = model(latent=latent).eval()

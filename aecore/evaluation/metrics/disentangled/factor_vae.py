@@ -1,4 +1,4 @@
-"""The score of FactorVAE: which number of the code stands still when one factor does."""
+"""The score of FactorVAE: which latent dimension is constant if one factor is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aecore.evaluation.metrics.disentangled.information import Floats, Integers
 def factor_vae_score(
     codes: Floats, factors: Integers, *, votes: int, group: int, draws: Generator
 ) -> float:
-    """How often the number of the code that varies least tells which factor was held fixed.
+    """How often the latent dimension of least variance predicts which factor was fixed.
 
     codes: (N, D). factors: (N, F); of each, some value is that of two images or more. A vote is
-    the number with the least variance, relative to that over all images, in a group of images that
-    share the value of one factor. The factor that a number votes for most often is its guess; the
-    score is the share of other votes that guess right, 1/F by chance. Constant numbers do not
-    vote; without others the score is 0.
+    the dimension of least variance, relative to that over all images, in a group of images that
+    share the value of one factor. A dimension predicts the factor of most of its votes; the score
+    is the accuracy on other votes, 1/F by chance. Constant dimensions are excluded; without others
+    the score is 0.
     votes: for each factor, to learn from and as many to score. group: images drawn for a vote.
     Source: H. Kim, A. Mnih, Disentangling by Factorising, ICML 2018.
     """
@@ -36,7 +36,7 @@ def factor_vae_score(
 def _votes(
     codes: Floats, factor: Integers, votes: int, group: int, draws: Generator
 ) -> NDArray[np.int64]:
-    """(D,): how often each number varies least where a factor (N,) is held fixed."""
+    """(D,): how often each dimension has the least variance if a factor (N,) is fixed."""
     _, value, sizes = np.unique(factor, return_inverse=True, return_counts=True)
     by_value = np.argsort(value, kind="stable")
     starts = np.cumsum(sizes) - sizes

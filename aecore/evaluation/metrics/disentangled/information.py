@@ -1,4 +1,4 @@
-"""What the numbers of a code tell of the factors that images are made of, in nats."""
+"""The mutual information of latent dimensions and factors of variation, in nats."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Integers = NDArray[np.integer]
 
 
 def mutual_information(codes: Floats, factors: Integers, bins: int) -> NDArray[np.float64]:
-    """(D, F): what each number of codes (N, D), in bins, tells of each of factors (N, F).
+    """(D, F): the mutual information of codes (N, D), in bins, and factors (N, F).
 
-    bins: equally wide, from a number's least to its largest value.
+    bins: of equal width, from the smallest to the largest value of a dimension.
     """
     binned = [_binned(code, bins) for code in codes.T]
     return np.array([[mutual_info_score(f, code) for f in factors.T] for code in binned])
 
 
 def mig(information: Floats, factors: Integers) -> float:
-    """Mutual information gap: how much more of a factor the best number tells than the second.
+    """Mutual information gap: that of the best dimension for a factor minus the second best.
 
     information: (D, F), D of 2 or more, of factors (N, F). As a share of the factor's entropy,
-    the mean over factors: 1 where one number tells all of a factor and no other anything.
+    the mean over factors: 1 if one dimension determines a factor and no other depends on it.
     Source: R. Chen et al., Isolating Sources of Disentanglement in VAEs, NeurIPS 2018.
     """
     entropies = np.array([mutual_info_score(f, f) for f in factors.T])
@@ -31,10 +31,10 @@ def mig(information: Floats, factors: Integers) -> float:
 
 
 def modularity(information: Floats) -> float:
-    """How nearly each number tells of one factor only: 1 where that is so.
+    """Modularity: 1 if each dimension depends on a single factor.
 
-    information: (D, F), F of 2 or more. The mean over numbers, without those that tell nothing; 0
-    if none tells anything. A number that tells of all factors alike has 0.
+    information: (D, F), F of 2 or more. The mean over informative dimensions; 0 if there are
+    none. A dimension that is equally informative of all factors has 0.
     Source: K. Ridgeway, M. Mozer, Learning Deep Disentangled Embeddings with the F-Statistic
     Loss, NeurIPS 2018.
     """
@@ -54,6 +54,6 @@ def top_gap(scores: Floats) -> NDArray[np.float64]:
 
 
 def _binned(code: Floats, bins: int) -> Integers:
-    """(N,) the number of each value's bin, from 0."""
+    """(N,) the index of each value's bin."""
     inner = np.linspace(code.min(), code.max(), bins + 1)[1:-1]
     return np.searchsorted(inner, code, side="right")

@@ -11,10 +11,10 @@ from aecore.evaluation.metrics.disentangled.information import Floats, Integers,
 
 
 def sap(scores: Floats) -> float:
-    """By how much the number that tells a factor best exceeds the second: the mean over factors.
+    """Score of the best dimension for a factor minus the second best: the mean over factors.
 
     scores: (D, F), D of 2 or more, see `predictability`. Of a factor with K values at most
-    1 - 1/K, for a number that tells nothing has a score of 1/K.
+    1 - 1/K, as an uninformative dimension has a score of 1/K.
     Source: A. Kumar, P. Sattigeri, A. Balakrishnan, Variational Inference of Disentangled Latent
     Concepts from Unlabeled Observations, ICLR 2018.
     """
@@ -24,10 +24,10 @@ def sap(scores: Floats) -> float:
 def predictability(
     fit: tuple[Floats, Integers], codes: Floats, factors: Integers
 ) -> NDArray[np.float64]:
-    """(D, F): how well thresholds on one number of codes (N, D) tell one of factors (N, F).
+    """(D, F): how well thresholds of one dimension of codes (N, D) predict factors (N, F).
 
     fit: codes and factors that the thresholds are found on, one fewer than the factor has values
-    (a decision tree with a leaf for each). Accuracies, every value of the factor counting alike.
+    (a decision tree with a leaf for each). Balanced accuracies.
     """
     known, values = fit
     return np.array(

@@ -23,8 +23,8 @@ def frechet(points: Tensor, others: Tensor) -> float:
         traces.append(values.sum())
     # the eigenvalues of S S' are the squared singular values of S^(1/2) S'^(1/2)
     common = torch.linalg.svdvals(roots[0] @ roots[1]).sum()
-    apart = (points.mean(0) - others.mean(0)).square().sum()
-    return max(float(apart + traces[0] + traces[1] - 2 * common), 0.0)
+    offset = (points.mean(0) - others.mean(0)).square().sum()
+    return max(float(offset + traces[0] + traces[1] - 2 * common), 0.0)
 
 
 def precision_recall(made: Tensor, real: Tensor, neighbours: int) -> tuple[float, float]:
@@ -38,9 +38,9 @@ def precision_recall(made: Tensor, real: Tensor, neighbours: int) -> tuple[float
     precise = 0
     recalled = torch.zeros(len(real), dtype=torch.bool)
     for part, reach in zip(torch.split(made, _ROWS), torch.split(around, _ROWS), strict=True):
-        apart = _squares(part, real)
-        precise += int((apart <= within).any(1).sum())
-        recalled |= (apart <= reach[:, None]).any(0)
+        distances = _squares(part, real)
+        precise += int((distances <= within).any(1).sum())
+        recalled |= (distances <= reach[:, None]).any(0)
     return precise / len(made), int(recalled.sum()) / len(real)
 
 
