@@ -38,13 +38,14 @@ def to_float(x: Tensor) -> Tensor:
     their standard deviation, as it does the milliseconds since 1970.
     """
     single = x.to(torch.float32)
-    if x.dtype not in (torch.float64, torch.int64, torch.int32):
+    if not len(x) or x.dtype not in (torch.float64, torch.int64, torch.int32):
         return single
     double = x.to(torch.float64)
     dims = (0,) if is_table(x.shape[1:]) else (0, 2, 3)
     moved = (single.to(torch.float64) - double).abs().amax(dims)
     coarse = moved > _COARSE * double.std(dims, correction=0)
-    return double if bool(coarse.any()) else single
+    varies = double.amax(dims) > double.amin(dims)
+    return double if bool((coarse & varies).any()) else single
 
 
 def permutation(n: int, *key: int) -> Tensor:

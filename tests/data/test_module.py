@@ -78,12 +78,11 @@ class TestImageData:
     def test_statistics(self) -> None:
         module = data(Memory(split_of(50)), range="standardised")
         std, mean = torch.std_mean(module.train.pixels(), (0, 2, 3), correction=0, keepdim=True)
-        shift, scale = module.statistics()
-        assert torch.allclose(shift, mean[0]) and torch.allclose(scale, std[0])
-        for shape, expected in (((2, 3, 1), (2, 1, 1)), ((1, 1, 5), (1, 1, 5))):
-            shift, scale = data(Memory(split_of(50, shape=shape))).statistics()
-            assert torch.equal(shift, torch.zeros(expected))
-            assert torch.equal(scale, torch.ones(expected))
+        statistics = module.statistics()
+        assert statistics is not None and statistics.limits is None
+        assert torch.allclose(statistics.shift, mean[0])
+        assert torch.allclose(statistics.scale, std[0])
+        assert data(Memory(split_of(50))).statistics() is None
 
     @pytest.mark.parametrize(
         ("changes", "says"),
