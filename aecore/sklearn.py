@@ -166,7 +166,7 @@ class AutoencoderTransformer(
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the mean squared error of each row's reconstruction, (n_samples,).
 
-        In the units of the data; higher is more normal.
+        Of standardised values where `standardise`; higher is more normal.
         """
         errors: np.ndarray = self._fitted().score(self._rows(X))
         return -errors

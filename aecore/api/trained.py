@@ -25,7 +25,7 @@ from aecore.model.sample_codes import cycle_classes, sample_codes
 from aecore.runs.open import Run
 
 if TYPE_CHECKING:
-    from aecore.evaluation.metrics.anomaly_score import By
+    from aecore.evaluation.metrics.anomaly_score import By, Units
 
 _BATCH = 512  # images at once
 
@@ -94,20 +94,27 @@ class Trained:
         """Reconstructions of images, (N, C, H, W): without noise, from the mean codes."""
         return self._mapped(self.model.reconstruct, images, labels)
 
-    def score(self, images: Array, labels: Array | None = None, *, by: By = "error") -> Any:
+    def score(
+        self,
+        images: Array,
+        labels: Array | None = None,
+        *,
+        by: By = "error",
+        units: Units = "model",
+    ) -> Any:
         """Anomaly scores of images, (N,): larger is more anomalous.
 
         by: "error" is the mean squared error per pixel of the reconstruction; "elbo" is minus the
         ELBO in nats (its code drawn once, by the seed 0), of variational models with a likelihood.
+        units: of the errors of tables: "model" for standardised values, "data" for those given.
         """
-        from aecore.evaluation.metrics.anomaly_score import (
-            By,
-            scorer,
-        )  # imports the packages of all metrics
+        # imports the packages of all metrics
+        from aecore.evaluation.metrics.anomaly_score import By, Units, scorer
 
-        if by not in get_args(By):
-            raise UserError(f"by={by!r}: must be one of {', '.join(get_args(By))}")
-        function = scorer(self.model, by, self._generator(0))
+        for name, value, known in (("by", by, get_args(By)), ("units", units, get_args(Units))):
+            if value not in known:
+                raise UserError(f"{name}={value!r}: must be one of {', '.join(known)}")
+        function = scorer(self.model, by, self._generator(0), units)
         return self._mapped(function, images, labels)
 
     def sample(

@@ -16,7 +16,8 @@ from aecore.config.component import PositiveInt, component
 from aecore.data.split import Split
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.files import save_image
-from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid, pixel_error
+from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid
+from aecore.evaluation.metrics.anomaly_score import Units, error_unit, row_error
 from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.selection import balanced
 from aecore.evaluation.trial import element_of
@@ -48,8 +49,8 @@ class Reconstruct(Use):
 
     Each reconstruction is a PNG in images/, under the image's own name; the rows of a table go to
     reconstructions.npz, as `x` (N, D), their classes as `y`. Errors are mean squared errors per
-    pixel on [0, 1], of a table per number in its own units; with a noise against the clean image,
-    and `input_mse` is that of the noisy one.
+    pixel on [0, 1], of a table per feature, standardised as the model sees it unless
+    `units=data`; with a noise against the clean image, and `input_mse` is that of the noisy one.
 
     images: whether reconstructions are written. columns, rows: of comparison.png.
     """
@@ -57,21 +58,26 @@ class Reconstruct(Use):
     takes = ("dataset", "split", "resize", "noise")
 
     @component
-    def __init__(self, *, images: bool, columns: PositiveInt, rows: PositiveInt) -> None:
+    def __init__(
+        self, *, images: bool, units: Units, columns: PositiveInt, rows: PositiveInt
+    ) -> None:
         self.images = images
+        self.units = units
         self.columns = columns
         self.rows = rows
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
         split, noisy = opened.images(), opened.noise is not None
-        table = is_table(split.image_shape)
+        table, model = is_table(split.image_shape), opened.ae.model
         files = png_names(opened.named(split)) if self.images and not table else []
         count = self.columns * self.rows
         chosen = balanced(split.labels, len(split), count, opened.trial(split).generator())
         errors, shown, values = [], [], []
         for trip in _trips(opened, split):
-            errors.append([pixel_error(x, trip.clean) for x in (trip.output, trip.seen)])
+            errors.append(
+                [row_error(model, x, trip.clean, self.units) for x in (trip.output, trip.seen)]
+            )
             shown.append(trip.those(chosen.sort().values))
             if table:
                 values.append(trip.output.flatten(1))
@@ -85,7 +91,7 @@ class Reconstruct(Use):
             _write_table(torch.cat(values), split, folder / "reconstructions.npz")
         save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
         done = "denoised" if noisy else "reconstructed"
-        unit = f"per {element_of(split.image_shape)}"
+        unit = error_unit(model, self.units)
         note = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
         print(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{note}")
         if files:

@@ -15,7 +15,7 @@ from aecore.data.split import Split
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.top_anomalies import top_anomalies
-from aecore.evaluation.metrics.anomaly_score import By, Scorer, scorer
+from aecore.evaluation.metrics.anomaly_score import By, Scorer, Units, error_unit, scorer
 from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.trial import noun_of
@@ -31,10 +31,10 @@ class Score(Use):
     """Writes scores.csv, highest first, top_anomalies.png, and metrics.json with the threshold.
 
     A score is the mean squared error per pixel of the reconstruction on [0, 1], of a table per
-    feature in its own units, or minus the ELBO in nats (its code drawn once). An image is anomalous
-    where its score is above the threshold: a quantile of the scores of known-good images, the
-    run's validation images, or its training images where it has none. A noise corrupts the images
-    that are scored, not the known-good ones.
+    feature, standardised as the model sees it unless `units=data`, or minus the ELBO in nats (its
+    code drawn once). An image is anomalous where its score is above the threshold: a quantile of
+    the scores of known-good images, the run's validation images, or its training images where it
+    has none. A noise corrupts the images that are scored, not the known-good ones.
 
     Where some images are of classes that were trained on and others are not, it reports the AUROC:
     the probability that one of the others has the larger score; 0.5 is chance. Of a run that was
@@ -51,12 +51,14 @@ class Score(Use):
         self,
         *,
         by: By,
+        units: Units,
         quantile: Probability,
         threshold: float | None,
         columns: PositiveInt,
         rows: PositiveInt,
     ) -> None:
         self.by = by
+        self.units = units
         self.quantile = quantile
         self.threshold = threshold
         self.columns = columns
@@ -74,7 +76,7 @@ class Score(Use):
         count, share = int(anomalous.sum()), float(anomalous.double().mean())
         metrics = {"images": float(len(split)), "threshold": threshold, "anomalous": float(count)}
         lines = [
-            f"{opened.describe(split)}, scored by {self.by}",
+            f"{opened.describe(split)}, scored by {self._score_text(opened)}",
             f"threshold  {threshold:.5g}, {reason}",
             f"anomalous  {count:,} of {len(split):,} are above it ({100 * share:.3g} %)",
         ]
@@ -94,10 +96,15 @@ class Score(Use):
         print(f"figure     {opened.folder / 'top_anomalies.png'}")
         return metrics
 
+    def _score_text(self, opened: Opened) -> str:
+        if self.by == "elbo":
+            return "minus the ELBO"
+        return f"the squared error {error_unit(opened.ae.model, self.units)}"
+
     def _scorer(self, opened: Opened) -> Scorer:
         draws = Generator(device=opened.ae.device).manual_seed(0)
         try:
-            return scorer(opened.ae.model, self.by, draws)
+            return scorer(opened.ae.model, self.by, draws, self.units)
         except ConfigError as error:
             raise error.renamed({"by": "score.by"}) from error
 

@@ -85,7 +85,7 @@ class TestScores:
         _, metrics = scored(run, tmp_path, "score.threshold=0.1", "split=val")
         assert metrics["threshold"] == 0.1
         printed = capsys.readouterr().out
-        assert "143 validation images of digits, scored by error" in printed
+        assert "143 validation images of digits, scored by the squared error per pixel" in printed
         share = 100 * metrics["anomalous"] / 143
         assert (
             f"anomalous  {metrics['anomalous']:.0f} of 143 are above it ({share:.3g} %)" in printed

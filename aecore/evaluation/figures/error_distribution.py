@@ -17,10 +17,10 @@ from aecore.evaluation.figures.axes import finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK, QUIET, new_figure
 from aecore.evaluation.figures.latent import palette
-from aecore.evaluation.metrics.images import squared_error
+from aecore.evaluation.metrics.anomaly_score import error_unit, row_error
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.selection import balanced
-from aecore.evaluation.trial import Trial, element_of, need_no_classes, noun_of, same_images
+from aecore.evaluation.trial import Trial, need_no_classes, noun_of, same_images
 
 _LEAST = 1e-10  # the smallest error that a logarithmic axis shows
 
@@ -76,7 +76,8 @@ class ErrorDistribution(TrialFigure):
 
 def _errors_of(trial: Trial) -> Tensor:
     """The squared error (N,) of each image, on the CPU."""
-    errors = [squared_error(trial.model.reconstruct(x), x) for x, _ in trial.batches()]
+    model = trial.model
+    errors = [row_error(model, model.reconstruct(x), x) for x, _ in trial.batches()]
     return torch.cat(errors).double().clamp_min(_LEAST).cpu()
 
 
@@ -85,7 +86,7 @@ def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, trial: Trial) -> 
 
     trial: with images of that shape.
     """
-    noun, element = noun_of(trial.model.image_shape), element_of(trial.model.image_shape)
+    noun = noun_of(trial.model.image_shape)
     height = 3.9 if len(runs) == 1 else 0.4 + 2.3 * len(runs)
     figure = new_figure(6.6, height, constrained=True)
     grid = figure.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
@@ -95,7 +96,7 @@ def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, trial: Trial) -> 
         _draw(axes, errors, edges)
         finish(axes, title=run or f"Errors of known and unknown {noun}", x="",
                y=f"{noun}, fullest bin = 1")  # fmt: skip
-    grid[-1].set_xlabel(f"squared error per {element}", size=9, color=QUIET)
+    grid[-1].set_xlabel(f"squared error {error_unit(trial.model)}", size=9, color=QUIET)
     return figure
 
 

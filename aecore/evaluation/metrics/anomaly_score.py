@@ -11,12 +11,35 @@ from aecore.errors import ConfigError
 from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
 from aecore.evaluation.metrics.images import squared_error
 from aecore.model.autoencoder import Autoencoder
+from aecore.types import is_table
 
 By = Literal["error", "elbo"]
+Units = Literal["model", "data"]
 Scorer = Callable[[Tensor, Tensor | None], Tensor]
 
 
-def scorer(model: Autoencoder, by: By, generator: Generator) -> Scorer:
+def row_error(model: Autoencoder, output: Tensor, x: Tensor, units: Units = "model") -> Tensor:
+    """Mean squared error of each image or row, (N,); both (N, C, H, W) in the units of the data.
+
+    units: of tables. "model" compares standardised values, in which every column counts alike;
+    with "data" a column of large numbers counts most. Pixels of images are compared as they are.
+    """
+    if units == "data" or not is_table(model.image_shape):
+        return squared_error(output, x)
+    place = model.shift.device
+    standardised = (model.normalise(values.to(place)) for values in (output, x))
+    return squared_error(*standardised).to(x.device)
+
+
+def error_unit(model: Autoencoder, units: Units = "model") -> str:
+    """`per pixel`, `per feature` or `per standardised feature`: the unit of `row_error`."""
+    if not is_table(model.image_shape):
+        return "per pixel"
+    standardised = units == "model" and model.standardised
+    return "per standardised feature" if standardised else "per feature"
+
+
+def scorer(model: Autoencoder, by: By, generator: Generator, units: Units = "model") -> Scorer:
     """The function of pixels (n, C, H, W) on the model's device and labels (n,) to scores (n,).
 
     Larger is more anomalous. "error": the mean squared error per pixel of the reconstruction.
@@ -25,7 +48,7 @@ def scorer(model: Autoencoder, by: By, generator: Generator) -> Scorer:
     """
 
     def error(x: Tensor, y: Tensor | None) -> Tensor:
-        return squared_error(model.reconstruct(x, y), x)
+        return row_error(model, model.reconstruct(x, y), x, units)
 
     def minus_elbo(x: Tensor, y: Tensor | None) -> Tensor:
         log_likelihood, kl = elbo_terms(model, x, generator, y)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from aecore.config.component import component
 from aecore.errors import SkippedError
+from aecore.evaluation.metrics.anomaly_score import Units, row_error
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
-from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_no_classes
 
@@ -22,7 +22,8 @@ class Ood(Metric):
     """`auroc_NAME`, `ap_NAME`: how well the error of reconstruction detects other images.
 
     NAME is another data set, or `other_classes` where the run was trained on some classes alone.
-    The score of an image is its squared error per pixel. auroc is the area under the ROC curve: the
+    The score of an image is its squared error per pixel. units: of the rows of a table, "model" for
+    standardised values, "data" for those of the columns. auroc is the area under the ROC curve: the
     probability that an unknown image has a larger error than a test image, ties counted half; 0.5
     is chance. ap is the average precision: the mean, over the unknown images, of the share of
     unknown ones among all images with an error as large; chance is their share of all.
@@ -35,7 +36,8 @@ class Ood(Metric):
     reports: ClassVar = {"auroc_*": Reported(True), "ap_*": Reported(True)}
 
     @component
-    def __init__(self) -> None: ...
+    def __init__(self, *, units: Units) -> None:
+        self.units = units
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError where there are no other images."""
@@ -44,10 +46,10 @@ class Ood(Metric):
                 "there are no other data, name some: evaluate.ood=[kmnist], or dataset.classes=[3]"
             )
         need_no_classes(trial)
-        known = _scores(trial)
+        known = _scores(trial, self.units)
         found = {}
         for name, split in trial.ood.items():
-            for kind, unknown in _scores(trial.on(split)).items():
+            for kind, unknown in _scores(trial.on(split), self.units).items():
                 found[f"auroc_{name}{kind}"] = auroc(known[kind], unknown)
                 found[f"ap_{name}{kind}"] = average_precision(known[kind], unknown)
         return found
@@ -68,12 +70,12 @@ def _truth(known: Tensor, unknown: Tensor) -> np.ndarray:
     return np.repeat([0, 1], [len(known), len(unknown)])
 
 
-def _scores(trial: Trial) -> dict[str, Tensor]:
+def _scores(trial: Trial, units: Units) -> dict[str, Tensor]:
     """By the ending of a metric's name, (N,) float64 on the CPU: larger is more anomalous."""
     model, draws = trial.model, trial.generator()
     errors, surprises = [], []
     for x, _ in trial.batches():
-        errors.append(squared_error(model.reconstruct(x), x))
+        errors.append(row_error(model, model.reconstruct(x), x, units))
         if has_elbo(model):
             log_likelihood, kl = elbo_terms(model, x, draws)
             surprises.append(kl - log_likelihood)
