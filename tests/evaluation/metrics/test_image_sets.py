@@ -209,6 +209,27 @@ class TestFrechet:
         assert found == judge()(on), "bit for bit"
         assert [len(x) for x in samples(on)] == [17, 17, 6]
 
+    def test_all_features_are_scaled_alike(self) -> None:
+        """To variance 1 over the training images, whatever set they are of."""
+        words: dict[str, Any] = {"latent": gaussian(3), "image_shape": (1, 8, 8)}
+        whole = model(penalties={"kl": KL()}, **words).eval()
+        test, training = halves(40, 1), halves(40, 0)
+        on = Trial(whole, images=test, read_training=lambda: training)
+        network = train_classifier(training, 2, 0, torch.device("cpu"))
+        made = whole.sample(40, gen())
+        sets = {"reconstructions": whole.reconstruct(test.images), "samples": made}
+        spread = network.extract(training.images).double().std(0)
+        scaled = {
+            name: network.extract(x).double() / spread
+            for name, x in (sets | {"training": training.images, "test": test.images}).items()
+        }
+        found = judge()(on)
+        for name in ("reconstructions", "samples", "training"):
+            expected = frechet(scaled[name], scaled["test"])
+            assert found[f"frechet_cnn_{name}"] == pytest.approx(expected, rel=1e-5)
+        shares = precision_recall(scaled["samples"], scaled["test"], 3)
+        assert (found["precision_cnn"], found["recall_cnn"]) == shares
+
     def test_where_there_is_nothing_to_learn(self) -> None:
         few = Trial(perfect(8), images=halves(3, 1), read_training=lambda: halves(30, 0))
         with pytest.raises(SkippedError, match="3 neighbours of 3 test images"):
