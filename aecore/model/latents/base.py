@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.errors import UserError
 from aecore.model.codes import Code
 from aecore.model.priors.base import Standalone
 from aecore.model.priors.standard import Standard
@@ -29,7 +30,7 @@ class Latent(nn.Module, ABC):
     sequential: whether the density of a code that the posterior did not draw takes a pass for each
         dimension: too long for every code under every posterior.
     codes: how many code words there are to choose from, None for codes of numbers. Then
-        `Code.indices` tells which were chosen, numbered from 0.
+        `Code.indices` tells which were chosen, numbered from 0, and `decode_indices` undoes it.
     shared_codes: whether all places of a code choose from the same words.
     cost_names: of what the latent itself charges, the keys of `Code.costs`.
     """
@@ -74,6 +75,14 @@ class Latent(nn.Module, ABC):
     def decode_indices(self, indices: Tensor) -> Tensor:
         """The codes (N, *code_shape) that are made of those code words, see `Code.indices`."""
         raise TypeError(f"{type(self).__name__} has no code words")
+
+    def check(self) -> None:
+        """Raise UserError where there are code words that nothing turns into codes again."""
+        if self.codes is not None and type(self).decode_indices is Latent.decode_indices:
+            raise UserError(
+                f"latent={type(self).__name__}: has `codes` but no `decode_indices`",
+                "define decode_indices(indices): the codes made of these code words",
+            )
 
     def standard_prior(self) -> Standalone:
         """What the standard prior is to codes of this kind: N(0, I) unless they are bounded."""
