@@ -27,6 +27,7 @@ from aecore.model.priors.standard import Standard
 from aecore.model.priors.vamp import Vamp
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
+from helpers.gradients import check_gradient
 from helpers.models import conv, gaussian, gen, images, mlp, model, plain
 
 
@@ -286,3 +287,13 @@ def test_pseudo_inputs_start_from_images_of_their_own_class() -> None:
     nearest = torch.cdist(found, few.clamp(0.05, 0.95).flatten(1)).argmin(1)
     assert labels[nearest[[0, 1, 3, 4]]].tolist() == [0, 1, 0, 1]
     assert len(set(nearest[[0, 1, 3, 4]].tolist())) == 4, "each another one"
+
+
+@pytest.mark.parametrize("word", [pytest.param(Standard(), id="standard"), *LEARNED])
+def test_no_part_of_a_kl_is_held_fixed(word: Prior) -> None:
+    """Neither of the posterior nor of the prior; and the density moves codes."""
+    whole = vae(word).double()
+    x = images(5, 1, 4, 4, dtype=torch.float64)
+    z = codes(5).double().requires_grad_()
+    check_gradient(lambda: KL()(whole.run(x, gen(1), noisy=False, sample=True)), whole.parameters())
+    check_gradient(lambda: whole.prior_density.log_prob(z), [z, *whole.parameters()])
