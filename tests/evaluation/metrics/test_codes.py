@@ -63,6 +63,13 @@ class TestProbe:
         found = self.probe(Split(x, labels), Split(y, truth), neighbours=3)
         assert found["knn_accuracy"] == pytest.approx(right / 30)
 
+    def test_as_many_neighbours_as_training_images(self) -> None:
+        few, x = images(5, 1, 2, 2), images(9, 1, 2, 2, seed=1)
+        training, test = Split(few, torch.tensor([1, 0, 1, 1, 0])), Split(x, torch.arange(9) % 2)
+        assert self.probe(training, test)["knn_accuracy"] == pytest.approx(4 / 9), "all say 1"
+        with pytest.raises(SkippedError, match="6 neighbours of 5 training images"):
+            self.probe(training, test, neighbours=6)
+
     def test_codes_are_standardised_for_the_line_alone(self) -> None:
         x, y = images(300, 1, 2, 2), images(200, 1, 2, 2, seed=1)
         labels, truth = ((p[:, 0, 0, 0] > 0.5).long() for p in (x, y))

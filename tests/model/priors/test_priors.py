@@ -289,6 +289,18 @@ def test_pseudo_inputs_start_from_images_of_their_own_class() -> None:
     assert len(set(nearest[[0, 1, 3, 4]].tolist())) == 4, "each another one"
 
 
+def test_pseudo_inputs_start_from_every_image_of_a_class_before_any_again() -> None:
+    few, labels = images(9, 1, 4, 4), torch.arange(9) % 3
+    whole = vae(vamp(9, "data"), classes=3)
+    word = whole.prior
+    assert isinstance(word, Vamp)
+    word.begin(whole, Split(few, labels), seed=0)
+    found = word.images(whole).detach().flatten(1)
+    nearest = torch.cdist(found, few.clamp(0.05, 0.95).flatten(1)).argmin(1)
+    assert sorted(nearest.tolist()) == [*range(9)]
+    assert labels[nearest].tolist() == [0, 1, 2] * 3
+
+
 @pytest.mark.parametrize("word", [pytest.param(Standard(), id="standard"), *LEARNED])
 def test_no_part_of_a_kl_is_held_fixed(word: Prior) -> None:
     """Neither of the posterior nor of the prior; and the density moves codes."""
