@@ -13,8 +13,11 @@ from torch import Tensor
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.code_rank import CodeRank
+from aecore.evaluation.metrics.perplexity import Perplexity
 from aecore.evaluation.metrics.probe import Probe
 from aecore.evaluation.trial import Trial
+from aecore.model.latents.categorical import Categorical
+from aecore.model.latents.vq import VQ
 from helpers.models import gen, images, model, plain
 from helpers.trials import perfect, trial
 
@@ -134,3 +137,28 @@ class TestRank:
         assert set(CodeRank()(on).values()) == {0.0}
         with pytest.raises(SkippedError, match="codes of 4097 dimensions"):
             CodeRank()(trial(model(latent=plain(4097))))
+
+
+class TestPerplexity:
+    """A codebook for each variable, or one for all words."""
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_by_counting(self, shared: bool) -> None:
+        latent = (
+            VQ(codes=4, dim=3, words=2, commitment=0.1, update="ema", decay=0.9, revive=0.1)
+            if shared
+            else Categorical(
+                variables=2, codes=4, temperature=1.0, temperature_end=1.0, epochs=1, hard=False
+            )
+        )
+        on = trial(model(latent=latent))
+        indices = on.model.encode(on.images.pixels()).indices
+        assert indices is not None
+        groups = [indices.flatten()] if shared else [*indices.T]
+        shares = [(group.bincount(minlength=4) / len(group)).tolist() for group in groups]
+        entropies = [-sum(p * math.log(p) for p in share if p) for share in shares]
+        used = [sum(p > 0 for p in share) / 4 for share in shares]
+        assert max(entropies) > 0.1
+        expected = math.exp(sum(entropies) / len(groups)), sum(used) / len(groups), 4.0
+        names = ("perplexity", "codes_used", "code_bits")
+        assert Perplexity()(on) == pytest.approx(dict(zip(names, expected, strict=True)))

@@ -42,9 +42,10 @@ class TestPrincipal:
         torch.testing.assert_close(inner, torch.eye(12).double(), atol=1e-6, rtol=0)
         assert found.rank == 12
 
+    @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 2, 3)])
     @pytest.mark.parametrize("dim", [1, 5, 16])
-    def test_floor_is_the_error_of_pca(self, dim: int) -> None:
-        on = trial(model(latent=plain(dim)))
+    def test_floor_is_the_error_of_pca(self, dim: int, shape: tuple[int, int, int]) -> None:
+        on = trial(model(image_shape=shape, latent=plain(dim)))
         fitted = PCA(dim).fit(on.training.images.flatten(1).numpy())
         rows = on.images.images.flatten(1).numpy()
         again = fitted.inverse_transform(fitted.transform(rows))
