@@ -126,6 +126,10 @@ class TestRank:
         assert found == pytest.approx(expected, rel=1e-4)
         assert found["participation_ratio"] < found["effective_rank"] < 3
 
+    def test_of_a_code_of_one_number(self) -> None:
+        found = CodeRank()(trial(model(latent=plain(1))))
+        assert [*found.values()] == pytest.approx([1.0, 1.0, 1.0])
+
     def test_rounding_far_from_zero_is_no_dimension(self) -> None:
         flat = 0.01 * torch.randn(200, 2, generator=gen()) @ torch.randn(2, 4, generator=gen(1))
         for far in (0.0, 3.0, 300.0):

@@ -46,6 +46,21 @@ def exactly(mean: Tensor, root: Tensor, seed: int) -> Tensor:
     return mean + x @ white.T @ root.T
 
 
+def by_torchmetrics(made: Tensor, real: Tensor) -> float:
+    """The Frechet distance of points."""
+
+    class Same(torch.nn.Module):
+        num_features = made.shape[1]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    reference = FrechetInceptionDistance(feature=Same())
+    reference.update(real, real=True)
+    reference.update(made, real=False)
+    return float(reference.compute())
+
+
 class TestDistances:
     def test_of_two_gaussians(self) -> None:
         """Any two: with scipy's root of a matrix."""
@@ -66,17 +81,8 @@ class TestDistances:
         assert frechet(a, b) == pytest.approx(3 + 4 + 0.25)
 
     def test_is_torchmetrics(self) -> None:
-        class Same(torch.nn.Module):
-            num_features = 5
-
-            def forward(self, x: Tensor) -> Tensor:
-                return x
-
         a, b = points(40, 5), 2 * points(60, 5, seed=1) + 0.3
-        reference = FrechetInceptionDistance(feature=Same())
-        reference.update(a, real=True)
-        reference.update(b, real=False)
-        assert frechet(a, b) == pytest.approx(float(reference.compute()), rel=1e-5)
+        assert frechet(a, b) == pytest.approx(by_torchmetrics(b, a), rel=1e-5)
 
     def test_of_equals(self) -> None:
         a = points(10, 30)  # fewer points than dimensions
@@ -262,3 +268,33 @@ class TestInception:
         (tmp_path / "junk.pth").write_bytes(b"junk")
         with pytest.raises(SkippedError, match="holds no weights"):
             weights_file(str(tmp_path / "junk.pth"))
+
+    @needs("inception")
+    def test_is_the_distance_of_the_features_of_a_network(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of random weights, and of its first features alone, which take no time."""
+        from torch_fidelity import feature_extractor_inceptionv3 as package
+
+        kind = package.FeatureExtractorInceptionV3
+        with monkeypatch.context() as patched:
+            patched.setattr(package, "load_state_dict_from_url", lambda *_, **__: {})
+            patched.setattr(kind, "load_state_dict", lambda *_: None)
+            network = kind("random", ["64"])
+        torch.save(network.state_dict(), tmp_path / "random.pth")
+        monkeypatch.setattr("aecore.evaluation.metrics.samples.inception._FEATURES", 64)
+
+        def seen(x: Tensor) -> Tensor:
+            return network((255 * x.clamp(0, 1).expand(-1, 3, -1, -1)).byte())[0]
+
+        words: dict[str, Any] = {"latent": gaussian(3), "image_shape": (1, 8, 8)}
+        whole = model(penalties={"kl": KL()}, **words).eval()
+        on = Trial(whole, images=halves(6, 1), batch_size=4)
+        found = Inception(images=50, weights=str(tmp_path / "random.pth"))(on)
+        test = on.images.images
+        for name, x in (
+            ("reconstructions", whole.reconstruct(test)), ("samples", torch.cat([*samples(on)]))
+        ):  # fmt: skip
+            expected = by_torchmetrics(seen(x), seen(test))
+            assert found.pop(f"frechet_inception_{name}") == pytest.approx(expected, rel=1e-3)
+        assert not found
