@@ -80,6 +80,14 @@ def test_gmm_finds_clusters_apart(covariance: Any) -> None:
         torch.testing.assert_close(own.var(0), given.var(0), rtol=0.1, atol=0)
 
 
+@pytest.mark.parametrize("sampler", [*EVERY[:3], EVERY[4]])
+@pytest.mark.parametrize("scale", [1e-5, 1e4])
+def test_the_scale_of_codes_does_not_matter(sampler: Sampler, scale: float) -> None:
+    codes = skewed(60)
+    one, other = (sampler.fit(k * codes, 0).draw(50, LIKE, gen(1)) for k in (1.0, scale))
+    torch.testing.assert_close(other / scale, one, rtol=1e-3, atol=1e-3)
+
+
 def test_full_covariances_are_drawn_from() -> None:
     codes = skewed(500)
     drawn = gmm(1).fit(codes, 0).draw(40_000, LIKE, gen(1))
