@@ -121,6 +121,8 @@ def as_labels(labels: Array | None, n: int, classes: int | None = None) -> Tenso
 
 def as_tensor(values: Array, what: str) -> Tensor:
     """A tensor without gradient; UserError where these are no numbers of one shape."""
+    for value in values if isinstance(values, list | tuple) else [values]:
+        _need_all_values(value, what)
     if isinstance(values, Tensor):
         return values.detach()
     try:
@@ -137,6 +139,14 @@ def as_tensor(values: Array, what: str) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
     except TypeError as error:  # of 16 bytes each, say
         raise UserError(f"{what} hold {array.dtype}", "give float32 or float64") from error
+
+
+def _need_all_values(values: Array, what: str) -> None:
+    """Raise UserError for arrays that do not hold every value: sparse and masked ones."""
+    if isinstance(values, Tensor) and values.layout != torch.strided:
+        raise UserError(f"{what} are a sparse tensor", f"give {what}.to_dense()")
+    if np.ma.isMaskedArray(values):
+        raise UserError(f"{what} are a masked array", f"give {what}.filled(0), or other values")
 
 
 def like_given(given: Array, result: Tensor) -> Any:

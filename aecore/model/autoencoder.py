@@ -119,6 +119,7 @@ class Autoencoder(nn.Module):
             adversary.attach_critic(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
         check_names(self)
+        self.latent.check()
         self.reconstruction.check(self)
         self.objective.check(self)
         self.prior.check(self)

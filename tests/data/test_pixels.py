@@ -124,3 +124,27 @@ def test_of_pillow() -> None:
     picture = Image.fromarray(np.zeros((30, 20, 3), np.uint8))
     with pytest.raises(aecore.UserError, match=r"resized\(np.asarray\(images\).transpose.2, 0, 1"):
         as_images(picture, (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("made", "mend", "what"),
+    [
+        (lambda x: torch.tensor(x).to_sparse(), "to_dense", "sparse tensor"),
+        (lambda x: torch.tensor(x).flatten(1).to_sparse_csr(), "to_dense", "sparse tensor"),
+        (lambda x: np.ma.masked_less(x, 0.5), "filled", "masked array"),
+        (lambda x: [np.ma.masked_less(one, 0.5) for one in x], "filled", "masked array"),
+        (lambda x: [torch.tensor(one).to_sparse() for one in x], "to_dense", "sparse tensor"),
+    ],
+)
+def test_arrays_without_all_values_are_refused(made: Any, mend: str, what: str) -> None:
+    x = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
+    for read in (
+        lambda images: as_pixels(images, (1, 8, 8)),
+        lambda images: aecore.fit("ae", images),
+        lambda images: aecore.resized(images, (1, 4, 4)),
+    ):
+        with pytest.raises(aecore.UserError) as error:
+            read(made(x))
+        problem, *hints = str(error.value).splitlines()
+        assert problem == f"images are a {what}"
+        assert len(hints) == 1 and mend in hints[0]

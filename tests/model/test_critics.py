@@ -29,6 +29,7 @@ from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.adversarial import AdversarialReconstruction as AdversarialImages
 from aecore.runs.checkpoint import LAST
 from aecore.training.module import epoch_seed
+from aecore.training.optimizers.gradient import SGD
 from aecore.types import ImageShape
 from helpers.checkpoints import checkpointed, same_checkpoint
 from helpers.models import adam, conv, data, fit, gaussian, gen, images, mlp, model, plain, weight
@@ -111,6 +112,18 @@ class TestEveryAdversary:
             optimizer.step()
         assert equal(together.state_dict(), apart.state_dict())
 
+    def test_each_side_is_clipped_by_its_own_norm(self, made: Made) -> None:
+        whole, clip = made(), 1e-3
+        sides = [group["params"] for group in whole.parameter_groups()]
+        before = [torch.cat([p.detach().flatten() for p in side]) for side in sides]
+        sgd = SGD(lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0)
+        fit(whole, data(images(8, 1, 4, 4)), epochs=1, optimizer=sgd, clip=clip)
+        steps = [
+            float((torch.cat([p.detach().flatten() for p in side]) - start).norm())
+            for side, start in zip(sides, before, strict=True)
+        ]
+        assert steps == pytest.approx([clip, 0.01 * clip], rel=1e-2)
+
     def test_resumed_is_going_on(self, made: Made, tmp_path: Path) -> None:
         whole, parts = tmp_path / "whole", tmp_path / "parts"
         for folder in (whole, parts):
@@ -158,6 +171,20 @@ class TestFactor:
         costs = whole.penalties["factor"](drawn(20_000, 200))
         assert costs.shape == (20_000,)
         assert float(costs.mean()) == pytest.approx(-0.5 * math.log(1 - rho**2), abs=0.05)
+
+    @pytest.mark.parametrize("made", [factor_vae, aae])
+    def test_the_critic_judges_what_was_drawn(self, made: Made) -> None:
+        whole = made().double()
+        (name,) = whole.adversaries
+        z = normal(5, 3)
+        drawn, still = (
+            replace(with_codes(z, whole, None, seed=2), code=Code(z, mean))
+            for mean in (torch.zeros_like(z), z)
+        )
+        same(whole.penalties[name](drawn), whole.penalties[name](still))
+        drawn.generator.manual_seed(2)  # type: ignore[union-attr]
+        losses = [whole.adversaries[name].critic_loss(p) for p in (drawn, still)]
+        same(*losses)
 
     def test_a_code_of_one_part_has_none(self) -> None:
         latent = Categorical(

@@ -19,7 +19,7 @@ from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.training.callbacks.history import History, to_csv
 from aecore.training.module import Mean, Training, epoch_seed, with_weighted
 from aecore.training.optimizers.gradient import SGD
-from aecore.training.optimizers.schedulers import Cosine, Step
+from aecore.training.optimizers.schedulers import Cosine, Plateau, Step
 from aecore.training.timing import timing
 from helpers.checkpoints import checkpointed, read
 from helpers.models import adam, contractive, conv, data, fit, gaussian, mlp, model, weight
@@ -211,6 +211,22 @@ class TestHistory:
         assert timing(rows) == {"train/seconds": 14.0, "train/images_per_second": 4.0}
         assert timing(rows[:1])["train/images_per_second"] == pytest.approx(10 / 9)
         assert timing([]) == {}
+
+    def test_a_plateau_is_one_of_the_validation_loss(self, tmp_path: Path) -> None:
+        """Which rises and falls otherwise than the training loss where steps are too long."""
+        plateau = Plateau(patience=0, factor=0.9)
+        checkpointed(model(), tmp_path, 12, optimizer=adam(0.3), schedule=plateau)
+        rows = [{k: float(v) for k, v in row.items()} for row in read(tmp_path)]
+
+        def rates(name: str) -> list[float]:
+            """In each epoch, where that loss decides: lower where the last was not the best."""
+            losses = [row[name] for row in rows]
+            worse = [losses[i] > min(losses[: i + 1]) for i in range(len(losses))]
+            return [0.3 * 0.9 ** sum(worse[:i]) for i in range(len(losses))]
+
+        found = [row["lr"] for row in rows]
+        assert found == pytest.approx(rates("val/loss"))
+        assert found != pytest.approx(rates("train/loss"))
 
     def test_csv_keeps_late_columns(self) -> None:
         assert to_csv([{"a": 1.0}, {"a": 2.0, "b": 0.1}]) == "a,b\n1.0,\n2.0,0.1\n"

@@ -160,7 +160,10 @@ def decode_all(files: Files, recipe: Recipe) -> Decoded:
 
 
 def all_grey(paths: Iterable[Path]) -> bool:
-    """Whether every readable file is a grey image, by its header; the first that is not decides."""
+    """Whether every image that can be decoded is grey; the first that is not decides.
+
+    What is grey is read from the headers, so of grey images none is decoded here.
+    """
 
     def grey(path: Path) -> bool | None:
         try:
@@ -169,13 +172,22 @@ def all_grey(paths: Iterable[Path]) -> bool:
         except Exception:  # a broken file has no say here; decoding will report it
             return None
 
-    answers: set[bool | None] = set()
+    def intact(path: Path) -> bool:
+        try:
+            decode(path, Recipe((1, 1), 3))
+        except Exception:
+            return False
+        return True
+
+    found_grey = False
     rest = iter(paths)
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        warnings.simplefilter("ignore")
-        while False not in answers and (part := list(islice(rest, AT_ONCE))):
-            answers |= set(pool.map(grey, part))
-    return False not in answers and True in answers
+    with decoders() as pool:
+        while part := list(islice(rest, AT_ONCE)):
+            answers = list(zip(part, pool.map(grey, part), strict=True))
+            if any(answer is False and intact(path) for path, answer in answers):
+                return False
+            found_grey |= any(answer is True for _, answer in answers)
+    return found_grey
 
 
 def file_shape(path: Path) -> ImageShape | None:

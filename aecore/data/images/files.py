@@ -12,6 +12,8 @@ from aecore.errors import ConfigError
 EXTENSIONS = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
+# Hidden folders, and those that macOS, Windows and network drives add.
+_NOT_DATA = (".", "__MACOSX", "@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +51,13 @@ def _refuse(error: OSError) -> None:
     raise ConfigError("dataset.root", ..., f"{where} cannot be read: {error.strerror}") from error
 
 
+def is_data(folder: str) -> bool:
+    """Whether a folder of that name may hold images of the user, not files of the system."""
+    return not folder.startswith(_NOT_DATA)
+
+
 def images_under(root: Path) -> Files:
-    """Image files at any depth, sorted by their path; hidden files and folders are left out."""
+    """Image files at any depth, sorted by their path, without hidden files and system folders."""
     found: list[str] = []
     seen: set[str] = set()  # folders by their real path: links may lead in a circle
     for folder, below, files in os.walk(root, onerror=_refuse, followlinks=True):
@@ -59,7 +66,7 @@ def images_under(root: Path) -> Files:
             below.clear()
             continue
         seen.add(real)
-        below[:] = [name for name in below if not name.startswith((".", "__MACOSX"))]
+        below[:] = [name for name in below if is_data(name)]
         here = os.path.relpath(folder, root)
         found += [
             name if here == os.curdir else os.path.join(here, name)

@@ -17,7 +17,7 @@ from typing_extensions import override
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.data.images.cache import cache_folder, decoded
 from aecore.data.images.decode import Decoded, Recipe, all_grey, file_shape
-from aecore.data.images.files import EXTENSIONS, Files, images_under, shown
+from aecore.data.images.files import EXTENSIONS, Files, images_under, is_data, shown
 from aecore.data.images.memory import InMemory
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
@@ -169,7 +169,7 @@ class ImageFolder(Source):
         others = sorted(
             entry.name
             for entry in root.iterdir()
-            if entry.is_dir() and entry.name not in {"train", "test"} and entry.name[0] != "."
+            if entry.is_dir() and entry.name not in {"train", "test"} and is_data(entry.name)
         )
         if others and split == "train":
             log.warning(

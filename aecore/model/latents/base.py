@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.errors import UserError
 from aecore.model.codes import Code
 from aecore.model.priors.base import Standalone
 from aecore.model.priors.standard import Standard
@@ -74,6 +75,14 @@ class Latent(nn.Module, ABC):
     def decode_indices(self, indices: Tensor) -> Tensor:
         """The codes (N, *code_shape) of these codebook entries, see `Code.indices`."""
         raise TypeError(f"{type(self).__name__} has no codebook")
+
+    def check(self) -> None:
+        """Raise UserError for a codebook without `decode_indices`."""
+        if self.codebook_size is not None and type(self).decode_indices is Latent.decode_indices:
+            raise UserError(
+                f"latent={type(self).__name__}: has a `codebook_size` but no `decode_indices`",
+                "define decode_indices(indices): the codes of these codebook entries",
+            )
 
     def standard_prior(self) -> Standalone:
         """The standard prior of such codes: N(0, I) unless they are bounded."""

@@ -90,6 +90,24 @@ class TestImageFolder:
             split = folder(tmp_path).load(which, Path())
             assert split.image_shape == (channels, 4, 4)
 
+    @pytest.mark.parametrize("broken", ["truncated", "bomb"])
+    def test_channels_are_those_of_images_that_are_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+    ) -> None:
+        for i in range(3):
+            save(tmp_path / f"{i}.png", grey(40 * i))
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+        path = tmp_path / "colour.png"
+        save(path, noise)
+        options: dict[str, Any] = {"test_fraction": 0.0, "skip_broken": True}
+        assert folder(tmp_path, **options).load("train", Path()).image_shape == (3, 4, 4)
+        if broken == "truncated":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        else:
+            monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64 - 1)
+        split = folder(tmp_path, **options).load("train", Path())
+        assert split.image_shape == (1, 4, 4) and split.names == ("0.png", "1.png", "2.png")
+
     def test_resize_keeps_the_aspect_and_cuts_the_centre(self, tmp_path: Path) -> None:
         wide = np.zeros((8, 24), np.uint8)
         wide[:, 5:19] = 255  # the centre and what the filter reaches
@@ -117,6 +135,23 @@ class TestImageFolder:
         assert split.images[:, 0, 0, 0].tolist() == [2, 3, 0, 1]
         save(tmp_path / "loose.png", grey(0))
         assert folder(tmp_path, test_fraction=0.0).load("train", Path()).labels is None
+
+    @pytest.mark.parametrize("name", ["@eaDir", "#recycle", "@Recycle", "__MACOSX", ".thumbs"])
+    def test_folders_of_systems_are_no_classes(
+        self, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A Synology keeps its thumbnails in an `@eaDir` in every folder."""
+        for parent in ("", "ant/", "bee/"):
+            save(tmp_path / f"{parent}{name}/0.png/thumbnail.jpg", grey(9))
+        for i, kind in enumerate(("ant", "bee")):
+            save(tmp_path / kind / "0.png", grey(i))
+        split = folder(tmp_path, test_fraction=0.0).load("train", Path())
+        assert split.names == ("ant/0.png", "bee/0.png") and split.class_names == ("ant", "bee")
+        (tmp_path / "ant").rename(tmp_path / "train")
+        (tmp_path / "bee").rename(tmp_path / "test")
+        with caplog.at_level(logging.WARNING, "aecore"):
+            assert folder(tmp_path).load("train", Path()).names == ("0.png",)
+        assert not caplog.records
 
     def test_given_splits(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         for i, name in enumerate(["train/b/0.png", "train/c/1.png", "test/a/2.png", "val/b/3.png"]):

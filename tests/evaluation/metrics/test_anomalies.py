@@ -18,6 +18,7 @@ from aecore.config.compose import compose
 from aecore.config.overrides import parse
 from aecore.data.split import Split
 from aecore.errors import SkippedError, UserError
+from aecore.evaluation.metrics.anomaly_score import scorer
 from aecore.evaluation.metrics.ood import Ood
 from aecore.evaluation.trial import Trial
 from aecore.model.penalties.kl import KL
@@ -81,6 +82,17 @@ class TestScores:
                 assert found[f"ap_{name}{kind}"] == pytest.approx(precision(known, unknown))
         assert found["auroc_dark"] != found["auroc_dark_elbo"]
         assert Ood()(on) == found, "bit for bit"
+
+    def test_scores_of_a_task_are_the_same(self) -> None:
+        """What `task=score` writes: minus the ELBO with its KL, or the error."""
+        whole = model(
+            latent=gaussian(3), penalties={"kl": KL()}, reconstruction=GaussianLikelihood(scale=0.3)
+        )
+        on = trial(whole)
+        for by, score in (("error", errors), ("elbo", surprises)):
+            of = scorer(whole, by, gen(on.seed))  # type: ignore[arg-type]
+            found = torch.cat([of(x, y) for x, y in on.batches()]).double()
+            torch.testing.assert_close(found, score(on, on.images), rtol=1e-5, atol=1e-6)
 
     def test_what_is_far_away_is_detected_without_fail(self) -> None:
         far = Split(5 + images(9, 1, 4, 4))

@@ -13,8 +13,11 @@ from torch import Tensor
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.code_rank import CodeRank
+from aecore.evaluation.metrics.perplexity import Perplexity
 from aecore.evaluation.metrics.probe import Probe
 from aecore.evaluation.trial import Trial
+from aecore.model.latents.categorical import Categorical
+from aecore.model.latents.vq import VQ
 from helpers.models import gen, images, model, plain
 from helpers.trials import perfect, trial
 
@@ -62,6 +65,13 @@ class TestProbe:
             right += int(labels[near].bincount(minlength=3).argmax() == label)
         found = self.probe(Split(x, labels), Split(y, truth), neighbours=3)
         assert found["knn_accuracy"] == pytest.approx(right / 30)
+
+    def test_as_many_neighbours_as_training_images(self) -> None:
+        few, x = images(5, 1, 2, 2), images(9, 1, 2, 2, seed=1)
+        training, test = Split(few, torch.tensor([1, 0, 1, 1, 0])), Split(x, torch.arange(9) % 2)
+        assert self.probe(training, test)["knn_accuracy"] == pytest.approx(4 / 9), "all say 1"
+        with pytest.raises(SkippedError, match="6 neighbours of 5 training images"):
+            self.probe(training, test, neighbours=6)
 
     def test_codes_are_standardised_for_the_line_alone(self) -> None:
         x, y = images(300, 1, 2, 2), images(200, 1, 2, 2, seed=1)
@@ -116,6 +126,10 @@ class TestRank:
         assert found == pytest.approx(expected, rel=1e-4)
         assert found["participation_ratio"] < found["effective_rank"] < 3
 
+    def test_of_a_code_of_one_number(self) -> None:
+        found = CodeRank()(trial(model(latent=plain(1))))
+        assert [*found.values()] == pytest.approx([1.0, 1.0, 1.0])
+
     def test_rounding_far_from_zero_is_no_dimension(self) -> None:
         flat = 0.01 * torch.randn(200, 2, generator=gen()) @ torch.randn(2, 4, generator=gen(1))
         for far in (0.0, 3.0, 300.0):
@@ -127,3 +141,41 @@ class TestRank:
         assert set(CodeRank()(on).values()) == {0.0}
         with pytest.raises(SkippedError, match="codes of 4097 dimensions"):
             CodeRank()(trial(model(latent=plain(4097))))
+
+
+class TestPerplexity:
+    """A codebook for each variable, or one for all words."""
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_by_counting(self, shared: bool) -> None:
+        latent = (
+            VQ(
+                codebook_size=4,
+                dim=3,
+                tokens=2,
+                commitment=0.1,
+                update="ema",
+                decay=0.9,
+                restart_below=0.1,
+            )
+            if shared
+            else Categorical(
+                variables=2,
+                categories=4,
+                temperature=1.0,
+                temperature_end=1.0,
+                epochs=1,
+                hard=False,
+            )
+        )
+        on = trial(model(latent=latent))
+        indices = on.model.encode(on.images.pixels()).indices
+        assert indices is not None
+        groups = [indices.flatten()] if shared else [*indices.T]
+        shares = [(group.bincount(minlength=4) / len(group)).tolist() for group in groups]
+        entropies = [-sum(p * math.log(p) for p in share if p) for share in shares]
+        used = [sum(p > 0 for p in share) / 4 for share in shares]
+        assert max(entropies) > 0.1
+        expected = math.exp(sum(entropies) / len(groups)), sum(used) / len(groups), 4.0
+        names = ("perplexity", "codes_used", "code_bits")
+        assert Perplexity()(on) == pytest.approx(dict(zip(names, expected, strict=True)))

@@ -109,6 +109,16 @@ class TestInformation:
         information = mutual_information(codes.astype(float), factors, BINS)
         assert mig(information, factors) == pytest.approx((0.5 + 1) / 2)
 
+    def test_mig_is_a_share_of_the_entropy_of_uneven_factors(self) -> None:
+        factors = np.array([[0] * 12 + [1] * 3 + [2], [0, 1] * 8]).T
+        codes = np.stack([factors[:, 0], factors[:, 1], factors[:, 0] > 0], 1).astype(float)
+        information = mutual_information(codes, factors, BINS)
+        entropy = -sum(n / 16 * math.log(n / 16) for n in (12, 3, 1))
+        second = -sum(n / 16 * math.log(n / 16) for n in (12, 4))
+        other = float(np.sort(information[:, 1])[-2])
+        expected = (1 - second / entropy + 1 - other / math.log(2)) / 2
+        assert mig(information, factors) == pytest.approx(expected)
+
     def test_the_gap_is_between_numbers_not_factors(self) -> None:
         """Of a matrix that is read across, or as if it were its own transpose, it is another."""
         information = np.array([[3.0, 2.0], [1.0, 7.0], [2.5, 4.0]])

@@ -46,6 +46,21 @@ def exactly(mean: Tensor, root: Tensor, seed: int) -> Tensor:
     return mean + x @ white.T @ root.T
 
 
+def by_torchmetrics(made: Tensor, real: Tensor) -> float:
+    """The Frechet distance of points."""
+
+    class Same(torch.nn.Module):
+        num_features = made.shape[1]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    reference = FrechetInceptionDistance(feature=Same())
+    reference.update(real, real=True)
+    reference.update(made, real=False)
+    return float(reference.compute())
+
+
 class TestDistances:
     def test_of_two_gaussians(self) -> None:
         """Any two: with scipy's root of a matrix."""
@@ -66,17 +81,8 @@ class TestDistances:
         assert frechet(a, b) == pytest.approx(3 + 4 + 0.25)
 
     def test_is_torchmetrics(self) -> None:
-        class Same(torch.nn.Module):
-            num_features = 5
-
-            def forward(self, x: Tensor) -> Tensor:
-                return x
-
         a, b = points(40, 5), 2 * points(60, 5, seed=1) + 0.3
-        reference = FrechetInceptionDistance(feature=Same())
-        reference.update(a, real=True)
-        reference.update(b, real=False)
-        assert frechet(a, b) == pytest.approx(float(reference.compute()), rel=1e-5)
+        assert frechet(a, b) == pytest.approx(by_torchmetrics(b, a), rel=1e-5)
 
     def test_of_equals(self) -> None:
         a = points(10, 30)  # fewer points than dimensions
@@ -113,6 +119,11 @@ def halves(n: int, seed: int, side: int = 8) -> Split:
     x[labels == 1, :, side // 2 :] += 0.7
     x[labels == 2, :, :, : side // 2] += 0.7
     return Split(x, labels)
+
+
+def alike() -> Split:
+    """The same image with different labels."""
+    return Split(torch.full((40, 1, 8, 8), 0.5), torch.arange(40) % 3)
 
 
 def judge(**changes: Any) -> Frechet:
@@ -209,6 +220,29 @@ class TestFrechet:
         assert found == judge()(on), "bit for bit"
         assert [len(x) for x in samples(on)] == [17, 17, 6]
 
+    @pytest.mark.parametrize("training", [halves(40, 0), alike()], ids=["halves", "alike"])
+    def test_all_features_are_scaled_alike(self, training: Split) -> None:
+        """To variance 1 over the training images, whatever set they are of; not if they have 0."""
+        words: dict[str, Any] = {"latent": gaussian(3), "image_shape": (1, 8, 8)}
+        whole = model(penalties={"kl": KL()}, **words).eval()
+        test = halves(40, 1)
+        on = Trial(whole, images=test, read_training=lambda: training)
+        network = train_classifier(training, 2, 0, torch.device("cpu"))
+        made = whole.sample(40, gen())
+        sets = {"reconstructions": whole.reconstruct(test.images), "samples": made}
+        spread = network.extract(training.images).double().std(0)
+        spread = spread.where(spread > 0, 1)
+        scaled = {
+            name: network.extract(x).double() / spread
+            for name, x in (sets | {"training": training.images, "test": test.images}).items()
+        }
+        found = judge()(on)
+        for name in ("reconstructions", "samples", "training"):
+            expected = frechet(scaled[name], scaled["test"])
+            assert found[f"frechet_cnn_{name}"] == pytest.approx(expected, rel=1e-5)
+        shares = precision_recall(scaled["samples"], scaled["test"], 3)
+        assert (found["precision_cnn"], found["recall_cnn"]) == shares
+
     def test_where_there_is_nothing_to_learn(self) -> None:
         few = Trial(perfect(8), images=halves(3, 1), read_training=lambda: halves(30, 0))
         with pytest.raises(SkippedError, match="3 neighbours of 3 test images"):
@@ -234,3 +268,33 @@ class TestInception:
         (tmp_path / "junk.pth").write_bytes(b"junk")
         with pytest.raises(SkippedError, match="holds no weights"):
             weights_file(str(tmp_path / "junk.pth"))
+
+    @needs("inception")
+    def test_is_the_distance_of_the_features_of_a_network(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of random weights, and of its first features alone, which take no time."""
+        from torch_fidelity import feature_extractor_inceptionv3 as package
+
+        kind = package.FeatureExtractorInceptionV3
+        with monkeypatch.context() as patched:
+            patched.setattr(package, "load_state_dict_from_url", lambda *_, **__: {})
+            patched.setattr(kind, "load_state_dict", lambda *_: None)
+            network = kind("random", ["64"])
+        torch.save(network.state_dict(), tmp_path / "random.pth")
+        monkeypatch.setattr("aecore.evaluation.metrics.samples.inception._FEATURES", 64)
+
+        def seen(x: Tensor) -> Tensor:
+            return network((255 * x.clamp(0, 1).expand(-1, 3, -1, -1)).byte())[0]
+
+        words: dict[str, Any] = {"latent": gaussian(3), "image_shape": (1, 8, 8)}
+        whole = model(penalties={"kl": KL()}, **words).eval()
+        on = Trial(whole, images=halves(6, 1), batch_size=4)
+        found = Inception(images=50, weights=str(tmp_path / "random.pth"))(on)
+        test = on.images.images
+        for name, x in (
+            ("reconstructions", whole.reconstruct(test)), ("samples", torch.cat([*samples(on)]))
+        ):  # fmt: skip
+            expected = by_torchmetrics(seen(x), seen(test))
+            assert found.pop(f"frechet_inception_{name}") == pytest.approx(expected, rel=1e-3)
+        assert not found

@@ -15,6 +15,7 @@ from aecore.errors import SkippedError
 from aecore.evaluation.metrics.likelihood import Likelihood, log_likelihood
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.categorical import Categorical
+from aecore.model.noise.noises import GaussianNoise, NoNoise
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.model.reconstruction.ssim import SSIM
@@ -105,6 +106,17 @@ class TestOtherPosteriors:
         )
         expected = -float((every.logsumexp(0) - math.log(3)).mean())
         assert measured(whole, x, 20000)["nll"] == pytest.approx(expected, abs=0.02)
+
+    def test_images_are_encoded_without_noise(self) -> None:
+        words: dict[str, Any] = {
+            "latent": gaussian(2),
+            "reconstruction": GaussianLikelihood(scale=1.0),
+        }
+        clean, noisy = (
+            model(noise=noise, **words) for noise in (NoNoise(), GaussianNoise(std=9.0))
+        )
+        x = images(9, 1, 4, 4)
+        assert measured(clean, x, 3) == measured(noisy, x, 3)
 
     def test_pixels_that_are_drawn(self) -> None:
         """No code, no information: every pixel is white with probability 1/2."""

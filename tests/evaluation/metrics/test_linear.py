@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 from aecore.data.split import Split
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.identity import IdentityDistance
+from aecore.evaluation.metrics.identity import IdentityDistance, principal_space
 from aecore.evaluation.metrics.manifold import NearestTraining
 from aecore.evaluation.metrics.pca_error import PcaError
 from aecore.evaluation.metrics.principal import principal_components
@@ -42,9 +42,10 @@ class TestPrincipal:
         torch.testing.assert_close(inner, torch.eye(12).double(), atol=1e-6, rtol=0)
         assert found.rank == 12
 
+    @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 2, 3)])
     @pytest.mark.parametrize("dim", [1, 5, 16])
-    def test_floor_is_the_error_of_pca(self, dim: int) -> None:
-        on = trial(model(latent=plain(dim)))
+    def test_floor_is_the_error_of_pca(self, dim: int, shape: tuple[int, int, int]) -> None:
+        on = trial(model(image_shape=shape, latent=plain(dim)))
         fitted = PCA(dim).fit(on.training.images.flatten(1).numpy())
         rows = on.images.images.flatten(1).numpy()
         again = fitted.inverse_transform(fitted.transform(rows))
@@ -91,6 +92,14 @@ class TestIdentity:
         two = trial(model(network=linear(), latent=plain(2)), images=split, training=split)
         found = IdentityDistance(explained=1.0 - 1e-9)(solved(two))["identity_distance"]
         assert found == pytest.approx(math.sqrt(2 / 4), rel=1e-3)
+
+    def test_the_fewest_components_that_explain_the_share(self) -> None:
+        """Two directions of equal variance, of which one explains just half."""
+        x = torch.zeros(4, 1, 2, 2)
+        x[0, 0, 0, 0], x[1, 0, 0, 0], x[2, 0, 0, 1], x[3, 0, 0, 1] = 1, -1, 1, -1
+        on = trial(model(image_shape=(1, 2, 2)), images=Split(x))
+        for explained, count in ((0.5, 1), (0.6, 2), (1.0, 2)):
+            assert principal_space(on, explained).shape == (4, count)
 
     def test_what_is_not_linear(self) -> None:
         with pytest.raises(SkippedError, match="it has Tanh"):

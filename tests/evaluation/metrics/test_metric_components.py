@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import get_class
 from torch import Tensor
 
 from aecore.data.split import Split
@@ -16,6 +17,7 @@ from aecore.evaluation.metrics.compression import Compression, pixel_bits, quant
 from aecore.evaluation.metrics.jacobian import JacobianNorm
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
+from helpers.evaluation import every_metric
 from helpers.experiments import unpool
 from helpers.models import gaussian, images, linear, mlp, model, plain
 from helpers.trials import solved, trial
@@ -215,3 +217,23 @@ class TestCompression:
     def test_what_passes_by_the_code(self) -> None:
         with pytest.raises(SkippedError, match="places of the maxima"):
             Compression(bits=8)(trial(model(network=unpool())))
+
+
+LARGER = {
+    "ap_*", "auroc_*", "compression", "quantised_compression", "mig", "modularity", "sap",
+    "dci_completeness", "dci_disentanglement", "dci_informativeness", "factor_vae_score",
+    "knn_accuracy", "logistic_accuracy", "precision_cnn", "recall_cnn",
+}  # fmt: skip
+SMALLER = {
+    "activity/dead_units", "bits_per_dim", "frechet_cnn_reconstructions", "frechet_cnn_samples",
+    "frechet_inception_*", "identity_distance", "nll", "quantised_mse",
+}  # fmt: skip
+
+
+def test_which_side_of_a_value_is_better() -> None:
+    """By which runs are marked as the best; what only describes a model has no better side."""
+    kinds = [get_class(node["_target_"]) for node in every_metric().values()]
+    known = {key: told for kind in kinds for key, told in kind.reports.items()}
+    sides = {True: LARGER, False: SMALLER}
+    for side, keys in sides.items():
+        assert {k for k, told in known.items() if told.higher_is_better is side} == keys

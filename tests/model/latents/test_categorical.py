@@ -124,6 +124,18 @@ class TestCategorical:
         assert torch.equal(code.mean, code.posterior.mean)
         assert is_one_hot(model(latent=categorical(hard=True)).encode(x).mean)
 
+    def test_rounded_means_have_the_gradient_of_the_probabilities(self) -> None:
+        given = torch.randn(4, 15, generator=gen(2))
+        found = []
+        for hard in (False, True):
+            whole = model(latent=categorical(hard=hard))
+            code = whole.encode(images(4, 1, 4, 4))
+            assert torch.equal(code.z, code.mean) and is_one_hot(code.z) == hard
+            code.z.backward(given)
+            found.append(whole.latent.project[1].weight.grad)
+        assert found[0] is not None and found[0].abs().max() > 0
+        torch.testing.assert_close(*found)
+
     def test_the_temperature_falls_evenly(self) -> None:
         latent = categorical()
         found = {}

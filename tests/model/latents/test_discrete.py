@@ -55,6 +55,25 @@ def identity(latent: Latent, size: int, dtype: torch.dtype = torch.float64) -> L
     return latent
 
 
+class OneWay(VQ):
+    """Words without the way back, as somebody might write it."""
+
+    decode_indices = Latent.decode_indices
+
+
+def test_words_without_the_way_back_are_refused_when_a_model_is_built() -> None:
+    arguments = {
+        "codebook_size": 6,
+        "dim": 3,
+        "tokens": 2,
+        "commitment": 0.25,
+        "decay": 0.9,
+        "restart_below": 0.1,
+    }
+    with pytest.raises(UserError, match=r"^latent=OneWay: has `codes`.*\n.*decode_indices\("):
+        model(latent=OneWay(update="ema", **arguments))
+
+
 def test_straight_through() -> None:
     x = points(5, 3).requires_grad_()
     out = straight_through(x.detach().round(), x)

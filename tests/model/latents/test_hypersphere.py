@@ -130,6 +130,15 @@ class TestHypersphere:
         torch.testing.assert_close(whole.latent.nearest(3 * draw.z), draw.z)
         assert draw.posterior.concentration.min() > 1
 
+    @pytest.mark.parametrize("raw", [-50.0, 0.0, 3.0])
+    def test_the_concentration_is_never_below_one(self, raw: float) -> None:
+        whole = model(latent=Hypersphere(dim=5))
+        with torch.no_grad():
+            whole.latent.project[1].weight.zero_()
+            whole.latent.project[1].bias.fill_(raw)
+        found = whole.encode(images(2, 1, 4, 4)).posterior.concentration
+        torch.testing.assert_close(found, torch.full((2, 1), 1 + 5 * math.log1p(math.exp(raw))))
+
     def test_the_standard_prior_is_uniform(self) -> None:
         whole = model(latent=Hypersphere(dim=3), prior=Standard(), penalties={"kl": KL()})
         assert isinstance(whole.prior, UniformSphere)

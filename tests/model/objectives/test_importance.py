@@ -98,6 +98,15 @@ class TestValue:
         elbo = Elbo()(whole, x, gen(1), {}, False)
         assert torch.equal(terms.values["reconstruction"], elbo.values["reconstruction"])
 
+    @pytest.mark.parametrize("objective", SEVERAL, ids=lambda o: o.name)
+    def test_of_a_single_image(self, objective: Bound) -> None:
+        whole = model(latent=gaussian(3), reconstruction=GaussianLikelihood(scale=0.3)).double()
+        x = images(1, 1, 4, 4, dtype=torch.float64)
+        log_w = draw(whole, x, gen(), samples=5, noisy=False).log_weights.detach()
+        assert log_w.shape == (5, 1)
+        least, most = float(log_w.mean()), float(log_w.max())
+        assert least < float(value(whole, objective, x)) < most
+
     def test_formulas(self) -> None:
         whole, rows = exact_gaussian()
         x = pictures(rows)[:7]

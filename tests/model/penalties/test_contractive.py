@@ -129,8 +129,11 @@ class TestContractiveDense:
         p = passed(whole)
         same(contractive()(p), slow_norm(whole, p.x_in))
 
-    def test_dropout_in_training_is_a_masked_encoder(self) -> None:
-        whole = model(network=mlp(6, 5, dropout=0.5)).double()
+    @pytest.mark.parametrize("last", [None, "sigmoid"])
+    def test_dropout_in_training_is_one_masked_encoder(self, last: Any) -> None:
+        """All factors of the Jacobian are of the same masks, not some of those of the pass."""
+        latent = plain(3, activation=last)
+        whole = model(network=mlp(6, 5, dropout=0.5), latent=latent).double()
         p = passed(whole)
         torch.manual_seed(3)
         norms = contractive()(p)

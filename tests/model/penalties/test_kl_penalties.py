@@ -151,6 +151,31 @@ class TestTotalCorrelation:
             penalty.attach(100)
             same(penalty(p), sum(f * part for f, part in zip(factors, parts, strict=True)))
 
+    @pytest.mark.parametrize("part", [0, 1, 2])
+    def test_each_part_has_its_gradient(self, part: int) -> None:
+        """That of the exact densities by torch's own, of the same draws."""
+        q, noise = posteriors(), torch.randn(N, DIM, generator=gen(4), dtype=torch.float64)
+        found = []
+        for ours in (True, False):
+            mean, log_var = (t.clone().requires_grad_() for t in (q.mean, q.log_var))
+            moving = DiagonalGaussian(mean, log_var)
+            z = mean + (log_var / 2).exp() * noise
+            if ours:
+                penalty = total_correlation(*(float(i == part) for i in range(3)))
+                penalty.attach(N)
+                nothing, whole = torch.zeros(N, 1, 4, 4), model(latent=gaussian(DIM))
+                code = Code(z, mean, moving)
+                cost = penalty(Pass(nothing, nothing, nothing, code, nothing, whole))
+            else:
+                joint, marginal = exact(moving, z)
+                own = Normal(mean, (log_var / 2).exp()).log_prob(z).sum(1)
+                prior = Normal(0.0, 1.0).log_prob(z).sum(1)
+                cost = (own - joint, joint - marginal.sum(1), marginal.sum(1) - prior)[part]
+            found.append(torch.autograd.grad(cost.mean(), (mean, log_var)))
+        assert min(float(gradient.abs().max()) for gradient in found[1]) > 0.01
+        for a, b in zip(*found, strict=True):
+            same(a, b)
+
     def test_one_part_alone_has_no_correlation(self) -> None:
         q = posteriors(5, 1)
         _, correlation, _ = split_kl(at(q, torch.arange(5), q.sample(gen(1))), Standard(), 100)

@@ -66,6 +66,7 @@ class TestGradient:
             assert not unseen.code.z.requires_grad
             found = GradientPenalty(method="exact", samples=1)(unseen)
         same(found.detach(), expected)
+        assert not unseen.code.z.requires_grad, "the pass is left as it was"
 
     @pytest.mark.parametrize("name", ["mlp", "conv"])
     def test_the_estimate_is_unbiased(self, name: str) -> None:

@@ -9,6 +9,8 @@ import torch
 from pydantic import ValidationError
 from torch.distributions import Normal, kl_divergence
 
+from aecore.api.create import create
+from aecore.config.folders import ours
 from aecore.errors import UserError
 from aecore.model.latents.base import Latent
 from aecore.model.latents.deterministic import Spatial
@@ -18,7 +20,19 @@ from aecore.model.objectives.bounds import Iwae
 from aecore.model.penalties.kl import KL
 from aecore.model.penalties.l1 import L1Penalty
 from aecore.model.reconstruction.adversarial import AdversarialReconstruction
-from helpers.models import contractive, conv, gaussian, gen, images, mlp, model, plain, weight
+from helpers.gradients import check_gradient
+from helpers.models import (
+    contractive,
+    conv,
+    gaussian,
+    gen,
+    images,
+    linear,
+    mlp,
+    model,
+    plain,
+    weight,
+)
 from helpers.passes import passed, same, slow_norm
 
 
@@ -155,3 +169,36 @@ class TestWeight:
     def test_wrong_arguments(self, arguments: tuple[Any, ...]) -> None:
         with pytest.raises(ValidationError):
             weight(*arguments)
+
+
+SENTENCES: dict[str, dict[str, Any]] = {
+    "kl_sparsity": {"latent": plain(3, activation="sigmoid")},
+    "orthogonal": {"network": linear(), "latent": plain(3)},
+}
+KEYS: dict[str, dict[str, Any]] = {
+    "capacity": {"epochs": 0},
+    "factor": {"units": 8, "layers": 2},
+    "free_bits": {"nats": 1e-3},
+}
+OPTIONS = [*((name, KEYS.get(name, {})) for name in sorted(ours("penalty")) if name != "none"), *(
+    ("dip", {"kind": "ii"}), ("gradient", {"method": "exact"}),
+    ("contractive", {"method": "exact"}), ("contractive", {"method": "estimate"}),
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize("network", [mlp(5), conv(3)], ids=["dense", "map"])
+@pytest.mark.parametrize(("option", "changes"), OPTIONS, ids=str)
+def test_no_part_of_a_penalty_is_held_fixed(
+    option: str, changes: dict[str, Any], network: Network
+) -> None:
+    """But for critics, which have a loss of their own."""
+    words = {"network": network, "latent": gaussian(3), **SENTENCES.get(option, {})}
+    whole = model(penalties={"it": create(f"penalty={option}", **changes)}, **words).double()
+    penalty = whole.penalties["it"]
+    penalty.attach(40)
+    x = images(5, 1, 4, 4, dtype=torch.float64)
+    critics = {p for rival in whole.adversaries.values() for p in rival.critic.parameters()}
+    check_gradient(
+        lambda: penalty(whole.run(x, gen(1), noisy=True, sample=True)),
+        [p for p in whole.parameters() if p not in critics],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -24,9 +25,11 @@ from aecore.model.priors.base import Prior
 from aecore.model.priors.flow import FlowPrior
 from aecore.model.priors.mixture import Mixture
 from aecore.model.priors.standard import Standard
+from aecore.model.priors.uniform import UniformCategories, UniformSphere, log_area
 from aecore.model.priors.vamp import Vamp
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
+from helpers.gradients import check_gradient
 from helpers.models import conv, gaussian, gen, images, mlp, model, plain
 
 
@@ -286,3 +289,74 @@ def test_pseudo_inputs_start_from_images_of_their_own_class() -> None:
     nearest = torch.cdist(found, few.clamp(0.05, 0.95).flatten(1)).argmin(1)
     assert labels[nearest[[0, 1, 3, 4]]].tolist() == [0, 1, 0, 1]
     assert len(set(nearest[[0, 1, 3, 4]].tolist())) == 4, "each another one"
+
+
+def test_pseudo_inputs_start_from_every_image_of_a_class_before_any_again() -> None:
+    few, labels = images(9, 1, 4, 4), torch.arange(9) % 3
+    whole = vae(vamp(9, "data"), classes=3)
+    word = whole.prior
+    assert isinstance(word, Vamp)
+    word.begin(whole, Split(few, labels), seed=0)
+    found = word.images(whole).detach().flatten(1)
+    nearest = torch.cdist(found, few.clamp(0.05, 0.95).flatten(1)).argmin(1)
+    assert sorted(nearest.tolist()) == [*range(9)]
+    assert labels[nearest].tolist() == [0, 1, 2] * 3
+
+
+@pytest.mark.parametrize("word", [pytest.param(Standard(), id="standard"), *LEARNED])
+def test_no_part_of_a_kl_is_held_fixed(word: Prior) -> None:
+    """Neither of the posterior nor of the prior; and the density moves codes."""
+    whole = vae(word).double()
+    x = images(5, 1, 4, 4, dtype=torch.float64)
+    z = codes(5).double().requires_grad_()
+    check_gradient(lambda: KL()(whole.run(x, gen(1), noisy=False, sample=True)), whole.parameters())
+    check_gradient(lambda: whole.prior_density.log_prob(z), [z, *whole.parameters()])
+
+
+@pytest.mark.parametrize("word", [pytest.param(Standard(), id="standard"), *LEARNED])
+def test_a_temperature_scales_the_deviations_of_draws(word: Prior) -> None:
+    """About the mean of what each is drawn from, which a temperature of 0 gives."""
+    prior, z = vae(word).prior_density, codes(1)
+    assert prior.no_temperature is None
+    full, half, none = (prior.sample(200, (3,), z, gen(1), t).double() for t in (1.0, 0.5, 0.0))
+    if isinstance(prior, FlowPrior):
+        full, half, none = (prior.warp(drawn.float())[0] for drawn in (full, half, none))
+    assert float((full - none).abs().mean()) > 0.1
+    torch.testing.assert_close(half, (full + none) / 2, rtol=1e-3, atol=1e-4)
+    if isinstance(prior, Standard):
+        assert not none.any()
+    elif isinstance(prior, Mixture):
+        assert float(torch.cdist(none.float(), prior.means.detach()).min(1).values.max()) < 1e-5
+
+
+def test_areas_of_spheres() -> None:
+    """Of a circle, a sphere, and those of four and five dimensions."""
+    areas = {2: 2 * math.pi, 3: 4 * math.pi, 4: 2 * math.pi**2, 5: 8 / 3 * math.pi**2}
+    for dim, area in areas.items():
+        for r in (0.5, 1.0, 3.0):
+            assert math.exp(log_area(dim, r)) == pytest.approx(area * r ** (dim - 1))
+
+
+@pytest.mark.parametrize("dim", [2, 3, 5])
+def test_uniform_on_a_sphere(dim: int) -> None:
+    prior = UniformSphere(dim)
+    z = prior.sample(20_000, (dim,), torch.zeros(1, dtype=torch.float64), gen())
+    torch.testing.assert_close(z.square().sum(1), torch.full_like(z[:, 0], dim))
+    for moment, expected in ((z, 0.0), (z.square(), 1.0)):
+        error = moment.std(0) / len(z) ** 0.5
+        assert float(((moment.mean(0) - expected) / error).abs().max()) < 4.5
+    density = prior.log_prob(z[:, None])
+    torch.testing.assert_close(density, torch.full_like(density, -log_area(dim, math.sqrt(dim))))
+    assert density.shape == (20_000, 1, 1) and prior.no_temperature is not None
+
+
+def test_uniform_over_categories() -> None:
+    prior = UniformCategories(2, 3)
+    z = prior.sample(9000, (6,), torch.zeros(1), gen())
+    numbers = z.view(-1, 2, 3).argmax(2) @ torch.tensor([3, 1])
+    assert bool((z.view(-1, 2, 3).sum(2) == 1).all()) and z.dtype == torch.float32
+    share = numbers.bincount(minlength=9) / 9000
+    assert float((share - 1 / 9).abs().max()) < 4.5 * (8 / 81 / 9000) ** 0.5
+    density = prior.log_prob(z[:, None])
+    torch.testing.assert_close(density, torch.full((9000, 1, 2), -math.log(3)))
+    assert prior.no_temperature is not None

@@ -22,7 +22,8 @@ from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.training.setup import build_experiment
-from helpers.models import model
+from helpers.gradients import check_gradient
+from helpers.models import images, model
 
 OPTIONS = sorted(builtin_options("reconstruction"))
 MSE_NODE = {"_target_": "aecore.model.reconstruction.errors.MSE"}
@@ -136,3 +137,14 @@ def test_create_takes_options_of_one_term(
     monkeypatch.setenv("AECORE_CONFIG_DIR", str(tmp_path))
     with pytest.raises(UserError, match=f"reconstruction=mine: {count} terms"):
         create("reconstruction=mine")
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_no_part_of_a_cost_is_held_fixed(option: str) -> None:
+    """Of the output of the decoder and what the term learns itself, but for a critic."""
+    whole = model(image_shape=(1, 22, 22), reconstruction=create(f"reconstruction={option}"))
+    term = whole.double().reconstruction
+    output, x = (images(3, 1, 22, 22, seed=s, dtype=torch.float64) for s in (1, 2))
+    critic = {p for rival in whole.adversaries.values() for p in rival.critic.parameters()}
+    own = [p for p in term.parameters() if p not in critic]
+    check_gradient(lambda: term(output, x), [output.requires_grad_(), *own])

@@ -16,7 +16,8 @@ from aecore.errors import UserError
 from aecore.model.latents.hypersphere import Hypersphere
 from aecore.model.latents.topk import TopK
 from aecore.model.samplers.base import Sampler
-from aecore.model.samplers.flow import Warped
+from aecore.model.samplers.classes import fit_by_class
+from aecore.model.samplers.flow import FlowSampler, Warped
 from aecore.model.samplers.gaussian import GaussianSampler
 from aecore.model.samplers.knn import KNN, Between
 from aecore.runs.format import stamp
@@ -79,6 +80,14 @@ def test_gmm_finds_clusters_apart(covariance: Any) -> None:
         torch.testing.assert_close(own.var(0), given.var(0), rtol=0.1, atol=0)
 
 
+@pytest.mark.parametrize("sampler", [*EVERY[:3], EVERY[4]])
+@pytest.mark.parametrize("scale", [1e-5, 1e4])
+def test_the_scale_of_codes_does_not_matter(sampler: Sampler, scale: float) -> None:
+    codes = skewed(60)
+    one, other = (sampler.fit(k * codes, 0).draw(50, LIKE, gen(1)) for k in (1.0, scale))
+    torch.testing.assert_close(other / scale, one, rtol=1e-3, atol=1e-3)
+
+
 def test_full_covariances_are_drawn_from() -> None:
     codes = skewed(500)
     drawn = gmm(1).fit(codes, 0).draw(40_000, LIKE, gen(1))
@@ -127,6 +136,23 @@ def test_flow_density_is_that_of_its_draws() -> None:
     around = torch.distributions.MultivariateNormal(z.mean(0), 1.5 * z.T.cov())
     ratio = (around.log_prob(z) - fitted.log_prob(z)).exp()  # integrates to 1 under the draws
     assert float((ratio.mean() - 1).abs() / ratio.std() * len(z) ** 0.5) < 4.5
+
+
+@pytest.mark.parametrize("sampler", EVERY)
+def test_a_temperature_scales_the_deviations_of_draws(sampler: Sampler) -> None:
+    codes, labels = skewed(60), torch.arange(60) % 2
+    for fitted in (sampler.fit(codes, 0), fit_by_class(sampler, codes, labels, 2, 0)):
+        if fitted.no_temperature:
+            assert isinstance(sampler, KNN)
+            continue
+        full, half, none = (fitted.draw(50, LIKE, gen(1), t) for t in (1.0, 0.5, 0.0))
+        assert float((full - none).abs().mean()) > 0.1
+        if not isinstance(sampler, FlowSampler):
+            torch.testing.assert_close(half, (full + none) / 2)
+        elif isinstance(fitted, Warped):
+            normals = [fitted.warp((z - fitted.mean) / fitted.scale)[0] for z in (full, half, none)]
+            torch.testing.assert_close(normals[1], normals[0] / 2, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(normals[2], 0 * normals[0], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("sampler", EVERY)

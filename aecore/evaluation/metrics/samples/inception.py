@@ -54,6 +54,7 @@ class Inception(Metric):
             _FEATURES,
             reset_real_features=False,
             normalize=True,
+            antialias=False,  # resized as in the literature
             feature_extractor_weights_path=str(path),
         ).to(trial.device)
         test = trial.at_most(self.images)
