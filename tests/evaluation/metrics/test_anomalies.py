@@ -73,7 +73,7 @@ class TestScores:
         )
         dark = Split(0.9 * images(9, 1, 4, 4, seed=8))
         on = trial(whole, ood={"dark": dark, "like": Split(images(30, 1, 4, 4, seed=9))})
-        found = Ood()(on)
+        found = Ood(units="model")(on)
         assert len(found) == 8
         for name, split in on.ood.items():
             for kind, score in (("", errors), ("_elbo", surprises)):
@@ -81,7 +81,7 @@ class TestScores:
                 assert found[f"auroc_{name}{kind}"] == pytest.approx(pairs(known, unknown))
                 assert found[f"ap_{name}{kind}"] == pytest.approx(precision(known, unknown))
         assert found["auroc_dark"] != found["auroc_dark_elbo"]
-        assert Ood()(on) == found, "bit for bit"
+        assert Ood(units="model")(on) == found, "bit for bit"
 
     def test_scores_of_a_task_are_the_same(self) -> None:
         """What `task=score` writes: minus the ELBO with its KL, or the error."""
@@ -96,13 +96,13 @@ class TestScores:
 
     def test_what_is_far_away_is_detected_without_fail(self) -> None:
         far = Split(5 + images(9, 1, 4, 4))
-        assert Ood()(trial(ood={"far": far})) == {"auroc_far": 1.0, "ap_far": 1.0}
-        near = Ood()(trial(images=far, ood={"near": Split(images(9, 1, 4, 4))}))
+        assert Ood(units="model")(trial(ood={"far": far})) == {"auroc_far": 1.0, "ap_far": 1.0}
+        near = Ood(units="model")(trial(images=far, ood={"near": Split(images(9, 1, 4, 4))}))
         assert near["auroc_near"] == 0.0
 
     def test_without_others_there_is_nothing_to_detect(self) -> None:
         with pytest.raises(SkippedError, match=r"evaluate\.ood=\[kmnist\], or dataset.classes"):
-            Ood()(trial())
+            Ood(units="model")(trial())
 
 
 def ids(split: Split | None) -> set[int]:

@@ -70,7 +70,9 @@ def test_words_without_the_way_back_are_refused_when_a_model_is_built() -> None:
         "decay": 0.9,
         "restart_below": 0.1,
     }
-    with pytest.raises(UserError, match=r"^latent=OneWay: has `codes`.*\n.*decode_indices\("):
+    with pytest.raises(
+        UserError, match=r"^latent=OneWay: has a `codebook_size`.*\n.*decode_indices\("
+    ):
         model(latent=OneWay(update="ema", **arguments))
 
 

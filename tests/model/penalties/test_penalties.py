@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch.distributions import Normal, kl_divergence
 
 from aecore.api.create import create
-from aecore.config.folders import ours
+from aecore.config.folders import builtin_options
 from aecore.errors import UserError
 from aecore.model.latents.base import Latent
 from aecore.model.latents.deterministic import Spatial
@@ -180,7 +180,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "factor": {"units": 8, "layers": 2},
     "free_bits": {"nats": 1e-3},
 }
-OPTIONS = [*((name, KEYS.get(name, {})) for name in sorted(ours("penalty")) if name != "none"), *(
+OPTIONS = [*((name, KEYS.get(name, {})) for name in sorted(builtin_options("penalty")) if name != "none"), *(
     ("dip", {"kind": "ii"}), ("gradient", {"method": "exact"}),
     ("contractive", {"method": "exact"}), ("contractive", {"method": "estimate"}),
 )]  # fmt: skip
