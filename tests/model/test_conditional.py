@@ -250,7 +250,7 @@ class TestMeasuring:
     def test_images_of_no_known_class(self, trained: Autoencoder) -> None:
         split = stripes()
         with pytest.raises(SkippedError, match="class-conditional"):
-            Ood()(Trial(trained, split, ood={"other": split}))
+            Ood(units="model")(Trial(trained, split, ood={"other": split}))
         with pytest.raises(SkippedError, match="class-conditional"):
             ErrorDistribution(images=9, bins=3)(Trial(trained, split))
 
