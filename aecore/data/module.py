@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,11 +16,15 @@ from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
 from aecore.data.classes import Classes, count_classes, of_classes, some_left
-from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
+from aecore.data.split import PART, VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import Statistics, statistics_of
 from aecore.errors import ConfigError
-from aecore.types import ImageShape
+from aecore.types import ImageShape, is_table
 
+log = logging.getLogger("aecore")
+
+_DARK = 0.25  # share of white below which no pixel of usual images stays
+_LOOKED_AT = 4096  # images, to find the largest pixel
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -87,7 +92,20 @@ class ImageData(LightningDataModule):
     @cached_property
     def train(self) -> Split:
         """The training images; raises ConfigError where there are too few."""
-        return self._drawn(self._train_and_val[0], 0)
+        split = self._train_and_val[0]
+        if self.range == "unit" and not is_table(split.image_shape):
+            self._warn_of_darkness(split)
+        return self._drawn(split, 0)
+
+    def _warn_of_darkness(self, split: Split) -> None:
+        """Warn of pixels that use little of their range, as 12 bits of 16 do."""
+        some = torch.arange(0, len(split), max(len(split) // _LOOKED_AT, 1))
+        largest = max(float(split.pixels(part).max()) for part in torch.split(some, PART))
+        if 0 < largest <= _DARK:
+            log.warning(
+                "dataset: the images are almost black, their largest pixel is %.4g of 1; use %s",
+                largest, self.source.white_hint(largest),
+            )  # fmt: skip
 
     @cached_property
     def val(self) -> Split | None:

@@ -166,7 +166,12 @@ def rescaled(split: Split, limits: Tensor) -> Split:
 
 
 class Source(ABC):
-    """Where a data set comes from. Building one reads nothing; `load` does."""
+    """Where a data set comes from. Building one reads nothing; `load` does.
+
+    note: what `load` assumed of the files, for the announcement of a run; "" for nothing.
+    """
+
+    note: str = ""
 
     @abstractmethod
     def load(self, split: Which, data_dir: Path) -> Split:
@@ -183,6 +188,10 @@ class Source(ABC):
     def test_places(self, whole: Split, data_dir: Path) -> Tensor:
         """Which images of `whole` make the test split, (M,) int64, ascending."""
         return torch.arange(len(whole) - len(self.load("test", data_dir)), len(whole))
+
+    def white_hint(self, largest: float) -> str:
+        """What to do if no pixel is brighter than `largest`, a small share of white."""
+        return f"divide by {largest:.4g} if that is white"
 
     def shape_mismatch(self, shape: ImageShape) -> str | None:
         """What its first image is that `load` would resize, or give other channels, for that shape.

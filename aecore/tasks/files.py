@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from aecore.data.images.files import EXTENSIONS
+from aecore.data.images.files import extensions
 from aecore.data.split import Split
 from aecore.runs.folder import write_atomically
 
@@ -32,7 +32,7 @@ def png_names(names: Sequence[str]) -> list[str]:
     for i in sorted(range(len(split)), key=lambda i: not _is_png(split[i][-1])):
         *above, last = split[i]
         bare, dot, ending = last.rpartition(".")
-        bare = bare if f"{dot}{ending}".lower() in EXTENSIONS else last
+        bare = bare if f"{dot}{ending}".lower() in extensions() else last
         path, stem = ("/".join([*above, text]) for text in (bare, bare if _is_png(last) else last))
         path = f"{path}.png"
         if path.casefold() in taken:

@@ -43,13 +43,14 @@ def announce(
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
     what = "rows" if is_table(model.image_shape) else "images"
     code = _size(model.code_shape)
+    note = data.source.note and f" ({data.source.note})"
     classes = "" if model.classes is None else f", conditional on {model.classes} classes"
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     threads = config.trainer.threads
     plural = "" if threads == 1 else "s"
     lines = [
         f"{name} on {_option(choices['dataset'])}: {components}",
-        f"  data     {splits} {what} of {_size(model.image_shape)}",
+        f"  data     {splits} {what} of {_size(model.image_shape)}{note}",
         f"  model    code of {code}{classes}, {weights:,} parameters",
         f"  run      {device_of(config)}, {threads} thread{plural}, seed {config.seed}, "
         f"{_plan(experiment, checkpoint)}",

@@ -16,12 +16,14 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from aecore.data.images.files import Files
+from aecore.data.images.files import FORMATS, Files, may_have_pages
 from aecore.data.images.memory import GIB, SMALLER
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
+_WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+_WHITE = 65535  # of integer files of more than 8 bits
 AT_ONCE = 4096  # files handed to the threads: what waits there takes memory as well
 
 
@@ -30,12 +32,14 @@ class Recipe:
     """The format that image files are converted to.
 
     size: (H, W) of the result. channels: 1 (grey) or 3 (RGB).
+    white: the pixel value that is white; None for the largest of the file's type, 255 or 65535.
     crop: side of the centred square that is cut out first, in the file's pixels; None: no cut.
     """
 
     size: tuple[int, int]
     channels: int
     crop: int | None = None
+    white: float | None = None
 
     @property
     def shape(self) -> ImageShape:
@@ -58,19 +62,33 @@ class Decoded:
     rows: Tensor | None = None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Any image as L or RGB of 8 bits: 16 bits are rescaled, transparency is drawn on white."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("integer pixels beyond 16 bits; save it with 8 or 16 bits")
-        return Image.fromarray(np.round(values / 257).astype(np.uint8))
+def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
+    """Any image as L or RGB of 8 bits, `white` as 255; transparency is drawn on white.
+
+    Raises ValueError for pixels without a white level, below 0 or beyond it.
+    """
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.mode == "F" and white is None:
+        raise ValueError("floating-point pixels; dataset.white=NUMBER gives the value of white")
+    if image.mode not in _WIDE:
+        if white is None:
+            return image
+        image = image.convert("L" if image.mode in GREY_MODES else "RGB")
+    values, white = np.asarray(image), white or _WHITE
+    low, high = values.min(), values.max()
+    if low < 0 or high > white:
+        raise ValueError(
+            f"its pixels lie in [{low:.6g}, {high:.6g}], not in [0, {white:.6g}]; "
+            "dataset.white=NUMBER gives the value of white"
+        )
+    return Image.fromarray(np.round(values / (white / 255)).astype(np.uint8))
+
+
+def open_image(path: Path) -> Image.Image:
+    """An image file of an allowed format, opened but not decoded."""
+    return Image.open(path, formats=FORMATS)
 
 
 def decode(path: Path, recipe: Recipe) -> np.ndarray:
@@ -78,8 +96,8 @@ def decode(path: Path, recipe: Recipe) -> np.ndarray:
 
     Raises whatever Pillow raises for a file that it cannot read.
     """
-    with Image.open(path) as opened:
-        image = _eight_bits(ImageOps.exif_transpose(opened))
+    with open_image(path) as opened:
+        image = _eight_bits(ImageOps.exif_transpose(opened), recipe.white)
     image = image.convert("L" if recipe.channels == 1 else "RGB")
     if recipe.crop is not None:
         image = ImageOps.fit(image, (recipe.crop,) * 2) if min(image.size) < recipe.crop else image
@@ -167,7 +185,7 @@ def all_grey(paths: Iterable[Path]) -> bool:
 
     def grey(path: Path) -> bool | None:
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 return image.mode in GREY_MODES
         except Exception:  # a broken file has no say here; decoding will report it
             return None
@@ -190,10 +208,39 @@ def all_grey(paths: Iterable[Path]) -> bool:
     return found_grey
 
 
+def count_paged(files: Files) -> int:
+    """How many of the files hold more than one image, by their headers."""
+
+    def paged(path: Path) -> bool:
+        try:
+            with open_image(path) as image:
+                return getattr(image, "n_frames", 1) > 1
+        except Exception:  # decoding will report it
+            return False
+
+    some = [path for path in files if may_have_pages(path.name)]
+    with decoders() as pool:
+        return sum(pool.map(paged, some))
+
+
+def largest_value(files: Files) -> float:
+    """The largest pixel of the files, as the files have them; 0 where none can be read."""
+
+    def largest(path: Path) -> float:
+        try:
+            with open_image(path) as image:
+                return float(np.asarray(image.convert("RGB") if image.mode == "P" else image).max())
+        except Exception:  # decoding has reported it
+            return 0.0
+
+    with decoders() as pool:
+        return max(pool.map(largest, files), default=0.0)
+
+
 def file_shape(path: Path) -> ImageShape | None:
     """(C, H, W) of an image file by its header, as it would be shown; None for a broken one."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
                 width, height = height, width

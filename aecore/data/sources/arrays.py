@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,15 +14,17 @@ from numpy.lib.npyio import NpzFile
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import Probability, component
+from aecore.config.component import PositiveFloat, Probability, component
+from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.split import Source, Split, Which, fixed_part, joined, to_float
 from aecore.errors import ConfigError, UserError
 
-CHANNELS = (1, 3, 4)
 # Errors of NumPy for files that are damaged, truncated, of a wrong size or need unpickling.
 _UNREADABLE = (EOFError, MemoryError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
+log = logging.getLogger("aecore")
+
 _PATH = "dataset.path"
-_SHAPES = "(N, H, W), (N, H, W, C), (N, C, H, W) with C of 1, 3 or 4, or a table (N, D)"
+_PARTED = {"x_train", "x_test", "y_train", "y_test"}
 
 
 @final
@@ -31,17 +34,27 @@ class Arrays(Source):
     Keys of an .npz: `x_train` and `x_test` (labels `y_train`, `y_test`) hold the splits; or else
     `x` or `images` (labels `y` or `labels`), as the one array of an .npy, is split by
     `test_fraction` and a fixed permutation.
-    Shapes: (N, H, W) is grey, (N, D) a table. Four axes are (N, H, W, C) where the last is 1, 3
-    or 4 (also if the second is), else (N, C, H, W) where the second is.
     Numbers: uint8 stays 0..255 and is read as [0, 1]; all else stays as it is, as float32 or, where
     that is too coarse for it, as float64.
     """
 
     @component
-    def __init__(self, *, path: str | None, test_fraction: Probability) -> None:
-        """path: the file; None is refused by `load`."""
+    def __init__(
+        self,
+        *,
+        path: str | None,
+        test_fraction: Probability,
+        layout: Layout = "auto",
+        white: PositiveFloat | None = None,
+    ) -> None:
+        """path: the file; None is refused by `load`. layout: the order of axes, see `layout_of`.
+
+        white: the number that is white, 4095 for 12 bits; None for 255 of uint8 and 1 of others.
+        """
         self.path = path
         self.test_fraction = test_fraction
+        self.layout = layout
+        self.white = white
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split; `data_dir` is not used."""
@@ -90,19 +103,27 @@ class Arrays(Source):
 
     def _from(self, content: np.ndarray | NpzFile, split: Which | None, path: Path) -> Split:
         if isinstance(content, np.ndarray):
-            return self._part(_images(content, str(path)), None, split, path)
+            return self._part(self._images(content, str(path)), None, split, path)
         keys = set(content.files)
         if _is_parted(content):
+            self._name_unused(keys - _PARTED, split)
             key, labels_key = f"x_{split}", f"y_{split}"
-            images = _images(content[key], f"{path} [{key}]")
+            images = self._images(content[key], f"{path} [{key}]")
             labels = content[labels_key] if labels_key in keys else None
             return Split(images, _labels(labels, len(images), f"{path} [{labels_key}]"))
         key = _only(keys, ("x", "images"), path)
         labels_key = _only(keys, ("y", "labels"), path) if keys & {"y", "labels"} else ""
-        images = _images(content[key], f"{path} [{key}]")
+        self._name_unused(keys - {key, labels_key}, split)
+        images = self._images(content[key], f"{path} [{key}]")
         labels = content[labels_key] if labels_key else None
         checked = _labels(labels, len(images), f"{path} [{labels_key}]")
         return self._part(images, checked, split, path)
+
+    def _name_unused(self, keys: set[str], split: Which | None) -> None:
+        if keys and split != "test":
+            held = "; validation images are drawn from x_train" if "x_val" in keys else ""
+            unused = ", ".join(sorted(keys))
+            log.warning("dataset.path=%s: not used: %s%s", self.path, unused, held)
 
     def _part(
         self, images: Tensor, labels: Tensor | None, split: Which | None, path: Path
@@ -116,6 +137,34 @@ class Arrays(Source):
                 f"none of the {len(images)} rows of {path} is left for the {split} split",
             )  # fmt: skip
         return Split(images, labels).subset(index)
+
+    def _images(self, array: np.ndarray, where: str) -> Tensor:
+        """(N, C, H, W) uint8 or floats; raises UserError with what is wrong, and where."""
+        if array.dtype.kind not in "buif":
+            raise UserError(f"{where}: holds {array.dtype}; images must be real numbers")
+        self.note = f"layout {layout_of(array.shape) if self.layout == 'auto' else self.layout}"
+        array = as_nchw(array, self.layout, where)
+        if array.size == 0:
+            raise UserError(f"{where}: is empty, its shape is {array.shape}")
+        if array.dtype == np.uint8 and self.white is None:
+            return torch.from_numpy(np.ascontiguousarray(array))
+        wide = array.dtype.itemsize >= (4 if array.dtype.kind in "ui" else 8)
+        native = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
+        images = to_float(torch.from_numpy(native))
+        bad = ~torch.isfinite(images)
+        if bad.any():
+            row = int(bad.flatten(1).any(1).nonzero()[0])
+            count = int(bad.sum())
+            raise UserError(f"{where}: {count} values are NaN or infinite, first in row {row}")
+        return images if self.white is None else images / self.white
+
+    @override
+    def white_hint(self, largest: float) -> str:
+        scale = 255 if self.white is None and self._file_holds_bytes() else self.white or 1
+        return f"dataset.white={largest * scale:g} if that is white"
+
+    def _file_holds_bytes(self) -> bool:
+        return bool(self._read("train").images.dtype == torch.uint8)
 
 
 def _is_parted(content: np.ndarray | NpzFile) -> bool:
@@ -132,35 +181,6 @@ def _only(keys: set[str], wanted: tuple[str, ...], path: Path) -> str:
             "needed", "keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test",
         )  # fmt: skip
     return found[0]
-
-
-def _images(array: np.ndarray, where: str) -> Tensor:
-    """(N, C, H, W) uint8 or float32; raises UserError with the problem and its position."""
-    if array.dtype.kind not in "buif":
-        raise UserError(f"{where}: holds {array.dtype}; images must be real numbers")
-    match array.shape:
-        case (_, width):
-            array = array.reshape(-1, 1, 1, width) if width else array
-        case (_, _, _):
-            array = array[:, None]
-        case (_, _, _, last) if last in CHANNELS:
-            array = array.transpose(0, 3, 1, 2)
-        case (_, second, _, _) if second in CHANNELS:
-            pass
-        case shape:
-            raise UserError(f"{where}: has the shape {shape}; must be {_SHAPES}")
-    if array.size == 0:
-        raise UserError(f"{where}: is empty, its shape is {array.shape}")
-    if array.dtype == np.uint8:
-        return torch.from_numpy(np.ascontiguousarray(array))
-    wide = array.dtype.itemsize >= (4 if array.dtype.kind in "ui" else 8)
-    native = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
-    images = to_float(torch.from_numpy(native))
-    bad = ~torch.isfinite(images)
-    if bad.any():
-        row = int(bad.flatten(1).any(1).nonzero()[0])
-        raise UserError(f"{where}: {int(bad.sum())} values are NaN or infinite, first in row {row}")
-    return images
 
 
 def _labels(array: np.ndarray | None, n: int, where: str) -> Tensor | None:

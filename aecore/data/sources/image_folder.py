@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, final
@@ -14,17 +15,26 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.component import PositiveFloat, PositiveInt, Probability, component
 from aecore.data.images.cache import cache_folder, decoded
-from aecore.data.images.decode import Decoded, Recipe, all_grey, file_shape
-from aecore.data.images.files import EXTENSIONS, Files, images_under, is_data, shown
+from aecore.data.images.decode import (
+    Decoded,
+    Recipe,
+    all_grey,
+    count_paged,
+    file_shape,
+    largest_value,
+)
+from aecore.data.images.files import Files, extensions, images_under, shown
 from aecore.data.images.memory import InMemory
+from aecore.data.images.split_folders import split_folders
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
 _ROOT = "dataset.root"
+_LOOKED_AT = 4096  # images, to find the largest pixel
 
 ImageSize = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
@@ -38,13 +48,14 @@ def height_width(size: int | list[int]) -> tuple[int, int]:
 class ImageFolder(Source):
     """The images under a folder, at any depth, decoded once to uint8 (C, H, W).
 
-    Splits: where the root has both `train/` and `test/`, these are the splits and anything else
-    (`val/` too: validation images are drawn from train) is left out with a warning; else
-    `test_fraction` of the images is the test split, by a fixed permutation of the sorted paths.
+    Splits: where the root has folders `train/` and `test/`, in any usual spelling, these are the
+    splits (see `split_folders`); else `test_fraction` of the images is the test split, by a fixed
+    permutation of the sorted paths.
     Labels: where all images lie in subfolders (of the root, or of train/ and test/), the first
     folder below is the class; else there are none.
     Pixels: the shorter side is resized to fit and the centre cut out, antialiased; 16 bits become
-    8, on white background, EXIF rotation is applied, of an animation the first frame counts.
+    8, on white background, EXIF rotation is applied, of files of several pages the first counts.
+    What is left out is named in a warning, with its count.
     """
 
     @component
@@ -58,6 +69,7 @@ class ImageFolder(Source):
         test_fraction: Probability,
         in_memory: InMemory = "auto",
         cache_dir: str | None = None,
+        white: PositiveFloat | None = None,
     ) -> None:
         """root: the folder; None is refused by `load`. image_size: a side, or [H, W].
 
@@ -66,6 +78,8 @@ class ImageFolder(Source):
         in_memory: false keeps the decoded images in a file that is mapped into memory; "auto" does
         so where they would take over a quarter of the memory at hand. The numbers are the same.
         cache_dir: folder of such files; None for `cache/` in the data folder.
+        white: the pixel value that is white, 4095 for 12 bits; None for the largest of the file's
+        type, 255 or 65535.
         """
         self.root = root
         self.size = height_width(image_size)
@@ -74,6 +88,7 @@ class ImageFolder(Source):
         self.test_fraction = test_fraction
         self.in_memory = in_memory
         self.cache_dir = cache_dir
+        self.white = white
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split, or read what an earlier load left in the cache."""
@@ -81,16 +96,16 @@ class ImageFolder(Source):
 
     def whole(self, data_dir: Path) -> Split:
         """Every image, by its path; where train/ and test/ are the splits, one after the other."""
-        if _is_parted(self._folder()):
+        if split_folders(self._folder()).test is not None:
             return super().whole(data_dir)
         return self._read("all", data_dir)
 
     @override
     def test_places(self, whole: Split, data_dir: Path) -> Tensor:
-        root = self._folder()
-        if _is_parted(root):
+        folders = split_folders(self._folder())
+        if folders.test is not None:
             return super().test_places(whole, data_dir)
-        names = images_under(root).names
+        names = images_under(folders.train).names
         own = {shown(names[i]) for i in fixed_part(len(names), self.test_fraction, "test").tolist()}
         places = [n for n, name in enumerate(whole.names or ()) if name in own]
         return torch.tensor(places, dtype=torch.int64)
@@ -106,31 +121,30 @@ class ImageFolder(Source):
 
     def _read(self, split: Which | Literal["all"], data_dir: Path) -> Split:
         root = self._folder()
-        given = _is_parted(root)
-        parts = [root / "train", root / "test"] if given else [root]
-        found = {part: images_under(part) for part in parts}
-        total = sum(map(len, found.values()))
-        if given:
-            files = found[root / split]
-            self._warn_of_left_out(root, split)
-        elif split == "all":
-            files = found[root]
-        else:
-            files = found[root].at(fixed_part(total, self.test_fraction, split).tolist())
+        folders = split_folders(root)
+        given = folders.test is not None
+        parts = [folders.train, *([folders.test] if folders.test else [])]
+        found = [images_under(part) for part in parts]
+        total = sum(map(len, found))
+        files = found[1] if given and split == "test" else found[0]
+        if not given and split != "all":
+            files = files.at(fixed_part(total, self.test_fraction, split).tolist())
         if not len(files):
-            raise self._nothing(root, split, total, given)
+            raise self._nothing(files.root, split, total, given)
+        if split != "test":
+            self._warn_of_left_out(folders.note, found)
         channels = self.channels
         if channels == "auto":
-            channels = 1 if all_grey(chain.from_iterable(found.values())) else 3
+            channels = 1 if all_grey(chain.from_iterable(found)) else 3
         part = (
             split if given or split == "all" else f"{split} of test_fraction={self.test_fraction}"
         )
         cache = cache_folder(self.cache_dir, data_dir)
-        recipe = Recipe(self.size, channels)
+        recipe = Recipe(self.size, channels, white=self.white)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
         names = [files.names[i] for i in images.kept.tolist()]
         # Of every image of the data set, so both splits number classes alike.
-        classes = _classes(name for part in found.values() for name in part.names)
+        classes = _classes(name for part in found for name in part.names)
         labels = None
         if classes is not None:
             number = {name: i for i, name in enumerate(classes)}
@@ -155,28 +169,28 @@ class ImageFolder(Source):
             raise ConfigError(_ROOT, shown(root), "is a file; it must be a folder of images", hint)
         return root
 
-    def _nothing(self, root: Path, split: str, total: int, given: bool) -> ConfigError:
+    def _nothing(self, folder: Path, split: str, total: int, given: bool) -> ConfigError:
+        where = shown(folder)
         if total == 0 or given:
-            where = shown(root / split if given else root)
-            hint = f"looked for {' '.join(sorted(EXTENSIONS))} at any depth"
-            return ConfigError(_ROOT, shown(root), f"no images under {where}", hint)
+            hint = f"looked for {' '.join(sorted(extensions()))} at any depth"
+            return ConfigError(_ROOT, self.root, f"no images under {where}", hint)
         return ConfigError(
             "dataset.test_fraction", self.test_fraction,
-            f"none of the {total} images of {shown(root)} is left for the {split} split",
+            f"none of the {total} images of {where} is left for the {split} split",
         )  # fmt: skip
 
-    def _warn_of_left_out(self, root: Path, split: str) -> None:
-        others = sorted(
-            entry.name
-            for entry in root.iterdir()
-            if entry.is_dir() and entry.name not in {"train", "test"} and is_data(entry.name)
-        )
-        if others and split == "train":
-            log.warning(
-                "dataset.root=%s: only train/ and test/ are used, not %s",
-                shown(root),
-                ", ".join(f"{shown(name)}/" for name in others),
-            )
+    def _warn_of_left_out(self, note: str, found: Sequence[Files]) -> None:
+        """One line each on folders, files and pages that are not used."""
+        notes = [note] if note else []
+        others = sum((Counter(files.left_out) for files in found), Counter())
+        if others:
+            kinds = ", ".join(f"{shown(kind)} ({n:,})" for kind, n in others.most_common(5))
+            more = ", ..." if len(others) > 5 else ""
+            notes.append(f"{others.total():,} other files are not used: {kinds}{more}")
+        if paged := sum(map(count_paged, found)):
+            notes.append(f"{paged:,} files have several pages, of which only the first is used")
+        for text in notes:
+            log.warning("dataset.root=%s: %s", self.root, text)
 
     def _checked(self, files: Files, images: Decoded) -> Decoded:
         """Refuse broken files, or warn of them where they are left out."""
@@ -191,10 +205,12 @@ class ImageFolder(Source):
             log.warning("%s cannot be decoded and are left out, first %s", count, shown(first))
         return images
 
-
-def _is_parted(root: Path) -> bool:
-    """Whether the folder has both train/ and test/."""
-    return all((root / name).is_dir() for name in ("train", "test"))
+    @override
+    def white_hint(self, largest: float) -> str:
+        folder = split_folders(self._folder()).train
+        files = images_under(folder)
+        value = largest_value(files.at(range(min(len(files), _LOOKED_AT))))
+        return f"dataset.white={value:g} if that is white" if self.white is None else ""
 
 
 def _top(name: str) -> str:

@@ -180,7 +180,8 @@ KEYS: dict[str, dict[str, Any]] = {
     "factor": {"units": 8, "layers": 2},
     "free_bits": {"nats": 1e-3},
 }
-OPTIONS = [*((name, KEYS.get(name, {})) for name in sorted(builtin_options("penalty")) if name != "none"), *(
+NAMES = set(builtin_options("penalty")) - {"none"}
+OPTIONS = [*((name, KEYS.get(name, {})) for name in sorted(NAMES)), *(
     ("dip", {"kind": "ii"}), ("gradient", {"method": "exact"}),
     ("contractive", {"method": "exact"}), ("contractive", {"method": "estimate"}),
 )]  # fmt: skip
