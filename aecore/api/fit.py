@@ -100,7 +100,7 @@ def fit(
     options = {
         "trainer.max_epochs": epochs,
         "dataset.val_size": validation,
-        "dataset.batch_size": _batch(len(split), validation) if batch_size is None else batch_size,
+        "dataset.batch_size": "auto" if batch_size is None else batch_size,
         "trainer.accelerator": _ACCELERATORS.get(place.type, place.type),
         "seed": seed,
         **({} if lr is None else {"optimizer.lr": lr}),
@@ -148,12 +148,6 @@ def _as_path(folder: object) -> Path:
     if not isinstance(folder, str | os.PathLike):
         raise UserError(f"folder={folder!r}: no folder", "give its path")
     return Path(folder).expanduser()
-
-
-def _batch(images: int, validation: Any) -> int:
-    number = validation if isinstance(validation, int | float) else 0
-    held_out = number if number >= 1 else round(number * images)
-    return max(1, min(_BATCH, images - int(held_out)))
 
 
 @dataclass(frozen=True)

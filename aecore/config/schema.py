@@ -50,7 +50,7 @@ class EarlyStopping(Node):
 class Trainer(Node):
     """Training: duration, precision, threads and devices."""
 
-    max_epochs: PositiveInt
+    max_epochs: PositiveInt | Literal["auto"]
     threads: PositiveInt | Literal["auto"]
     precision: Literal["32-true", "bf16-mixed"]
     gradient_clip: PositiveFloat | None

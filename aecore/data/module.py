@@ -23,6 +23,7 @@ from aecore.types import ImageShape, is_table
 
 log = logging.getLogger("aecore")
 
+_BATCH_SIZE = 128
 _DARK = 0.25  # share of white below which no pixel of usual images stays
 _LOOKED_AT = 4096  # images, to find the largest pixel
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
@@ -43,7 +44,7 @@ class ImageData(LightningDataModule):
         *,
         source: Source,
         data_dir: Path | str,
-        batch_size: PositiveInt,
+        batch_size: PositiveInt | Literal["auto"],
         eval_batch_size: PositiveInt,
         range: Literal["unit", "standardised"],
         val_size: ValSize,
@@ -76,7 +77,7 @@ class ImageData(LightningDataModule):
             )  # fmt: skip
         self.source = source
         self.data_dir = Path(data_dir).expanduser().absolute()
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self._batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.range = range
         self.val_size, self.train_size, self.test_size = val_size, train_size, test_size
         self.seed, self.limit_batches, self.chunk = seed, limit_batches, chunk
@@ -88,6 +89,13 @@ class ImageData(LightningDataModule):
     def image_shape(self) -> ImageShape:
         """(C, H, W) of what has been loaded; loads the train split if nothing has."""
         return self._shape if self._shape is not None else self.train.image_shape
+
+    @property
+    def batch_size(self) -> int:
+        """Images per training step; "auto" is 128, or all training images where they are fewer."""
+        if self._batch_size != "auto":
+            return self._batch_size
+        return min(_BATCH_SIZE, len(self._train_and_val[0]))
 
     @cached_property
     def train(self) -> Split:
@@ -181,9 +189,9 @@ class ImageData(LightningDataModule):
             some_left(len(kept), self.classes, "train_size", n_train)
             if n_val:
                 some_left(len(held_out), self.classes, "val_size", self.val_size)
-        if self.batch_size > len(kept):
+        if self._batch_size != "auto" and self._batch_size > len(kept):
             raise ConfigError(
-                "dataset.batch_size", self.batch_size,
+                "dataset.batch_size", self._batch_size,
                 f"there are only {len(kept)} training images",
                 {"dataset.batch_size": f"{len(kept)} or less"},
             )  # fmt: skip

@@ -15,6 +15,8 @@ from aecore.model.noise.base import Noise
 
 log = logging.getLogger("aecore")
 
+_HARDLY_BETTER = 0.95  # times the error of the mean image
+
 
 @torch.no_grad()
 def evaluate(
@@ -28,6 +30,7 @@ def evaluate(
     Two calls are equal bit for bit.
     """
     values = _named(trial.name, CommonMetrics()(trial))
+    warn_if_constant(values, trial.name)
     if noise is not None and noise.active:
         values |= _named(f"{trial.name}_noisy", NoisyMetrics(noise)(trial))
     for key, value in _named(trial.name, chosen_metrics(trial, metrics or {})).items():
@@ -36,6 +39,17 @@ def evaluate(
         else:
             values[key] = value
     return values
+
+
+def warn_if_constant(values: Mapping[str, float], name: str) -> None:
+    """Warn of a model whose reconstructions are no better than one image for all inputs."""
+    mse, constant = values[f"{name}/mse"], values[f"{name}/mean_image_mse"]
+    if constant > 0 and mse > _HARDLY_BETTER * constant:
+        log.warning(
+            "%s/mse %.4g is no better than the mean image, %.4g: the model has not learned to "
+            "reconstruct; train longer (trainer.max_epochs, optimizer.lr) or lower penalty weights",
+            name, mse, constant,
+        )  # fmt: skip
 
 
 def chosen_metrics(trial: Trial, metrics: Mapping[str, Metric]) -> dict[str, float]:

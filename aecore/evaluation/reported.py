@@ -45,6 +45,7 @@ CLEAN = {
     "loss": Reported(False, depends_on=("reconstruction", "penalty", "objective", "latent")),
     "reconstruction": Reported(False, depends_on=("reconstruction",)),
     "l1": Reported(False),
+    "mean_image_mse": Reported(None, "of the mean image", "of the mean row"),
     **dict.fromkeys(("iwae", "miwae", "ciwae"), _BOUND),
 }
 NOISY = {**ERRORS, "input_mse": Reported(None, "of the noisy input itself")}

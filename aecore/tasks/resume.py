@@ -40,7 +40,7 @@ def _change(config: dict[str, Any], override: Override) -> None:
     group, _, name = key.partition(".")
     if key == "trainer.max_epochs":
         before = config["trainer"]["max_epochs"]
-        if not isinstance(value, int) or value < before:
+        if not isinstance(value, int) or (isinstance(before, int) and value < before):
             raise UserError(
                 f"{override.typed}: the run was made for {before} epochs", f"give {before} or more"
             )

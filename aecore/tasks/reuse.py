@@ -67,7 +67,7 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     replaced |= {TEST_NOISE for o in changes if o.is_below(TEST_NOISE)}
     replaced |= {"dataset" for o in changes if o.key in _PLACES}
     if "dataset" in replaced and "dataset.batch_size" not in keys:
-        config["dataset"]["batch_size"] = 1  # nothing is trained: there may be very few images
+        config["dataset"]["batch_size"] = "auto"  # nothing is trained: there may be very few images
     choices = composed.choices
     if "dataset" not in keys:
         choices = {**choices, "dataset": _data_of(trained)}

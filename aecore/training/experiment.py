@@ -133,7 +133,7 @@ def train(
 
 def is_trained(experiment: Experiment, checkpoint: ResumePoint | None) -> bool:
     """Whether a checkpoint is that of a completed training."""
-    max_epochs = experiment.config.trainer.max_epochs
+    max_epochs = experiment.max_epochs
     return checkpoint is not None and checkpoint.is_complete(max_epochs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
 
+_STEPS = 1000  # fewer hardly train any model
+
 
 def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoencoder:
     """Read the data and build the model; UserError for any mistake in either.
@@ -40,6 +43,7 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
     if model is None:
         classes = data.count_classes() if config.conditional else None
         model = experiment.components.autoencoder(shape, data.statistics(), classes)
+    resolve_sizes(experiment)
     for penalty in model.penalties.values():
         penalty.attach(len(data.train))
     model.prior.begin(model, data.train, config.seed)
@@ -55,6 +59,18 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
     if config.init_from is not None:
         copy_weights(model, open_run(config.init_from))
     return model
+
+
+def resolve_sizes(experiment: Experiment) -> None:
+    """Replace `auto` by numbers in the configuration, which the run records.
+
+    Epochs: those of the data set, or as many as 1,000 steps of the optimizer take.
+    """
+    config, data = experiment.config, experiment.data
+    config.dataset["batch_size"] = data.batch_size
+    if config.trainer.max_epochs == "auto":
+        enough = math.ceil(_STEPS * data.batch_size / len(data.train))
+        config.trainer.max_epochs = max(config.dataset["epochs"], enough)
 
 
 def check_unused(config: Config) -> None:
@@ -78,7 +94,7 @@ def check_fits(experiment: Experiment, model: Autoencoder, images: int) -> None:
 
 def warn_of_schedules(experiment: Experiment, model: Autoencoder) -> None:
     """Warn of a weight whose schedule has no effect, or does not end within the training."""
-    epochs = experiment.config.trainer.max_epochs
+    epochs = experiment.max_epochs
     for name, weight in model.weights.items():
         key = f"penalty.{name}"
         if (weight.schedule == "constant") != (weight.warmup == 0):

@@ -64,8 +64,9 @@ def announce(
 def _plan(experiment: Experiment, checkpoint: ResumePoint | None) -> str:
     plan = "solved in closed form"
     if not isinstance(experiment.optimizer, ClosedForm):
-        epochs = experiment.config.trainer.max_epochs
-        plan = f"{epochs} epochs, batches of {experiment.data.batch_size}"
+        epochs = experiment.max_epochs
+        steps = epochs * experiment.data.train_dataloader().steps
+        plan = f"{epochs} epochs, batches of {experiment.data.batch_size}, {steps:,} steps"
     if checkpoint is None:
         return plan
     within = f", within epoch {checkpoint.epochs + 1}" if checkpoint.within_epoch else ""

@@ -39,6 +39,13 @@ class Experiment:
     data: ImageData
     ood: dict[str, ImageData]
 
+    @property
+    def max_epochs(self) -> int:
+        """The number of epochs, which `prepare` has made of `auto`."""
+        epochs = self.config.trainer.max_epochs
+        assert epochs != "auto", "prepare() comes first"
+        return epochs
+
     def ood_images(self) -> dict[str, Split]:
         """Test images unlike those trained on: of other data sets, and of other classes."""
         found = {name: data.test for name, data in self.ood.items()}

@@ -33,6 +33,7 @@ def make_trainer(
 ) -> Trainer:
     """A Trainer that does nothing each step but train."""
     options = config.trainer
+    assert options.max_epochs != "auto", "prepare() makes it a number"
     return Trainer(
         accelerator=options.accelerator,
         devices=options.devices,

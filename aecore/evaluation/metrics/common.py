@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Generator, Tensor
 
 from aecore.evaluation.metrics.base import Metric
@@ -38,13 +39,36 @@ class _Means:
         return means if trial.is_table else {**means, "psnr": psnr(means["mse"])}
 
 
+class _MeanImage:
+    """The mean squared error of the mean image per pixel, in one pass over the images."""
+
+    def __init__(self) -> None:
+        self._count, self._square = 0, 0.0
+
+    def add(self, x: Tensor) -> None:
+        pixels = x.cpu().double()
+        if not self._count:  # numbers far from 0 would lose their differences in the squares
+            self._origin = pixels.mean(0)
+            self._total = torch.zeros_like(self._origin)
+        from_origin = pixels - self._origin
+        self._count += len(pixels)
+        self._total += from_origin.sum(0)
+        self._square += float(from_origin.square().sum())
+
+    def mse(self) -> float:
+        mean = self._total / self._count
+        variance = self._square / self._count - float(mean.square().sum())
+        return max(variance, 0.0) / mean.numel()
+
+
 class CommonMetrics(Metric):
     """What is measured of every model, on clean images, and the terms of its objective.
 
     mse (mean squared error per pixel on [0, 1], of a table in its own units; from the mean code),
     of images psnr (dB, of that mse) and ssim; of variational models elbo and kl (nats per image: z
     drawn once from a generator of its own, the KL counted once whatever its weight; no elbo of a
-    reconstruction that is no likelihood); loss, see `comparable_loss`, and the terms with final
+    reconstruction that is no likelihood); mean_image_mse, the mse of the best constant image, the
+    mean of these images; loss, see `comparable_loss`, and the terms with final
     weights. A class-conditional model is given the class of each image.
     """
 
@@ -55,8 +79,10 @@ class CommonMetrics(Metric):
         model, means = trial.model, _Means()
         elbo_draws = Generator(device=trial.device).manual_seed(trial.seed + ELBO_STREAM)
         term_draws = Generator(device=trial.device).manual_seed(trial.seed + _TERMS_STREAM)
+        constant = _MeanImage()
         for x, y in trial.batches():
             means.add_errors(x, model.reconstruct(x, y))
+            constant.add(x)
             if model.latent.variational:
                 log_likelihood, kl = elbo_terms(model, x, elbo_draws, y)
                 if model.reconstruction.likelihood:
@@ -67,7 +93,8 @@ class CommonMetrics(Metric):
             for name, value in terms.logged.items():
                 if name not in ("kl", "elbo") or not model.latent.variational:
                     means.add(name, value * len(x))
-        return means.of(trial)
+        found = means.of(trial)
+        return {"mse": found.pop("mse"), "mean_image_mse": constant.mse(), **found}
 
 
 class NoisyMetrics(Metric):

@@ -32,7 +32,8 @@ class PosteriorUse(Metric):
     et al. 2018, eq. 2), for q(z) = 1/N sum_n q(z | x_n), all of it, and one draw of the code an
     image. So the parts sum to the KL and the information is at least 0 but for the noise of these
     draws; it is at most log N, whatever the draws. Of a learned prior, which ties the dimensions
-    together, there is `kl_marginal` instead of the third: KL(q(z) || p(z)), the second within it.
+    together, there is `kl_marginal` instead of the third: KL(q(z) || p(z)). It may be smaller than
+    the total correlation, since such a prior has a total correlation of its own.
 
     images: N, at most; time grows with its square. Those three are left out where a density takes a
         pass for each dimension.

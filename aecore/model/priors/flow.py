@@ -71,5 +71,6 @@ class FlowPrior(Standalone):
         generator: Generator | None,
         temperature: float = 1.0,
     ) -> Tensor:
-        normal = like.new_empty((n, flat(shape)), dtype=torch.float32).normal_(generator=generator)
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        normal = like.new_empty((n, flat(shape)), dtype=dtype).normal_(generator=generator)
         return self.warp.inverse(temperature * normal).to(like).view(n, *shape)

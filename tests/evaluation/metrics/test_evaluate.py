@@ -96,6 +96,7 @@ class TestEvaluate:
         mse = float(sum(each)) / 23
         expected = {
             "test/mse": mse,
+            "test/mean_image_mse": float((x - x.mean(0)).square().mean()),
             "test/psnr": -10 * math.log10(mse),
             "test/ssim": sum(float(ssim(x_hat[i : i + 1], x[i : i + 1])) for i in range(23)) / 23,
             "test/reconstruction": 64 * mse,
@@ -131,7 +132,9 @@ class TestEvaluate:
     def test_tables_have_neither_psnr_nor_ssim(self) -> None:
         whole = model(image_shape=(1, 1, 6))
         found = measured(whole, split(9, 1, 1, 6))
-        assert set(found) == {f"test/{n}" for n in ("mse", "reconstruction", "loss")}
+        assert set(found) == {
+            f"test/{n}" for n in ("mse", "mean_image_mse", "reconstruction", "loss")
+        }
 
     def test_perfect(self) -> None:
         found = measured(perfect(), split())
