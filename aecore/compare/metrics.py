@@ -80,6 +80,8 @@ def scope_of(run: ComparedRun, metric: str, reports: Reports) -> str:
     if metric.partition("/")[2] in TIMING:  # of the machine and the training, whatever the images
         return ""
     parts = [data_of(run), *_options(run, depends_on(reports, metric))]
+    if metric.startswith("val/"):  # fewer validation images are other ones
+        parts += _options(run, ("dataset.val_size",))
     if metric.startswith("test_noisy/"):
         parts += _options(run, ("evaluate.noise",))
     return "\n".join(parts)

@@ -36,6 +36,10 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
             f"{', '.join(incomparable)}: of different objectives or options, "
             "so the best is marked among runs of the same"
         )
+    validated = [run for run in finished if any(m.startswith("val/") for m in run.metrics or ())]
+    if len(validated) < len(finished) and len(groups) > 1:
+        some = "some runs have" if validated else "these runs have"
+        notes.append(f"{some} no validation images (dataset.val_size), so they are not ranked")
     if any(_repeats(group) for group in groups):
         notes.append("some runs are repeats of the same seed: their deviation is no spread")
     if any(group.finished not in (0, stat.n) for group in groups for stat in group.stats.values()

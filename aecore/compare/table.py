@@ -14,7 +14,15 @@ from aecore.compare.vary import identity, varied
 from aecore.runs.folder import numbered
 
 # the metrics of every model first; losses and their terms last, which are of one objective
-_FIRST = ("test/mse", "test/psnr", "test/ssim", "test/elbo", "test_noisy/mse")
+_FIRST = (
+    "val/loss",
+    "val/mse",
+    "test/mse",
+    "test/psnr",
+    "test/ssim",
+    "test/elbo",
+    "test_noisy/mse",
+)
 _LAST = ("kl", "loss", "reconstruction", "input_mse")
 
 
@@ -23,7 +31,7 @@ class Stat:
     """A metric over the seeds of a group.
 
     n: finite values. mean: None where n is 0. std: the sample deviation, None where n is below 2.
-    best: whether no comparable group is better.
+    best: whether no comparable group is better, by the same metric of the validation images.
     """
 
     n: int
@@ -86,7 +94,7 @@ def summarise(runs: Sequence[ComparedRun]) -> Table:
         for found in members.values()
     ]
     groups = _sorted(groups, keys)
-    best = {metric: _best(groups, metric, reports) for metric in metrics}
+    best = {metric: _best(groups, judge_of(metric), reports) for metric in metrics}
     marked = [
         Group(
             group.values,
@@ -96,6 +104,12 @@ def summarise(runs: Sequence[ComparedRun]) -> Table:
         for n, group in enumerate(groups)
     ]
     return Table(keys, metrics, tuple(runs), tuple(marked), reports)
+
+
+def judge_of(metric: str) -> str:
+    """The metric by which groups are ranked: test images only report what others have chosen."""
+    split, slash, key = metric.partition("/")
+    return f"val/{key}" if split.startswith("test") and slash else metric
 
 
 def _metrics(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
@@ -141,11 +155,14 @@ def _place(value: Any, order: Mapping[str, int]) -> tuple[int, float]:
 
 
 def _best(groups: Sequence[Group], metric: str, reports: Reports) -> set[int]:
-    """Positions of the best group of each scope that holds at least two of them."""
+    """Positions of the best group of each scope that holds at least two of them.
+
+    None where the metric was not measured.
+    """
     way = direction(reports, metric)
     scopes: dict[str, list[tuple[float, int]]] = {}
     for n, group in enumerate(groups):
-        mean = group.stats[metric].mean
+        mean = group.stats[metric].mean if metric in group.stats else None
         if mean is not None and way != "none":
             finished = next(run for run in group.runs if run.state == "finished")
             signed = mean if way == "lower" else -mean

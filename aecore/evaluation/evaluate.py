@@ -15,6 +15,7 @@ from aecore.model.noise.base import Noise
 
 log = logging.getLogger("aecore")
 
+_RANKING = ("loss", "mse", "psnr", "ssim", "elbo")
 _HARDLY_BETTER = 0.95  # times the error of the mean image
 
 
@@ -39,6 +40,16 @@ def evaluate(
         else:
             values[key] = value
     return values
+
+
+@torch.no_grad()
+def validate(trial: Trial) -> dict[str, float]:
+    """The metrics by which models are compared with each other, as `NAME/KEY`.
+
+    trial: with validation images, so that the test images choose nothing.
+    """
+    values = CommonMetrics()(trial)
+    return _named(trial.name, {key: values[key] for key in _RANKING if key in values})
 
 
 def warn_if_constant(values: Mapping[str, float], name: str) -> None:

@@ -16,7 +16,7 @@ from pytorch_lightning import Callback
 
 from aecore.errors import Interrupted, NonFiniteError
 from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
-from aecore.evaluation.evaluate import evaluate
+from aecore.evaluation.evaluate import evaluate, validate
 from aecore.evaluation.figures.draw import draw_figures
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs import sampler_file
@@ -99,6 +99,10 @@ def run(
             train(experiment, model, folder, checkpoint, loggers, [Progress(brief), *callbacks()])
             trial = make_trial(experiment, model, history=read_history(folder))
             metrics = evaluate(trial, metrics=experiment.metrics, noise=experiment.test_noise)
+            if experiment.data.val is not None:
+                metrics |= validate(
+                    make_trial(experiment, model, images=experiment.data.val, name="val")
+                )
             metrics |= timing(trial.history)
             warn_if_collapsed(trial)
             draw_figures(experiment.figures, trial, folder / "figures")

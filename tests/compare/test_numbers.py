@@ -69,20 +69,53 @@ def test_directions(tmp_path: Path, metric: str, way: str) -> None:
     assert direction(reports_of(gather([run])), metric) == way
 
 
-def test_best_is_lowest_or_highest_by_direction(tmp_path: Path) -> None:
+def test_best_is_chosen_by_the_validation_images(tmp_path: Path) -> None:
+    """By each metric in its direction; what the test images prefer does not matter."""
     values = [(3.0, 5.0, 1.0), (1.0, 9.0, 2.0), (2.0, 7.0, 3.0)]
     folders = [
         make(
             tmp_path / str(n),
             config={"latent.dim": n},
-            metrics={"test/mse": mse, "test/psnr": psnr, "test/charm": charm},
+            metrics={
+                "val/mse": mse, "val/psnr": psnr, "test/mse": -mse, "test/psnr": -psnr,
+                "test/rank": mse, "test/knn_accuracy": psnr,
+            },
         )
         for n, (mse, psnr, charm) in enumerate(values)
+    ]  # fmt: skip
+    table = summarise(gather(folders))
+    best = {m: [g.stats[m].best for g in table.groups] for m in table.metrics}
+    for name in ("val/mse", "val/psnr", "test/mse", "test/psnr"):
+        assert best[name] == [False, True, False]
+    assert best["test/rank"] == best["test/knn_accuracy"] == [False] * 3
+    assert table.metrics[:2] == ("val/mse", "test/mse")
+
+
+def test_without_validation_images_nothing_is_ranked(tmp_path: Path) -> None:
+    folders = [
+        make(tmp_path / str(n), config={"latent.dim": n}, metrics={"test/mse": float(n)})
+        for n in range(3)
+    ]
+    table = summarise(gather(folders))
+    assert not any(g.stats["test/mse"].best for g in table.groups)
+    note = "these runs have no validation images (dataset.val_size), so they are not ranked"
+    assert notes_on(table) == [note]
+    assert f"note: {note}" in to_text(table, "t", bold=False)
+
+
+def test_other_validation_images_are_not_set_against_each_other(tmp_path: Path) -> None:
+    folders = [
+        make(
+            tmp_path / f"{size}-{dim}",
+            config={"latent.dim": dim, "dataset.val_size": size},
+            metrics={"val/mse": mse, "test/mse": 0.0},
+        )
+        for size, dim, mse in ((100, 2, 3.0), (100, 8, 2.0), (900, 2, 1.0), (900, 8, 9.0))
     ]
     groups = summarise(gather(folders)).groups
-    best = {m: [g.stats[m].best for g in groups] for m in ("test/mse", "test/psnr", "test/charm")}
-    assert best["test/mse"] == best["test/psnr"] == [False, True, False]
-    assert best["test/charm"] == [False] * 3
+    marked = {(g.values["dataset.val_size"], g.values["latent.dim"]) for g in groups
+              if g.stats["test/mse"].best}  # fmt: skip
+    assert marked == {(100, 8), (900, 2)}
 
 
 def test_best_only_among_runs_on_the_same_data(tmp_path: Path) -> None:
@@ -92,7 +125,7 @@ def test_best_only_among_runs_on_the_same_data(tmp_path: Path) -> None:
             tmp_path / str(n),
             words={"dataset": dataset},
             config={"latent.dim": dim, "dataset.name": dataset},
-            metrics={"test/mse": mse},
+            metrics={"val/mse": mse, "test/mse": 0.0},
         )
         for n, (dataset, dim, mse) in enumerate(cases)
     ]
@@ -109,14 +142,14 @@ def test_losses_of_different_objectives_are_not_set_against_each_other(tmp_path:
             tmp_path / str(n),
             words={"reconstruction": word},
             config={"latent.dim": dim},
-            metrics={"test/loss": loss, "test/mse": loss},
+            metrics={"val/loss": loss, "val/mse": loss, "test/loss": 0.0, "test/mse": 0.0},
         )
         for n, (word, dim, loss) in enumerate(cases)
     ]
     table = summarise(gather(folders))
     assert [g.stats["test/loss"].best for g in table.groups] == [False, True, False, True]
     assert [g.stats["test/mse"].best for g in table.groups] == [False, True, False, False]
-    assert any(note.startswith("test/loss:") for note in notes_on(table))
+    assert any(note.startswith("val/loss, test/loss:") for note in notes_on(table))
     told = to_text(table, "t", bold=False)
     assert "test/mse" in told and "test/loss" not in told, "no note of what is not shown"
 

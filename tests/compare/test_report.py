@@ -61,7 +61,8 @@ def test_csv_has_a_row_a_run(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "summary.csv").read_bytes().decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert list(rows[0]) == [
-        "name", "state", "error", "latent.dim", "seed", "test/mse", "test/psnr"
+        "name", "state", "error", "latent.dim", "seed", "val/mse", "test/mse",
+        "test/psnr",
     ]  # fmt: skip
     assert [row["name"] for row in rows] == [str(n) for n in range(7)]
     assert float(rows[4]["test/mse"]) == 9.0
@@ -150,7 +151,7 @@ def test_the_page_stands_alone_and_sorts(tmp_path: Path) -> None:
     assert all(source.startswith("data:image/") for source in sources)
     assert not [tag for tag, _ in tags if tag in ("link", "iframe", "object", "base", "form")]
     heads = [attrs for tag, attrs in tags if tag == "th"]
-    assert len(heads) == [tag for tag, _ in tags].count("button") == 10
+    assert len(heads) == [tag for tag, _ in tags].count("button") == 12
     identifiers = [attrs["id"] for _, attrs in tags if "id" in attrs]
     assert len(identifiers) == len(set(identifiers))
     links = [attrs["href"] for tag, attrs in tags if tag == "a"]
@@ -168,9 +169,9 @@ def test_text_has_means_failures_and_the_best(
     text = compare(folders, tmp_path / "out", title="My runs").text
     lines = text.splitlines()
     assert lines[0] == "My runs"
-    assert lines[2].split() == ["latent.dim", "seeds", "test/mse", "test/psnr"]
-    assert lines[3].split() == ["2", "3", "3.667", "±", "2.082*", "-2.000", "±", "0.000*"]
-    assert lines[4].split() == ["8", "3", "9.667", "±", "2.082", "-8.000", "±", "0.000"]
+    assert lines[2].split() == ["latent.dim", "seeds", "val/mse", "test/mse", "test/psnr"]
+    assert lines[3].split() == ["2", "3", *["3.667", "±", "2.082*"] * 2, "-2.000", "±", "0.000"]
+    assert lines[4].split() == ["8", "3", *["9.667", "±", "2.082"] * 2, "-8.000", "±", "0.000"]
     assert "failed: 1 of 7" in lines
     assert "  6 (latent.dim 0 · seed 0): too small" in lines
     assert "\x1b" not in text

@@ -55,14 +55,14 @@ def make(
 def sweep(
     root: Path, dims: tuple[int, ...] = (2, 8), seeds: tuple[int, ...] = (0, 1, 2)
 ) -> list[Path]:
-    """Finished runs over latent.dim and seed; mse = dim + seed^2."""
+    """Finished runs over latent.dim and seed; mse = dim + seed^2, in validation the same."""
     pairs = [(dim, seed) for dim in dims for seed in seeds]
     return [
         make(
             root / str(n),
             config={"latent.dim": dim, "seed": seed},
             asked=[f"latent.dim={dim}", f"seed={seed}"],
-            metrics={"test/mse": dim + seed**2, "test/psnr": -float(dim)},
+            metrics={"val/mse": dim + seed**2, "test/mse": dim + seed**2, "test/psnr": -float(dim)},
         )
         for n, (dim, seed) in enumerate(pairs)
     ]

@@ -11,15 +11,16 @@ from aecore.compare.table import Group, Stat, Table
 from aecore.compare.values import is_number, label, shown
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
-_MOST = 6
+_MOST = 8
 _TERMS = ("loss", "reconstruction", "kl", "input_mse")  # models of other objectives have others
 
 
 def main_metrics(table: Table, most: int = _MOST) -> list[str]:
-    """The metrics worth a look first: common metrics of the test split, else any."""
+    """The metrics worth a look first: those that rank, and common ones of the test split."""
+    ranking = [name for name in ("val/loss", "val/mse") if name in table.metrics]
     test = [name for name in table.metrics if name.startswith("test")]
     plain = [name for name in test if name.rpartition("/")[2] not in _TERMS]
-    return (plain or test or list(table.metrics))[:most]
+    return [*ranking, *(plain or test or list(table.metrics))][:most]
 
 
 def number(value: float, spread: float | None = None) -> str:
@@ -56,7 +57,7 @@ def to_text(table: Table, title: str, *, bold: bool) -> str:
         lines += [*_grid(table, shown_groups, metrics, bold), ""]
     starred = any(group.stats[name].best for group in shown_groups for name in metrics)
     if starred and not bold:
-        lines.append("* best of its column")
+        lines.append("* best by the validation images")
     if table.averaged:
         lines.append("± sample standard deviation over seeds")
     lines += [f"note: {note}" for note in notes_on(table, metrics)]
