@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from aecore.cli import main
 from aecore.data.split import Split
@@ -63,6 +64,13 @@ def test_a_code_that_is_the_factors() -> None:
     assert all(value > 0.9 for value in found.values()), found
     assert word()(made()) == found, "bit for bit"
     assert all(Disentanglement.reports[name].higher_is_better for name in KEYS)
+
+
+@pytest.mark.parametrize("key", ["images", "bins", "group"])
+def test_two_are_enough(key: str) -> None:
+    word(**{key: 2})
+    with pytest.raises(ValidationError, match=key):
+        word(**{key: 1})
 
 
 def test_few_images_are_drawn_by_the_seed() -> None:

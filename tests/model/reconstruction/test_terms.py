@@ -22,6 +22,7 @@ from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.training.setup import build_experiment
+from helpers.bounds import check_bounds
 from helpers.gradients import check_gradient
 from helpers.models import images, model
 
@@ -173,3 +174,9 @@ def test_a_likelihood_sums_to_one(option: str) -> None:
             torch.zeros(2, 1, 1, 1), torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
         ).tolist()
         assert far - near == pytest.approx((9 - 1) / (2 * term.variance))
+
+
+def test_bounds() -> None:
+    check_bounds("reconstruction=adversarial", "channels", [[1, 1]], [[], [0, 0]])
+    check_bounds("reconstruction=ms_ssim", "scales", [1, 5], [0, 6])
+    create("reconstruction=adversarial", channels=[3], layer=1)

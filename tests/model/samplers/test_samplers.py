@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from aecore.cli import main
@@ -108,6 +109,17 @@ def test_knn_draws_between_neighbours() -> None:
     off = (drawn[:, None] - foot).norm(dim=2).min(1).values
     assert float(off.max()) < 1e-3, "a draw lies between no code and one of its 3 nearest"
     assert float((torch.cdist(drawn, codes).min(1).values > 1e-3).float().mean()) > 0.9
+
+
+@pytest.mark.parametrize("values", [{"hidden": []}, {"hidden": [0]}, {"epochs": 0}, {"lr": 0.0}])
+def test_wrong_arguments(values: dict[str, Any]) -> None:
+    given = {
+        "kind": "affine", "transforms": 1, "hidden": [1], "epochs": 1, "batch_size": 1, "lr": 0.1,
+        "images": 1,
+    }  # fmt: skip
+    FlowSampler(**given)
+    with pytest.raises(ValidationError, match=next(iter(values))):
+        FlowSampler(**(given | values))
 
 
 def test_equal_codes_are_each_others_neighbours() -> None:
