@@ -78,6 +78,12 @@ def test_few_images_are_drawn_by_the_seed() -> None:
     assert few[0] == few[1] != few[2]
 
 
+def test_of_a_code_of_two_numbers() -> None:
+    found = word()(made(dim=2))
+    assert found.keys() == KEYS
+    assert found["mig"] == pytest.approx(2 / 3, abs=0.1), "it tells nothing of the third factor"
+
+
 def test_what_is_switched_off_is_constant() -> None:
     on = made(dim=4)
     on.model.latent.project[1].weight[3, 0] = 0.01  # a faint copy of the first number
