@@ -89,6 +89,13 @@ def test_the_scale_of_codes_does_not_matter(sampler: Sampler, scale: float) -> N
     torch.testing.assert_close(other / scale, one, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("sampler", EVERY)
+def test_just_enough_codes(sampler: Sampler) -> None:
+    sampler.check(model(), sampler.least)
+    with pytest.raises(UserError, match=f"it needs {sampler.least} codes"):
+        sampler.check(model(), sampler.least - 1)
+
+
 def test_full_covariances_are_drawn_from() -> None:
     codes = skewed(500)
     drawn = gmm(1).fit(codes, 0).draw(40_000, LIKE, gen(1))
