@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from aecore.cli import main
 from aecore.data.split import Split
@@ -65,9 +66,22 @@ def test_a_code_that_is_the_factors() -> None:
     assert all(Disentanglement.reports[name].higher_is_better for name in KEYS)
 
 
+@pytest.mark.parametrize("key", ["images", "bins", "group"])
+def test_two_are_enough(key: str) -> None:
+    word(**{key: 2})
+    with pytest.raises(ValidationError, match=key):
+        word(**{key: 1})
+
+
 def test_few_images_are_drawn_by_the_seed() -> None:
     few = [word(images=100)(made(seed=seed)) for seed in (0, 0, 1)]
     assert few[0] == few[1] != few[2]
+
+
+def test_of_a_code_of_two_numbers() -> None:
+    found = word()(made(dim=2))
+    assert found.keys() == KEYS
+    assert found["mig"] == pytest.approx(2 / 3, abs=0.1), "it tells nothing of the third factor"
 
 
 def test_what_is_switched_off_is_constant() -> None:

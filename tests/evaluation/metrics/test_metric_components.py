@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import get_class
+from pydantic import ValidationError
 from torch import Tensor
 
 from aecore.data.split import Split
@@ -213,6 +214,13 @@ class TestCompression:
         assert found == sorted(found, reverse=True)
         assert found[-1] == pytest.approx(error, rel=1e-4)
         assert found[0] > 2 * error
+
+    def test_bounds(self) -> None:
+        for bits in (1, 16):
+            Compression(bits=bits)
+        for bits in (0, 17):
+            with pytest.raises(ValidationError, match="bits"):
+                Compression(bits=bits)
 
     def test_what_passes_by_the_code(self) -> None:
         with pytest.raises(SkippedError, match="places of the maxima"):

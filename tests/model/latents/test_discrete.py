@@ -19,6 +19,7 @@ from aecore.model.latents.base import Latent
 from aecore.model.latents.fsq import FSQ
 from aecore.model.latents.quantised import straight_through
 from aecore.model.latents.vq import VQ
+from helpers.bounds import check_bounds
 from helpers.commands import FORKED
 from helpers.models import conv, gen, images, mlp, model, plain
 from helpers.ranks import codebook, points, share
@@ -298,3 +299,20 @@ class TestPerplexity:
     def test_codes_of_numbers_have_none(self) -> None:
         with pytest.raises(SkippedError, match="the code is continuous"):
             self.of(model(latent=plain(3)))
+
+
+@pytest.mark.parametrize(
+    ("option", "key", "within", "beyond"),
+    [
+        ("vq", "codes", [2], [1]),
+        ("vq", "decay", [0.0, 0.999], [1.0, -0.1]),
+        ("vq", "revive", [0.0, 0.999], [1.0, -0.1]),
+        ("fsq", "levels", [[2], [2, 3]], [[], [1], [2, 1]]),
+        ("categorical", "codes", [2], [1]),
+        ("hypersphere", "dim", [2], [1]),
+        ("flow", "hidden", [[1]], [[], [0]]),
+        ("gaussian", "dim", [1], [0]),
+    ],
+)
+def test_bounds(option: str, key: str, within: list[Any], beyond: list[Any]) -> None:
+    check_bounds(f"latent={option}", key, within, beyond)

@@ -209,9 +209,11 @@ class TestContractiveAnyEncoder:
             quiet = contractive(method)(passed(whole, 3, gen(1)))
         same(quiet, contractive(method)(passed(whole, 3, gen(1))))
 
+    @pytest.mark.parametrize("activation", ["tanh", "gelu"])
     @pytest.mark.parametrize("method", ["auto", "estimate"])
-    def test_frozen_weights(self, method: str) -> None:
-        whole = model(latent=plain(3, activation="tanh")).double().requires_grad_(False)
+    def test_frozen_weights(self, method: str, activation: Any) -> None:
+        words = {"network": mlp(5, activation=activation), "latent": plain(3, activation="tanh")}
+        whole = model(**words).double().requires_grad_(False)
         assert contractive(method)(passed(whole, 2, gen(1))).shape == (2,)
 
     @pytest.mark.parametrize("network", [mlp(5, norm="batch"), conv(3, norm="batch")], ids=type)

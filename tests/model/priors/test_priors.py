@@ -29,6 +29,7 @@ from aecore.model.priors.uniform import UniformCategories, UniformSphere, log_ar
 from aecore.model.priors.vamp import Vamp
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
+from helpers.bounds import check_bounds
 from helpers.gradients import check_gradient
 from helpers.models import conv, gaussian, gen, images, mlp, model, plain
 
@@ -247,6 +248,17 @@ def test_a_conditional_model_may_have_any_prior(word: Prior) -> None:
     assert whole.sample(3, gen()).shape == (3, 1, 4, 4)
 
 
+def test_pseudo_inputs_of_a_conditional_model_are_of_one_class_after_the_other() -> None:
+    whole, z = vae(vamp(5), classes=3), codes(4)
+    word = whole.prior
+    assert isinstance(word, Vamp)
+    q = whole.encode(word.images(whole), y=torch.tensor([0, 1, 2, 0, 1])).posterior
+    assert q is not None
+    each = torch.stack([q.log_prob(one).sum(1) for one in z])
+    expected = each.logsumexp(1, keepdim=True) - math.log(5)
+    torch.testing.assert_close(whole.prior_density.log_prob(z), expected)
+
+
 def test_pseudo_inputs_may_start_from_training_images() -> None:
     few = images(3, 1, 4, 4)
     whole = vae(vamp(5, "data"))
@@ -318,15 +330,17 @@ def test_a_temperature_scales_the_deviations_of_draws(word: Prior) -> None:
     """About the mean of what each is drawn from, which a temperature of 0 gives."""
     prior, z = vae(word).prior_density, codes(1)
     assert prior.no_temperature is None
-    full, half, none = (prior.sample(200, (3,), z, gen(1), t).double() for t in (1.0, 0.5, 0.0))
+    drawn = [prior.sample(200, (3,), z, gen(1), t) for t in (0.0, 0.5, 1.0, 2.0)]
     if isinstance(prior, FlowPrior):
-        full, half, none = (prior.warp(drawn.float())[0] for drawn in (full, half, none))
+        drawn = [prior.warp(one)[0].detach() for one in drawn]
+    none, half, full, twice = drawn
     assert float((full - none).abs().mean()) > 0.1
     torch.testing.assert_close(half, (full + none) / 2, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(twice, 2 * full - none, rtol=1e-3, atol=1e-4)
     if isinstance(prior, Standard):
         assert not none.any()
     elif isinstance(prior, Mixture):
-        assert float(torch.cdist(none.float(), prior.means.detach()).min(1).values.max()) < 1e-5
+        assert float(torch.cdist(none, prior.means.detach()).min(1).values.max()) < 1e-5
 
 
 def test_areas_of_spheres() -> None:
@@ -348,6 +362,7 @@ def test_uniform_on_a_sphere(dim: int) -> None:
     density = prior.log_prob(z[:, None])
     torch.testing.assert_close(density, torch.full_like(density, -log_area(dim, math.sqrt(dim))))
     assert density.shape == (20_000, 1, 1) and prior.no_temperature is not None
+    assert prior.state_dict() == {}
 
 
 def test_uniform_over_categories() -> None:
@@ -359,4 +374,34 @@ def test_uniform_over_categories() -> None:
     assert float((share - 1 / 9).abs().max()) < 4.5 * (8 / 81 / 9000) ** 0.5
     density = prior.log_prob(z[:, None])
     torch.testing.assert_close(density, torch.full((9000, 1, 2), -math.log(3)))
-    assert prior.no_temperature is not None
+    assert prior.no_temperature is not None and prior.state_dict() == {}
+
+
+def test_bounds() -> None:
+    check_bounds("prior=flow", "hidden", [[1]], [[], [0]])
+    check_bounds("prior=flow", "transforms", [1], [0])
+    check_bounds("prior=mixture", "components", [1], [0])
+    check_bounds("prior=vamp", "components", [1], [0])
+
+
+class Unknown(DiagonalGaussian):
+    """A posterior that knows no KL in closed form."""
+
+    def kl_standard(self) -> Any:
+        return None
+
+
+def test_an_estimated_kl_is_that_of_all_parts() -> None:
+    mean, log_var = codes(5), 0.3 * codes(5).flip(0)
+    z = DiagonalGaussian(mean, log_var).sample(gen(1))
+    found = Standard().kl(Code(z, mean, Unknown(mean, log_var)))
+    own = D.Normal(mean, (log_var / 2).exp()).log_prob(z).sum(1, keepdim=True)
+    torch.testing.assert_close(found, own - D.Normal(0.0, 1.0).log_prob(z).sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("word", LEARNED)
+def test_a_density_draws_nothing(word: Prior) -> None:
+    whole, z = vae(word), codes(3)
+    state = torch.get_rng_state()
+    whole.prior_density.log_prob(z)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -11,7 +11,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
-from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.functional.image import (
+    multiscale_structural_similarity_index_measure,
+    structural_similarity_index_measure,
+)
 
 from aecore.errors import UserError
 from aecore.model.latents.deterministic import Spatial
@@ -199,6 +202,20 @@ class TestSimilarity:
         )
         found = measured(whole, split(9, 1, 16, 16))
         assert "test/kl" in found and "test/elbo" not in found
+
+
+def test_the_scales_count_as_in_the_paper() -> None:
+    """As torchmetrics has them for five; of fewer the leading ones."""
+    x = images(2, 1, 176, 176, dtype=torch.float64)
+    other = noisy(x, 0.3)
+    every = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, page 1400
+    for scales in (5, 3):
+        betas = tuple(share / sum(every[:scales]) for share in every[:scales])
+        likeness = multiscale_structural_similarity_index_measure(
+            other, x, data_range=1.0, betas=betas, normalize="simple", reduction="none"
+        )
+        cost = MSSSIM(window=11, scales=scales)(logits(other), x)
+        torch.testing.assert_close(cost, 176**2 * (1 - likeness), rtol=1e-6, atol=1e-6)
 
 
 class TestWindows:

@@ -22,6 +22,7 @@ from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.training.setup import build_experiment
+from helpers.bounds import check_bounds
 from helpers.gradients import check_gradient
 from helpers.models import images, model
 
@@ -148,3 +149,34 @@ def test_no_part_of_a_cost_is_held_fixed(option: str) -> None:
     critic = {p for rival in whole.adversaries.values() for p in rival.critic.parameters()}
     own = [p for p in term.parameters() if p not in critic]
     check_gradient(lambda: term(output, x), [output.requires_grad_(), *own])
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_likelihood_sums_to_one(option: str) -> None:
+    """Over all that a pixel may be, given any output; the others have no constant."""
+    term = create(f"reconstruction={option}")
+    none = option in ("adversarial", "ssim", "ms_ssim")
+    assert term.likelihood is not none
+    if none:
+        assert term.log_constant(9) == 0
+        return
+    bound = (0.0, 1.0) if option == "continuous_bernoulli" else (-40.0, 40.0)
+    x = torch.linspace(*bound, 400_001, dtype=torch.float64)
+    x = x if term.density else torch.tensor([0.0, 1.0], dtype=torch.float64)
+    pixels = x.view(-1, 1, 1, 1)
+    density = (term.log_constant(1) - term.double()(torch.full_like(pixels, 0.7), pixels)).exp()
+    total = torch.trapezoid(density, x) if term.density else density.sum()
+    assert float(total.detach()) == pytest.approx(1, abs=1e-6)
+    assert term.log_constant(7) == pytest.approx(7 * term.log_constant(1))
+    assert term.density is (option != "bernoulli")
+    if term.variance is not None:
+        near, far = term(
+            torch.zeros(2, 1, 1, 1), torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+        ).tolist()
+        assert far - near == pytest.approx((9 - 1) / (2 * term.variance))
+
+
+def test_bounds() -> None:
+    check_bounds("reconstruction=adversarial", "channels", [[1, 1]], [[], [0, 0]])
+    check_bounds("reconstruction=ms_ssim", "scales", [1, 5], [0, 6])
+    create("reconstruction=adversarial", channels=[3], layer=1)

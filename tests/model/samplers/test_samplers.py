@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from aecore.cli import main
 from aecore.errors import UserError
+from aecore.model.flows import Warp
 from aecore.model.latents.hypersphere import Hypersphere
 from aecore.model.latents.topk import TopK
 from aecore.model.samplers.base import Sampler
@@ -88,6 +90,13 @@ def test_the_scale_of_codes_does_not_matter(sampler: Sampler, scale: float) -> N
     torch.testing.assert_close(other / scale, one, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("sampler", EVERY)
+def test_just_enough_codes(sampler: Sampler) -> None:
+    sampler.check(model(), sampler.least)
+    with pytest.raises(UserError, match=f"it needs {sampler.least} codes"):
+        sampler.check(model(), sampler.least - 1)
+
+
 def test_full_covariances_are_drawn_from() -> None:
     codes = skewed(500)
     drawn = gmm(1).fit(codes, 0).draw(40_000, LIKE, gen(1))
@@ -110,6 +119,17 @@ def test_knn_draws_between_neighbours() -> None:
     assert float((torch.cdist(drawn, codes).min(1).values > 1e-3).float().mean()) > 0.9
 
 
+@pytest.mark.parametrize("values", [{"hidden": []}, {"hidden": [0]}, {"epochs": 0}, {"lr": 0.0}])
+def test_wrong_arguments(values: dict[str, Any]) -> None:
+    given = {
+        "kind": "affine", "transforms": 1, "hidden": [1], "epochs": 1, "batch_size": 1, "lr": 0.1,
+        "images": 1,
+    }  # fmt: skip
+    FlowSampler(**given)
+    with pytest.raises(ValidationError, match=next(iter(values))):
+        FlowSampler(**(given | values))
+
+
 def test_equal_codes_are_each_others_neighbours() -> None:
     drawn = Between(torch.ones(4, 2), k=2).draw(50, LIKE, gen())
     assert torch.equal(drawn, torch.ones(50, 2))
@@ -127,6 +147,31 @@ def test_flow_fits_what_no_gaussian_does() -> None:
     of_gaussian = around.sample((400,))
     assert float(on_moons) > 0.75
     assert float((torch.cdist(of_gaussian, codes).min(1).values < 0.15).float().mean()) < 0.6
+
+
+def test_flow_is_trained_by_the_plain_loop() -> None:
+    """By Adam with a rate that falls to 0 along a cosine; all of it drawn from the seed."""
+    codes = skewed(70)
+    torch.manual_seed(99)
+    word = FlowSampler(
+        kind="affine", transforms=2, hidden=[4], epochs=3, batch_size=32, lr=0.05, images=70
+    )
+    fitted = word.fit(codes, 5)
+    torch.manual_seed(5)
+    warp = Warp("affine", 3, transforms=2, hidden=[4])
+    optimizer, draws = torch.optim.Adam(warp.parameters()), gen(5)
+    z = (codes - codes.mean(0)) / codes.std(0)
+    for step in range(9):
+        if step % 3 == 0:
+            order = torch.randperm(70, generator=draws)
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * step / 9)) / 2
+        normal, log_det = warp(z[order[32 * (step % 3) :][:32]])
+        loss = (0.5 * normal.square().sum(1) - log_det).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for name, weight in warp.state_dict().items():
+        torch.testing.assert_close(fitted.warp.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
 
 
 def test_flow_density_is_that_of_its_draws() -> None:
