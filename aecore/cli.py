@@ -3,7 +3,7 @@
 Kept free of torch until a task really runs, so that help and mistyped words answer at once.
 
 Exit status: 0 done; 1 a fault of ours (with its traceback); 2 wrong input; 3 a loss that was not
-finite; 130 interrupted.
+finite; 128 + n ended by signal n, as 130 for Ctrl-C and 143 for SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import atexit
 import errno
 import logging
 import os
+import shlex
+import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from aecore.config.compose import Composition, compose
-from aecore.config.folders import CONF, resuming, set_own_folders
+from aecore.config.folders import CONF, command, flags, resuming, set_own_folders
 from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, named_folders, parse
 from aecore.errors import Interrupted, NonFiniteError, UserError
@@ -28,6 +31,7 @@ from aecore.tasks.base import Request, request_of
 from aecore.tasks.resume import recorded_run
 from aecore.tasks.reuse import use_of_run
 from aecore.training.processes import check_alone, is_leader
+from aecore.training.signals import listening
 
 # what a disk, a path or a permission can do to a run: not a fault of this program
 _DISK = {
@@ -65,6 +69,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command, that of this process where none is given; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     _warn_on_stderr()
+    with listening():
+        return _main(argv)
+
+
+def _main(argv: list[str]) -> int:
     folder: list[Path] = []
     try:
         status = _run(argv, folder)
@@ -75,9 +84,9 @@ def main(argv: list[str] | None = None) -> int:
     except NonFiniteError as error:
         message = f"error: {error}\n  the last good checkpoint is kept"
         return _fail(error, message, error.exit_status)
-    except (Interrupted, KeyboardInterrupt) as error:
-        hint = f"; continue with: {resuming(folder[0])}" if folder else ""
-        return _fail(error, f"interrupted{hint}", Interrupted.exit_status)
+    except KeyboardInterrupt as error:
+        ended = error if isinstance(error, Interrupted) else Interrupted()
+        return _fail(ended, _interruption(ended, folder), ended.exit_status)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written
         return _NO_READER
@@ -163,6 +172,18 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
     return launch(sweep, [], composed)
 
 
+def _interruption(error: Interrupted, folder: list[Path]) -> str:
+    """How a command that a signal has ended goes on, and how what was trained is used as it is."""
+    name = "" if error.signum == signal.SIGINT else f" by {signal.Signals(error.signum).name}"
+    if not folder:
+        return f"interrupted{name}"
+    message = f"interrupted{name}; continue with: {resuming(folder[0])}"
+    if (folder[0] / "checkpoints" / "last.ckpt").is_file():
+        ending = shlex.join([*flags(), f"run={folder[0]}", "task=evaluate"])
+        message += f"\n  or evaluate it as it is: {command()} {ending}"
+    return message
+
+
 def _warn_on_stderr() -> None:
     """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
     log = logging.getLogger("aecore")
@@ -178,5 +199,7 @@ def _fail(error: BaseException, message: str, status: int) -> int:
     if os.environ.get("AECORE_DEBUG") == "1":
         raise error
     lines = ["".join(c if c.isprintable() else " " for c in s) for s in message.splitlines()[:3]]
-    print("\n".join(lines), file=sys.stderr)  # a foreign file's text cannot move the cursor
+    with suppress(OSError):  # the terminal may be gone
+        # a foreign file's text cannot move the cursor
+        print("\n".join(lines), file=sys.stderr, flush=True)
     return status

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from signal import SIGINT
 
 Hint = str | Mapping[str, object] | None
 
@@ -88,9 +89,16 @@ class NonFiniteError(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C: the run was saved and can be resumed."""
+    """A signal, as Ctrl-C sends one: what was trained is saved and can be resumed."""
 
-    exit_status = 130
+    def __init__(self, signum: int = SIGINT) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    @property
+    def exit_status(self) -> int:
+        """As shells tell of signals: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signum
 
 
 class SkippedError(Exception):

@@ -19,6 +19,7 @@ from aecore.config.overrides import Override, parse, quoted
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, write_atomically
 from aecore.runs.sweep import Sweep, read_sweep
+from aecore.sweeps.comparison import compared_if_interrupted
 from aecore.sweeps.engines import run_jobs
 from aecore.sweeps.search.pruning import PRUNED
 from aecore.sweeps.search.report import finish
@@ -55,7 +56,8 @@ def search(sweep: Sweep, more: list[Override]) -> int:
                 task_function=run_job,
                 config=config,
             )
-            sweeper.sweep([])
+            with compared_if_interrupted(sweep):
+                sweeper.sweep([])
     except Timeout:
         raise UserError(
             f"{sweep.folder}: another process is at this search",
