@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import io
 import logging
 import os
 import shlex
@@ -20,8 +21,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from aecore.config.compose import Composition, compose
+from hydra.core.utils import env_override
+
+from aecore.config.compose import Composition, compose, composing
 from aecore.config.folders import CONF, command, flags, resuming, set_own_folders
+from aecore.config.groups import check_choices, environment_of, options_by_group
 from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, named_folders, parse
 from aecore.errors import Interrupted, NonFiniteError, UserError
@@ -68,6 +72,9 @@ def script() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command, that of this process where none is given; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no error
+            stream.reconfigure(errors="backslashreplace")
     _warn_on_stderr()
     with listening():
         return _main(argv)
@@ -117,11 +124,14 @@ def _run(argv: list[str], folder: list[Path]) -> int:
     if (interrupted := arguments.path("resume")) is not None:
         return _resume(interrupted, arguments, folder)
     if (used := arguments.path("run")) is not None:
-        return _task(use_of_run(str(used), arguments), folder)
+        request = use_of_run(str(used), arguments)
+        with env_override(environment_of(arguments.overrides)):
+            return _task(request, folder)
     composition = compose(arguments)
-    if composition.multirun:
-        return _multirun(arguments, composition, folder)
-    return _task(request_of(composition), folder)
+    with env_override(environment_of(arguments.overrides)):
+        if composition.multirun:
+            return _multirun(arguments, composition, folder)
+        return _task(request_of(composition), folder)
 
 
 def _hydra(arguments: Arguments) -> int:
@@ -130,7 +140,11 @@ def _hydra(arguments: Arguments) -> int:
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions
     sys.argv = [sys.argv[0], *arguments.argv]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda _: None)()
+    check_choices(arguments.overrides, options_by_group(arguments.own))
+    with composing(arguments, arguments.overrides):
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
+            lambda _: None
+        )()
     return 0
 
 

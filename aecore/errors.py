@@ -111,16 +111,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""
 
 
+def normal(name: str) -> str:
+    """A name without its spelling: `VQ-VAE` and `vq_vae` are the same."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
 def option(key: str, value: object) -> str:
     """`key=value` as on the command line: `dataset.classes=[3,5]`, `sampler.covariance=null`."""
-    return f"{key}={_shown(value)}"
+    return f"{key}={shown(value)}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as on the command line."""
     if value is None:
         return "null"
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(_shown, value))}]"
+        return f"[{','.join(map(shown, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -24,6 +25,7 @@ from aecore.training.signals import deferred, listen_again, received
 
 # nothing is reported to anyone, and no token is put into the user's home
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+_SHORT, _LONG = "/tmp", 40  # Ray's sockets lie there, whose paths have 107 characters at most
 Jobs = Mapping[int, Sequence[str]]
 _SAVING = 8.0  # seconds that interrupted jobs have to save their state; docker kills after ten
 
@@ -40,6 +42,8 @@ def run_jobs(launcher: Launcher, sweep: Path, jobs: Jobs) -> list[float | None]:
     numbered = {n: [*job, f"hydra.sweep.subdir='{n}'"] for n, job in jobs.items()}
     for key, value in _RAY.items():
         os.environ.setdefault(key, value)
+    if len(tempfile.gettempdir()) > _LONG and Path(_SHORT).is_dir():
+        os.environ.setdefault("RAY_TMPDIR", _SHORT)
     if isinstance(launcher, BasicLauncher):
         _launch(launcher, sweep, numbered)
     else:
