@@ -27,8 +27,9 @@ from aecore.config.compose import Composition, compose, composing
 from aecore.config.folders import CONF, command, flags, resuming, set_own_folders
 from aecore.config.groups import check_choices, environment_of, options_by_group
 from aecore.config.help import help_text
-from aecore.config.overrides import Arguments, named_folders, parse
+from aecore.config.overrides import Arguments, named_folders, parse, quoted, read
 from aecore.errors import Interrupted, NonFiniteError, UserError
+from aecore.runs.folder import newest
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
 from aecore.tasks.base import Request, request_of
@@ -121,6 +122,7 @@ def _run(argv: list[str], folder: list[Path]) -> int:
     arguments = parse(argv)
     if arguments.informational:
         return _hydra(arguments)
+    arguments = _with_last(arguments)
     if (interrupted := arguments.path("resume")) is not None:
         return _resume(interrupted, arguments, folder)
     if (used := arguments.path("run")) is not None:
@@ -132,6 +134,29 @@ def _run(argv: list[str], folder: list[Path]) -> int:
         if composition.multirun:
             return _multirun(arguments, composition, folder)
         return _task(request_of(composition), folder)
+
+
+def _with_last(arguments: Arguments) -> Arguments:
+    """The same with `last` of `resume` and `init_from` as the folder of the newest run.
+
+    What is resumed is its sweep, where it belongs to one.
+    """
+    place = arguments.path("paths.output_dir") or Path("outputs")
+    overrides = []
+    for override in arguments.overrides:
+        if override.key in ("resume", "init_from") and override.value == "last":
+            file = "config.yaml" if override.key == "resume" else "checkpoints/last.ckpt"
+            folder = newest(place, file)
+            if folder is None:
+                raise UserError(f"{override.typed}: no such run below {place}")
+            if override.key == "resume" and (folder.parent / "sweep.json").is_file():
+                folder = folder.parent
+            print(f"{override.typed} is {folder}")
+            (override,) = read([f"{override.key}={quoted(str(folder))}"])
+        overrides.append(override)
+    if arguments.path("resume") == Path("last"):  # the run lies there already
+        overrides = [o for o in overrides if o.key != "paths.output_dir"]
+    return replace(arguments, overrides=tuple(overrides))
 
 
 def _hydra(arguments: Arguments) -> int:

@@ -50,9 +50,9 @@ def explain_hydra(
             hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
         return UserError(f"{asked.typed}: no such {asked.group}", hint)
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    hint = "write 'null', in quotes" if "is not Optional" in text else None
+    mend = "write 'null', in quotes" if "is not Optional" in text else None
     reason = f" {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else ""
-    return UserError(f"{lines[0]}{reason}"[:300], hint)
+    return UserError(f"{lines[0]}{reason}"[:300], mend)
 
 
 def _asks_for(override: Override, sought: str) -> bool:
@@ -98,7 +98,7 @@ def _unknown_key(
         reason = next((line for line in text.splitlines()[1:] if line.strip()), "it cannot be set")
         return UserError(f"{asked.typed}: {reason.strip()}")
     where = f"{parent} has no key" if parent else "no key"
-    if parent.startswith("hydra.sweeper"):
+    if parent.startswith("hydra.sweeper") and "n_trials" not in known:
         return UserError(f"{key}: {where} {name!r}", _SEARCH_KEYS)
     if hint := _term_hint(parent, name, known):
         return UserError(f"{key}: {where} {name!r}", hint)

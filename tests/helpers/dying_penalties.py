@@ -66,7 +66,7 @@ class Dying(Penalty):
 
 @final
 class Failing(Penalty):
-    """Holds 20 MB and raises an error that nobody expects."""
+    """Holds 20 MB and raises an error in training that nobody expects."""
 
     @component
     def __init__(self) -> None:
@@ -74,7 +74,9 @@ class Failing(Penalty):
         self.register_buffer("ballast", torch.ones(5_000_000))
 
     def forward(self, p: Pass) -> Tensor:
-        raise RuntimeError("as planned")
+        if self.training:
+            raise RuntimeError("as planned")
+        return p.code.z.flatten(1).sum(1) * 0
 
 
 def write_yaml(
