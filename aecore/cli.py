@@ -3,31 +3,40 @@
 Does not import torch before a task runs, so that help and mistakes are reported at once.
 
 Exit status: 0 done; 1 a bug (with its traceback); 2 wrong input; 3 a loss that was not
-finite; 130 interrupted.
+finite; 128 + n ended by signal n, as 130 for Ctrl-C and 143 for SIGTERM.
 """
 
 from __future__ import annotations
 
 import atexit
 import errno
+import io
 import logging
 import os
+import shlex
+import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from aecore.config.compose import Composition, compose
-from aecore.config.folders import CONF, resuming, set_user_folders
+from hydra.core.utils import env_override
+
+from aecore.config.compose import Composition, compose, composing
+from aecore.config.folders import CONF, command, flags, resuming, set_user_folders
+from aecore.config.groups import check_choices, environment_of, options_by_group
 from aecore.config.help import help_text
-from aecore.config.overrides import Arguments, named_folders, parse
+from aecore.config.overrides import Arguments, named_folders, parse, quoted, read
 from aecore.errors import Interrupted, NonFiniteError, UserError
+from aecore.runs.folder import newest
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
 from aecore.tasks.base import Request, request_of
 from aecore.tasks.resume import recorded_run
 from aecore.tasks.reuse import use_of_run
 from aecore.training.processes import check_alone, is_leader
+from aecore.training.signals import listening
 
 # errors of disks, paths and permissions: not a bug of this program
 _DISK = {
@@ -64,7 +73,15 @@ def script() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a command, by default that of this process; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no error
+            stream.reconfigure(errors="backslashreplace")
     _warn_on_stderr()
+    with listening():
+        return _main(argv)
+
+
+def _main(argv: list[str]) -> int:
     folder: list[Path] = []
     try:
         status = _run(argv, folder)
@@ -75,9 +92,9 @@ def main(argv: list[str] | None = None) -> int:
     except NonFiniteError as error:
         message = f"error: {error}\n  the last good checkpoint is kept"
         return _fail(error, message, error.exit_status)
-    except (Interrupted, KeyboardInterrupt) as error:
-        hint = f"; continue with: {resuming(folder[0])}" if folder else ""
-        return _fail(error, f"interrupted{hint}", Interrupted.exit_status)
+    except KeyboardInterrupt as error:
+        ended = error if isinstance(error, Interrupted) else Interrupted()
+        return _fail(ended, _interruption(ended, folder), ended.exit_status)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written
         return _NO_READER
@@ -105,14 +122,41 @@ def _run(argv: list[str], folder: list[Path]) -> int:
     arguments = parse(argv)
     if arguments.informational:
         return _hydra(arguments)
+    arguments = _with_last(arguments)
     if (interrupted := arguments.path("resume")) is not None:
         return _resume(interrupted, arguments, folder)
     if (used := arguments.path("run")) is not None:
-        return _task(use_of_run(str(used), arguments), folder)
+        request = use_of_run(str(used), arguments)
+        with env_override(environment_of(arguments.overrides)):
+            return _task(request, folder)
     composition = compose(arguments)
-    if composition.multirun:
-        return _multirun(arguments, composition, folder)
-    return _task(request_of(composition), folder)
+    with env_override(environment_of(arguments.overrides)):
+        if composition.multirun:
+            return _multirun(arguments, composition, folder)
+        return _task(request_of(composition), folder)
+
+
+def _with_last(arguments: Arguments) -> Arguments:
+    """The same with `last` of `resume` and `init_from` as the folder of the newest run.
+
+    What is resumed is its sweep, where it belongs to one.
+    """
+    place = arguments.path("paths.output_dir") or Path("outputs")
+    overrides = []
+    for override in arguments.overrides:
+        if override.key in ("resume", "init_from") and override.value == "last":
+            file = "config.yaml" if override.key == "resume" else "checkpoints/last.ckpt"
+            folder = newest(place, file)
+            if folder is None:
+                raise UserError(f"{override.typed}: no such run below {place}")
+            if override.key == "resume" and (folder.parent / "sweep.json").is_file():
+                folder = folder.parent
+            print(f"{override.typed} is {folder}")
+            (override,) = read([f"{override.key}={quoted(str(folder))}"])
+        overrides.append(override)
+    if arguments.path("resume") == Path("last"):  # the run lies there already
+        overrides = [o for o in overrides if o.key != "paths.output_dir"]
+    return replace(arguments, overrides=tuple(overrides))
 
 
 def _hydra(arguments: Arguments) -> int:
@@ -121,7 +165,11 @@ def _hydra(arguments: Arguments) -> int:
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions
     sys.argv = [sys.argv[0], *arguments.argv]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda _: None)()
+    check_choices(arguments.overrides, options_by_group(arguments.own))
+    with composing(arguments, arguments.overrides):
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
+            lambda _: None
+        )()
     return 0
 
 
@@ -163,6 +211,18 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
     return launch(sweep, [], composed)
 
 
+def _interruption(error: Interrupted, folder: list[Path]) -> str:
+    """How a command that a signal has ended goes on, and how what was trained is used as it is."""
+    name = "" if error.signum == signal.SIGINT else f" by {signal.Signals(error.signum).name}"
+    if not folder:
+        return f"interrupted{name}"
+    message = f"interrupted{name}; continue with: {resuming(folder[0])}"
+    if (folder[0] / "checkpoints" / "last.ckpt").is_file():
+        ending = shlex.join([*flags(), f"run={folder[0]}", "task=evaluate"])
+        message += f"\n  or evaluate it as it is: {command()} {ending}"
+    return message
+
+
 def _warn_on_stderr() -> None:
     """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
     log = logging.getLogger("aecore")
@@ -178,5 +238,7 @@ def _fail(error: BaseException, message: str, status: int) -> int:
     if os.environ.get("AECORE_DEBUG") == "1":
         raise error
     lines = ["".join(c if c.isprintable() else " " for c in s) for s in message.splitlines()[:3]]
-    print("\n".join(lines), file=sys.stderr)  # a foreign file's text cannot move the cursor
+    with suppress(OSError):  # the terminal may be gone
+        # a foreign file's text cannot move the cursor
+        print("\n".join(lines), file=sys.stderr, flush=True)
     return status

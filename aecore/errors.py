@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from signal import SIGINT
 
 Hint = str | Mapping[str, object] | None
 
@@ -88,9 +89,16 @@ class NonFiniteError(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C: the run was saved and can be resumed."""
+    """A signal, as Ctrl-C sends one: what was trained is saved and can be resumed."""
 
-    exit_status = 130
+    def __init__(self, signum: int = SIGINT) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    @property
+    def exit_status(self) -> int:
+        """As shells tell of signals: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signum
 
 
 class SkippedError(Exception):
@@ -103,16 +111,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""
 
 
+def normal(name: str) -> str:
+    """A name without its spelling: `VQ-VAE` and `vq_vae` are the same."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
 def option(key: str, value: object) -> str:
     """`key=value` as on the command line: `dataset.classes=[3,5]`, `sampler.covariance=null`."""
-    return f"{key}={_shown(value)}"
+    return f"{key}={shown(value)}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as on the command line."""
     if value is None:
         return "null"
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(_shown, value))}]"
+        return f"[{','.join(map(shown, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

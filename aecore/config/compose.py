@@ -11,6 +11,7 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException
 from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from hydra.types import RunMode
@@ -23,7 +24,7 @@ from aecore.config.folders import groups as group_names
 from aecore.config.groups import check_choices, options_by_group
 from aecore.config.hydra_errors import explain_hydra
 from aecore.config.overrides import Arguments, Override
-from aecore.errors import UserError
+from aecore.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ def compose(arguments: Arguments) -> Composition:
     check_choices(arguments.overrides, options_by_group(arguments.own))
     several = [o for o in arguments.overrides if o.is_sweep]
     if several and not arguments.multirun:
-        raise UserError(
-            f"{several[0].typed}: several values", "add -m to run every combination of them"
-        )
+        hint = "add -m to run every combination of them"
+        if several[0].parsed.is_interval_sweep():
+            hint = "give one; -m hydra/sweeper=optuna optimized_metric=val/loss searches in it"
+        raise UserError(f"{several[0].typed}: several values", hint)
     single = [o for o in arguments.overrides if not o.is_sweep]
     with composing(arguments, single):
         config = _composed(arguments, single)
@@ -81,7 +83,7 @@ def compose(arguments: Arguments) -> Composition:
             sweep_dir=str(hydra.sweep.dir),
             multirun=arguments.multirun or hydra.mode == RunMode.MULTIRUN,
             sweeper=str(hydra.sweeper.get("_target_")),
-            parameters={str(k): str(v) for k, v in parameters.items()},
+            parameters={str(k): shown(v) for k, v in parameters.items()},
             overridden=overridden,
             whole=config,
         )
@@ -90,7 +92,8 @@ def compose(arguments: Arguments) -> Composition:
 @contextmanager
 def hydra_of(arguments: Arguments) -> Iterator[Hydra]:
     """Hydra with the folder `conf/`; the state of an enclosing Hydra program is restored."""
-    other = get_gh_backup()
+    other, runtime = get_gh_backup(), JobRuntime.instance()
+    name = runtime.get("name")
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -99,6 +102,7 @@ def hydra_of(arguments: Arguments) -> Iterator[Hydra]:
             yield hydra
     finally:
         restore_gh_from_backup(other)
+        runtime.set("name", name)
 
 
 @contextmanager

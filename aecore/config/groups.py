@@ -11,10 +11,16 @@ from hydra.core.override_parser.types import ChoiceSweep
 
 from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
+from aecore.config.near import keys, meant, spelling
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
 Groups = Mapping[str, set[str]]
+ENVIRONMENT = "hydra.job.env_set"
+_HYDRAS = (
+    "hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "hydra.launcher", "hydra.sweeper",
+    "hydra.callbacks", "hydra.verbose", ENVIRONMENT,
+)  # fmt: skip
 
 
 def options_by_group(own: Sequence[Path] = ()) -> dict[str, set[str]]:
@@ -42,12 +48,25 @@ def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
             continue
         if override.sign.startswith("+") and not override.is_below(OOD):
             _refuse_plus(override, groups)
+        if override.group is None and any(g.startswith(f"{override.key}/") for g in groups):
+            below = sorted(key for key in keys() if key.startswith(f"{override.key}."))
+            raise UserError(
+                f"{override.typed}: must be a mapping of keys to values",
+                f"it has the keys {', '.join(below)}",
+            )
         if override.group is not None and override.group in groups:
+            if override.sign == "~":
+                _refuse_deletion(override, groups[override.group])
             _check_names(override, groups[override.group])
 
 
 def _check_hydras(override: Override) -> None:
-    """Raise UserError for an option of Hydra's groups that is not a name."""
+    """Raise UserError for a key of Hydra without effect, or a choice that is not a name."""
+    if not any(override.is_below(key) for key in _HYDRAS):
+        hint = f"of Hydra's own keys these have an effect: {', '.join(_HYDRAS)}"
+        raise UserError(f"{override.typed}: it would have no effect", hint)
+    if override.is_below(ENVIRONMENT):
+        _check_environment(override)
     listed = override.value if isinstance(override.value, list) else [override.value]
     named = override.is_sweep or all(isinstance(name, str) and name for name in listed)
     if override.group is not None and override.sign != "~" and not named:
@@ -56,12 +75,43 @@ def _check_hydras(override: Override) -> None:
         )
 
 
+def _check_environment(override: Override) -> None:
+    for name in environment_of([override]):
+        if name.startswith(("AECORE_", "LD_", "PYTHONPATH")):
+            raise UserError(
+                f"{override.typed}: {name} is read before this program starts",
+                f"set it outside: {name}=... {command()} ...",
+            )
+
+
+def environment_of(overrides: Iterable[Override]) -> dict[str, str]:
+    """The environment variables that overrides set, `hydra.job.env_set.NAME=value`."""
+    found: dict[str, str] = {}
+    for override in overrides:
+        if override.key == ENVIRONMENT and isinstance(override.value, dict):
+            found |= {str(getattr(k, "text", k)): str(v) for k, v in override.value.items()}
+        elif override.is_below(ENVIRONMENT):
+            found[override.key.removeprefix(f"{ENVIRONMENT}.")] = str(override.value)
+    return found
+
+
+def _refuse_deletion(override: Override, choices: set[str]) -> None:
+    """Raise UserError: a group can be set to nothing, but not be taken away."""
+    other = "none" if "none" in choices else sorted(choices)[0]
+    raise UserError(f"{override.typed}: cannot be removed", f"write {override.name}={other}")
+
+
 def _refuse_plus(override: Override, groups: Groups) -> None:
     if override.group is not None:
         line = f"{override.name}={override.text}"
         raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
+    if override.key in keys():
+        line = f"{override.key}={override.text}"
+        raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
+    other = meant(override.key, override.text)
+    near = f" (did you mean {other}?)" if other else nearest(override.key, groups)
     raise UserError(
-        f"{override.typed}: unknown key{nearest(override.key, groups)}",
+        f"{override.typed}: unknown key{near}",
         f"keys cannot be added; `{command()} --help` lists the options",
     )
 
@@ -73,7 +123,9 @@ def _check_names(override: Override, known: set[str]) -> None:
     names = _names(value)
     for name in names:
         if name not in known and "/" not in name and "${" not in name:  # these are found by Hydra
+            other = spelling(group, name)
             near = nearest("none" if name == "null" else name, known)
+            near = near if other is None else f" (did you mean {other}?)"
             listed = ", ".join(sorted(known)) or "none yet"
             raise UserError(f"{where}={name}: no such {kind}{near}", f"known: {listed}")
     if isinstance(value, list) and len(names) > 1:

@@ -11,10 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aecore.config.folders import builtin_options, command, installing
+from aecore.config.near import meant
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
 Compose = Callable[[list[Override]], DictConfig]
+_SEARCH_KEYS = "hydra/sweeper=optuna has n_trials, n_jobs, sampler, seed and others"
 _EXTRAS = {
     "joblib": "joblib",
     "submitit_local": "slurm",
@@ -34,7 +36,7 @@ def explain_hydra(
         return _launcher(launcher.group(1), launcher.group(2), text)
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
-        return _unknown_key(unknown.group(1), overrides, compose, groups)
+        return _unknown_key(unknown.group(1), overrides, compose, groups, text)
     twice = re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text)
     if twice:
         return UserError(
@@ -47,8 +49,10 @@ def explain_hydra(
         if asked.group == "dataset":
             hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
         return UserError(f"{asked.typed}: no such {asked.group}", hint)
-    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return UserError(first[:300])
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    mend = "write 'null', in quotes" if "is not Optional" in text else None
+    reason = f" {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else ""
+    return UserError(f"{lines[0]}{reason}"[:300], mend)
 
 
 def _asks_for(override: Override, sought: str) -> bool:
@@ -69,7 +73,7 @@ def _launcher(kind: str, name: str, text: str) -> UserError:
 
 
 def _unknown_key(
-    key: str, overrides: Sequence[Override], compose: Compose, groups: set[str]
+    key: str, overrides: Sequence[Override], compose: Compose, groups: set[str], text: str
 ) -> UserError:
     asked = next((o for o in overrides if key in (o.key, o.name)), None)
     known: set[str] = set()
@@ -90,11 +94,20 @@ def _unknown_key(
         pass  # a second mistake elsewhere: reported without similar names
     if asked is not None and key == f"evaluate.{asked.typed_key}":  # as the noise of a trained run
         key, parent = asked.typed_key, parent.removeprefix("evaluate.")
+    if asked is not None and name in known:
+        reason = next((line for line in text.splitlines()[1:] if line.strip()), "it cannot be set")
+        return UserError(f"{asked.typed}: {reason.strip()}")
     where = f"{parent} has no key" if parent else "no key"
+    if parent.startswith("hydra.sweeper") and "n_trials" not in known:
+        return UserError(f"{key}: {where} {name!r}", _SEARCH_KEYS)
     if hint := _term_hint(parent, name, known):
         return UserError(f"{key}: {where} {name!r}", hint)
+    other = None if asked is None else meant(key, asked.text)
+    if other is not None:
+        return UserError(f"{key}: {where} {name!r}", f"did you mean {other}?")
     return UserError(
-        f"{key}: {where} {name!r}{nearest(name, known)}", f"known here: {', '.join(sorted(known))}"
+        f"{key}: {where} {name!r}{nearest(name, known)}",
+        f"known here: {', '.join(sorted(known)) or 'none'}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from argparse import ArgumentError, Namespace
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,10 @@ from aecore.config.folders import HOME, command, groups
 from aecore.errors import UserError
 
 OOD = "evaluate.ood"  # other data sets, by their names
+_OPEN = (  # mappings of Hydra's configuration that take any key
+    "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
+    "hydra.sweeper.params",
+)  # fmt: skip
 _PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that needs no quotes in Hydra's grammar
 _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 
@@ -86,7 +91,10 @@ class Override:
         """
         if not self.is_sweep:
             return [self]
-        texts = replace(self.parsed, config_loader=loader).sweep_string_iterator()
+        texts = [*replace(self.parsed, config_loader=loader).sweep_string_iterator()]
+        twice = next((text for text in texts if texts.count(text) > 1), None)
+        if twice is not None:
+            raise UserError(f"{self.typed}: {twice} stands there twice", "once is enough")
         return [one for text in texts for one in read([f"{self.sign}{self.name}={text}"])]
 
 
@@ -142,13 +150,18 @@ def parse(argv: Iterable[str]) -> Arguments:
     args, unknown = _flags(argv)
     if unknown:
         raise UserError(f"{unknown[0]}: unknown flag", f"`{command()} --help` lists the flags")
+    _check_flags(args)
     flags = []
     own = _own(args)
     for folder in own:
         flags += ["--config-dir", str(folder)]
     if args.config_name is not None:
         flags += ["--config-name", args.config_name]
-    informational = bool(args.cfg or args.info or args.hydra_help or args.shell_completion)
+    asked = [name for name in ("cfg", "info", "shell_completion", "run") if getattr(args, name)]
+    informational = bool(args.hydra_help or {*asked} - {"run"})
+    several = [*asked, *(["multirun"] if args.multirun and informational else [])]
+    if len(several) > 1:
+        raise UserError(f"--{several[0]}: does not go with --{several[1]}", "give one of them")
     if informational:
         flags = [a for a in argv if a not in args.overrides]
     return Arguments(tuple(flags), read(args.overrides), args.multirun, informational, tuple(own))
@@ -186,6 +199,19 @@ def _flags(argv: list[str]) -> tuple[Namespace, list[str]]:
         raise UserError(str(error)) from error
 
 
+def _check_flags(args: Namespace) -> None:
+    """Raise UserError for a flag of Hydra's that would have no effect, or that loads code."""
+    refused = {
+        "--experimental-rerun": (args.experimental_rerun, "resume=FOLDER continues a run"),
+        "--config-path": (args.config_path, "--config-dir FOLDER adds options of your own"),
+        "--package": (args.package and not args.cfg, "it goes with --cfg"),
+        "--resolve": (args.resolve and not args.cfg, "it goes with --cfg"),
+    }
+    for flag, (given, hint) in refused.items():
+        if given:
+            raise UserError(f"{flag}: not used here", hint)
+
+
 def _own(args: Namespace) -> list[Path]:
     if args.config_dir is None:
         return []
@@ -218,6 +244,8 @@ def _override(name: str, text: str, typed: str) -> Override:
     chooses = bool(package) or "/" in place or place in groups()
     sign = name[: len(name) - len(name.lstrip("+~"))]
     key = package or place.replace("/", ".")
+    if key.startswith("hydra.") and sign != "~":  # its keys are known but for a few mappings
+        sign = "++" if any(f"{key}.".startswith(f"{node}.") for node in _OPEN) else ""
     return Override(key, place if chooses else None, package, sign, text, typed, parsed)
 
 
@@ -261,6 +289,7 @@ def _as_text(key: str, value: str) -> str:
     """The value, in quotes if it is a path with special characters."""
     if _PLAIN.fullmatch(value) or _QUOTED.search(value) or not _is_path(key):
         return value
+    value = os.path.expanduser(value)
     if not (value.startswith("[") and value.endswith("]")):
         return quoted(value)
     names = [name.strip() for name in value[1:-1].split(",")]

@@ -36,8 +36,8 @@ class Chunk:
 
     def to(self, device: torch.device) -> Chunk:
         """The same batches on a device, each moved there as it is gathered."""
-        here, gather = self._parts[0][0].device, self._gather
-        if here == device:
+        gather = self._gather
+        if not self._parts or self._parts[0][0].device == device:
             return self
         return Chunk(self._parts, lambda *part: [_moved(b, device) for b in gather(*part)])
 
@@ -94,7 +94,7 @@ class Batches:
         self.batch_size = batch_size
         self.chunk = min(max(round(VALUES_A_CHUNK / values), 1), chunk or LARGEST_CHUNK)
         self._at_once = max(VALUES_AT_ONCE // values, 1)
-        self.epoch, self._first = 0, 0
+        self.epoch, self._first, self._done = 0, 0, 0
         self._shuffle, self._seed = shuffle, seed
         self._rank, self._world_size = rank, world_size
         self._sample = sample
@@ -124,12 +124,13 @@ class Batches:
         """Images in an epoch, of all ranks."""
         return self._ends[-1]
 
-    def set_epoch(self, epoch: int, first: int = 0) -> None:
+    def set_epoch(self, epoch: int, first: int = 0, done: int = 0) -> None:
         """Choose the order and the drawn pixels of the next epoch, not of one under way.
 
         first: with which chunk it begins; those before it are skipped, not gathered.
+        done: mini-batches of the epoch that are skipped, which may be some or all of that chunk.
         """
-        self.epoch, self._first = epoch, first
+        self.epoch, self._first, self._done = epoch, first, max(done, first * self.chunk)
 
     def to(self, device: torch.device | str) -> Batches:
         """Move the data, once, so that chunks are made on the device; returns itself."""
@@ -153,11 +154,11 @@ class Batches:
             positions = torch.cat([positions[a:b] for a, b in shares])
         positions = positions.to(self.split.images.device)
         sizes = [b - a for a, b in shares]
-        start = self._first * self.chunk
-        rest = positions[sum(sizes[:start]) :]
-        for first in range(start, self.steps, self.chunk):
+        rest = positions[sum(sizes[: self._done]) :]
+        for first in range(self._first * self.chunk, self.steps, self.chunk):
             parts = []
-            for at in range(first, min(first + self.chunk, self.steps), self._at_once):
+            start, end = max(first, self._done), min(first + self.chunk, self.steps)
+            for at in range(start, end, self._at_once):
                 part = sizes[at : min(at + self._at_once, first + self.chunk)]
                 parts.append((rest[: sum(part)], part))
                 rest = rest[sum(part) :]

@@ -76,6 +76,20 @@ def is_run(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
+def newest(below: Path, file: str = RUN) -> Path | None:
+    """The folder below whose run began last, of those that hold a file; None for none."""
+    runs = [path.parent for path in below.rglob(RUN) if (path.parent / file).is_file()]
+    return max(runs, key=lambda run: (os.stat(run / RUN).st_mtime, str(run)), default=None)
+
+
+def progress(folder: Path) -> str | None:
+    """How far a run without metrics has come, None for a finished one."""
+    if read_metrics(folder) is not None:
+        return None
+    whole = read_config(folder)["trainer"]["max_epochs"]
+    return f"not finished, {len(read_history(folder))} of {whole} epochs done"
+
+
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Record the resolved configuration."""
     write_atomically(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False).encode())

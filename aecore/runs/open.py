@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,8 @@ from aecore.runs import sampler_file
 from aecore.runs.checkpoint import BEST, EXPORTED, LAST, SAMPLER, evaluated, load
 from aecore.runs.folder import (
     CONFIG,
-    RUN,
     is_run,
+    newest,
     read_config,
     read_history,
     read_metrics,
@@ -108,7 +107,7 @@ def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
     Nothing in the files is executed, and none is changed.
     Raises UserError where that is no run, or one that is damaged or of another format.
     """
-    place = newest(below) if str(path) == NEWEST else Path(path).expanduser()
+    place = _newest(below) if str(path) == NEWEST else Path(path).expanduser()
     folder, file = _located(place)
     choices: Mapping[str, Any] = {}
     config = None
@@ -133,16 +132,15 @@ def _checked(config: Mapping[str, Any], where: Path) -> Config:
         raise inside(error, where) from error
 
 
-def newest(below: Path) -> Path:
+def _newest(below: Path) -> Path:
     """The run folder below that began last and has trained; UserError where there is none."""
-    runs = [path.parent for path in below.rglob(RUN)]
-    trained = [run for run in runs if (run / "checkpoints" / LAST).is_file()]
-    if not trained:
+    found = newest(below, f"checkpoints/{LAST}")
+    if found is None:
         raise UserError(
             f"run={NEWEST}: no trained run below {below}",
             "give its folder, run=outputs/..., or where runs lie, paths.output_dir=...",
         )
-    return max(trained, key=lambda run: (os.stat(run / RUN).st_mtime, str(run)))
+    return found
 
 
 def _located(place: Path) -> tuple[Path | None, Path | None]:

@@ -14,6 +14,7 @@ from aecore.runs.folder import ERROR, METRICS, write_atomically
 from aecore.runs.format import check_format, stamp
 
 RECORD = "sweep.json"
+LEADER = ".running"  # locked by the process that launched the jobs, while it wants them to go on
 
 
 @dataclass(frozen=True)

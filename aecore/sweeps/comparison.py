@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aecore.compare.compare import Summary, compare
+from aecore.errors import Interrupted
 from aecore.runs.sweep import Sweep, read_sweep, title
 
 
 def compare_sweep(sweep: Sweep, **options: Any) -> Summary:
     """Compare the jobs of a sweep in its folder; options: see `compare`."""
     return compare(sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid, **options)
+
+
+@contextmanager
+def compared_if_interrupted(sweep: Sweep) -> Iterator[None]:
+    """Compare the jobs as they are, and print the table, where a signal ends what is done here."""
+    try:
+        yield
+    except Interrupted:
+        latest = read_sweep(sweep.folder) or sweep
+        with suppress(OSError):  # the terminal may be gone
+            print(compare_sweep(latest).terminal_text, flush=True)
+        raise
 
 
 class RunningComparison:

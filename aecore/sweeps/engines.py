@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from signal import SIGTERM
+from threading import Thread
 
+from filelock import FileLock, Timeout
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.plugins.launcher import Launcher
 
+from aecore.errors import Interrupted, UserError
 from aecore.runs.folder import ERROR, optimized
-from aecore.runs.sweep import ended, lose
+from aecore.runs.sweep import LEADER, ended, lose
+from aecore.training.signals import deferred, listen_again, received
 
 # nothing is reported to anyone, and no token is put into the user's home
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+_SHORT, _LONG = "/tmp", 40  # Ray's sockets lie there, whose paths have 107 characters at most
 Jobs = Mapping[int, Sequence[str]]
+_SAVING = 8.0  # seconds that interrupted jobs have to save their state; docker kills after ten
 
 
 def run_jobs(launcher: Launcher, sweep: Path, jobs: Jobs) -> list[float | None]:
@@ -25,20 +38,59 @@ def run_jobs(launcher: Launcher, sweep: Path, jobs: Jobs) -> list[float | None]:
     """
     for number in jobs:
         (sweep / str(number) / ERROR).unlink(missing_ok=True)
+    folders = [sweep / str(number) for number in jobs]
     numbered = {n: [*job, f"hydra.sweep.subdir='{n}'"] for n, job in jobs.items()}
     for key, value in _RAY.items():
         os.environ.setdefault(key, value)
-    if type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher."):
-        from aecore.sweeps.slurm import submit
-
-        submit(launcher, sweep, numbered)
-    else:
+    if len(tempfile.gettempdir()) > _LONG and Path(_SHORT).is_dir():
+        os.environ.setdefault("RAY_TMPDIR", _SHORT)
+    if isinstance(launcher, BasicLauncher):
         _launch(launcher, sweep, numbered)
-    folders = [sweep / str(number) for number in jobs]
+    else:
+        with leading(sweep) as lock:
+            _launch_elsewhere(launcher, sweep, numbered, partial(_dismiss, lock, folders))
     for folder in folders:
         if not ended(folder):
             lose(folder, "it left neither metrics nor an error")
     return [optimized(folder) for folder in folders]
+
+
+def _launch_elsewhere(
+    launcher: Launcher, sweep: Path, jobs: Jobs, dismiss: Callable[[], None]
+) -> None:
+    if type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher."):
+        from aecore.sweeps.slurm import submit
+
+        submit(launcher, sweep, jobs, dismiss)
+    else:
+        with deferred():
+            _in_thread(partial(_launch, launcher, sweep, jobs), dismiss)
+
+
+def _in_thread(work: Callable[[], None], dismiss: Callable[[], None]) -> None:
+    """Do it beside this thread, which alone can read signals; raises what it raises.
+
+    Where a signal comes, jobs are dismissed and the workers of Joblib and Ray are killed.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    while received() is None:
+        listen_again()  # Ray puts a handler of its own in place
+        with suppress(TimeoutError):
+            return done.result(timeout=0.2)
+    dismiss()
+    _disconnect()
+    thread.join(timeout=2)
+    raise Interrupted(received() or SIGTERM)
 
 
 def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
@@ -55,6 +107,8 @@ def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
             return
         except Exception as error:
             _disconnect()
+            if received() is not None:
+                raise
             waiting = {n: job for n, job in waiting.items() if not ended(sweep / str(n))}
             begun = [n for n in waiting if _begun(sweep / str(n)) != before[n]]
             if not begun:
@@ -74,10 +128,42 @@ def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
 
 
 def _disconnect() -> None:
-    """End what Ray still runs of a launch that broke off."""
-    ray = sys.modules.get("ray")
-    if ray is not None:
+    """End what Joblib and Ray still run of a launch that broke off."""
+    if (ray := sys.modules.get("ray")) is not None:
         ray.shutdown()
+    if (loky := sys.modules.get("joblib.externals.loky")) is not None:
+        loky.get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+
+
+@contextmanager
+def leading(sweep: Path) -> Iterator[FileLock]:
+    """Hold the lock that tells jobs in other processes that they are still wanted.
+
+    Raises UserError where another process holds it.
+    """
+    lock = FileLock(sweep / LEADER)
+    try:
+        lock.acquire(timeout=2)
+    except Timeout:
+        raise UserError(f"{sweep}: another process runs this sweep") from None
+    try:
+        yield lock
+    finally:
+        lock.release()
+        (sweep / LEADER).unlink(missing_ok=True)
+
+
+def _dismiss(lock: FileLock, folders: Sequence[Path]) -> None:
+    """Give up the lock, if not done already, and let jobs that are going on save their state."""
+    if not lock.is_locked:
+        return
+    going = [folder for folder in folders if _begun(folder) is not None and not ended(folder)]
+    lock.release()
+    deadline = time.monotonic() + _SAVING
+    while not all(map(ended, going)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for folder in going:
+        (folder / ERROR).unlink(missing_ok=True)  # not failed, only interrupted
 
 
 def _begun(folder: Path) -> int | None:

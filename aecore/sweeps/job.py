@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from aecore.config.compose import choices
 from aecore.config.folders import flags, resuming, set_user_folders
 from aecore.config.overrides import searched
-from aecore.errors import NonFiniteError, UserError
+from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.folder import (
     ERROR,
     is_run,
@@ -28,11 +33,23 @@ from aecore.runs.folder import (
     write_config,
     write_run,
 )
+from aecore.runs.sweep import LEADER
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.comparison import running_comparison
 from aecore.tasks.base import Request
 from aecore.tasks.run import run
 from aecore.training.processes import is_leader, started_together
+from aecore.training.signals import (
+    deferred,
+    is_listening,
+    listening,
+    previous_handler,
+    queue_signals,
+    received,
+    repeats_end,
+)
+
+_SAVING = 8.0  # seconds that the processes of an interrupted job have to save its state
 
 
 def run_job(config: Any) -> float | None:
@@ -47,7 +64,6 @@ def run_job(config: Any) -> float | None:
     assert isinstance(plain, dict)
     config_dict = {str(key): value for key, value in plain.items()}
     folder = Path(hydra.runtime.output_dir)
-    error = folder / ERROR
     overrides = list(hydra.overrides.task)
     chosen = choices(hydra.runtime.choices, config_dict)
     request = Request(
@@ -58,10 +74,20 @@ def run_job(config: Any) -> float | None:
         brief=True,
         callbacks=partial(job_callbacks, folder),
     )
+    with _listening_here(folder, hydra.launcher._target_):
+        return _run_request(request, folder)
+
+
+def _run_request(request: Request, folder: Path) -> float | None:
+    if received() is not None:
+        return None  # nobody waits for what comes after an interrupted job
+    error = folder / ERROR
     failed = True
     try:
         _job(request, folder)
         failed = False
+    except Interrupted as interrupted:
+        _interrupted(error, interrupted)
     except (UserError, NonFiniteError) as failure:
         _failed(error, str(failure))
     except Exception as failure:
@@ -73,6 +99,50 @@ def run_job(config: Any) -> float | None:
     if failed and started_together():
         sys.exit(1)  # so that srun ends the other processes, which would wait for this one
     return optimized(folder)
+
+
+@contextmanager
+def _listening_here(folder: Path, launcher: str) -> Iterator[None]:
+    """Note signals in a process that a launcher started for jobs; our own command does already.
+
+    It ends its job where the process that launched the sweep has gone; Slurm keeps its jobs.
+    """
+    if is_listening():
+        yield
+        return
+    leads = None if launcher.endswith("SlurmLauncher") else partial(_is_wanted, folder.parent)
+    with listening(queue_signals(), repeated=False, leads=leads):
+        yield
+        if received() is not None and _is_orphan():
+            os._exit(128 + signal.SIGTERM)  # there is nobody to whom it could be told
+
+
+def _is_orphan() -> bool:
+    """Whether the process that started this one, as joblib does, has gone."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and parent.pid != os.getppid()
+
+
+def _is_wanted(sweep: Path) -> bool:
+    """Whether the process that launched the jobs of a sweep still waits for them."""
+    path = sweep / LEADER
+    if not path.exists():
+        return False
+    try:
+        FileLock(path).acquire(blocking=False).lock.release()
+    except (Timeout, OSError, NotImplementedError):  # a file system may have no locks
+        return True
+    return False
+
+
+def _interrupted(error: Path, interrupted: Interrupted) -> None:
+    """In our own command everything ends; in another process this job, as its launcher does it."""
+    handler = previous_handler(interrupted.signum)
+    if handler is not None:
+        handler(interrupted.signum, None)  # submitit's asks for the job to be started again
+    if repeats_end():
+        raise interrupted
+    _failed(error, f"interrupted by {signal.Signals(interrupted.signum).name}")
 
 
 def _job(request: Request, folder: Path) -> None:
@@ -91,16 +161,34 @@ def _in_processes(request: Request, folder: Path) -> None:
         write_run(folder, request.choices, request.overrides)
         write_config(folder, request.config)
     command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}"]
-    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
-    if done.returncode == 0:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            with deferred():
+                told = _told(child)
+        except Interrupted as interrupted:
+            child.send_signal(interrupted.signum)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_SAVING)
+            child.kill()
+            raise
+    status = child.returncode
+    if status == 0:
         return
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    reason = f"a process of this job ended with status {done.returncode}"
-    if done.returncode < 0:
-        reason = f"a process of this job was killed by {signal.Signals(-done.returncode).name}"
+    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    reason = f"a process of this job ended with status {status}"
+    if status < 0:
+        reason = f"a process of this job was killed by {signal.Signals(-status).name}"
     elif errors:
         reason = errors[-1].removeprefix("error: ")
-    raise UserError(f"{reason}", f"{resuming(folder)} goes on\n\n{done.stderr}")
+    raise UserError(f"{reason}", f"{resuming(folder)} goes on\n\n{told}")
+
+
+def _told(child: subprocess.Popen[str]) -> str:
+    """What a process says to stderr until it ends, or until a signal ends this one."""
+    while received() is None:
+        with suppress(subprocess.TimeoutExpired):
+            return child.communicate(timeout=0.5)[1]
+    return ""
 
 
 def _failed(path: Path, message: str) -> None:

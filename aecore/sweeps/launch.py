@@ -20,7 +20,7 @@ def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None)
     more: further overrides of Hydra's own (another launcher).
     composed: configurations of jobs that were composed already, by their overrides.
     """
-    from aecore.sweeps.comparison import compare_sweep
+    from aecore.sweeps.comparison import compare_sweep, compared_if_interrupted
     from aecore.sweeps.engines import run_jobs
     from aecore.sweeps.job import run_job
 
@@ -48,7 +48,8 @@ def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None)
                 task_function=run_job,
                 config=config,
             )
-            run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
+            with compared_if_interrupted(sweep):
+                run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
     summary = compare_sweep(sweep, figures=True)
     print(summary.terminal_text, flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]

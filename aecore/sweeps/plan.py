@@ -42,8 +42,10 @@ def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Co
 
 
 def shared(arguments: Arguments) -> list[str]:
-    """The overrides that Hydra needs to launch the jobs: of its own keys, and the study."""
-    return [o.line for o in arguments.overrides if o.of_hydra or o.key == "sweeps"]
+    """The overrides that decide on the launcher: Hydra's own, the study and the experiment."""
+    named = ("sweeps", "experiment")
+    single = (o for o in arguments.overrides if not o.is_sweep)
+    return [o.line for o in single if o.of_hydra or o.key in named]
 
 
 def sweep_folder(composition: Composition, name: str | None) -> Path:

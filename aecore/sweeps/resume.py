@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aecore.config.folders import command, flags
+from aecore.config.groups import check_choices
 from aecore.config.overrides import Override
 from aecore.config.overrides import read as read_overrides
 from aecore.errors import UserError
@@ -61,8 +62,10 @@ def _from_here(sweep: Sweep) -> Sweep:
 
 
 def _check_recorded(sweep: Sweep) -> None:
-    """Raise UserError where a record names classes by itself, or would read the environment."""
-    for override in read_overrides([*sweep.overrides, *(o for job in sweep.jobs for o in job)]):
+    """Raise UserError where a record names classes, or would read or change the environment."""
+    overrides = read_overrides([*sweep.overrides, *(o for job in sweep.jobs for o in job)])
+    check_choices((o for o in overrides if o.of_hydra), {})
+    for override in overrides:
         if "_target_" in override.key or "${" in override.line:
             raise UserError(
                 f"{sweep.folder / 'sweep.json'}: {override.typed}: not taken from a record",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from submitit.core.core import Job
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
-from aecore.errors import UserError
+from aecore.errors import Interrupted, UserError
 from aecore.runs.sweep import ended, lose
 
 _ENDED = {
@@ -48,11 +48,15 @@ class Queue(SlurmInfoWatcher):
         return {job: found.get(job, gone) for job in self._registered - self._finished}
 
 
-def submit(launcher: Any, sweep: Path, jobs: Mapping[int, Sequence[str]]) -> None:
+def submit(
+    launcher: Any, sweep: Path, jobs: Mapping[int, Sequence[str]], dismiss: Callable[[], None]
+) -> None:
     """Run jobs, number -> overrides, and wait for them; one that is lost gets an error.txt.
 
     On this machine as many at a time as there are cores, each with one thread (or with
-    `hydra.launcher.cpus_per_task`); Slurm gets all of them, as an array. Ctrl-C cancels them.
+    `hydra.launcher.cpus_per_task`); Slurm gets all of them, as an array. A signal cancels them.
+
+    dismiss: lets those that are going on save their state, before they are cancelled here.
     Raises UserError where they cannot be submitted.
     """
     local = launcher._EXECUTOR == "local"
@@ -80,9 +84,14 @@ def submit(launcher: Any, sweep: Path, jobs: Mapping[int, Sequence[str]]) -> Non
                     del running[number]
                     _tell(folder, job)
             time.sleep(0.1 if local else 1.0)
-    except BaseException:
+    except BaseException as error:
+        interrupted = isinstance(error, Interrupted)
+        if interrupted and local:  # else they would be killed within a second
+            dismiss()
         for job in running.values():
             job.cancel(check=False)
+        if interrupted:
+            dismiss()
         raise
 
 

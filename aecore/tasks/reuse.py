@@ -5,6 +5,7 @@ The configuration is that of the run, except for the overrides.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
@@ -13,15 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecore.config.compose import compose
-from aecore.config.folders import builtin_options, command
+from aecore.config.folders import builtin_options, command, resuming
 from aecore.config.overrides import OOD, Arguments, Override
 from aecore.errors import UserError, nearest
-from aecore.runs.folder import reserve
+from aecore.runs.folder import progress, reserve
 from aecore.tasks.base import Request
 
 if TYPE_CHECKING:
     from aecore.runs.open import Run
 
+log = logging.getLogger("aecore")
 TEST_NOISE = "evaluate.noise"
 _OWN = ("task", "run", "out", "split", "resize", "paths", "logger")  # never the run's
 _OURS_ALONE = ("trainer.threads", "trainer.accelerator")
@@ -60,6 +62,8 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     trained = open_run(run, below=Path(composed.config["paths"]["output_dir"]))
     if run == NEWEST:
         print(f"run={NEWEST} is {trained.folder}")
+    if trained.folder is not None and (state := progress(trained.folder)) is not None:
+        log.warning("%s: %s; %s goes on", trained.folder, state, resuming(trained.folder))
     keys = {o.key for o in overrides}
     config = _merged(trained, composed.config, replaced, keys)
     for override in changes:

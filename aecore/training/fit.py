@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from signal import Signals
+from signal import SIGINT, SIGTERM, Signals
 
 import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from aecore.config.folders import resuming
-from aecore.errors import UserError
+from aecore.errors import Interrupted, UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import LAST, PREFIX
 from aecore.runs.folder import HISTORY
@@ -23,12 +23,13 @@ from aecore.training.callbacks.early_stopping import early_stopping
 from aecore.training.callbacks.history import History
 from aecore.training.callbacks.images import Images
 from aecore.training.loggers.base import RunLogger
-from aecore.training.module import Training
+from aecore.training.module import StoppedError, Training
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.resume import ResumePoint
 from aecore.training.setup import Experiment
-from aecore.training.trainer import interruptible, make_trainer, quiet
+from aecore.training.signals import deferred, is_listening, listening, received
+from aecore.training.trainer import make_trainer, quiet
 
 
 def fit(
@@ -66,12 +67,16 @@ def fit(
     ]
     if any(logger.takes_images for logger in loggers):
         all_callbacks.append(Images(images=8, dims=16, points=1000, seed=config.seed))
-    with quiet(), interruptible():
+    with quiet(), _interruptible():
         validate = data.val is not None and len(data.val) > 0
         trainer = make_trainer(config, all_callbacks, loggers, checkpoint_io, validate=validate)
         path = None if checkpoint is None else checkpoint.path
         try:
             trainer.fit(_module(experiment, model), datamodule=data, ckpt_path=path)
+        except StoppedError:
+            leave_process_group()
+            _failed_rank(trainer)  # waits for the other processes
+            raise Interrupted(received() or SIGTERM) from None
         except RuntimeError as error:
             failure = _failed_rank(trainer)
             if failure is None:
@@ -79,6 +84,13 @@ def fit(
             raise UserError(f"{failure}", f"{resuming(folder)} continues") from error
         leave_process_group()
     model.cpu()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Note signals; in a program that is not ours only Ctrl-C."""
+    with nullcontext() if is_listening() else listening((SIGINT,)), deferred():
+        yield
 
 
 def _module(experiment: Experiment, model: Autoencoder) -> Training:

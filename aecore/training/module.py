@@ -20,11 +20,16 @@ from aecore.model.objectives.base import Terms, weighted_term
 from aecore.training.generators import Generators
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
+from aecore.training.signals import received
 from aecore.types import Batch
 
 VAL_SEED = 1_000_003  # an odd offset: validation and training draw different numbers
 EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
 _SMALLER_STEPS = "try a smaller learning rate, trainer.gradient_clip=1 or a smaller weight"
+
+
+class StoppedError(Exception):
+    """A signal ends the training, in a form that Lightning passes on; all ranks stop together."""
 
 
 @dataclass
@@ -82,7 +87,8 @@ class Training(LightningModule):
         self._since_log = Mean()
         self.latest: dict[str, float] = {}
         self.steps_an_epoch = 1
-        self._chunks_done = 0  # of the epoch under way
+        self._chunks_done, self._steps_done = 0, 0  # of the epoch under way
+        self.stopped = False  # whether a signal ends it here
         self._epoch_progress: dict[str, Any] | None = None
 
     @override
@@ -108,15 +114,19 @@ class Training(LightningModule):
     @override
     def on_train_epoch_start(self) -> None:
         self.generators.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
-        self.train_mean, self._since_log, self._chunks_done = Mean(), Mean(), 0
+        self.train_mean, self._since_log = Mean(), Mean()
+        self._chunks_done, self._steps_done = 0, 0
         if self._epoch_progress is not None:
             self._restore_progress(self._epoch_progress)
             self._epoch_progress = None
-        self._loader().set_epoch(self.current_epoch, self._chunks_done)
+        self._loader().set_epoch(self.current_epoch, self._chunks_done, self._steps_done)
 
     def _restore_progress(self, progress: Mapping[str, Any]) -> None:
         """Continue an epoch where a checkpoint left it."""
         self._chunks_done = progress["chunks"]
+        self._steps_done = progress.get("steps", self._chunks_done * self._loader().chunk)
+        # else torch would warn of a rate that changes before the first step of this process
+        self.optimizers(use_pl_optimizer=False)._opt_called = True  # type: ignore[union-attr]
         self.train_mean, self._since_log = Mean(**progress["mean"]), Mean(**progress["since_log"])
         states = [
             of_ranks[self.global_rank]
@@ -152,9 +162,25 @@ class Training(LightningModule):
             rows.append(torch.stack([loss, *terms.logged.values()]).detach())
             sizes.append(len(batch.x))
             self.step += 1
-        assert terms is not None
-        self._account(torch.stack(rows), sizes, terms)
+            if self._is_interrupted():
+                break
+        self._steps_done += len(rows)
+        if terms is not None:  # else the chunk had been done when the run was interrupted
+            self._account(torch.stack(rows), sizes, terms)
+        self._check_interrupted()
         self._chunks_done = chunk_index + 1
+
+    def _is_interrupted(self) -> bool:
+        """Whether a signal came to any rank."""
+        stop = received() is not None
+        if self.trainer.world_size > 1:
+            stop = self.trainer.strategy.reduce_boolean_decision(stop, all=False)
+        self.stopped = self.stopped or stop
+        return self.stopped
+
+    def _check_interrupted(self) -> None:
+        if self.stopped:
+            raise StoppedError
 
     def _account(self, rows: Tensor, sizes: list[int], terms: Terms) -> None:
         """Read a chunk's losses, (steps, 1 + terms): the one wait for the device in a chunk."""
@@ -201,6 +227,8 @@ class Training(LightningModule):
             values = rows.cpu().numpy()
             check_finite(values, [f"val/{n}" for n in logged], self.step - 1)
             entry = dict(zip(logged, values[0].tolist(), strict=True))
+            self._is_interrupted()
+            self._check_interrupted()
             self.val_mean.add(with_weighted(entry, weights), sizes[0])
 
     def _running_loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -251,10 +279,14 @@ class Training(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the step and, within an epoch, its progress; runs on every rank."""
         checkpoint["step"] = self.step
-        if 0 < self._chunks_done < len(self._loader()):
+        if self.stopped and self.trainer.validating:
+            before_validation(checkpoint["loops"]["fit_loop"])
+        last = len(self._loader()) - 1
+        if self.stopped or 0 < self._chunks_done <= last:
             states = self.all_gather(self.generators.states())
             checkpoint[EPOCH_PROGRESS] = {
-                "chunks": self._chunks_done,
+                "chunks": min(self._chunks_done, last),
+                "steps": self._steps_done,
                 "mean": asdict(self.train_mean),
                 "since_log": asdict(self._since_log),
                 "generators": [state.reshape(self._ranks, -1).cpu() for state in states],
@@ -264,6 +296,15 @@ class Training(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
         self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
+
+
+def before_validation(loops: dict[str, Any]) -> None:
+    """Make Lightning's counters those within the last chunk, which is then empty; in place."""
+    for counts in (loops["epoch_loop.batch_progress"][key] for key in ("total", "current")):
+        counts["processed"] -= 1
+        counts["completed"] -= 1
+    for key in [key for key in loops if key.startswith("epoch_loop.val_loop.")]:
+        del loops[key]
 
 
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:

@@ -1,26 +1,26 @@
-"""Lightning's Trainer: quiet, and interruptible by Ctrl-C."""
+"""Lightning's Trainer: quiet, and without signal handlers of its own."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
 from aecore.config.schema import Config
-from aecore.errors import Interrupted
 from aecore.training.callbacks.checkpoint import AtomicIO
 from aecore.training.loggers.base import RunLogger
 from aecore.training.processes import cluster_environment
 
 
-class _CtrlCError(Exception):
-    """Ctrl-C, in a form that Lightning passes on."""
+class _Deaf(_SignalConnector):
+    """Leaves signals to `aecore.training.signals`; Lightning ends a process with status 0."""
+
+    def register_signal_handlers(self) -> None:
+        """Register none."""
 
 
 def make_trainer(
@@ -34,7 +34,7 @@ def make_trainer(
     """A Trainer that does nothing each step but train."""
     options = config.trainer
     assert options.max_epochs != "auto", "prepare() makes it a number"
-    return Trainer(
+    trainer = Trainer(
         accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,
@@ -52,6 +52,8 @@ def make_trainer(
         use_distributed_sampler=False,
         inference_mode=False,  # the contractive penalty needs gradients in validation too
     )
+    trainer._signal_connector = _Deaf(trainer)
+    return trainer
 
 
 @contextmanager
@@ -68,22 +70,3 @@ def quiet() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn Ctrl-C into Interrupted: Lightning would end the process on a KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise _CtrlCError
-
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    except _CtrlCError:
-        raise Interrupted from None
-    finally:
-        signal.signal(signal.SIGINT, previous)

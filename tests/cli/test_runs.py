@@ -201,7 +201,10 @@ def test_interrupted_it_says_how_to_go_on() -> None:
         command.signal(signal.SIGINT)
         done = command.wait(30)
     assert done.status == 130
-    assert done.err == "interrupted; continue with: python run.py resume=run\n"
+    assert done.err == (
+        "interrupted; continue with: python run.py resume=run\n"
+        "  or evaluate it as it is: python run.py run=run task=evaluate\n"
+    )
 
 
 def test_two_runs_in_one_second_get_two_folders() -> None:

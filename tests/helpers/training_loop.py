@@ -10,6 +10,7 @@ from aecore.data.batches import Batches
 from aecore.data.split import Split
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.noise.noises import GaussianNoise
+from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.kl import KL
 from aecore.training.module import epoch_seed
 from aecore.training.optimizers.gradient import GradientDescent
@@ -18,14 +19,14 @@ from helpers.models import adam, gaussian, gen, images, mlp, model, weight
 X = images(50, 1, 4, 4, seed=9)
 
 
-def noisy_vae(seed: int = 0) -> Autoencoder:
+def noisy_vae(seed: int = 0, penalty: Penalty | None = None) -> Autoencoder:
     """Everything that draws: dropout layers, noise, a Gaussian code; and a scheduled weight."""
     return model(
         seed=seed,
         network=mlp(8, dropout=0.3),
         latent=gaussian(3),
         noise=GaussianNoise(std=0.2),
-        penalties={"kl": KL()},
+        penalties={"kl": KL() if penalty is None else penalty},
         weights={"kl": weight(1.0, "linear", 1.5)},
     )
 

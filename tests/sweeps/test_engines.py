@@ -34,7 +34,6 @@ STARTED = {
     "run.py": ["hydra.run.dir=outputs/mine/two"],
     "submitit_slurm": [
         "-m", "hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2",
-        "hydra.sweep.subdir=0",
     ],
 }  # fmt: skip
 TINY = ["trainer=debug", "figures=none", "logger=none"]

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from aecore.data.module import ImageData
 from aecore.errors import NonFiniteError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.noise.noises import GaussianNoise
+from aecore.model.passes import Pass
 from aecore.model.penalties.kl import KL
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, load
 from aecore.training.callbacks.checkpoint import AtomicIO
 from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
-from aecore.training.module import EPOCH_PROGRESS
+from aecore.training.module import EPOCH_PROGRESS, StoppedError
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule
 from aecore.training.resume import ResumePoint, resume_point
+from aecore.training.signals import deferred, listening
 from helpers.checkpoints import Break, Broken, checkpointed, read, same_checkpoint
 from helpers.models import adam, conv, data, gaussian, images, model
 from helpers.training_loop import equal, noisy_vae
@@ -27,10 +32,10 @@ from helpers.training_loop import equal, noisy_vae
 EPOCHS = 3
 
 
-def drawn(chunk: int = 1, val_size: int = 11) -> ImageData:
+def drawn(chunk: int = 1, val_size: int = 11, **changes: Any) -> ImageData:
     """42 images to train on: five batches of 8 and one of 2, drawn anew in each epoch."""
     x = images(42 + val_size, 1, 4, 4, seed=9)
-    return data(x, val_size=val_size, chunk=chunk, binarise="sample")
+    return data(x, val_size=val_size, chunk=chunk, binarise="sample", **changes)
 
 
 def normed(seed: int = 0) -> Autoencoder:
@@ -162,6 +167,65 @@ class TestKilledWithinAnEpoch:
         checkpointed(noisy_vae(8), parts, 20, module=drawn(2), callbacks=(stopping(),), resume=True)
         found = load(parts / LAST)
         assert found["epoch"] == 4 and ResumePoint(parts / LAST, found).is_complete(20)
+
+
+class Signalling(KL):
+    """Sends its process SIGTERM at a forward pass, of training or of validation."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+
+    def forward(self, p: Pass) -> Tensor:
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.left -= 1
+        return super().forward(p)
+
+
+class TestASignal:
+    """It is noted at once, and the state is saved after that very mini-batch."""
+
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("chunk", [1, 4, 6])
+    def test_the_end_is_the_same_wherever_it_comes(self, tmp_path: Path, chunk: int) -> None:
+        options: dict[str, Any] = {"schedule": Cosine(final=0.0), "log_every": 4}
+
+        def module() -> ImageData:
+            """Six mini-batches to train on, three to validate."""
+            return drawn(chunk, eval_batch_size=4)
+
+        whole = tmp_path / "whole"
+        whole.mkdir()
+        through = noisy_vae()
+        checkpointed(through, whole, 2, module=module(), **options)
+        for at in range(18):
+            parts = tmp_path / str(at)
+            parts.mkdir()
+            with listening(), pytest.raises(StoppedError), deferred():
+                checkpointed(
+                    noisy_vae(penalty=Signalling(at)), parts, 2, module=module(), **options
+                )
+            found = load(parts / LAST)
+            epoch, step = divmod(at, 9)
+            assert found["step"] == 6 * epoch + min(step + 1, 6)
+            assert not ResumePoint(parts / LAST, found).is_complete(2)
+            second = noisy_vae(seed=8)
+            checkpointed(second, parts, 2, module=module(), resume=True, **options)
+            assert equal(through.state_dict(), second.state_dict())
+            same(whole, parts)
+
+    def test_one_mini_batch_after_another(self, tmp_path: Path) -> None:
+        whole, parts = folders(tmp_path)
+        checkpointed(noisy_vae(), whole, 2, module=drawn(4))
+        for life in range(6):
+            with listening(), pytest.raises(StoppedError), deferred():
+                checkpointed(
+                    noisy_vae(penalty=Signalling(0)), parts, 2, module=drawn(4), resume=life > 0
+                )
+            assert load(parts / LAST)["step"] == life + 1
+        checkpointed(noisy_vae(), parts, 2, module=drawn(4), resume=True)
+        same(whole, parts)
 
 
 class TestWhatIsSaved:

@@ -19,6 +19,7 @@ from aecore.config.overrides import Override, parse, quoted
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, write_atomically
 from aecore.runs.sweep import Sweep, read_sweep
+from aecore.sweeps.comparison import compared_if_interrupted
 from aecore.sweeps.engines import run_jobs
 from aecore.sweeps.search.pruning import PRUNED
 from aecore.sweeps.search.report import finish
@@ -55,7 +56,8 @@ def search(sweep: Sweep, more: list[Override]) -> int:
                 task_function=run_job,
                 config=config,
             )
-            sweeper.sweep([])
+            with compared_if_interrupted(sweep):
+                sweeper.sweep([])
     except Timeout:
         raise UserError(
             f"{sweep.folder}: another process is at this search",
@@ -77,8 +79,10 @@ def run_trials(folder: Path, launcher: Launcher) -> None:
             f"{plan.storage or folder / STORAGE}: it knows nothing of the trials in {folder}",
             "bring that file back; without it the search cannot go on",
         )
+    shared.retry_failed()
+    retried = shared.retried()
     waiting = shared.unfinished()
-    lacking = len(waiting) + max(0, plan.n_trials - len(shared.trials()))
+    lacking = len(waiting) + shared.lacking()
     print(
         f"search of {plan.n_trials} trials, {lacking} to do, to {plan.direction} {plan.metric}: "
         f"{folder}",
@@ -87,6 +91,7 @@ def run_trials(folder: Path, launcher: Launcher) -> None:
     while batch := _batch(shared, waiting):
         jobs = {trial.number: plan.job(shared.values(trial)) for trial in batch}
         known = dict(zip(sweep.numbers or [], sweep.jobs, strict=True)) | jobs
+        known = {number: job for number, job in known.items() if number not in retried}
         sweep = replace(sweep, numbers=sorted(known), jobs=[known[n] for n in sorted(known)])
         sweep.write()
         for trial, value in zip(batch, run_jobs(launcher, folder, jobs), strict=True):

@@ -39,12 +39,14 @@ def finish(folder: Path) -> int:
     summary = compare_sweep(sweep, extra=figures)
     print(summary.text, flush=True)
     print(f"\n{search_text(shared, sweep)}\n\nreport  {summary.report}", flush=True)
-    return int(any(trial.state == TrialState.FAIL for trial in shared.mine()))
+    failed = {trial.number for trial in shared.mine() if trial.state == TrialState.FAIL}
+    return int(bool(failed - shared.retried()))
 
 
 def search_text(shared: Shared, sweep: Sweep) -> str:
     """How many trials ended how, the best of them, and the command that runs the best."""
-    plan, trials = shared.plan, shared.trials()
+    plan, retried = shared.plan, shared.retried()
+    trials = [trial for trial in shared.trials() if trial.number not in retried]
     counts = [
         f"{found} {name}"
         for state, name in _STATES.items()

@@ -74,7 +74,9 @@ def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistrib
             if isinstance(value, ChoiceSweep)
             else [one.text for one in override.single(loader)]
         )
-        return CategoricalDistribution(tuple(dict.fromkeys(categories)))
+        if len({*categories}) < len(categories):
+            raise ValueError("a value stands there twice; once is enough")
+        return CategoricalDistribution(tuple(categories))
     except ValueError as error:
         raise UserError(f"{text}: cannot be searched", str(error)) from None
 

@@ -28,6 +28,7 @@ from aecore.sweeps.search.space import suggest
 
 STORAGE = "study.db"  # in the folder of the search, where no other was given
 OWNER, ERROR, METRIC = "owner", "error", "metric"  # attributes of trials and of the study
+RETRIED = "retried"  # of a trial: the number of the failed one whose values it tries again
 _RECORD = "aecore"  # the attribute of the study that holds its format and version
 _SQLITE_WAIT = 60  # seconds for which a writer waits for the others
 
@@ -59,12 +60,29 @@ class Shared:
             ]
             if lost and self.file is not None:
                 trial = self.trial(lost[0])
-            elif len(trials) >= self.plan.n_trials:
+            elif not self.lacking():
                 return None
             else:
                 trial = self.study.ask()
             trial.set_user_attr(OWNER, self.plan.owner)
         return trial
+
+    def lacking(self) -> int:
+        """Trials that nobody has asked for yet; one that is tried again counts once."""
+        trials = self.trials()
+        waiting = sum(trial.state == TrialState.WAITING for trial in trials)
+        begun = len(trials) - waiting - len(self.retried())
+        return max(waiting, self.plan.n_trials - begun)
+
+    def retry_failed(self) -> None:
+        """Queue the failed trials of this worker with their values; each gets a new number."""
+        for trial in self.mine():
+            if trial.state == TrialState.FAIL and trial.number not in self.retried():
+                self.study.enqueue_trial(trial.params, user_attrs={RETRIED: trial.number})
+
+    def retried(self) -> set[int]:
+        """The numbers of failed trials that are tried again by others."""
+        return {t.user_attrs[RETRIED] for t in self.trials() if RETRIED in t.user_attrs}
 
     def values(self, trial: Trial) -> dict[str, Any]:
         """The values of a trial, drawn where it has not got them all yet.
@@ -81,7 +99,7 @@ class Shared:
         return [self.trial(number) for number in going]
 
     def trials(self) -> list[FrozenTrial]:
-        """Every trial of the study, in order."""
+        """Every trial of the study, by its number."""
         return self.study.get_trials(deepcopy=False)
 
     def mine(self) -> list[FrozenTrial]:

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load
 from aecore.runs.folder import write_atomically
-from aecore.training.module import Training, check_weights
+from aecore.training.module import StoppedError, Training, check_weights
 
 
 class AtomicIO(CheckpointIO):
@@ -75,7 +75,7 @@ class Checkpoints(Checkpoint):
 
     monitor: the metric.
     minutes: `last.ckpt` is saved within an epoch too, after the first chunk that ends so long
-    after the last save; None for never.
+    after the last save; None for never. It is also saved where a signal ends the training.
     """
 
     def __init__(self, folder: Path, minutes: float | None, monitor: str) -> None:
@@ -94,11 +94,22 @@ class Checkpoints(Checkpoint):
             return
         due = time.monotonic() - self._saved >= 60 * self.minutes
         if trainer.strategy.reduce_boolean_decision(due, all=False):  # all ranks save together
-            assert isinstance(pl_module, Training)
-            check_weights(pl_module.parameters(), pl_module.step)
-            for logger in trainer.loggers:
-                logger.save()  # what comes before a checkpoint's step is not logged again
-            self._save_last(trainer)
+            self._save_within(trainer, pl_module)
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, StoppedError):
+            self._save_within(trainer, pl_module)
+
+    def _save_within(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save within an epoch."""
+        assert isinstance(pl_module, Training)
+        check_weights(pl_module.parameters(), pl_module.step)
+        for logger in trainer.loggers:
+            logger.save()  # what comes before a checkpoint's step is not logged again
+        self._save_last(trainer)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

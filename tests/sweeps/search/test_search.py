@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 import signal
@@ -18,7 +19,8 @@ from optuna.trial import FrozenTrial, TrialState  # noqa: E402
 
 from aecore.cli import main  # noqa: E402
 from aecore.runs.folder import read_history, read_metrics  # noqa: E402
-from helpers.commands import started  # noqa: E402
+from helpers.commands import called, started  # noqa: E402
+from helpers.dying_penalties import write_yaml  # noqa: E402
 
 TINY = [
     "trainer.max_epochs=1", "network.hidden=[8]", "dataset.train_size=256", "figures=none",
@@ -209,7 +211,28 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(capsys: pytest.CaptureFix
     assert {"FAIL", "COMPLETE"} == set(states())
     assert f"{states().count('FAIL')} failed" in capsys.readouterr().out
     assert main(["resume=s"]) == 1
-    assert len(trials()) == 5
+    again = trials()[5:]
+    assert len(again) == sum(trial.state == TrialState.FAIL for trial in found)
+    assert all(trial.params["optimizer.lr"] == "1000000.0" for trial in again)
+
+
+def test_failed_trials_are_tried_again_with_their_values(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_yaml(Path("words"), rank=0)
+    argv = ["--config-dir", "words", *SEARCH, SPACE[0], "hydra.sweeper.n_trials=2", "model=ae"]
+    called(*argv, "penalty=failing", status=1)
+    assert states() == ["FAIL", "FAIL"]
+    script = Path("words/dying_penalties.py")
+    script.write_text(script.read_text().replace('raise RuntimeError("as planned")', "pass"))
+    called("--config-dir", "words", "resume=s")
+    assert states() == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    first, second = trials()[:2], trials()[2:]
+    assert [trial.params for trial in first] == [trial.params for trial in second]
+    with (FOLDER / "summary.csv").open() as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["finished"] * 2
+    assert main(["--config-dir", "words", "resume=s", "hydra.sweeper.n_trials=3"]) == 0
+    assert states().count("COMPLETE") == 3
 
 
 def test_a_pruned_trial_ends_early_and_leaves_a_whole_run(

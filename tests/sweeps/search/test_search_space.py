@@ -37,7 +37,6 @@ def space(*overrides: str) -> dict[str, BaseDistribution]:
         ("int(interval(1,12))", IntDistribution(1, 12)),
         ("tag(log,int(interval(1,100)))", IntDistribution(1, 100, log=True)),
         ("2,4,8", CategoricalDistribution(("2", "4", "8"))),
-        ("choice(a,b,a)", CategoricalDistribution(("a", "b"))),
         ("choice([8],[16,8])", CategoricalDistribution(("[8]", "[16,8]"))),
         ("shuffle(a,b)", CategoricalDistribution(("a", "b"))),
         ("'x y',z", CategoricalDistribution(("'x y'", "z"))),
@@ -57,6 +56,7 @@ def test_every_form_of_a_space(text: str, expected: BaseDistribution) -> None:
         ("tag(log,range(1,9,2))", "step"),
         ("tag(log,range(0.5,2,0.5))", "use interval"),
         ("tag(lg,interval(1,2))", "no tag 'lg'"),
+        ("choice(a,b,a)", "once is enough"),
     ],
 )
 def test_a_space_that_cannot_be_searched(text: str, told: str) -> None:

@@ -1,0 +1,144 @@
+"""Which key or option was meant: a wrong one is compared with all that there are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import yaml
+
+from aecore.config.folders import CONF, groups
+from aecore.errors import normal, option
+
+_GUESSES = {  # names that other programs use
+    "batch": "dataset.batch_size",
+    "batchsize": "dataset.batch_size",
+    "beta": "penalty.kl.weight",
+    "bs": "dataset.batch_size",
+    "codesize": "latent.dim",
+    "cuda": "trainer.accelerator",
+    "data": "dataset",
+    "datadir": "paths.data_dir",
+    "device": "trainer.accelerator",
+    "epochs": "trainer.max_epochs",
+    "gpu": "trainer.accelerator",
+    "gpus": "trainer.devices",
+    "hidden": "network.hidden",
+    "hiddendim": "network.hidden",
+    "hiddensize": "network.hidden",
+    "klweight": "penalty.kl.weight",
+    "latentdim": "latent.dim",
+    "latentsize": "latent.dim",
+    "layers": "network.hidden",
+    "learningrate": "optimizer.lr",
+    "loss": "reconstruction",
+    "lr": "optimizer.lr",
+    "maxsteps": "trainer.max_epochs",
+    "nepochs": "trainer.max_epochs",
+    "numepochs": "trainer.max_epochs",
+    "numlatents": "latent.dim",
+    "outdir": "paths.output_dir",
+    "outputdir": "paths.output_dir",
+    "randomseed": "seed",
+    "patience": "trainer.early_stopping.patience",
+    "zdim": "latent.dim",
+    "zsize": "latent.dim",
+}
+_VALUES = {"trainer.accelerator": {"cuda": "gpu", "true": "gpu", "1": "gpu"}}
+_SPELLINGS = {  # of options, by their group
+    "reconstruction": {"bce": "bernoulli", "crossentropy": "bernoulli", "l2": "mse", "mae": "l1"},
+    "optimizer": {"adamwithweightdecay": "adamw"},
+    "network": {"cnn": "conv", "fc": "mlp", "dense": "mlp"},
+    "latent": {"normal": "gaussian", "vae": "gaussian"},
+    "dataset": {"fashion": "fashion_mnist", "cifar": "cifar10", "folder": "image_folder"},
+}
+_UNIQUE = 3  # keys of the same last part that are all named
+_FILES = ("experiment", "model", "sweeps")  # groups whose files choose other options
+
+
+@cache
+def keys() -> dict[str, tuple[str, str] | None]:
+    """Every key of the configuration; with it a group and option that have it, None for all."""
+    found: dict[str, tuple[str, str] | None] = {}
+    for group in groups():
+        if group in _FILES:
+            continue
+        for name, file in builtin_options(group).items():
+            text = file.read_text("utf-8")
+            if "@package" not in text:
+                found |= dict.fromkeys(_keys_of(group, name), (group, name))
+    whole = yaml.safe_load((CONF / "config.yaml").read_text("utf-8"))
+    return found | dict.fromkeys(_flat(whole, ""))
+
+
+def _flat(node: dict[str, Any], place: str) -> Iterator[str]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{place}{key}.")
+        elif key not in ("defaults", "_target_") and not place.startswith("hydra."):
+            yield f"{place}{key}"
+
+
+def meant(key: str, text: str) -> str | None:
+    """The override that was meant by a wrong key, `optimizer.lr=0.1` by `lr=0.1`; None if unknown.
+
+    text: its value in Hydra's grammar.
+    """
+    known = keys()
+    name = key.rpartition(".")[2]
+    guess = None if "." in key else _GUESSES.get(normal(key))
+    if guess is not None:
+        return _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
+    if (owner := known.get(key)) is not None:
+        found = [f"{owner[0]}={other} {key}={text}" for other in _owners(owner[0], key)]
+    else:
+        root = key.partition(".")[0]
+        if root in builtin_options("task"):
+            return None
+        inside = {k for k in known if k.partition(".")[0] == root}
+        same = sorted(k for k in inside or known if normal(k.rpartition(".")[2]) == normal(name))
+        near = difflib.get_close_matches(key, inside or known, n=1, cutoff=0.8)
+        found = [_with_option(k, text) for k in same or near]
+    return " or ".join(found) if 1 <= len(found) <= _UNIQUE else None
+
+
+def _with_option(key: str, text: str) -> str:
+    """An override, with the choice that it needs where only one option has the key."""
+    owner = keys().get(key)
+    if owner is None:
+        return f"{key}={text}"
+    group, name = owner
+    needed = len(_owners(group, key)) == 1 and name != "default"
+    return f"{group}={name} {key}={text}" if needed else f"{key}={text}"
+
+
+def _owners(group: str, key: str) -> list[str]:
+    """The options of a group that have a key."""
+    return [name for name in builtin_options(group) if key in _keys_of(group, name)]
+
+
+@cache
+def _keys_of(group: str, name: str) -> frozenset[str]:
+    node = yaml.safe_load(builtin_options(group)[name].read_text("utf-8")) or {}
+    return frozenset(_flat(node, f"{group.replace('/', '.')}."))
+
+
+def spelling(group: str, name: str) -> str | None:
+    """The override that was meant by an option that a group has not; None if unknown.
+
+    The same option in another spelling, as `VQ-VAE`, or that name in another group.
+    """
+    other = _SPELLINGS.get(group, {}).get(normal(name))
+    same = [known for known in builtin_options(group) if normal(known) == normal(name)]
+    if other or same:
+        return option(group, other or same[0])
+    found = [
+        option(where, known)
+        for where in groups()
+        if where not in _FILES
+        for known in builtin_options(where)
+        if normal(known) == normal(name) and known not in ("default", "none")
+    ]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,138 @@
+"""The signals that end a run: Ctrl-C, SIGTERM, SIGHUP, and those of a queue.
+
+While a model is trained a signal is only noted; `received` is asked after each mini-batch, where
+the state can be saved. Elsewhere nothing needs saving, and `Interrupted` is raised at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from aecore.errors import Interrupted
+
+_ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+_ONE = (
+    1.0  # seconds in which a signal counts once: `timeout` sends it to a process and to its group
+)
+
+
+@dataclass
+class _Listener:
+    """What this process has been told.
+
+    repeated: whether a second signal ends the process at once.
+    leads: tells whether whoever started this process still wants it; None: nobody is asked.
+    """
+
+    repeated: bool
+    leads: Callable[[], bool] | None
+    signum: int | None = None
+    since: float = 0.0
+    asked: float = 0.0
+    deferring: int = 0
+    previous: dict[int, Any] = field(default_factory=dict)
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.signum is not None:
+            if self.repeated and now - self.since > _ONE:
+                signal.signal(signum, signal.SIG_DFL)
+                os.kill(os.getpid(), signum)
+            return
+        self.signum, self.since = signum, now
+        if not self.deferring:
+            raise Interrupted(signum)
+
+    def ask(self) -> int | None:
+        """The signal that came, or SIGTERM where nobody wants this process any more."""
+        now = time.monotonic()
+        if self.signum is None and self.leads is not None and now - self.asked > _ONE:
+            self.asked = now
+            if not self.leads():
+                self.signum, self.since = signal.SIGTERM, now
+        return self.signum
+
+
+_listeners: list[_Listener] = []  # of this process, the innermost last
+
+
+def is_listening() -> bool:
+    """Whether signals are noted in this process."""
+    return bool(_listeners)
+
+
+@contextmanager
+def listening(
+    signals: tuple[int, ...] = _ENDING,
+    *,
+    repeated: bool = True,
+    leads: Callable[[], bool] | None = None,
+) -> Iterator[None]:
+    """Note these signals, but for those that this process was started to ignore, as by nohup.
+
+    repeated: whether a second signal ends the process at once.
+    leads: asked once a second in training; where it is False the process ends as by SIGTERM.
+    """
+    listener = _Listener(repeated, leads)
+    if threading.current_thread() is threading.main_thread():
+        for signum in signals:
+            if signal.getsignal(signum) not in (signal.SIG_IGN, None):
+                listener.previous[signum] = signal.signal(signum, listener)
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+        for signum, handler in listener.previous.items():
+            signal.signal(signum, handler)
+
+
+def listen_again() -> None:
+    """Put the handlers in place again, where a library may have put its own."""
+    for signum in _listeners[-1].previous if _listeners else ():
+        signal.signal(signum, _listeners[-1])
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Only note signals here, where `received` is asked; what came is raised at the end."""
+    listener = _listeners[-1] if _listeners else _Listener(True, None)
+    listener.deferring += 1
+    try:
+        yield
+    finally:
+        listener.deferring -= 1
+    if listener.signum is not None:
+        raise Interrupted(listener.signum)
+
+
+def received() -> int | None:
+    """The signal by which this process is to end, None where there is none."""
+    return _listeners[-1].ask() if _listeners else None
+
+
+def previous_handler(signum: int) -> Callable[[int, FrameType | None], Any] | None:
+    """What handled a signal before it was listened to, as submitit does; None for Python's own."""
+    handler = _listeners[-1].previous.get(signum) if _listeners else None
+    return handler if callable(handler) and handler is not signal.default_int_handler else None
+
+
+def repeats_end() -> bool:
+    """Whether this process is a command of the user's, which a second signal ends at once."""
+    return bool(_listeners) and _listeners[-1].repeated
+
+
+def queue_signals() -> tuple[int, ...]:
+    """The ending signals, and those by which a queue tells its jobs to save themselves."""
+    users = (getattr(signal, name, None) for name in ("SIGUSR1", "SIGUSR2"))
+    return (*_ENDING, *(s for s in users if s is not None and callable(signal.getsignal(s))))
