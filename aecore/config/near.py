@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from aecore.config.folders import CONF, groups
+from aecore.config.folders import CONF, builtin_options, groups
 from aecore.errors import normal, option
 
 _GUESSES = {  # names that other programs use
