@@ -17,6 +17,7 @@ import resource
 import shutil
 import signal
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from tempfile import TemporaryDirectory, mkdtemp
@@ -75,7 +76,8 @@ def survives(mutant: Mutant) -> tuple[Mutant, bool]:
         os.dup2(1, 2)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         signal.alarm(SECONDS)
-        options = ["-x", "-n0", "-p", "no:cacheprovider"]
+        # without a test whose processes import all of it again
+        options = ["-x", "-n0", "-p", "no:cacheprovider", "-k", "not all_processes"]
         os._exit(int(pytest.main([*options, *tests_of(mutant.source)])))
     _, status = os.waitpid(child, 0)
     mutant.source.write_bytes(original)
@@ -111,11 +113,14 @@ def main() -> None:
     left = [mutant for mutant in sample if mutant.row not in seen]
     survivors = []
     fork = multiprocessing.get_context("fork")
-    with TemporaryDirectory() as folders, fork.Pool(given.workers, begin, [folders]) as pool:
-        for mutant, passed in pool.imap_unordered(survives, unchanged):
+    with (
+        TemporaryDirectory() as folders,
+        ProcessPoolExecutor(given.workers, fork, begin, (folders,)) as pool,
+    ):
+        for mutant, passed in pool.map(survives, unchanged):
             if not passed:
                 sys.exit(f"{mutant.source.parent}: its tests fail without a fault")
-        for n, (mutant, survived) in enumerate(pool.imap_unordered(survives, left), 1):
+        for n, (mutant, survived) in enumerate(pool.map(survives, left), 1):
             outcome = "SURVIVED" if survived else "detected"
             print(f"{n}/{len(left)} {outcome} {mutant.row}", flush=True)
             survivors += [mutant.row] * survived

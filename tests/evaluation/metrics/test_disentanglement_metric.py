@@ -90,6 +90,8 @@ def test_what_is_switched_off_is_constant() -> None:
     found = word()(on)
     assert all(value > 0.9 for value in found.values()), found
     assert word(active=0.0)(on)["mig"] < 2 / 3
+    on.model.latent.project[1].weight *= 64.0
+    assert word()(on) == found, "whatever the scale of the code"
 
 
 def test_factors_that_do_not_vary_are_left_out() -> None:

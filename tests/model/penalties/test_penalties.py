@@ -203,3 +203,19 @@ def test_no_part_of_a_penalty_is_held_fixed(
         lambda: penalty(whole.run(x, gen(1), noisy=True, sample=True)),
         [p for p in whole.parameters() if p not in critics],
     )
+
+
+def test_what_each_penalty_is_to_the_prior() -> None:
+    """By which a KL is not charged twice, a learned prior is taught, and codes can be drawn."""
+    made = {
+        option: create(f"penalty={option}", **KEYS.get(option, {})).penalty
+        for option in ours("penalty")
+        if option != "none"
+    }
+    sets = {
+        "is_kl": {"kl", "kl_beta"},
+        "holds_prior": {"kl", "kl_beta", "capacity", "free_bits", "total_correlation"},
+        "matches_prior": {"adversarial", "mmd", "mmd_rbf", "sliced_wasserstein"},
+    }
+    for flag, options in sets.items():
+        assert {name for name, one in made.items() if getattr(one, flag)} == options
