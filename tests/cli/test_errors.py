@@ -60,7 +60,10 @@ BAD = [
     (["++latent.dim=4"], "write latent.dim=4"),
     (["+dataset.val_size=3"], "write dataset.val_size=3"),
     (["model=ae", "noise.std=0.3"], r"did you mean noise=gaussian noise.std=0.3\?"),
-    (["model=ae", "latent.codes=4"], r"did you mean latent=\w+ latent.codes=4 or latent="),
+    (
+        ["model=ae", "latent.categories=4"],
+        r"did you mean latent=\w+ latent.categories=4 or latent=",
+    ),
     (["trainer.early_stopping=5"], "trainer.early_stopping.patience"),
     (["evaluate=5"], "must be a mapping"),
     (["latent.dim=interval(2,8)"], "hydra/sweeper=optuna"),

@@ -66,8 +66,8 @@ class SSIM(_Similarity):
     """(1 - SSIM) * values, per image (Wang et al. 2004, eq. 13, the constants of its page 605).
 
     window: its Gaussian window, an odd number of pixels; 11 (deviation 1.5) is the paper's, and
-    others are scaled in proportion. Pixels must be in [0, 1]. Windows that overlap the border count,
-    unlike in the metric: without them the negative of an image could be learned.
+    others are scaled in proportion. Pixels must be in [0, 1]. Windows that overlap the border
+    count, unlike in the metric: without them the negative of an image could be learned.
     """
 
     name = "ssim"

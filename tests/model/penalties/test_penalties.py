@@ -207,11 +207,7 @@ def test_no_part_of_a_penalty_is_held_fixed(
 
 def test_what_each_penalty_is_to_the_prior() -> None:
     """By which a KL is not charged twice, a learned prior is taught, and codes can be drawn."""
-    made = {
-        option: create(f"penalty={option}", **KEYS.get(option, {})).penalty
-        for option in ours("penalty")
-        if option != "none"
-    }
+    made = {option: create(f"penalty={option}", **KEYS.get(option, {})).penalty for option in NAMES}
     sets = {
         "is_kl": {"kl", "kl_beta"},
         "holds_prior": {"kl", "kl_beta", "capacity", "free_bits", "total_correlation"},
