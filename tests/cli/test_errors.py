@@ -60,7 +60,7 @@ BAD = [
     (["++latent.dim=4"], "write latent.dim=4"),
     (["+dataset.val_size=3"], "write dataset.val_size=3"),
     (["model=ae", "noise.std=0.3"], r"did you mean noise=gaussian noise.std=0.3\?"),
-    (
+    (["model=ae", "latent.categories=4"], "did you mean latent=categorical latent.categories=4"),
         ["model=ae", "latent.categories=4"],
         r"did you mean latent=\w+ latent.categories=4 or latent=",
     ),
