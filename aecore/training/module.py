@@ -17,6 +17,7 @@ from aecore.errors import NonFiniteError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.objectives.base import Terms, weighted_term
 from aecore.training.generators import Generators
+from aecore.training.loops import before_validation
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
 from aecore.training.signals import received
@@ -285,15 +286,6 @@ class Training(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
         self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
-
-
-def before_validation(loops: dict[str, Any]) -> None:
-    """Make Lightning's counters those within the last chunk, which is then empty; in place."""
-    for counts in (loops["epoch_loop.batch_progress"][key] for key in ("total", "current")):
-        counts["processed"] -= 1
-        counts["completed"] -= 1
-    for key in [key for key in loops if key.startswith("epoch_loop.val_loop.")]:
-        del loops[key]
 
 
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
