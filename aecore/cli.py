@@ -206,9 +206,9 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
             f"hydra.sweeper._target_={composition.sweeper}: no sweeper of this project",
             "known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)",
         )
-    sweep, composed = plan(arguments, composition)
+    sweep, selections = plan(arguments, composition)
     folder.append(sweep.folder)
-    return launch(sweep, [], composed)
+    return launch(sweep, [], selections)
 
 
 def _interruption(error: Interrupted, folder: list[Path]) -> str:

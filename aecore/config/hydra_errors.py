@@ -102,7 +102,8 @@ def _unknown_key(
         return UserError(f"{key}: {where} {name!r}", _SEARCH_KEYS)
     if hint := _term_hint(parent, name, known):
         return UserError(f"{key}: {where} {name!r}", hint)
-    other = None if asked is None else meant(key, asked.text)
+    near = nearest(name, known) if parent else ""
+    other = None if asked is None or near else meant(key, asked.text)
     if other is not None:
         return UserError(f"{key}: {where} {name!r}", f"did you mean {other}?")
     return UserError(

@@ -11,14 +11,15 @@ from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, quoted
 from aecore.runs.folder import METRICS
 from aecore.runs.sweep import Sweep
-from aecore.sweeps.loader import Composed, Loader
+from aecore.sweeps.loader import Loader
+from aecore.sweeps.selections import Selections
 
 
-def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None) -> int:
+def launch(sweep: Sweep, more: list[Override], selections: Selections | None = None) -> int:
     """Start the jobs that are not finished, compare all; returns the exit status.
 
     more: further overrides of Hydra's own (another launcher).
-    composed: configurations of jobs that were composed already, by their overrides.
+    selections: what composed the jobs, if they were checked in this process.
     """
     from aecore.sweeps.comparison import compare_sweep, compared_if_interrupted
     from aecore.sweeps.engines import run_jobs
@@ -41,8 +42,9 @@ def launch(sweep: Sweep, more: list[Override], composed: Composed | None = None)
                 arguments.config_name, [*arguments.lines, *settings], run_mode=RunMode.MULTIRUN
             )
             loader = hydra.config_loader
-            if config.hydra.launcher._target_.endswith(".BasicLauncher"):  # others send it around
-                loader = Loader(loader.get_search_path(), composed or {})
+            # other launchers send it around
+            if config.hydra.launcher._target_.endswith(".BasicLauncher"):
+                loader = Loader(loader.get_search_path(), selections or Selections(arguments))
             launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
                 task_function=run_job,

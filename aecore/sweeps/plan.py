@@ -12,33 +12,34 @@ out here and not by Hydra's sweeper, so that it can be checked first and jobs ca
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from dataclasses import replace
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from aecore.config.compose import Composition, compose, composing, hydra_of
+from tqdm import tqdm
+
+from aecore.config.compose import Composition, composing, hydra_of
 from aecore.config.overrides import Arguments, Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import reserve
 from aecore.runs.sweep import RECORD, Sweep
-from aecore.sweeps.loader import Composed
+from aecore.sweeps.selections import Point, Selections
 
-Point = tuple[Override, ...]  # of a grid: one value for each key
-KEPT = 200  # configurations, of a quarter of a megabyte each
+_MANY = 50  # jobs, above which it is told that they are checked
 
 
-def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
+def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Selections | None]:
     """Spell out the grid, check every point, then record it in a new folder; raises UserError.
 
-    Returns with the sweep the configurations of its first jobs, which need not be composed again.
+    Returns with the sweep what composes its jobs.
     """
     jobs = points(arguments, composition)
-    composed = check(arguments, jobs)
+    selections = check(arguments, jobs)
     folder = sweep_folder(composition, composition.choices.get("sweeps"))
     lines = [[o.line for o in job] for job in jobs]
     sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines)
     sweep.write()
-    return sweep, composed
+    return sweep, selections
 
 
 def shared(arguments: Arguments) -> list[str]:
@@ -85,29 +86,21 @@ def grid(arguments: Arguments, composition: Composition) -> list[Override]:
     return [*parameters, *(o for o in arguments.overrides if not o.of_hydra)]
 
 
-def check(arguments: Arguments, jobs: Iterable[Point], what: str = "job") -> Composed:
+def check(arguments: Arguments, jobs: Sequence[Point], what: str = "job") -> Selections:
     """Compose and build every point; UserError names the first that cannot be.
 
-    what: the name of a point in the message.
-    Returns the configurations of the first jobs by their overrides, as many as memory is for.
+    what: the name of a point in the message. Returns what composes them.
     """
     from aecore.training.prepare import ConfigChecker
 
-    checker = ConfigChecker()
-    composed = {}
-    for number, job in enumerate(jobs):
+    if len(jobs) > _MANY:
+        print(f"checking {len(jobs)} {what}s", flush=True)
+    checker, selections = ConfigChecker(), Selections(arguments)
+    shown = tqdm(jobs, "checked", unit=what, leave=False, disable=not sys.stderr.isatty())
+    for number, job in enumerate(shown):
         try:
-            composition = compose(at_point(arguments, job))
-            checker.check(composition.config)
-            if number < KEPT:
-                composed[tuple(o.line for o in job)] = composition.whole
+            checker.check(selections.config(job))
         except UserError as error:
             point = f"{what} {number} of the sweep ({' '.join(o.line for o in job)})"
             raise UserError(f"{point}:\n{error.summary}", error.hint) from error
-    return composed
-
-
-def at_point(arguments: Arguments, point: Point) -> Arguments:
-    """The command line of one job."""
-    hydras = (o for o in arguments.overrides if o.of_hydra)
-    return replace(arguments, overrides=(*hydras, *point), multirun=False)
+    return selections

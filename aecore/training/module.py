@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,11 +12,12 @@ from pytorch_lightning import LightningModule
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.errors import NonFiniteError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import FINAL_EPOCH, comparable_loss, is_trained_loss_comparable
 from aecore.model.objectives.base import Terms, weighted_term
+from aecore.training.finite import check_finite, check_weights
 from aecore.training.generators import Generators
+from aecore.training.loops import before_validation
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
 from aecore.training.signals import received
@@ -25,7 +25,6 @@ from aecore.types import Batch
 
 VAL_SEED = 1_000_003  # an odd offset: validation and training draw different numbers
 EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
-_SMALLER_STEPS = "try a smaller learning rate, trainer.gradient_clip=1 or a smaller weight"
 
 
 class StoppedError(Exception):
@@ -298,39 +297,9 @@ class Training(LightningModule):
         self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
 
 
-def before_validation(loops: dict[str, Any]) -> None:
-    """Make Lightning's counters those within the last chunk, which is then empty; in place."""
-    for counts in (loops["epoch_loop.batch_progress"][key] for key in ("total", "current")):
-        counts["processed"] -= 1
-        counts["completed"] -= 1
-    for key in [key for key in loops if key.startswith("epoch_loop.val_loop.")]:
-        del loops[key]
-
-
 def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
     """The terms, and `name_weighted` for each that has a weight."""
     return entry | {weighted_term(n): w * entry[n] for n, w in weights.items() if n in entry}
-
-
-def check_finite(values: np.ndarray, names: list[str], first_step: int) -> None:
-    """Raise NonFiniteError at the first bad step of (steps, terms); it names step and term."""
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row = int(bad.any(1).argmax())
-        wrong = [name for name, b in zip(names, bad[row], strict=True) if b]
-        culprit = next((n for n in wrong if not n.endswith("loss")), wrong[0])
-        value = "NaN" if math.isnan(values[row, names.index(culprit)]) else "infinite"
-        raise NonFiniteError(
-            f"{culprit} became {value} at step {first_step + row + 1}\n  {_SMALLER_STEPS}"
-        )
-
-
-def check_weights(parameters: Iterable[Tensor], step: int) -> None:
-    """Raise NonFiniteError if the weights after this step are not finite."""
-    if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
-        raise NonFiniteError(
-            f"the weights became NaN or infinite at step {step}\n  {_SMALLER_STEPS}"
-        )
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0, step: int = 0) -> int:

@@ -30,7 +30,7 @@ def test_an_unfinished_run(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr()
     assert f"run=last is {folder}" in said.out
     assert f"warning: {folder}: not finished, 0 of 2 epochs done" in said.err
-    assert main([*TINY, "init_from=last", there, "hydra.run.dir=second"]) == 0
+    assert main([*OWN, *TINY, "init_from=last", there, "hydra.run.dir=second"]) == 0
     assert f"init_from=last is {folder}" in capsys.readouterr().out
     assert f"init_from: {folder}\n" in Path("second/config.yaml").read_text()
     assert main([*OWN, "resume=last", there]) == 0

@@ -15,17 +15,17 @@ from aecore.config.overrides import Arguments, read
 from aecore.errors import UserError, nearest
 from aecore.evaluation.reported import COMMON
 from aecore.runs.sweep import Sweep
-from aecore.sweeps.loader import Composed
-from aecore.sweeps.plan import at_point, check, grid, shared, sweep_folder
+from aecore.sweeps.plan import check, grid, shared, sweep_folder
 from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
 from aecore.sweeps.search.space import corners, overrides_of, split
 from aecore.sweeps.search.study import absolute, opened_at
+from aecore.sweeps.selections import Selections, at_point
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 
 
-def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, Composed]:
+def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, Selections | None]:
     """Check a search and record it in a new folder; raises UserError before that.
 
     Returns with it no configurations of jobs: which ones there will be is not known yet.
@@ -67,7 +67,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     record = made.model_dump() | {"owner": str(folder.resolve())}
     sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record)
     sweep.write()
-    return sweep, {}
+    return sweep, None
 
 
 def _objective(metric: Any) -> str:
