@@ -16,7 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from aecore.errors import NonFiniteError, UserError
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, load
 from aecore.training.callbacks.checkpoint import AtomicIO
-from aecore.training.module import check_finite
+from aecore.training.finite import check_finite
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Plateau
 from aecore.training.resume import resume_point

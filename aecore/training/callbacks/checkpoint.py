@@ -18,7 +18,8 @@ from typing_extensions import override
 
 from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load
 from aecore.runs.folder import write_atomically
-from aecore.training.module import StoppedError, Training, check_weights
+from aecore.training.finite import check_weights
+from aecore.training.module import StoppedError, Training
 
 
 class AtomicIO(CheckpointIO):
