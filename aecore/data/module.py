@@ -240,7 +240,8 @@ class ImageData(LightningDataModule):
                 raise ConfigError(
                     "dataset.range", "unit",
                     f"the {which} data lie in [{low:.4g}, {high:.4g}], not in [0, 1]",
-                    {"dataset.range": f"standardised{null} (or store pixels 0..255 as uint8)"},
+                    f"use dataset.range=standardised{null} reconstruction=mse, or scale them to "
+                    "[0, 1] (of integers dataset.white=NUMBER is the value of white)",
                 )  # fmt: skip
         if self.binarise is not None and split.rows is not None:
             raise ConfigError(

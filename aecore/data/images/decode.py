@@ -78,7 +78,9 @@ def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
         image = image.convert("L" if image.mode in GREY_MODES else "RGB")
     values, white = np.asarray(image), white or _WHITE
     low, high = values.min(), values.max()
-    if low < 0 or high > white:
+    if low < 0:
+        raise ValueError(f"its smallest pixel is {low:.6g}; shift the pixels to 0 and above")
+    if high > white:
         raise ValueError(
             f"its pixels lie in [{low:.6g}, {high:.6g}], not in [0, {white:.6g}]; "
             "dataset.white=NUMBER gives the value of white"
@@ -143,6 +145,8 @@ def _reason(error: Exception) -> str:
     """Why a file cannot be decoded, without its path."""
     if isinstance(error, UnidentifiedImageError):
         return "no image format is recognised"
+    if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller, or cut it into tiles"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -98,7 +98,8 @@ class Arrays(Source):
         if not path.is_file():
             raise ConfigError(_PATH, path, "there is no such file")
         if path.suffix.lower() not in {".npz", ".npy"}:
-            raise ConfigError(_PATH, path, "must be a .npz or .npy file")
+            hint = 'of a CSV: numpy.save("x.npy", numpy.loadtxt(path, delimiter=",", skiprows=1))'
+            raise ConfigError(_PATH, path, "must be a .npz or .npy file", hint)
         return path
 
     def _from(self, content: np.ndarray | NpzFile, split: Which | None, path: Path) -> Split:

@@ -177,6 +177,7 @@ class ImageFolder(Source):
         return ConfigError(
             "dataset.test_fraction", self.test_fraction,
             f"none of the {total} images of {where} is left for the {split} split",
+            "give more images" if total < 2 else {"dataset.test_fraction": 0.1},
         )  # fmt: skip
 
     def _warn_of_left_out(self, note: str, found: Sequence[Files]) -> None:
@@ -188,7 +189,7 @@ class ImageFolder(Source):
             more = ", ..." if len(others) > 5 else ""
             notes.append(f"{others.total():,} other files are not used: {kinds}{more}")
         if paged := sum(map(count_paged, found)):
-            notes.append(f"{paged:,} files have several pages, of which only the first is used")
+            notes.append(f"of files with several pages only the first is used ({paged:,} files)")
         for text in notes:
             log.warning("dataset.root=%s: %s", self.root, text)
 

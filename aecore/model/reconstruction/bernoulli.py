@@ -79,7 +79,7 @@ def need_logits(model: Model, name: str) -> None:
             "dataset.range",
             "standardised",
             f"reconstruction={name} needs pixels in [0, 1]",
-            {"dataset.range": "unit", "reconstruction": "gaussian"},
+            "use reconstruction=gaussian, or data in [0, 1] with dataset.range=unit",
         )
     if model.output_activation is not None:
         raise UserError(
