@@ -9,7 +9,7 @@ import torch
 
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
-from aecore.evaluation.metrics.common import CommonMetrics, NoisyMetrics
+from aecore.evaluation.metrics.common import VALIDATION_STREAM, CommonMetrics, NoisyMetrics
 from aecore.evaluation.trial import Trial
 from aecore.model.noise.base import Noise
 
@@ -46,9 +46,10 @@ def evaluate(
 def validate(trial: Trial) -> dict[str, float]:
     """The metrics by which models are compared with each other, as `NAME/KEY`.
 
-    trial: with validation images, so that the test images choose nothing.
+    trial: with validation images, so that the test images choose nothing. The loss has the draws
+        of the validation in training, so that of the last weights is that of the last epoch.
     """
-    values = CommonMetrics()(trial)
+    values = CommonMetrics(VALIDATION_STREAM)(trial)
     return _named(trial.name, {key: values[key] for key in _RANKING if key in values})
 
 

@@ -12,6 +12,7 @@ from pytorch_lightning import LightningModule
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from aecore.evaluation.metrics.common import VALIDATION_STREAM
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import FINAL_EPOCH, comparable_loss, is_trained_loss_comparable
 from aecore.model.objectives.base import Terms, weighted_term
@@ -23,7 +24,6 @@ from aecore.training.optimizers.schedulers import Schedule
 from aecore.training.signals import received
 from aecore.types import Batch
 
-VAL_SEED = 1_000_003  # an odd offset: validation and training draw different numbers
 EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
 
 
@@ -210,7 +210,9 @@ class Training(LightningModule):
     @override
     def on_validation_epoch_start(self) -> None:
         self.val_mean = Mean()
-        self._val_generator = Generator(device=self.device).manual_seed(self.seed + VAL_SEED)
+        self._val_generator = Generator(device=self.device).manual_seed(
+            self.seed + VALIDATION_STREAM
+        )
 
     @override
     def validation_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:

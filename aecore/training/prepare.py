@@ -45,7 +45,7 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
         model = experiment.components.autoencoder(shape, data.statistics(), classes)
     resolve_sizes(experiment)
     for penalty in model.penalties.values():
-        penalty.attach(len(data.train))
+        penalty.attach(len(data.train), experiment.max_epochs)
     model.prior.begin(model, data.train, config.seed)
     check_fits(experiment, model, len(data.train))
     if experiment.init is not None:
@@ -71,6 +71,9 @@ def resolve_sizes(experiment: Experiment) -> None:
     if config.trainer.max_epochs == "auto":
         enough = math.ceil(_STEPS * data.batch_size / len(data.train))
         config.trainer.max_epochs = max(config.dataset["epochs"], enough)
+    for node in config.penalty.values():  # recorded, so that a longer training does not stretch it
+        if "epochs" in node and node["epochs"] is None:
+            node["epochs"] = config.trainer.max_epochs
 
 
 def check_unused(config: Config) -> None:

@@ -113,7 +113,7 @@ def test_every_other_choice_builds(group: str, name: str) -> None:
     company = COMPANY.get((group, name), [])
     config, parts = made(*company, f"{TYPED.get(group, group)}={name}")
     assert isinstance(build_task(config), Task)
-    assert parts.data.batch_size >= 1
+    assert parts.data.eval_batch_size >= 1
 
 
 def test_presets_are_different_models() -> None:

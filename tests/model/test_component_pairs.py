@@ -26,7 +26,7 @@ STEPS = 3
 def train(model: Autoencoder) -> None:
     """Three steps on different images; every one must be a number and move the weights."""
     for penalty in model.penalties.values():
-        penalty.attach(48)
+        penalty.attach(48, 1)
     groups = model.parameter_groups()
     optimizer = adam()(groups)
     weights = [p for group in groups for p in group["params"]]

@@ -60,7 +60,7 @@ def test_every_point_is_as_hydra_composes_it(monkeypatch: pytest.MonkeyPatch) ->
     ("argv", "told"),
     [
         (["model=ae,vae", "latent.activation=relu"], "latent has no key 'activation'"),
-        (["latent.dim=2,3", "network=mlp", "network.hiden=[4]"], "network.hidden"),
+        (["latent.dim=2,3", "network=mlp", "network.hiden=[4]"], "did you mean .hidden"),
         (["seed=1,2", "trainer.max_epochs=${nowhere}"], "nowhere"),
     ],
 )

@@ -95,7 +95,7 @@ def test_every_word_can_be_told_classes(group: str, name: str) -> None:
     whole = told(group, name)
     x, y = images(6, 1, 8, 8), torch.arange(6) % 3
     for penalty in whole.penalties.values():
-        penalty.attach(6)  # type: ignore[operator]
+        penalty.attach(6, 1)  # type: ignore[operator]
     terms = whole.terms(x, gen(), epoch=1, noisy=True, y=y)
     sum(terms.critics.values(), terms.loss).backward()
     assert bool(torch.isfinite(terms.loss))

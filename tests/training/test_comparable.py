@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aecore.data.batches import Batches
 from aecore.data.module import ImageData
+from aecore.evaluation.metrics.common import VALIDATION_STREAM
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import comparable_loss
 from aecore.model.penalties.adversarial import AdversarialPenalty
@@ -19,7 +20,7 @@ from aecore.model.penalties.factor import Factor
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.adversarial import AdversarialReconstruction
 from aecore.runs.checkpoint import BEST, load
-from aecore.training.module import VAL_SEED, epoch_seed
+from aecore.training.module import epoch_seed
 from aecore.training.optimizers.schedulers import Plateau
 from helpers.checkpoints import checkpointed, read
 from helpers.models import adam, data, fit, gaussian, gen, images, mlp, model, weight
@@ -65,7 +66,7 @@ def plain_loop(whole: Autoencoder, module: ImageData) -> list[tuple[float, float
             descent.step()
             step += 1
         with torch.no_grad():
-            error, kl = parts(whole, val, gen(VAL_SEED))
+            error, kl = parts(whole, val, gen(VALIDATION_STREAM))
         moving = LAMBDA * min(1.0, (epoch + 1) / WARMUP)
         losses.append((float(error + LAMBDA * kl), float(error + moving * kl)))
     return losses
@@ -92,7 +93,7 @@ def test_a_growing_capacity_is_compared_with_its_final_target() -> None:
         module = data(X, val_size=10)
         module.setup("fit")
         assert module.val is not None
-        error, kl = parts(whole, module.val.pixels(), gen(VAL_SEED))
+        error, kl = parts(whole, module.val.pixels(), gen(VALIDATION_STREAM))
     assert found["val/loss"] == pytest.approx(float(error + (kl - 20).abs()), rel=1e-5)
     assert found["val/running_loss"] == pytest.approx(float(error + (kl - 4).abs()), rel=1e-5)
 

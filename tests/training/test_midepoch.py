@@ -192,14 +192,14 @@ class TestASignal:
         options: dict[str, Any] = {"schedule": Cosine(final=0.0), "log_every": 4}
 
         def module() -> ImageData:
-            """Six mini-batches to train on, three to validate."""
+            """Six mini-batches to train on, three to validate, each with two losses."""
             return drawn(chunk, eval_batch_size=4)
 
         whole = tmp_path / "whole"
         whole.mkdir()
         through = noisy_vae()
         checkpointed(through, whole, 2, module=module(), **options)
-        for at in range(18):
+        for at in range(24):
             parts = tmp_path / str(at)
             parts.mkdir()
             with listening(), pytest.raises(StoppedError), deferred():
@@ -207,7 +207,7 @@ class TestASignal:
                     noisy_vae(penalty=Signalling(at)), parts, 2, module=module(), **options
                 )
             found = load(parts / LAST)
-            epoch, step = divmod(at, 9)
+            epoch, step = divmod(at, 12)
             assert found["step"] == 6 * epoch + min(step + 1, 6)
             assert not ResumePoint(parts / LAST, found).is_complete(2)
             second = noisy_vae(seed=8)

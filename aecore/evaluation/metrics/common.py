@@ -17,6 +17,7 @@ from aecore.model.noise.base import Noise
 
 NOISE_STREAM = 3  # added to a seed, so that noise is drawn from a separate stream
 _TERMS_STREAM = 2
+VALIDATION_STREAM = 1_000_003  # an odd offset: validation and training draw different numbers
 
 
 class _Means:
@@ -74,11 +75,15 @@ class CommonMetrics(Metric):
 
     reports: ClassVar = CLEAN
 
+    def __init__(self, stream: int = _TERMS_STREAM) -> None:
+        """stream: added to the seed of the trial, from which the terms of the loss are drawn."""
+        self.stream = stream
+
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Applies to every model."""
         model, means = trial.model, _Means()
         elbo_draws = Generator(device=trial.device).manual_seed(trial.seed + ELBO_STREAM)
-        term_draws = Generator(device=trial.device).manual_seed(trial.seed + _TERMS_STREAM)
+        term_draws = Generator(device=trial.device).manual_seed(trial.seed + self.stream)
         constant = _MeanImage()
         for x, y in trial.batches():
             means.add_errors(x, model.reconstruct(x, y))

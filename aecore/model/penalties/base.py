@@ -29,8 +29,8 @@ class Penalty(nn.Module, ABC):
     def forward(self, p: Pass) -> Tensor:
         """The unweighted cost of each image, (N,)."""
 
-    def attach(self, images: int) -> None:
-        """Set the number of training images before training."""
+    def attach(self, images: int, epochs: int) -> None:
+        """Called before training with the numbers of training images and of epochs."""
         return None
 
     def set_epoch(self, epoch: float) -> None:

@@ -17,17 +17,22 @@ from aecore.model.penalties.kl import check_single_kl
 class Capacity(Penalty):
     """|KL - C| in nats, of the batch's mean KL to the prior; the weight is the paper's gamma.
 
-    Burgess et al. 2018. C grows linearly from 0 to `nats` over `epochs`, then is constant.
+    Burgess et al. 2018. C grows linearly from 0 to `nats` over `epochs`, then is constant; None for
+    all epochs of the training.
     """
 
     holds_prior = True
 
     @component
-    def __init__(self, *, nats: NonNegativeFloat, epochs: NonNegativeFloat) -> None:
+    def __init__(self, *, nats: NonNegativeFloat, epochs: NonNegativeFloat | None) -> None:
         super().__init__()
         self.nats = nats
         self.epochs = epochs
         self.epoch = math.inf
+
+    @override
+    def attach(self, images: int, epochs: int) -> None:
+        self.epochs = epochs if self.epochs is None else self.epochs
 
     @override
     def set_epoch(self, epoch: float) -> None:
@@ -35,7 +40,7 @@ class Capacity(Penalty):
 
     def target(self) -> float:
         """C after the epochs so far; the full capacity unless `set_epoch` is called."""
-        return self.nats * (min(1.0, self.epoch / self.epochs) if self.epochs > 0 else 1.0)
+        return self.nats * (min(1.0, self.epoch / self.epochs) if self.epochs else 1.0)
 
     @override
     def forward(self, p: Pass) -> Tensor:

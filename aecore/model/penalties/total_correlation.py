@@ -47,7 +47,7 @@ class TotalCorrelation(Penalty):
         return self.alpha > 0 or self.gamma > 0
 
     @override
-    def attach(self, images: int) -> None:
+    def attach(self, images: int, epochs: int) -> None:
         self.images = images
 
     @override

@@ -249,7 +249,7 @@ def test_whole_runs_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     command = [
         "model=conv_ae", "dataset=image_folder", f"dataset.root={root}", "dataset.image_size=8",
         "dataset.batch_size=7", "dataset.val_size=5", "dataset.range=standardised",
-        "dataset.epochs=2", "figures=none", "logger=none", "noise=gaussian",
+        "trainer.max_epochs=2", "figures=none", "logger=none", "noise=gaussian",
     ]  # fmt: skip
     told = []
     for name in ("true", "false"):

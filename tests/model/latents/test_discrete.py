@@ -304,11 +304,11 @@ class TestPerplexity:
 @pytest.mark.parametrize(
     ("option", "key", "within", "beyond"),
     [
-        ("vq", "codes", [2], [1]),
+        ("vq", "codebook_size", [2], [1]),
         ("vq", "decay", [0.0, 0.999], [1.0, -0.1]),
-        ("vq", "revive", [0.0, 0.999], [1.0, -0.1]),
+        ("vq", "restart_below", [0.0, 0.999], [1.0, -0.1]),
         ("fsq", "levels", [[2], [2, 3]], [[], [1], [2, 1]]),
-        ("categorical", "codes", [2], [1]),
+        ("categorical", "categories", [2], [1]),
         ("hypersphere", "dim", [2], [1]),
         ("flow", "hidden", [[1]], [[], [0]]),
         ("gaussian", "dim", [1], [0]),

@@ -148,7 +148,7 @@ class TestTotalCorrelation:
         parts = split_kl(p.code, Standard(), 100)
         for factors in ((1.0, 1.0, 1.0), (1.0, 6.0, 1.0), (0.0, 2.5, 0.0), (0.3, 0.0, 7.0)):
             penalty = total_correlation(*factors)
-            penalty.attach(100)
+            penalty.attach(100, 1)
             same(penalty(p), sum(f * part for f, part in zip(factors, parts, strict=True)))
 
     @pytest.mark.parametrize("part", [0, 1, 2])
@@ -162,7 +162,7 @@ class TestTotalCorrelation:
             z = mean + (log_var / 2).exp() * noise
             if ours:
                 penalty = total_correlation(*(float(i == part) for i in range(3)))
-                penalty.attach(N)
+                penalty.attach(N, 1)
                 nothing, whole = torch.zeros(N, 1, 4, 4), model(latent=gaussian(DIM))
                 code = Code(z, mean, moving)
                 cost = penalty(Pass(nothing, nothing, nothing, code, nothing, whole))
@@ -265,8 +265,13 @@ class TestCapacity:
         assert free < 0.2 * nats if alone == "less" else free > 2 * nats
 
     def test_by_default_it_grows_as_long_as_the_training(self) -> None:
-        config = compose(parse(["model=annealed_vae", "trainer.max_epochs=17"])).config
-        assert config["penalty"]["capacity"]["epochs"] == 17
+        words = ["model=annealed_vae", "trainer.max_epochs=17", "dataset.train_size=64"]
+        experiment = build_experiment(compose(parse(words)).config)
+        (penalty,) = prepare(experiment).penalties.values()
+        assert isinstance(penalty, Capacity) and penalty.epochs == 17
+        assert experiment.config.penalty["capacity"]["epochs"] == 17
+        penalty.set_epoch(8.5)
+        assert penalty.target() == pytest.approx(penalty.nats / 2)
 
 
 class TestFreeBits:

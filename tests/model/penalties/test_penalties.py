@@ -196,7 +196,7 @@ def test_no_part_of_a_penalty_is_held_fixed(
     words = {"network": network, "latent": gaussian(3), **SENTENCES.get(option, {})}
     whole = model(penalties={"it": create(f"penalty={option}", **changes)}, **words).double()
     penalty = whole.penalties["it"]
-    penalty.attach(40)
+    penalty.attach(40, 1)
     x = images(5, 1, 4, 4, dtype=torch.float64)
     critics = {p for rival in whole.adversaries.values() for p in rival.critic.parameters()}
     check_gradient(

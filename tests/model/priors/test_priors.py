@@ -221,7 +221,7 @@ def test_a_kl_of_single_dimensions_takes_a_prior_that_has_them(
 @pytest.mark.parametrize("word", LEARNED)
 def test_the_correlation_alone_goes_with_any_prior(word: Prior) -> None:
     penalty = TotalCorrelation(alpha=0.0, beta=2.0, gamma=0.0)
-    penalty.attach(100)
+    penalty.attach(100, 1)
     assert "penalty=kl" in refused(word, penalties={"tc": penalty}), "which is what teaches it"
     whole, without = (vae(word, penalties=p) for p in ({"kl": KL(), "tc": penalty}, {"kl": KL()}))
     x = images(8, 1, 4, 4)

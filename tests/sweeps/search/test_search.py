@@ -126,9 +126,9 @@ def test_a_study_is_searched_reported_and_its_best_can_be_run(
     assert record["numbers"] == [0, 1, 2]
     assert folders() == {"0", "1", "2"}
     found = trials()
-    assert [t.value for t in found] == [
-        read_history(FOLDER / str(t.number))[-1]["val/loss"] for t in found
-    ]
+    assert [t.value for t in found] == pytest.approx(
+        [read_history(FOLDER / str(t.number))[-1]["val/loss"] for t in found], rel=1e-5
+    )
     page = Path("s/report.html").read_text()
     assert page.count('<img class="picture" src="data:image/png') == 2
     assert "What val/loss depends on" in page
@@ -138,7 +138,7 @@ def test_a_study_is_searched_reported_and_its_best_can_be_run(
     words = shlex.split(command.removeprefix("run the best: python run.py "))
     assert main([*words, "hydra.run.dir=best"]) == 0
     best = min(t.value for t in found if t.value is not None)
-    assert read_history(Path("best"))[-1]["val/loss"] == best
+    assert read_history(Path("best"))[-1]["val/loss"] == pytest.approx(best, rel=1e-5)
 
 
 def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
