@@ -67,13 +67,15 @@ def resolve_sizes(experiment: Experiment) -> None:
     Epochs: those of the data set, or as many as 1,000 steps of the optimizer take.
     """
     config, data = experiment.config, experiment.data
-    config.dataset["batch_size"] = data.batch_size
+    config.dataset = {**config.dataset, "batch_size": data.batch_size}  # jobs may share the old one
     if config.trainer.max_epochs == "auto":
         enough = math.ceil(_STEPS * data.batch_size / len(data.train))
         config.trainer.max_epochs = max(config.dataset["epochs"], enough)
-    for node in config.penalty.values():  # recorded, so that a longer training does not stretch it
-        if "epochs" in node and node["epochs"] is None:
-            node["epochs"] = config.trainer.max_epochs
+    epochs = config.trainer.max_epochs  # recorded, so that a longer training does not stretch it
+    config.penalty = {
+        name: {**node, "epochs": epochs} if node.get("epochs", 0) is None else node
+        for name, node in config.penalty.items()
+    }
 
 
 def check_unused(config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -266,10 +267,13 @@ class TestCapacity:
 
     def test_by_default_it_grows_as_long_as_the_training(self) -> None:
         words = ["model=annealed_vae", "trainer.max_epochs=17", "dataset.train_size=64"]
-        experiment = build_experiment(compose(parse(words)).config)
+        config = compose(parse(words)).config
+        before = deepcopy(config)
+        experiment = build_experiment(config)
         (penalty,) = prepare(experiment).penalties.values()
         assert isinstance(penalty, Capacity) and penalty.epochs == 17
         assert experiment.config.penalty["capacity"]["epochs"] == 17
+        assert config == before, "which other jobs may share"
         penalty.set_epoch(8.5)
         assert penalty.target() == pytest.approx(penalty.nats / 2)
 
