@@ -73,7 +73,7 @@ class TestWords:
             ("network=mlp", {"hidden": [0]}, r"network.hidden=\[0\]: each must be at least 1"),
             ("penalty=l1", {"weight": -1.0}, "penalty.l1.weight=-1.0: must be at least 0"),
             ("penalty=none", {}, "leave `penalties` out"),
-            ("penalty=capacity", {}, r"give it here: epochs=\.\.\."),
+            ("penalty=capacity", {"nats": -1.0}, "penalty.capacity.nats=-1.0: must be at least 0"),
             ("noise=chain", {"steps": ["nose"]}, "no noise 'nose'"),
         ],
     )

@@ -153,7 +153,7 @@ def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
             {"model": "conv_ae", "overrides": (), "n_components": None},
             "an image_shape, or network=mlp",
         ),
-        ({"model": "vae"}, "standardise=True: .*\n  use standardise=False"),
+        ({"model": "vae"}, "standardise=True: .*\n  use .*standardise=False"),
         (
             {"overrides": "dataset.range=unit", "standardise": True},
             "dataset.range another value",

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from aecore.cli import main
+from aecore.config.compose import compose
+from aecore.config.overrides import parse
 from aecore.data.split import Split
 from aecore.model.penalties.kl import KL
 from aecore.model.priors.flow import FlowPrior
+from aecore.training.prepare import prepare
+from aecore.training.report import announce
+from aecore.training.setup import build_experiment
 from helpers.evaluation import measured
 from helpers.models import gaussian, gen, images, model
 
@@ -63,22 +67,18 @@ def test_a_model_that_is_no_better_is_warned_of(
     ],
 )
 def test_enough_steps_by_default(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    images_there: int,
-    words: list[str],
-    batch: int,
-    epochs: int,
+    tmp_path: Path, images_there: int, words: list[str], batch: int, epochs: int
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    np.save("x.npy", np.random.default_rng(0).random((images_there, 2, 2)).astype("f4"))
-    assert main([*SMALL, *words, "trainer.limit_batches=1", "optimizer.lr=0.001"]) == 0
-    config = yaml.safe_load(Path("run/config.yaml").read_text())
-    assert config["trainer"]["max_epochs"] == epochs
-    assert config["dataset"]["batch_size"] == batch
+    path = tmp_path / "x.npy"
+    np.save(path, np.random.default_rng(0).random((images_there, 2, 2)).astype("f4"))
+    overrides = [*SMALL, *words, f"dataset.path={path}", "trainer.limit_batches=1"]
+    job = compose(parse(overrides))
+    experiment = build_experiment(job.config)
+    model = prepare(experiment)
+    assert experiment.config.trainer.max_epochs == experiment.max_epochs == epochs
+    assert experiment.config.dataset["batch_size"] == batch
     said = f"{epochs} epochs, batches of {batch}, {epochs:,} steps"
-    assert said in capsys.readouterr().out
+    assert said in announce(experiment, model, job.choices, tmp_path, None)
 
 
 def test_a_flow_prior_draws_in_the_precision_of_the_model() -> None:

@@ -12,6 +12,7 @@ import multiprocessing
 import multiprocessing.util
 import os
 import runpy
+import signal
 import sys
 import tempfile
 import threading
@@ -101,6 +102,8 @@ def _run(
 ) -> None:
     """Become that command, in the new process."""
     os.setsid()
+    for signum in (signal.SIGTERM, signal.SIGHUP):  # whatever the tests were started to ignore
+        signal.signal(signum, signal.SIG_DFL)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)

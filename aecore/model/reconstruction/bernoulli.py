@@ -79,7 +79,7 @@ def need_logits(model: Model, name: str) -> None:
             "dataset.range",
             "standardised",
             f"reconstruction={name} needs pixels in [0, 1]",
-            "use reconstruction=gaussian, or data in [0, 1] with dataset.range=unit",
+            {"reconstruction": "gaussian", "dataset.range": "unit"},
         )
     if model.output_activation is not None:
         raise UserError(

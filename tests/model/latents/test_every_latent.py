@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aecore.api.create import create
-from aecore.config.folders import ours
+from aecore.config.folders import builtin_options
 from aecore.model.codes import Pathwise
 from aecore.model.latents.base import Latent
 from helpers.gradients import check_gradient
@@ -26,7 +26,7 @@ FLAGS: dict[str, set[str]] = {
     "sequential": {"flow"},
     "codes": {"categorical", "fsq", "vq"},
 }
-SMOOTH = sorted(set(ours("latent")) - {"fsq", "vq"})
+SMOOTH = sorted(set(builtin_options("latent")) - {"fsq", "vq"})
 
 
 def made(option: str) -> Latent:
@@ -35,7 +35,7 @@ def made(option: str) -> Latent:
 
 
 def test_what_each_is() -> None:
-    every = {option: made(option) for option in ours("latent")}
+    every = {option: made(option) for option in builtin_options("latent")}
     for flag, options in FLAGS.items():
         assert {name for name, one in every.items() if getattr(one, flag)} == options, flag
     assert {name for name, one in every.items() if one.smooth} == set(SMOOTH)
