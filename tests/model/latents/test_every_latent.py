@@ -24,7 +24,7 @@ FLAGS: dict[str, set[str]] = {
     "relaxed": {"categorical"},
     "pathwise": {"gaussian", "hypersphere"},
     "sequential": {"flow"},
-    "codes": {"categorical", "fsq", "vq"},
+    "codebook_size": {"categorical", "fsq", "vq"},
 }
 SMOOTH = sorted(set(builtin_options("latent")) - {"fsq", "vq"})
 
@@ -39,7 +39,7 @@ def test_what_each_is() -> None:
     for flag, options in FLAGS.items():
         assert {name for name, one in every.items() if getattr(one, flag)} == options, flag
     assert {name for name, one in every.items() if one.smooth} == set(SMOOTH)
-    assert [name for name, one in every.items() if not one.shared_codes] == ["categorical"]
+    assert [name for name, one in every.items() if not one.shared_codebook] == ["categorical"]
 
 
 @pytest.mark.parametrize("option", sorted(FLAGS["variational"]))
@@ -79,8 +79,8 @@ def test_a_detached_density_is_a_function_of_the_code_alone(option: str) -> None
 @pytest.mark.parametrize(
     ("option", "changes", "names"),
     [
-        ("topk", {"revive": 0.1}, {"revival"}),
-        ("topk", {"revive": 0.0}, set()),
+        ("topk", {"restart_weight": 0.1}, {"restart"}),
+        ("topk", {"restart_weight": 0.0}, set()),
         ("vq", {"update": "ema"}, {"commitment"}),
         ("vq", {"update": "gradient"}, {"commitment", "codebook"}),
         ("gaussian", {}, set()),
@@ -89,7 +89,7 @@ def test_a_detached_density_is_a_function_of_the_code_alone(option: str) -> None
 def test_costs_have_the_names_that_are_announced(
     option: str, changes: dict[str, Any], names: set[str]
 ) -> None:
-    words = {"words": 2} if option == "vq" else {}
+    words = {"tokens": 2} if option == "vq" else {}
     latent = create(f"latent={option}", **words, **changes)
     whole = model(latent=latent)
     code = whole.run(images(4, 1, 4, 4), gen(), noisy=True, sample=True).code
