@@ -30,6 +30,7 @@ from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, named_folders, parse, quoted, read
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.folder import newest
+from aecore.runs.sweep import RECORD, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
 from aecore.tasks.base import Request, request_of
@@ -149,8 +150,8 @@ def _with_last(arguments: Arguments) -> Arguments:
             folder = newest(place, file)
             if folder is None:
                 raise UserError(f"{override.typed}: no such run below {place}")
-            if override.key == "resume" and (folder.parent / "sweep.json").is_file():
-                folder = folder.parent
+            if override.key == "resume" and (sweep_of(folder) / RECORD).is_file():
+                folder = sweep_of(folder)
             print(f"{override.typed} is {folder}")
             (override,) = read([f"{override.key}={quoted(str(folder))}"])
         overrides.append(override)

@@ -12,13 +12,13 @@ from hydra.core.override_parser.types import ChoiceSweep
 from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.near import keys, meant, spelling
-from aecore.config.overrides import OOD, Override
+from aecore.config.overrides import OOD, SUBDIR, Override
 from aecore.errors import UserError, nearest
 
 Groups = Mapping[str, set[str]]
 ENVIRONMENT = "hydra.job.env_set"
 _HYDRAS = (
-    "hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "hydra.launcher", "hydra.sweeper",
+    "hydra.run.dir", "hydra.sweep.dir", SUBDIR, "hydra.mode", "hydra.launcher", "hydra.sweeper",
     "hydra.callbacks", "hydra.verbose", ENVIRONMENT,
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from aecore.config.folders import HOME, command, groups
 from aecore.errors import UserError
 
 OOD = "evaluate.ood"  # other data sets, by their names
+SUBDIR = "hydra.sweep.subdir"  # the folder of a job below that of its sweep
 _OPEN = (  # mappings of Hydra's configuration that take any key
     "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
     "hydra.sweeper.params",
@@ -299,4 +300,4 @@ def _as_text(key: str, value: str) -> str:
 def _is_path(key: str) -> bool:
     from aecore.config.schema import is_path  # imports pydantic, which is slow
 
-    return key in ("hydra.run.dir", "hydra.sweep.dir") or is_path(key)
+    return key in ("hydra.run.dir", "hydra.sweep.dir", SUBDIR) or is_path(key)

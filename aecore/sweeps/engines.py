@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.plugins.launcher import Launcher
 
+from aecore.config.overrides import SUBDIR, quoted
 from aecore.errors import Interrupted, UserError
 from aecore.runs.folder import ERROR, optimized
 from aecore.runs.sweep import LEADER, ended, lose
@@ -27,44 +28,50 @@ from aecore.training.signals import deferred, listen_again, received
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 _SHORT, _LONG = "/tmp", 40  # Ray's sockets lie there, whose paths have 107 characters at most
 Jobs = Mapping[int, Sequence[str]]
+Folders = Mapping[int, Path]
 _SAVING = 8.0  # seconds that interrupted jobs have to save their state; docker kills after ten
 
 
-def run_jobs(launcher: Launcher, sweep: Path, jobs: Jobs) -> list[float | None]:
+def run_jobs(
+    launcher: Launcher, sweep: Path, jobs: Jobs, names: Sequence[str] | None = None
+) -> list[float | None]:
     """Run jobs, number -> overrides, each in the folder `sweep/number`.
 
+    names: where given, job i runs in the folder `sweep/names[i]` instead.
     Returns what each reached in `optimized_metric`, None where it has no such metric. Every job
     that did not finish has an error.txt. Raises UserError where the launcher cannot be used here.
     """
-    for number in jobs:
-        (sweep / str(number) / ERROR).unlink(missing_ok=True)
-    folders = [sweep / str(number) for number in jobs]
-    numbered = {n: [*job, f"hydra.sweep.subdir='{n}'"] for n, job in jobs.items()}
+    named = {n: str(n) if names is None else names[n] for n in jobs}
+    folders = {n: sweep / name for n, name in named.items()}
+    for folder in folders.values():
+        (folder / ERROR).unlink(missing_ok=True)
+    placed = {n: [*job, f"{SUBDIR}={quoted(named[n])}"] for n, job in jobs.items()}
     for key, value in _RAY.items():
         os.environ.setdefault(key, value)
     if len(tempfile.gettempdir()) > _LONG and Path(_SHORT).is_dir():
         os.environ.setdefault("RAY_TMPDIR", _SHORT)
     if isinstance(launcher, BasicLauncher):
-        _launch(launcher, sweep, numbered)
+        _launch(launcher, folders, placed)
     else:
         with leading(sweep) as lock:
-            _launch_elsewhere(launcher, sweep, numbered, partial(_dismiss, lock, folders))
-    for folder in folders:
+            dismiss = partial(_dismiss, lock, [*folders.values()])
+            _launch_elsewhere(launcher, folders, placed, dismiss)
+    for folder in folders.values():
         if not ended(folder):
             lose(folder, "it left neither metrics nor an error")
-    return [optimized(folder) for folder in folders]
+    return [optimized(folder) for folder in folders.values()]
 
 
 def _launch_elsewhere(
-    launcher: Launcher, sweep: Path, jobs: Jobs, dismiss: Callable[[], None]
+    launcher: Launcher, folders: Folders, jobs: Jobs, dismiss: Callable[[], None]
 ) -> None:
     if type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher."):
         from aecore.sweeps.slurm import submit
 
-        submit(launcher, sweep, jobs, dismiss)
+        submit(launcher, folders, jobs, dismiss)
     else:
         with deferred():
-            _in_thread(partial(_launch, launcher, sweep, jobs), dismiss)
+            _in_thread(partial(_launch, launcher, folders, jobs), dismiss)
 
 
 def _in_thread(work: Callable[[], None], dismiss: Callable[[], None]) -> None:
@@ -93,7 +100,7 @@ def _in_thread(work: Callable[[], None], dismiss: Callable[[], None]) -> None:
     raise Interrupted(received() or SIGTERM)
 
 
-def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
+def _launch(launcher: Launcher, folders: Folders, jobs: Jobs) -> None:
     """Launch all jobs at once; if that fails, the started ones one by one, then the rest.
 
     Joblib and Ray give up every job when a worker is killed (for its memory, as a rule), and do
@@ -101,7 +108,7 @@ def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
     """
     waiting = dict(jobs)
     while waiting:
-        before = {number: _begun(sweep / str(number)) for number in waiting}
+        before = {number: _begun(folders[number]) for number in waiting}
         try:
             launcher.launch(list(waiting.values()), initial_job_idx=min(waiting))
             return
@@ -109,8 +116,8 @@ def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
             _disconnect()
             if received() is not None:
                 raise
-            waiting = {n: job for n, job in waiting.items() if not ended(sweep / str(n))}
-            begun = [n for n in waiting if _begun(sweep / str(n)) != before[n]]
+            waiting = {n: job for n, job in waiting.items() if not ended(folders[n])}
+            begun = [n for n in waiting if _begun(folders[n]) != before[n]]
             if not begun:
                 raise
             print(
@@ -124,7 +131,7 @@ def _launch(launcher: Launcher, sweep: Path, jobs: Jobs) -> None:
                 launcher.launch([waiting.pop(number)], initial_job_idx=number)
             except Exception as error:
                 _disconnect()
-                lose(sweep / str(number), f"{type(error).__name__}: {error}")
+                lose(folders[number], f"{type(error).__name__}: {error}")
 
 
 def _disconnect() -> None:

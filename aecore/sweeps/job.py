@@ -33,7 +33,7 @@ from aecore.runs.folder import (
     write_config,
     write_run,
 )
-from aecore.runs.sweep import LEADER
+from aecore.runs.sweep import LEADER, job_name, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.comparison import running_comparison
 from aecore.tasks.base import Request
@@ -95,7 +95,7 @@ def _run_request(request: Request, folder: Path) -> float | None:
         traceback.clear_frames(failure.__traceback__)  # they hold the model
     gc.collect()  # Lightning leaves reference cycles behind, which hold the model
     if is_leader():
-        running_comparison(folder.parent).update()
+        running_comparison(sweep_of(folder)).update()
     if failed and started_together():
         sys.exit(1)  # so that srun ends the other processes, which would wait for this one
     return optimized(folder)
@@ -110,7 +110,7 @@ def _listening_here(folder: Path, launcher: str) -> Iterator[None]:
     if is_listening():
         yield
         return
-    leads = None if launcher.endswith("SlurmLauncher") else partial(_is_wanted, folder.parent)
+    leads = None if launcher.endswith("SlurmLauncher") else partial(_is_wanted, sweep_of(folder))
     with listening(queue_signals(), repeated=False, leads=leads):
         yield
         if received() is not None and _is_orphan():
@@ -195,4 +195,4 @@ def _failed(path: Path, message: str) -> None:
     if is_leader():
         write_atomically(path, (message + "\n").encode(errors="backslashreplace"))
         first = message.splitlines()[0]
-        print(f"job {path.parent.name} failed: {first}", file=sys.stderr, flush=True)
+        print(f"job {job_name(path.parent)} failed: {first}", file=sys.stderr, flush=True)

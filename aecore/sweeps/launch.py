@@ -51,7 +51,7 @@ def launch(sweep: Sweep, more: list[Override], selections: Selections | None = N
                 config=config,
             )
             with compared_if_interrupted(sweep):
-                run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo})
+                run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo}, sweep.names)
     summary = compare_sweep(sweep, figures=True)
     print(summary.terminal_text, flush=True)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]

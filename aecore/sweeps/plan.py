@@ -1,7 +1,8 @@
 """A multirun: the grid checked and recorded before its first job, then launched, compared, resumed.
 
     sweep.json          what was asked for and the list of jobs: all that `resume` needs
-    0/ 1/ 2/ ...        the run folders; a failed one holds error.txt
+    0/ 1/ 2/ ...        the run folders, or as hydra.sweep.subdir names them; a failed one holds
+                        error.txt
     summary.csv, summary.json, report.html
     figures/            at its end: figures of all jobs together
 
@@ -19,10 +20,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from aecore.config.compose import Composition, composing, hydra_of
-from aecore.config.overrides import Arguments, Override, read
+from aecore.config.overrides import SUBDIR, Arguments, Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import reserve
-from aecore.runs.sweep import RECORD, Sweep
+from aecore.runs.sweep import RECORD, Sweep, unusable
 from aecore.sweeps.selections import Point, Selections
 
 _MANY = 50  # jobs, above which it is told that they are checked
@@ -35,18 +36,36 @@ def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Se
     """
     jobs = points(arguments, composition)
     selections = check(arguments, jobs)
+    names = job_names(selections, jobs)
     folder = sweep_folder(composition, composition.choices.get("sweeps"))
     lines = [[o.line for o in job] for job in jobs]
-    sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines)
+    sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines, names=names)
     sweep.write()
     return sweep, selections
 
 
 def shared(arguments: Arguments) -> list[str]:
-    """The overrides that decide on the launcher: Hydra's own, the study and the experiment."""
+    """The overrides that decide on the launcher: Hydra's own, the study and the experiment.
+
+    The names of the jobs' folders are recorded as they are, not how they were made.
+    """
     named = ("sweeps", "experiment")
     single = (o for o in arguments.overrides if not o.is_sweep)
-    return [o.line for o in single if o.of_hydra or o.key in named]
+    return [o.line for o in single if (o.of_hydra and o.key != SUBDIR) or o.key in named]
+
+
+def job_names(selections: Selections, jobs: Sequence[Point]) -> list[str] | None:
+    """The folders of the jobs below that of the sweep, None where they are their numbers.
+
+    Raises UserError where `hydra.sweep.subdir` gives names that cannot be used.
+    """
+    names = [selections.name(job, number) for number, job in enumerate(jobs)]
+    if names == [*map(str, range(len(names)))]:
+        return None
+    if (problem := unusable(names)) is not None:
+        hint = f"write for example {SUBDIR}='${{latent.dim}}_${{seed}}', with the keys that vary"
+        raise UserError(f"{SUBDIR}: {problem}", hint)
+    return names
 
 
 def sweep_folder(composition: Composition, name: str | None) -> Path:

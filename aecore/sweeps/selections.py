@@ -11,13 +11,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aecore.config.compose import compose
-from aecore.config.overrides import Arguments, Override, read
+from aecore.config.overrides import SUBDIR, Arguments, Override, read
+from aecore.errors import UserError
 
 Point = tuple[Override, ...]  # of a grid: one value for each key
+_NUMBER = "${hydra.job.num}"
+
+
+def is_numbered(whole: DictConfig) -> bool:
+    """Whether the folders of jobs are their numbers, as they are by default."""
+    sweep = OmegaConf.to_container(whole.hydra.sweep)
+    return isinstance(sweep, dict) and sweep.get("subdir") == _NUMBER
 
 
 def at_point(arguments: Arguments, point: Sequence[Override]) -> Arguments:
@@ -89,7 +98,23 @@ class Selections:
         found = deepcopy(selection.whole)
         _set_all(found, values)
         found.hydra.overrides.task = list(job)
+        named = found.hydra.job.config.override_dirname
+        found.hydra.job.override_dirname = get_overrides_dirname(
+            [o.parsed for o in read(job)], named.exclude_keys, named.item_sep, named.kv_sep
+        )
         return found
+
+    def name(self, point: Sequence[Override], number: int) -> str:
+        """The folder of a job below that of its sweep; UserError where it cannot be resolved."""
+        if is_numbered(self._parts(point)[0].whole):
+            return str(number)
+        whole = self.whole([o.line for o in point])
+        whole.hydra.job.num = number
+        try:
+            return str(whole.hydra.sweep.subdir)
+        except OmegaConfBaseException as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{SUBDIR}: cannot be resolved ({reason})") from error
 
     def _parts(self, point: Sequence[Override]) -> tuple[_Selection, list[Override]]:
         """The selection of a point and the values that are set in it."""

@@ -17,7 +17,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from aecore.errors import Interrupted, UserError
-from aecore.runs.sweep import ended, lose
+from aecore.runs.sweep import ended, job_name, lose
 
 _ENDED = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
@@ -49,7 +49,10 @@ class Queue(SlurmInfoWatcher):
 
 
 def submit(
-    launcher: Any, sweep: Path, jobs: Mapping[int, Sequence[str]], dismiss: Callable[[], None]
+    launcher: Any,
+    folders: Mapping[int, Path],
+    jobs: Mapping[int, Sequence[str]],
+    dismiss: Callable[[], None],
 ) -> None:
     """Run jobs, number -> overrides, and wait for them; one that is lost gets an error.txt.
 
@@ -78,7 +81,7 @@ def submit(
             for number, job in list(running.items()):
                 if not job.done():
                     continue
-                folder = sweep / str(number)
+                folder = folders[number]
                 lost_for = time.monotonic() - over.setdefault(number, time.monotonic())
                 if ended(folder) or lost_for >= grace:
                     del running[number]
@@ -145,6 +148,6 @@ def _tell(folder: Path, job: Job[Any]) -> None:
         log = job.stderr() or ""
         lose(folder, f"{job.state.lower()}; its log is {job.paths.stderr}\n\n{log[-4000:]}")
     elif (folder / "error.txt").is_file():
-        print(f"job {folder.name} failed", file=sys.stderr, flush=True)
+        print(f"job {job_name(folder)} failed", file=sys.stderr, flush=True)
     else:
-        print(f"job {folder.name} finished", flush=True)
+        print(f"job {job_name(folder)} finished", flush=True)

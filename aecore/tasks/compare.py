@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from aecore.compare.compare import compare
-from aecore.compare.select import select
+from aecore.compare.select import is_job, select
 from aecore.config.build import validate
 from aecore.config.component import component
 from aecore.config.folders import command
 from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
-from aecore.runs.sweep import Sweep, read_sweep, title
+from aecore.runs.sweep import Sweep, read_sweep, sweep_of, title
 from aecore.tasks.base import Request, Task
 
 
@@ -66,12 +66,12 @@ def _place(sweep: Sweep | None, config: Config) -> Path:
 
 def _whole_sweep(folders: list[Path]) -> Sweep | None:
     """The sweep of which these are all jobs with a folder; None if there is none."""
-    parents = {folder.parent for folder in folders}
-    if len(parents) > 1:
+    sweeps = {sweep_of(folder) for folder in folders}
+    if len(sweeps) > 1:
         return None
     sweep = None
     with suppress(UserError):  # its runs can be compared without its record
-        sweep = read_sweep(parents.pop())
-    if sweep is None or set(folders) != {folder for folder in sweep.folders if folder.is_dir()}:
+        sweep = read_sweep(sweeps.pop())
+    if sweep is None or set(folders) != {f for f in sweep.folders if f.is_dir() and is_job(f)}:
         return None
     return sweep

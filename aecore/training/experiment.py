@@ -29,6 +29,7 @@ from aecore.runs.folder import (
     write_metrics,
     write_run,
 )
+from aecore.runs.sweep import job_name
 from aecore.training.callbacks.progress import Progress
 from aecore.training.fit import fit
 from aecore.training.fit_sampler import add_sampler
@@ -86,7 +87,7 @@ def run(
             write_run(folder, choices, list(overrides))
         write_config(folder, config.model_dump(exclude_unset=True))  # makes the folder a run
         if brief:
-            print(f"job {folder.name}: {' '.join(overrides)}", flush=True)
+            print(f"job {job_name(folder)}: {' '.join(overrides)}", flush=True)
         else:
             print(announce(experiment, model, choices, folder, checkpoint), flush=True)
 

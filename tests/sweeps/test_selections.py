@@ -53,6 +53,7 @@ def test_every_point_is_as_hydra_composes_it(monkeypatch: pytest.MonkeyPatch) ->
         assert own == theirs == config
         assert whole.hydra.overrides.task == alone.whole.hydra.overrides.task
         assert whole.hydra.runtime.choices == alone.whole.hydra.runtime.choices
+        assert whole.hydra.job.override_dirname == alone.whole.hydra.job.override_dirname
     assert [selections.config(job) for job in jobs] == found
 
 

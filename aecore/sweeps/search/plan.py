@@ -11,7 +11,7 @@ from optuna.distributions import (
 
 from aecore.compare.metrics import direction
 from aecore.config.compose import Composition, compose, composing, hydra_of
-from aecore.config.overrides import Arguments, read
+from aecore.config.overrides import SUBDIR, Arguments, read
 from aecore.errors import UserError, nearest
 from aecore.evaluation.reported import COMMON
 from aecore.runs.sweep import Sweep
@@ -19,7 +19,7 @@ from aecore.sweeps.plan import check, grid, shared, sweep_folder
 from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
 from aecore.sweeps.search.space import corners, overrides_of, split
 from aecore.sweeps.search.study import absolute, opened_at
-from aecore.sweeps.selections import Selections, at_point
+from aecore.sweeps.selections import Selections, at_point, is_numbered
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
@@ -30,6 +30,8 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
 
     Returns with it no configurations of jobs: which ones there will be is not known yet.
     """
+    if not is_numbered(composition.whole):
+        raise UserError(f"{SUBDIR}: the folders of trials are numbered in a search; leave it out")
     overrides = shared(arguments)
     settings = settings_of(arguments, read(overrides))
     lines = grid(arguments, composition)

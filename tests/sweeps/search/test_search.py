@@ -73,6 +73,7 @@ def folders(sweep: Path = FOLDER) -> set[str]:
         (["latent.dim=4", "optimizer.lr=0.1"], "nothing varies"),
         (["latent.dim=tag(log,interval(0,4))"], "latent.dim=tag(log,interval(0,4))"),
         (["latent.dmi=range(2,4)"], "latent.dmi"),
+        (["hydra.sweep.subdir=${seed}"], "hydra.sweep.subdir: the folders of trials are numbered"),
     ],
 )
 def test_what_is_refused_before_anything_trains(
