@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickletools
 import zipfile
@@ -22,6 +23,7 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 PREFIX = "autoencoder."  # of the model's weights among the training module's
 RECORD = "aecore"  # the key of the record of the model, see `aecore.runs.record`
 EXPORTED = "model.safetensors"  # of `task=export`: weights, and the record in the header
+CHECKSUM = "sha256"  # the key of the checksum in that header
 SAMPLER = "sampler"  # the key of the tensors of a fitted sampler, in an export
 SAMPLER_PREFIX = "sampler/"  # of their names in the file
 _PARTS = {"state_dict": dict, "step": int, "epoch": int}
@@ -77,8 +79,9 @@ def load(path: Path) -> dict[str, Any]:
 def read_tensors(path: Path) -> dict[str, Any]:
     """A dictionary of tensors and plain values that torch saved; raises what torch raises.
 
-    ValueError for one that would take more memory than its file is large: a compressed archive,
-    anything but tensors and plain values, tensors that are views of less than they show.
+    ValueError for one whose content has another checksum, and for one that would take more memory
+    than its file is large: a compressed archive, anything but tensors and plain values, tensors
+    that are views of less than they show.
     """
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
@@ -88,6 +91,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
         (pickled,) = (entry for entry in entries if entry.filename.endswith(_PICKLE))
         operations = pickletools.genops(archive.read(pickled))
         named = {str(argument) for op, argument, _ in operations if op.name == "GLOBAL"}
+        if (damaged := archive.testzip()) is not None:  # torch does not compare the checksums
+            raise ValueError(f"{damaged} has another checksum")
     if unknown := named - _KNOWN:  # even of what torch would make, such as a bytearray of any size
         raise ValueError(f"it holds {', '.join(sorted(unknown))}")
     content = torch.load(path, map_location="cpu", weights_only=True)
@@ -101,18 +106,31 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def read_exported(path: Path) -> dict[str, Any]:
     """A checkpoint of what `task=export` wrote as safetensors; raises what safetensors raises.
 
-    The header holds the record. KeyError or ValueError where it does not.
+    The header holds the record and a checksum. KeyError or ValueError where it does not, and where
+    record or tensors have another checksum.
     """
     from safetensors import safe_open
 
     with safe_open(path, framework="pt", device="cpu") as file:
-        record = json.loads((file.metadata() or {})[RECORD])
+        header = file.metadata() or {}
         values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if header[CHECKSUM] != checksum(header[RECORD], values):
+        raise ValueError("another checksum")
+    record = json.loads(header[RECORD])
     prefix = SAMPLER_PREFIX
     sampler = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
     state = {name: value for name, value in values.items() if not name.startswith(prefix)}
     content = {"state_dict": state, "step": 0, "epoch": 0, RECORD: record}
     return {**content, SAMPLER: sampler} if sampler else content
+
+
+def checksum(record: str, tensors: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of a record and of tensors on the CPU with their names, types and shapes."""
+    digest = hashlib.sha256(record.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -214,3 +214,21 @@ def test_a_strip_is_small_for_large_images_and_none_for_tables() -> None:
     table = making.model(image_shape=(1, 1, 5)).eval()
     with pytest.raises(SkippedError):
         Strip(columns=2)(Trial(table, Split(making.images(3, 1, 1, 5))))
+
+
+def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+    """Text from a run that a spreadsheet would compute gets an apostrophe; numbers stay numbers."""
+    evil = ['=HYPERLINK("http://x")', "+1+1", "@SUM(1)", "-1+2", "plain", -5, -0.5]
+    folders = [
+        make(tmp_path / f"={n}", config={"latent.dim": text, "seed": -n}, metrics={"test/mse": -1})
+        for n, text in enumerate(evil)
+    ]
+    failed = make(tmp_path / "f", config={"latent.dim": 5}, error="=1+1 failed")
+    compare([*folders, failed], tmp_path / "out", title="t")
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text().splitlines()))
+    cells = [*(f"'{text}" for text in evil[:4]), "plain", "-5", "-0.5", "5"]
+    assert [row["latent.dim"] for row in rows] == cells
+    assert rows[-1]["error"] == "'=1+1 failed"
+    assert [row["name"] for row in rows[:2]] == ["'=0", "'=1"]
+    assert [float(row["test/mse"]) for row in rows[:-1]] == [-1] * 7
+    assert [row["seed"] for row in rows[1:3]] == ["-1", "-2"]

@@ -14,7 +14,9 @@ from typing import Any
 from aecore.compare.notes import notes_on
 from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Table
-from aecore.compare.values import shown
+from aecore.compare.values import is_number, shown
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # the beginnings of formulas in spreadsheets
 
 
 def link(folder: Path, out: Path) -> str:
@@ -29,11 +31,18 @@ def to_csv(table: Table) -> str:
     writer.writerow(["name", "state", "error", *table.keys, "seed", *table.metrics])
     for run in table.runs:
         metrics = run.metrics or {}
-        values = [shown(run.values[k]) if k in run.values else "" for k in (*table.keys, "seed")]
+        keys = (*table.keys, "seed")
+        values = [_cell(run.values[key]) if key in run.values else "" for key in keys]
         numbers = [metrics.get(name) for name in table.metrics]
         cells = ["" if number is None else repr(number) for number in numbers]
-        writer.writerow([run.name, run.state, run.error or "", *values, *cells])
+        writer.writerow([_cell(run.name), run.state, _cell(run.error or ""), *values, *cells])
     return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A value as text that no spreadsheet takes for a formula: with an apostrophe before it."""
+    text = shown(value)
+    return f"'{text}" if not is_number(value) and text[:1] in _FORMULA else text
 
 
 def to_json(table: Table, title: str, out: Path) -> str:

@@ -89,7 +89,12 @@ def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
 
 
 def open_image(path: Path) -> Image.Image:
-    """An image file of an allowed format, opened but not decoded."""
+    """An image file of an allowed format, opened but not decoded.
+
+    Raises ValueError for a pipe or a device, which might never end.
+    """
+    if not path.is_file():
+        raise ValueError("is not a regular file")
     return Image.open(path, formats=FORMATS)
 
 

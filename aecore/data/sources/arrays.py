@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveFloat, Probability, component
+from aecore.data.images.memory import GIB, available_memory
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.split import Source, Split, Which, fixed_part, joined, to_float
 from aecore.errors import ConfigError, UserError
@@ -75,6 +76,7 @@ class Arrays(Source):
     def _read(self, split: Which | None) -> Split:
         path = self._file()
         try:
+            _check_memory(path)
             with open(path, "rb") as file:
                 content = np.load(file, allow_pickle=False)
                 if split is None and _is_parted(content):
@@ -166,6 +168,18 @@ class Arrays(Source):
 
     def _file_holds_bytes(self) -> bool:
         return bool(self._read("train").images.dtype == torch.uint8)
+
+
+def _check_memory(path: Path) -> None:
+    """Raise ConfigError for an .npz that claims more than half of the free memory when expanded."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(entry.file_size for entry in archive.infolist())
+    free = available_memory()
+    if free is not None and claimed > free / 2:
+        sizes = f"{claimed / GIB:.1f} GiB expanded, and {free / GIB:.1f} GiB of memory are free"
+        raise ConfigError(_PATH, path, sizes, "use fewer images at a time")
 
 
 def _is_parted(content: np.ndarray | NpzFile) -> bool:

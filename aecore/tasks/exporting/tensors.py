@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from aecore.model.autoencoder import Autoencoder
-from aecore.runs.checkpoint import RECORD, SAMPLER_PREFIX
+from aecore.runs.checkpoint import CHECKSUM, RECORD, SAMPLER_PREFIX, checksum
 
 
 def write(model: Autoencoder, record: Mapping[str, Any], path: Path) -> None:
@@ -25,4 +25,6 @@ def write(model: Autoencoder, record: Mapping[str, Any], path: Path) -> None:
         values |= {SAMPLER_PREFIX + name: v for name, v in model.sampler.tensors().items()}
     # clones: the format refuses tensors that share memory
     plain = {n: v.detach().cpu().contiguous().clone() for n, v in values.items()}
-    save_file(plain, path, metadata={RECORD: json.dumps(record), "format": "pt"})
+    text = json.dumps(record)
+    header = {RECORD: text, CHECKSUM: checksum(text, plain), "format": "pt"}
+    save_file(plain, path, metadata=header)
