@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from aecore.config.folders import installing
 from aecore.config.schema import Config
 from aecore.errors import UserError
+from aecore.runs.format import is_current
 from aecore.runs.validation import printable
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -114,9 +115,10 @@ def read_exported(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="pt", device="cpu") as file:
         header = file.metadata() or {}
         values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if header[CHECKSUM] != checksum(header[RECORD], values):
-        raise ValueError("another checksum")
     record = json.loads(header[RECORD])
+    current = isinstance(record, dict) and is_current(record)  # others are refused by their format
+    if current and header.get(CHECKSUM) != checksum(header[RECORD], values):
+        raise ValueError("another checksum")
     prefix = SAMPLER_PREFIX
     sampler = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
     state = {name: value for name, value in values.items() if not name.startswith(prefix)}

@@ -102,7 +102,8 @@ def _run(
 ) -> None:
     """Become that command, in the new process."""
     os.setsid()
-    for signum in (signal.SIGTERM, signal.SIGHUP):  # whatever the tests were started to ignore
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if the tests ignore them
+    for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_DFL)
     os.chdir(folder)
     os.environ.clear()
