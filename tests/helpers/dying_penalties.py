@@ -74,7 +74,7 @@ class Failing(Penalty):
         self.register_buffer("ballast", torch.ones(5_000_000))
 
     def forward(self, p: Pass) -> Tensor:
-        if self.training:
+        if self.training and not Path("healed").exists():
             raise RuntimeError("as planned")
         return p.code.z.flatten(1).sum(1) * 0
 

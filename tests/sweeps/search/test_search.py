@@ -224,8 +224,7 @@ def test_failed_trials_are_tried_again_with_their_values(
     argv = ["--config-dir", "words", *SEARCH, SPACE[0], "hydra.sweeper.n_trials=2", "model=ae"]
     called(*argv, "penalty=failing", status=1)
     assert states() == ["FAIL", "FAIL"]
-    script = Path("words/dying_penalties.py")
-    script.write_text(script.read_text().replace('raise RuntimeError("as planned")', "pass"))
+    Path("healed").touch()
     called("--config-dir", "words", "resume=s")
     assert states() == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
     first, second = trials()[:2], trials()[2:]
