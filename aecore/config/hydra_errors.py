@@ -50,9 +50,9 @@ def explain_hydra(
             hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
         return UserError(f"{asked.typed}: no such {asked.group}", hint)
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    mend = "write 'null', in quotes" if "is not Optional" in text else None
+    quoting = "write 'null', in quotes" if "is not Optional" in text else None
     reason = f" {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else ""
-    return UserError(f"{lines[0]}{reason}"[:300], mend)
+    return UserError(f"{lines[0]}{reason}"[:300], quoting)
 
 
 def _asks_for(override: Override, sought: str) -> bool:

@@ -114,7 +114,7 @@ def _listening_here(folder: Path, launcher: str) -> Iterator[None]:
     with listening(queue_signals(), repeated=False, leads=leads):
         yield
         if received() is not None and _is_orphan():
-            os._exit(128 + signal.SIGTERM)  # there is nobody to whom it could be told
+            os._exit(128 + signal.SIGTERM)  # no process is left that waits for a result
 
 
 def _is_orphan() -> bool:
@@ -130,7 +130,11 @@ def _is_wanted(sweep: Path) -> bool:
         return False
     try:
         FileLock(path).acquire(blocking=False).lock.release()
-    except (Timeout, OSError, NotImplementedError):  # a file system may have no locks
+    except (
+        Timeout,
+        OSError,
+        NotImplementedError,
+    ):  # this file system has no locks, so the leader cannot be checked
         return True
     return False
 
@@ -164,7 +168,7 @@ def _in_processes(request: Request, folder: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         try:
             with deferred():
-                told = _told(child)
+                stderr = _stderr_of(child)
         except Interrupted as interrupted:
             child.send_signal(interrupted.signum)
             with suppress(subprocess.TimeoutExpired):
@@ -174,17 +178,17 @@ def _in_processes(request: Request, folder: Path) -> None:
     status = child.returncode
     if status == 0:
         return
-    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
     reason = f"a process of this job ended with status {status}"
     if status < 0:
         reason = f"a process of this job was killed by {signal.Signals(-status).name}"
     elif errors:
         reason = errors[-1].removeprefix("error: ")
-    raise UserError(f"{reason}", f"{resuming(folder)} goes on\n\n{told}")
+    raise UserError(f"{reason}", f"{resuming(folder)} goes on\n\n{stderr}")
 
 
-def _told(child: subprocess.Popen[str]) -> str:
-    """What a process says to stderr until it ends, or until a signal ends this one."""
+def _stderr_of(child: subprocess.Popen[str]) -> str:
+    """The stderr of a process until it ends; empty if a signal is to end this process first."""
     while received() is None:
         with suppress(subprocess.TimeoutExpired):
             return child.communicate(timeout=0.5)[1]

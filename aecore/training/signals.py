@@ -18,12 +18,9 @@ from typing import Any
 
 from aecore.errors import Interrupted
 
-_ENDING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-_ONE = (
-    1.0  # seconds in which a signal counts once: `timeout` sends it to a process and to its group
-)
+# SIGHUP does not exist on every system
+_ENDING = tuple(s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP"))
+_ONE = 1.0  # seconds in which a signal counts once: `timeout` sends it to a process and its group
 
 
 @dataclass

@@ -102,7 +102,7 @@ def test_a_study_names_its_runs() -> None:
     ("subdir", "told"),
     [
         ("${latent.dim}", "'2': 2 jobs would have the same folder"),
-        ("/tmp/${seed}_${latent.dim}", "must be a relative path"),
+        ("/${seed}_${latent.dim}", "must be a relative path"),
         ("~/${seed}_${latent.dim}", "must be a relative path"),
         ("../${seed}_${latent.dim}", "begin with '.'"),
         ("a/..", "begin with '.'"),
@@ -140,7 +140,7 @@ def test_jobs_within_one_another_are_refused(capsys: pytest.CaptureFixture[str])
     "change",
     [
         {"names": ["x", "../out"]},
-        {"names": ["x", "/tmp/aecore-out"]},
+        {"names": ["x", "/out"]},
         {"names": ["x", "${oc.env:HOME}"]},
         {"names": ["x", "x"]},
         {"names": ["x"]},

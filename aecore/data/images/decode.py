@@ -202,7 +202,7 @@ def all_grey(paths: Iterable[Path]) -> bool:
     def intact(path: Path) -> bool:
         try:
             decode(path, Recipe((1, 1), 3))
-        except Exception:
+        except Exception:  # of many kinds, as in `decode_into`, which reports it
             return False
         return True
 
