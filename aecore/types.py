@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
-
-if TYPE_CHECKING:
-    pass
 
 Shape = tuple[int, ...]
 ImageShape = tuple[int, int, int]  # (C, H, W); a table of D columns is (1, 1, D)

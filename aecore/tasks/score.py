@@ -125,7 +125,7 @@ class Score(Use):
         except UserError as error:
             hint = "these are the known-good images; score.threshold=NUMBER needs none"
             raise error.with_hint(hint) from error
-        batches = opened.trial(good).batches(own.eval_batch_size)
+        batches = opened.trial(opened.scaled(good)).batches(own.eval_batch_size)
         value = float(np.quantile(self._scores(opened, batches).numpy(), self.quantile))
         few = ", too few to be sure of it" if len(good) * (1 - self.quantile) < 5 else ""
         where = f"the run's {len(good):,} {kind} {noun_of(good.image_shape)}{few}"

@@ -113,8 +113,7 @@ class Opened:
         if found is None:
             raise UserError("split=val: this run has no validation images", "use split=test")
         found = self._classed(found)
-        if self.limits is not None:
-            found = rescaled(found, self.limits)
+        found = self.scaled(found)
         if found.image_shape == shape:
             return found
         size = "x".join(map(str, found.image_shape))
@@ -126,6 +125,10 @@ class Opened:
             raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
         parts = [resized(to_pixels(part), shape) for part in found.parts(PART)]
         return replace(found, images=torch.cat(parts), rows=None)
+
+    def scaled(self, split: Split) -> Split:
+        """Images as the data set has them, in the range that `ae` takes."""
+        return split if self.limits is None else rescaled(split, self.limits)
 
     def _classed(self, split: Split) -> Split:
         """The images, their classes numbered as the model knows them.

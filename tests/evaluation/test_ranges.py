@@ -16,6 +16,8 @@ import aecore
 from aecore.cli import main
 from aecore.data.split import Split, to_float
 from aecore.data.statistics import statistics_of
+from aecore.runs.open import open_run
+from aecore.training.setup import build_data
 from helpers.models import gaussian, gen, images, model
 
 SMALL = [
@@ -89,6 +91,13 @@ def test_the_images_of_tasks_show_it(capsys: pytest.CaptureFixture[str]) -> None
     expected = np.clip(guess, 0, 1) * 255
     assert np.abs(np.stack(shown) - expected).max() <= 1
     assert np.stack(shown).std() > 30, "neither black nor white"
+    assert main(["run=run", "task=score", "out=scored"]) == 0
+    val = build_data(open_run("run").config).val
+    assert val is not None
+    pixels = val.pixels()
+    errors = ((ae.reconstruct(pixels) - pixels) / (high - low)).square().flatten(1).mean(1)
+    threshold = json.loads(Path("scored/metrics.json").read_text())["threshold"]
+    assert threshold == pytest.approx(np.quantile(errors.numpy(), 0.95), rel=1e-3)
     assert main(["run=run", "task=evaluate", "out=again"]) == 0
     again = json.loads(Path("again/metrics.json").read_text())
     assert all(before[key] == again[key] for key in again if key.startswith("test/"))

@@ -25,6 +25,7 @@ _UNREADABLE = (EOFError, MemoryError, OSError, ValueError, zipfile.BadZipFile, z
 log = logging.getLogger("aecore")
 
 _PATH = "dataset.path"
+_UNLABELLED = "numpy.unique(y, return_inverse=True)[1] numbers classes; training needs no labels"
 _PARTED = {"x_train", "x_test", "y_train", "y_test"}
 
 
@@ -203,7 +204,9 @@ def _labels(array: np.ndarray | None, n: int, where: str) -> Tensor | None:
     if array is None:
         return None
     if array.dtype.kind not in "bui":
-        raise UserError(f"{where}: holds {array.dtype}; labels must be integers")
+        raise UserError(f"{where}: holds {array.dtype}; labels must be integers", _UNLABELLED)
     if array.shape not in {(n,), (n, 1)}:
-        raise UserError(f"{where}: has the shape {array.shape}; {n} images need ({n},) labels")
+        raise UserError(
+            f"{where}: has the shape {array.shape}; {n} images need ({n},) labels", _UNLABELLED
+        )
     return torch.from_numpy(array.reshape(n).astype(np.int64))

@@ -211,7 +211,7 @@ class ImageFolder(Source):
         folder = split_folders(self._folder()).train
         files = images_under(folder)
         value = largest_value(files.at(range(min(len(files), _LOOKED_AT))))
-        return f"dataset.white={value:g} if that is white" if self.white is None else ""
+        return f"dataset.white={value:g} if that is white"
 
 
 def _top(name: str) -> str:

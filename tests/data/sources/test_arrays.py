@@ -82,6 +82,8 @@ class TestArrays:
             ({"x": np.ones((2, 2)), "images": np.ones((2, 2))}, "images, x;"),
             ({"x": np.ones((2, 2)), "y": np.ones(3, int)}, "[y]: has the shape (3,)"),
             ({"x": np.ones((2, 2)), "y": np.ones(2)}, "labels must be integers"),
+            ({"x": np.ones((2, 2)), "y": np.array(["cat", "dog"])}, "training needs no labels"),
+            ({"x": np.ones((2, 2)), "y": np.eye(2, dtype=int)}, "training needs no labels"),
         ],
     )
     def test_wrong_content(self, tmp_path: Path, content: dict[str, Any], says: str) -> None:

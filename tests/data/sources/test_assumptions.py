@@ -79,6 +79,9 @@ class TestWhite:
         places = [int(Path(name).stem) for name in found.names or ()]
         torch.testing.assert_close(found.pixels(), expected[places], rtol=0, atol=0.5 / 255 + 1e-6)
         assert warned(caplog) == []
+        _ = module(folder(root, white=8 * top)).train
+        (text,) = warned(caplog)
+        assert text.endswith(f"use dataset.white={top} if that is white"), "a level far too high"
 
     def test_full_ranges_are_silent(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         for top, kind in ((65535, "uint16"), (255, "uint8")):
