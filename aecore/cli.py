@@ -131,6 +131,7 @@ def _run(argv: list[str], folder: list[Path]) -> int:
         with env_override(environment_of(arguments.overrides)):
             return _task(request, folder)
     composition = compose(arguments)
+    _check_optimized(composition)
     with env_override(environment_of(arguments.overrides)):
         if composition.multirun:
             return _multirun(arguments, composition, folder)
@@ -210,6 +211,15 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
     sweep, selections = plan(arguments, composition)
     folder.append(sweep.folder)
     return launch(sweep, [], selections)
+
+
+def _check_optimized(composition: Composition) -> None:
+    """Raise UserError for a metric to optimize where nothing is searched."""
+    searches = composition.multirun and composition.sweeper == _SEARCH
+    if "optimized_metric" in composition.overridden and not searches:
+        raise UserError(
+            "optimized_metric: only a search has a use for it", "add -m hydra/sweeper=optuna"
+        )
 
 
 def _interruption(error: Interrupted, folder: list[Path]) -> str:

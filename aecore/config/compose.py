@@ -55,6 +55,8 @@ def compose(arguments: Arguments) -> Composition:
     """The configuration of a command line, every interpolation resolved; raises UserError."""
     check_choices(arguments.overrides, options_by_group(arguments.own))
     several = [o for o in arguments.overrides if o.is_sweep]
+    if alone := [o for o in several if o.of_hydra]:
+        raise UserError(f"{alone[0].typed}: several values", "Hydra's own settings take one")
     if several and not arguments.multirun:
         hint = "add -m to run every combination of them"
         if several[0].parsed.is_interval_sweep():

@@ -32,7 +32,7 @@ class Request:
     callbacks: gives further Lightning callbacks of a training.
     run: the trained run that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
-    beside: the overrides of options that are allowed with `run=`, see `aecore.tasks.reuse.BESIDE`.
+    options: the overrides of what goes with `run=`, see `aecore.tasks.reuse.OPTIONS`.
     """
 
     config: dict[str, Any]
@@ -44,7 +44,7 @@ class Request:
     callbacks: Callable[[], Sequence[Callback]] = tuple
     run: Run | None = None
     replaced: frozenset[str] = frozenset()
-    beside: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Task(ABC):

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecore.config.compose import compose
-from aecore.config.folders import builtin_options, command, resuming
+from aecore.config.folders import builtin_options, command, groups, resuming
+from aecore.config.near import keys
 from aecore.config.overrides import OOD, Arguments, Override
 from aecore.errors import UserError, nearest
 from aecore.runs.folder import progress, reserve
@@ -35,7 +36,7 @@ _REPLACED = (
     "sampler",
     OOD,
 )  # nodes, as a whole
-BESIDE = ("dataset", "split", "resize", "noise", "evaluate", "figures", "sampler")
+OPTIONS = ("dataset", "split", "resize", "noise", "evaluate", "figures", "sampler")
 _PLACES = ("dataset.root", "dataset.path")  # paths of data: other paths are other data
 _KEPT = ("eval_batch_size", "range", "binarise")  # how a model's images are treated
 
@@ -64,16 +65,16 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
         print(f"run={NEWEST} is {trained.folder}")
     if trained.folder is not None and (state := progress(trained.folder)) is not None:
         log.warning("%s: %s; %s goes on", trained.folder, state, resuming(trained.folder))
-    keys = {o.key for o in overrides}
-    config = _merged(trained, composed.config, replaced, keys)
+    typed = {o.key for o in overrides}
+    config = _merged(trained, composed.config, replaced, typed)
     for override in changes:
         _set(config, override)
     replaced |= {TEST_NOISE for o in changes if o.is_below(TEST_NOISE)}
     replaced |= {"dataset" for o in changes if o.key in _PLACES}
-    if "dataset" in replaced and "dataset.batch_size" not in keys:
+    if "dataset" in replaced and "dataset.batch_size" not in typed:
         config["dataset"]["batch_size"] = "auto"  # nothing is trained: there may be very few images
     choices = composed.choices
-    if "dataset" not in keys:
+    if "dataset" not in typed:
         choices = {**choices, "dataset": _data_of(trained)}
     return Request(
         config,
@@ -82,7 +83,7 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
         _folder(trained, config),
         run=trained,
         replaced=frozenset(replaced),
-        beside=_beside(overrides),
+        options=_options(overrides),
     )
 
 
@@ -94,11 +95,12 @@ def _of_images(override: Override) -> Override:
         return replace(override, key=place, package=place if override.group else None)
     tasks = builtin_options("task")
     own = root in (*_OWN, "dataset", "evaluate", "figures", "sampler", "hydra", *tasks)
-    if not own and override.key not in _OURS_ALONE:
+    known = root in {key.partition(".")[0] for key in (*keys(), *groups())}
+    if known and not own and override.key not in _OURS_ALONE:  # composing reports unknown ones
         raise UserError(
             f"{override.typed}: a trained model keeps its components",
-            "beside run= may stand: task, dataset, noise, evaluate, sampler, figures, split, "
-            "resize, out\n  and what the task itself takes, as score.quantile=0.95 of task=score",
+            "with run= go task, dataset, noise, evaluate, sampler, figures, split, resize, out\n"
+            "  and the options of the task, as score.quantile=0.95 of task=score",
         )
     if override.key == "evaluate.weights":
         raise UserError(
@@ -117,7 +119,7 @@ def _changes_record(override: Override, replaced: Collection[str]) -> bool:
     )
 
 
-def _beside(overrides: Iterable[Override]) -> dict[str, str]:
+def _options(overrides: Iterable[Override]) -> dict[str, str]:
     """What a task may have no use for, `split` or `noise` say, with the override that names it.
 
     How images are read is none of these, nor what says that there be nothing of a kind.
@@ -128,7 +130,7 @@ def _beside(overrides: Iterable[Override]) -> dict[str, str]:
         root = "noise" if override.is_below(TEST_NOISE) else key.partition(".")[0]
         if root == "dataset" and key not in ("dataset", *_PLACES):
             continue
-        if root in BESIDE and override.text not in ("none", "null", "false"):
+        if root in OPTIONS and override.text not in ("none", "null", "false"):
             found[root] = override.typed
     return found
 
@@ -140,9 +142,9 @@ def _data_of(run: Run) -> str | None:
 
 
 def _merged(
-    run: Run, own: dict[str, Any], replaced: Iterable[str], keys: Collection[str]
+    run: Run, own: dict[str, Any], replaced: Iterable[str], typed: Collection[str]
 ) -> dict[str, Any]:
-    """The run's configuration with what replaces parts of it. keys: of the overrides."""
+    """The run's configuration with what replaces parts of it. typed: the keys of the overrides."""
     config = run.config.model_dump()
     for task in {*builtin_options("task")} - {"evaluate"}:  # its options are in every run
         config.pop(task, None)
@@ -159,7 +161,7 @@ def _merged(
         for part in above:
             node, source = node[part], source[part]
         if place == "dataset":
-            node[name] = source[name] | _as_trained(run, node[name], source[name], keys)
+            node[name] = source[name] | _as_trained(run, node[name], source[name], typed)
         else:
             node[name] = source.get(name, {})
     if "cache_dir" in config["dataset"] and "dataset" not in replaced:
@@ -168,14 +170,14 @@ def _merged(
 
 
 def _as_trained(
-    run: Run, before: dict[str, Any], data: dict[str, Any], keys: Collection[str]
+    run: Run, before: dict[str, Any], data: dict[str, Any], typed: Collection[str]
 ) -> dict[str, Any]:
     """Options of the training data that other images inherit unless overridden."""
     channels, *size = run.image_shape
     stays = {key: before[key] for key in _KEPT if key in before}
     fits = {"image_size": size, "channels": channels if channels in (1, 3) else "auto"}
     stays |= {key: value for key, value in fits.items() if key in data}
-    return {key: value for key, value in stays.items() if f"dataset.{key}" not in keys}
+    return {key: value for key, value in stays.items() if f"dataset.{key}" not in typed}
 
 
 def _set(config: dict[str, Any], override: Override) -> None:

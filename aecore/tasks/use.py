@@ -23,7 +23,7 @@ from aecore.evaluation.trial import Trial, scaled_note
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
-from aecore.tasks.reuse import BESIDE, TEST_NOISE
+from aecore.tasks.reuse import OPTIONS, TEST_NOISE
 from aecore.training.fit_sampler import fit_sampler
 from aecore.training.machine import check_device, device_of, set_threads
 from aecore.training.setup import Experiment, build_data, build_experiment
@@ -178,12 +178,12 @@ class Opened:
 class Use(Task):
     """Something that is done with a trained run (`run=...`).
 
-    takes: what may stand beside `run=`, of `BESIDE`; anything else is refused, so that nobody
+    takes: what goes with `run=`, of `OPTIONS`; anything else is refused, so that nobody
         believes that it had an effect.
     unit_range: whether pixels are scaled to [0, 1] where those of the training lie outside.
     """
 
-    takes: ClassVar[Collection[str]] = BESIDE
+    takes: ClassVar[Collection[str]] = OPTIONS
     unit_range: ClassVar[bool] = True
 
     @abstractmethod
@@ -197,11 +197,11 @@ class Use(Task):
                 f"task={request.config['task']}: with which trained run?",
                 "add run=outputs/..., or run=last for the newest",
             )
-        self._check_beside(request)
+        self._check_options(request)
         try:
             parts, run = build_experiment(request.config), request.run
         except ConfigError as error:
-            own = {TEST_NOISE: "noise"} if "noise" in request.beside else {}  # as it is typed
+            own = {TEST_NOISE: "noise"} if "noise" in request.options else {}  # as it is typed
             raise error.renamed(own) from error
         check_device(parts.config)
         set_threads(parts.config.trainer.threads)
@@ -227,11 +227,11 @@ class Use(Task):
         with torch.no_grad():
             return self.use(opened)
 
-    def _check_beside(self, request: Request) -> None:
+    def _check_options(self, request: Request) -> None:
         """Raise UserError for an override that the task does not use."""
-        for root, typed in request.beside.items():
+        for root, typed in request.options.items():
             if root not in self.takes:
-                known = ", ".join(key for key in BESIDE if key in self.takes)
+                known = ", ".join(key for key in OPTIONS if key in self.takes)
                 raise UserError(
                     f"{typed}: task={request.config['task']} has no use for {root}",
                     f"leave it out; it takes {known}",

@@ -89,7 +89,8 @@ def run(
         if brief:
             print(f"job {job_name(folder)}: {' '.join(overrides)}", flush=True)
         else:
-            print(announce(experiment, model, choices, folder, checkpoint), flush=True)
+            about = announce(experiment, model, choices, folder, checkpoint, resumed=resumed)
+            print(about, flush=True)
 
         purge_step = None if checkpoint is None else checkpoint.step + 1
         loggers = build_loggers(config, folder, purge_step)

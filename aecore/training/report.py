@@ -31,10 +31,12 @@ def announce(
     choices: Mapping[str, Any],
     folder: Path,
     checkpoint: ResumePoint | None,
+    *,
+    resumed: bool = False,
 ) -> str:
     """What is about to run: components, data, parameters, device, threads, epochs.
 
-    choices: the option chosen of each config group.
+    choices: the option chosen of each config group. resumed: whether an earlier command began it.
     """
     config, data = experiment.config, experiment.data
     name = _option(choices.get("experiment") or choices["model"])
@@ -53,7 +55,7 @@ def announce(
         f"  data     {splits} {what} of {_size(model.image_shape)}{note}",
         f"  model    code of {code}{classes}, {weights:,} parameters",
         f"  run      {device_of(config)}, {threads} thread{plural}, seed {config.seed}, "
-        f"{_plan(experiment, checkpoint)}",
+        f"{_plan(experiment, checkpoint, resumed)}",
         f"  folder   {folder}",
     ]
     if model.limits is not None:
@@ -61,14 +63,14 @@ def announce(
     return "\n".join(lines)
 
 
-def _plan(experiment: Experiment, checkpoint: ResumePoint | None) -> str:
+def _plan(experiment: Experiment, checkpoint: ResumePoint | None, resumed: bool) -> str:
     plan = "solved in closed form"
     if not isinstance(experiment.optimizer, ClosedForm):
         epochs = experiment.max_epochs
         steps = epochs * experiment.data.train_dataloader().steps
         plan = f"{epochs} epochs, batches of {experiment.data.batch_size}, {steps:,} steps"
     if checkpoint is None:
-        return plan
+        return f"{plan}, from the first (no checkpoint yet)" if resumed else plan
     within = f", within epoch {checkpoint.epochs + 1}" if checkpoint.within_epoch else ""
     return f"{plan}, continuing from {checkpoint.path} (step {checkpoint.step}{within})"
 

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,18 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before(
     (whole / "metrics.json").unlink()
     assert main([f"resume={whole}"]) == 2
     assert "last.ckpt" in capsys.readouterr().err
+
+
+def test_a_run_without_a_checkpoint_starts_again_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = run("figures=none")
+    expected = metrics(whole)
+    shutil.rmtree(whole / "checkpoints")
+    capsys.readouterr()
+    assert main([f"resume={whole}"]) == 0
+    assert metrics(whole) == expected
+    assert "steps, from the first (no checkpoint yet)" in capsys.readouterr().out
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:

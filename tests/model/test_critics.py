@@ -173,6 +173,15 @@ class TestFactor:
         assert float(costs.mean()) == pytest.approx(-0.5 * math.log(1 - rho**2), abs=0.05)
 
     @pytest.mark.parametrize("made", [factor_vae, aae])
+    def test_a_critic_that_knows_nothing_costs_log_two(self, made: Made) -> None:
+        whole = made().double()
+        (rival,) = whole.adversaries.values()
+        for one in rival.critic.parameters():
+            torch.nn.init.zeros_(one)
+        loss = rival.critic_loss(with_codes(normal(5, 3), whole, None, seed=2))
+        assert loss.detach().mean().item() == pytest.approx(math.log(2))
+
+    @pytest.mark.parametrize("made", [factor_vae, aae])
     def test_the_critic_judges_what_was_drawn(self, made: Made) -> None:
         whole = made().double()
         (name,) = whole.adversaries

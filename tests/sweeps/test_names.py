@@ -131,7 +131,7 @@ def test_names_that_are_refused(
 
 
 def test_jobs_within_one_another_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    argv = [*TINY, "-m", "optimized_metric=val,val/mse", "hydra.sweep.subdir=${optimized_metric}"]
+    argv = [*TINY, "-m", "model=ae,vae", "hydra.sweep.subdir=${oc.select:penalty.kl.schedule,a/b}"]
     assert main(argv) == 2
     assert "some jobs one level deep, others two" in capsys.readouterr().err
 

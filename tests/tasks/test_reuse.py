@@ -86,6 +86,7 @@ class TestWhatIsUsed:
     [
         (["task=encode", "latent.dim=9"], r"latent\.dim=9: a trained model keeps its components"),
         (["task=encode", "model=vae"], "model=vae: a trained model keeps its components"),
+        (["task=encode", "images=x.npy"], "images: no key 'images'"),
         (["task=encode", "dataset.tset_size=1"], r"no such key \(did you mean 'test_size'"),
         (["task=encode", "sample.n=1"], r"sample\.n=1: this is task=encode\n  use task=sample"),
         (["task=encode", "encode.smaple=1"], "smaple"),
@@ -145,7 +146,7 @@ def test_files_are_named_as_they_are_called(run: Path, typed: str) -> None:
 
 def test_what_changes_nothing_is_not_refused(run: Path) -> None:
     given = ["noise=none", "figures=none", "dataset.eval_batch_size=7", "trainer.threads=1"]
-    assert asked(run, "task=sample", *given).beside == {}
+    assert asked(run, "task=sample", *given).options == {}
 
 
 def test_images_of_another_shape(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

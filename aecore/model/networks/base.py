@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from aecore.errors import ConfigError
 from aecore.model.networks.dense import Dense
-from aecore.types import ImageShape, Shape
+from aecore.types import ImageShape, Shape, is_table
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
 Norm = Literal["batch", "layer"]
@@ -81,13 +81,13 @@ class Halving(Network):
         for _ in self.channels:
             height, width = sizes[-1]
             if min(height, width) < 2:
-                size = f"{image_shape[1]}x{image_shape[2]}"
-                raise ConfigError(
-                    "network.channels",
-                    self.channels,
-                    f"{len(self.channels)} halvings do not fit images of {size}",
-                    "give fewer channels, larger images, or network=mlp",
-                )
+                problem = f"{len(self.channels)} halvings do not fit images of "
+                problem += f"{image_shape[1]}x{image_shape[2]}"
+                hint = "give fewer channels, larger images, or network=mlp"
+                if is_table(image_shape):
+                    problem = "convolutions take images, and the data are rows of numbers"
+                    hint = "use network=mlp; flattened images are images again as (N, H, W)"
+                raise ConfigError("network.channels", self.channels, problem, hint)
             more = 1 if self.rounds_up else 0
             sizes.append(((height + more) // 2, (width + more) // 2))
         return sizes

@@ -89,6 +89,8 @@ class TestDistances:
         assert frechet(a, a) == pytest.approx(0, abs=1e-6)
         assert frechet(a, a.flip(0)) == pytest.approx(0, abs=1e-6)
         assert precision_recall(a, a, 3) == (1, 1)
+        repeated = a.repeat(4, 1)  # whose third neighbours are as far away as they are themselves
+        assert precision_recall(repeated, repeated, 3) == (1, 1)
 
     def test_what_is_far_and_what_is_missing(self) -> None:
         a = points(50, 3)

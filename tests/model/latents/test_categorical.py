@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Categorical as TorchCategorical
-from torch.distributions import kl_divergence
+from torch.distributions import OneHotCategorical, kl_divergence
 
 from aecore.evaluation.metrics.perplexity import Perplexity
 from aecore.model.latents.categorical import Categorical, Categories
@@ -87,6 +87,12 @@ class TestCategories:
         chosen = torch.nn.functional.one_hot(z.view(-1, 3, 5).argmax(2), 5).double().flatten(1)
         error = (chosen.mean(0) - q.mean[0]) / (q.variance[0] / DRAWS).sqrt()
         assert error.abs().max() < 4.5
+
+    def test_mean_and_variance_are_those_of_torch(self) -> None:
+        q = posterior()
+        expected = OneHotCategorical(logits=q.logits)
+        torch.testing.assert_close(q.mean, expected.mean.flatten(1))
+        torch.testing.assert_close(q.variance, expected.variance.flatten(1))
 
     def test_low_temperatures_are_nearly_one_hot(self) -> None:
         largest = [
@@ -167,8 +173,9 @@ class TestCategorical:
 
     def test_nearest_are_mixtures_of_one_hots(self) -> None:
         latent = categorical()
-        z = torch.tensor([[-1.0, 1.0, 1.0, 0.0, 2.0] * 3])
-        assert latent.nearest(z).tolist() == [[0.0, 0.25, 0.25, 0.0, 0.5] * 3]
+        z = torch.tensor([[-1.0, 1.0, 1.0, 0.0, 2.0] * 3, [0.0, 0.0, 0.0, 3.0, 0.0] * 3])
+        expected = [[0.0, 0.25, 0.25, 0.0, 0.5] * 3, [0.0, 0.0, 0.0, 1.0, 0.0] * 3]
+        assert latent.nearest(z).tolist() == expected
 
     def test_perplexity_of_each_variable(self) -> None:
         whole = model(latent=categorical(variables=2, categories=4))

@@ -120,7 +120,10 @@ class TestTokens:
 class TestVQ:
     def test_chooses_the_nearest_vector(self) -> None:
         vectors, x = points(7, 3), points(200, 3, seed=1)
-        assert torch.equal(codebook(vectors)(x), torch.cdist(x, vectors).argmin(1))
+        expected = torch.cdist(x, vectors).argmin(1)
+        assert torch.equal(codebook(vectors)(x), expected)
+        with torch.autocast("cpu"):  # where bfloat16 would choose others
+            assert torch.equal(codebook(10 + vectors.float())(10 + x.float()), expected)
 
     @pytest.mark.parametrize("update", ["ema", "gradient"])
     def test_costs_at_the_centroids_are_the_inertia(self, update: Any) -> None:
@@ -244,6 +247,8 @@ class TestFSQ:
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
         assert latent.codebook_size == math.prod(levels)
         assert torch.equal(latent.nearest(code.z), code.z)
+        decoded = latent.decode_indices(code.indices).double()
+        torch.testing.assert_close(decoded, code.z, rtol=0, atol=1e-6)
         entries, number = torch.cat([code.z, code.indices], 1).unique(dim=0), code.indices.unique()
         assert len(entries) == len(number) == len(code.z.unique(dim=0))
         assert number.min() >= 0 and number.max() < latent.codebook_size

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aecore.evaluation.metrics.elbo import elbo_terms
 from aecore.model.latents.hypersphere import Hypersphere, PowerSpherical
@@ -177,3 +177,11 @@ def test_features_of_zeros_have_a_direction() -> None:
     torch.testing.assert_close(code.z.norm(dim=1), torch.full((3,), 2.0))
     code.z.sum().backward()
     assert h.grad is not None and bool((h.grad.abs() < 100).all())
+
+
+def test_some_zeros_leave_the_direction_of_the_rest() -> None:
+    latent = Hypersphere(dim=3)
+    latent.attach((4,))
+    latent.project = nn.Flatten()
+    code = latent(torch.tensor([[0.0, 3.0, -4.0, 1.0]]), None, False)
+    torch.testing.assert_close(code.z, 3**0.5 * torch.tensor([[0.0, 0.6, -0.8]]))
