@@ -18,7 +18,7 @@ from aecore.api.arguments import MODEL, TRAINING, as_overrides, check_overrides,
 from aecore.api.trained import FitResult, Trained
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Composition, compose
-from aecore.config.folders import user_folders
+from aecore.config.folders import expanded, user_folders
 from aecore.config.overrides import Arguments, Override, parse, read
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
@@ -147,7 +147,7 @@ def _as_path(folder: object) -> Path:
     """The path of a folder; UserError if it is invalid."""
     if not isinstance(folder, str | os.PathLike):
         raise UserError(f"folder={folder!r}: no folder", "give its path")
-    return Path(folder).expanduser()
+    return expanded(folder)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from aecore.compare.runs import ERROR, check_readable
-from aecore.config.folders import command
+from aecore.config.folders import command, expanded
 from aecore.errors import UserError
 from aecore.runs.folder import RUN, is_run
 
@@ -57,7 +57,7 @@ def _split(text: str) -> list[str]:
 
 def _expanded(text: str) -> list[Path]:
     """The folders of a path or a pattern; what exists by its very name is no pattern."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if not text or path.is_dir():
         return [path] if text else []
     known, rest = _literal(path)
@@ -75,7 +75,7 @@ def _literal(path: Path) -> tuple[Path, str]:
 
 
 def _searched(text: str) -> Path:
-    path = Path(text).expanduser()
+    path = expanded(text)
     return (path if path.is_dir() else _literal(path)[0]).absolute()
 
 

@@ -70,6 +70,11 @@ def compose(arguments: Arguments) -> Composition:
         resolved = OmegaConf.to_container(own, resolve=True)
         parameters = OmegaConf.to_container(hydra.sweeper.get("params") or OmegaConf.create({}))
         assert isinstance(resolved, dict) and isinstance(parameters, dict)
+        if "task" not in resolved:
+            raise UserError(
+                f"--config-name {arguments.config_name}: no configuration of an experiment",
+                "its defaults must begin with config, as those of conf/config.yaml",
+            )
         chosen = choices(hydra.runtime.choices, resolved)
         overridden = frozenset(o.key for o in arguments.overrides)
         run_dir = Path(str(hydra.run.dir))
@@ -141,10 +146,13 @@ def choices(chosen: Mapping[Any, Any], config: Mapping[Any, Any]) -> dict[str, A
 
 def _composed(arguments: Arguments, overrides: Iterable[Override]) -> DictConfig:
     with hydra_of(arguments) as hydra:
-        return hydra.compose_config(
-            arguments.config_name,
-            arguments.lines_of(overrides),
-            run_mode=RunMode.RUN,
-            from_shell=False,
-            with_log_configuration=False,
-        )
+        try:
+            return hydra.compose_config(
+                arguments.config_name,
+                arguments.lines_of(overrides),
+                run_mode=RunMode.RUN,
+                from_shell=False,
+                with_log_configuration=False,
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:  # for `hydra=5`
+            raise HydraException(f"cannot be composed: {error}") from error

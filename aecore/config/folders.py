@@ -18,6 +18,11 @@ STUDIES = "sweeps"  # the group that is next to conf/ in a clone
 OWN = "AECORE_CONFIG_DIR"  # the folders that --config-dir named, for processes started from here
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with the user's home folder for `~`; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))
+
+
 def user_folders() -> list[Path]:
     """The folders of `--config-dir`, in this process and those that it starts."""
     return [Path(folder) for folder in os.environ.get(OWN, "").split(os.pathsep) if folder]

@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import ChoiceSweep
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
-from aecore.config.folders import HOME, command, groups
+from aecore.config.folders import HOME, command, expanded, groups
 from aecore.errors import UserError
 
 OOD = "evaluate.ood"  # other data sets, by their names
@@ -28,6 +28,7 @@ _OPEN = (  # mappings of Hydra's configuration that take any key
     "hydra.sweeper.params",
 )  # fmt: skip
 _PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that needs no quotes in Hydra's grammar
+_COMPLETES = re.compile("(install|uninstall|query)=")
 _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 
 
@@ -206,6 +207,10 @@ def _check_flags(args: Namespace) -> None:
         "--experimental-rerun": (args.experimental_rerun, "resume=FOLDER continues a run"),
         "--config-path": (args.config_path, "--config-dir FOLDER adds options of your own"),
         "--package": (args.package and not args.cfg, "it goes with --cfg"),
+        "--shell-completion": (
+            args.shell_completion and not any(map(_COMPLETES.match, args.overrides)),
+            "it takes install=bash, or uninstall= or query= and a shell",
+        ),
         "--resolve": (args.resolve and not args.cfg, "it goes with --cfg"),
     }
     for flag, (given, hint) in refused.items():
@@ -216,7 +221,7 @@ def _check_flags(args: Namespace) -> None:
 def _own(args: Namespace) -> list[Path]:
     if args.config_dir is None:
         return []
-    folder = Path(args.config_dir).expanduser().absolute()
+    folder = expanded(args.config_dir).absolute()
     if not folder.is_dir():
         raise UserError(f"--config-dir {args.config_dir}: no such folder")
     if not any((folder / group).is_dir() for group in (*groups(), "hydra")):
@@ -253,7 +258,7 @@ def _override(name: str, text: str, typed: str) -> Override:
 def _parsed(line: str, typed: str) -> HydraOverride:
     try:
         return OverridesParser.create().parse_override(line)
-    except HydraException as error:
+    except (HydraException, ValueError, RecursionError) as error:  # of 5,000 digits or brackets
         quotes = "='".join(typed.split("=", 1))
         raise UserError(
             f"{typed}: cannot be read",

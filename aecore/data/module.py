@@ -13,6 +13,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, PositiveInt, component
+from aecore.config.folders import expanded
 from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
 from aecore.data.classes import Classes, count_classes, of_classes, some_left
@@ -76,7 +77,7 @@ class ImageData(LightningDataModule):
                 {"dataset.range": "unit", "dataset.binarise": None},
             )  # fmt: skip
         self.source = source
-        self.data_dir = Path(data_dir).expanduser().absolute()
+        self.data_dir = expanded(data_dir).absolute()
         self._batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.range = range
         self.val_size, self.train_size, self.test_size = val_size, train_size, test_size

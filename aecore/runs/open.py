@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecore.config.build import build, validate
-from aecore.config.folders import command
+from aecore.config.folders import command, expanded
 from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
@@ -107,7 +107,7 @@ def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
     Nothing in the files is executed, and none is changed.
     Raises UserError where that is no run, or one that is damaged or of another format.
     """
-    place = _newest(below) if str(path) == NEWEST else Path(path).expanduser()
+    place = _newest(below) if str(path) == NEWEST else expanded(path)
     folder, file = _located(place)
     choices: Mapping[str, Any] = {}
     config = None

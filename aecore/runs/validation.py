@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from aecore.config.folders import (
+    expanded,
     groups,
     make_importable,
     set_user_folders,
@@ -92,7 +93,7 @@ def trusting(config_dir: str | Path | None) -> Iterator[None]:
     """
     before = user_folders()
     if config_dir is not None:
-        folder = Path(config_dir).expanduser()
+        folder = expanded(config_dir)
         if not folder.is_dir():
             raise UserError(f"config_dir={config_dir}: no such folder")
         set_user_folders([*before, folder])

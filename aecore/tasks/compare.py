@@ -10,7 +10,7 @@ from aecore.compare.compare import compare
 from aecore.compare.select import is_job, select
 from aecore.config.build import validate
 from aecore.config.component import component
-from aecore.config.folders import command
+from aecore.config.folders import command, expanded
 from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
@@ -54,7 +54,7 @@ class Compare(Task):
 def _place(sweep: Sweep | None, config: Config) -> Path:
     """Where the comparison goes; a search keeps the report that it wrote itself."""
     if config.out is not None:
-        out = Path(config.out).expanduser()
+        out = expanded(config.out)
         if is_run(out):
             raise UserError(f"out={out}: is itself a run", "give another folder")
         return out

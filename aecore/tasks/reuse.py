@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecore.config.compose import compose
-from aecore.config.folders import builtin_options, command, groups, resuming
+from aecore.config.folders import builtin_options, command, expanded, groups, resuming
 from aecore.config.near import keys
 from aecore.config.overrides import OOD, Arguments, Override
 from aecore.errors import UserError, nearest
@@ -207,7 +207,7 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
     """A function that creates the folder of the results on first use."""
-    out = None if config["out"] is None else Path(str(config["out"])).expanduser()
+    out = None if config["out"] is None else expanded(str(config["out"]))
     if out is not None and (out.is_file() or any(_visible(out))):
         what = "is a file" if out.is_file() else "holds something, which would be mixed with this"
         raise UserError(f"out={out}: {what}", "give a new folder")

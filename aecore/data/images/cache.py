@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 from tqdm import tqdm
 
+from aecore.config.folders import expanded
 from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, decoders, kept_of
 from aecore.data.images.files import Files
 from aecore.data.images.memory import GIB, SMALLER, InMemory, available_memory, fits
@@ -36,7 +37,7 @@ def cache_folder(cache_dir: str | None, data_dir: Path) -> Path:
     """Where decoded images are kept: the folder `dataset.cache_dir`, or one among the data."""
     if cache_dir is None:
         return data_dir / "cache"
-    return Path(cache_dir).expanduser().absolute()
+    return expanded(cache_dir).absolute()
 
 
 def decoded(files: Files, part: str, recipe: Recipe, in_memory: InMemory, cache: Path) -> Decoded:

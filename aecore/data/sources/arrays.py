@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveFloat, Probability, component
+from aecore.config.folders import expanded
 from aecore.data.images.memory import GIB, available_memory
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.split import Source, Split, Which, fixed_part, joined, to_float
@@ -94,7 +95,7 @@ class Arrays(Source):
     def _file(self) -> Path:
         if self.path is None:
             raise ConfigError(_PATH, None, "which file is to be read?", {_PATH: "/a/file.npz"})
-        path = Path(self.path).expanduser().absolute()
+        path = expanded(self.path).absolute()
         if path.is_dir():
             hint = "give a file in it, or dataset=image_folder dataset.root=FOLDER"
             raise ConfigError(_PATH, path, "is a folder", hint)

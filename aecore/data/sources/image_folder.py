@@ -16,6 +16,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveFloat, PositiveInt, Probability, component
+from aecore.config.folders import expanded
 from aecore.data.images.cache import cache_folder, decoded
 from aecore.data.images.decode import (
     Decoded,
@@ -161,7 +162,7 @@ class ImageFolder(Source):
         if self.root is None:
             problem = "which folder of images is to be read?"
             raise ConfigError(_ROOT, None, problem, {_ROOT: "/a/folder"})
-        root = Path(self.root).expanduser().absolute()
+        root = expanded(self.root).absolute()
         if not root.exists():
             raise ConfigError(_ROOT, shown(root), "there is no such folder")
         if not root.is_dir():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.config.folders import installing
+from aecore.config.folders import expanded, installing
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.samples.frechet import samples
@@ -77,7 +77,7 @@ def weights_file(weights: str | None) -> Path:
     """The file of the network's weights; SkippedError, with a hint, where something is missing."""
     if find_spec("torch_fidelity") is None:
         raise SkippedError(f"it needs torch-fidelity: {installing('inception')}")
-    path = Path(weights or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}").expanduser()
+    path = expanded(weights or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}")
     if not path.is_file():
         raise SkippedError(f"no weights at {path}, get them from {_FROM}{_WEIGHTS}")
     try:  # the package would run whatever code the file holds
