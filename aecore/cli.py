@@ -16,6 +16,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -42,7 +43,7 @@ from aecore.training.signals import listening
 # errors of disks, paths and permissions: not a bug of this program
 _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EFBIG, errno.ENOENT,
 }  # fmt: skip
 _NO_READER = 141  # as shells tell of SIGPIPE: the status of a command whose reader has gone
 _GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -74,17 +75,27 @@ def script() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a command, by default that of this process; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: no other file may take its number
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no error
             stream.reconfigure(errors="backslashreplace")
-    _warn_on_stderr()
+    threading.excepthook = _in_thread
     with listening():
         return _main(argv)
+
+
+def _in_thread(args: threading.ExceptHookArgs) -> None:
+    """Leave a full disk or a lost folder to the main thread, which the writer of events tells."""
+    if not isinstance(args.exc_value, OSError):
+        threading.__excepthook__(args)
 
 
 def _main(argv: list[str]) -> int:
     folder: list[Path] = []
     try:
+        _warn_on_stderr()
         status = _run(argv, folder)
         sys.stdout.flush()  # while a closed pipe, as of `| head`, can still be reported
         return status
@@ -102,7 +113,7 @@ def _main(argv: list[str]) -> int:
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         hint = f"\n  continue with: {resuming(folder[0])}" if folder else ""
         return _fail(error, f"error: {where}{error.strerror}{hint}", UserError.exit_status)
     finally:

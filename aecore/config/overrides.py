@@ -136,8 +136,8 @@ class Arguments:
 
     @property
     def argv(self) -> list[str]:
-        """The arguments of Hydra's application."""
-        return [*self.flags, *(["--multirun"] if self.multirun else []), *self.lines]
+        """The arguments of Hydra's application; flags last, as `--info` takes what follows it."""
+        return [*self.lines, *(["--multirun"] if self.multirun else []), *self.flags]
 
     @property
     def config_name(self) -> str:

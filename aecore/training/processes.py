@@ -31,15 +31,24 @@ class ProcessGroup:
 
 
 def process_group() -> ProcessGroup:
-    """The processes that the environment variables describe."""
-    env = os.environ
-    if "TORCHELASTIC_RUN_ID" in env:
-        return ProcessGroup(env["RANK"] == "0", int(env["WORLD_SIZE"]), "torchrun")
-    tasks = int(env.get("SLURM_STEP_NUM_TASKS", "1"))  # of this srun; a batch script has none
+    """The processes that the environment variables describe.
+
+    Raises UserError for one that is no number.
+    """
+    local, node = _number("LOCAL_RANK"), _number("NODE_RANK")  # Lightning reads the first anyway
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return ProcessGroup(_number("RANK") == 0, _number("WORLD_SIZE", 1), "torchrun")
+    tasks = _number("SLURM_STEP_NUM_TASKS", 1)  # of this srun; a batch script has none
     if tasks > 1:
-        return ProcessGroup(env["SLURM_PROCID"] == "0", tasks, "srun")
-    first = all(env.get(key, "0") == "0" for key in ("NODE_RANK", "LOCAL_RANK"))
-    return ProcessGroup(first, 1, None)
+        return ProcessGroup(_number("SLURM_PROCID") == 0, tasks, "srun")
+    return ProcessGroup(local == node == 0, 1, None)
+
+
+def _number(variable: str, default: int = 0) -> int:
+    text = os.environ.get(variable, str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise UserError(f"{variable}={text}: must be an integer", f"unset {variable}")
+    return int(text)
 
 
 def is_leader() -> bool:
@@ -70,6 +79,12 @@ def check_processes(devices: int, nodes: int) -> None:
             f"trainer.devices={devices} trainer.num_nodes={nodes}: {group.launcher} started "
             f"{group.size} processes",
             f"use trainer=ddp trainer.devices={max(group.size // nodes, 1)}",
+        )
+    if devices * nodes == 1 and not group.leads:
+        raise UserError(
+            "LOCAL_RANK or NODE_RANK is set, as if this process followed another one, but "
+            "trainer.devices=1",
+            "unset them, or use trainer=ddp",
         )
 
 
