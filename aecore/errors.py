@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from signal import SIGINT
 
+_LONGEST = 1000  # characters of a line
 Hint = str | Mapping[str, object] | None
 
 
@@ -28,7 +29,8 @@ class UserError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return self.summary if self.advice is None else f"{self.summary}\n  {self.advice}"
+        text = self.summary if self.advice is None else f"{self.summary}\n  {self.advice}"
+        return "\n".join(map(_cut, text.splitlines()))
 
     @property
     def summary(self) -> str:
@@ -64,7 +66,8 @@ class ConfigError(UserError):
     @property
     def summary(self) -> str:
         """`key=value: problem`."""
-        return f"{self.key if self.value is ... else option(self.key, self.value)}: {self.problem}"
+        place = self.key if self.value is ... else _one_line(option(self.key, self.value))
+        return f"{place}: {self.problem}"
 
     def with_hint(self, hint: Hint) -> ConfigError:
         """The same error with another hint."""
@@ -109,6 +112,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as ` (did you mean 'vae'?)`, or an empty string if nothing is similar."""
     near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""
+
+
+def _cut(line: str) -> str:
+    half = _LONGEST // 2
+    return line if len(line) <= _LONGEST else f"{line[:half]} ... {line[-half:]}"
+
+
+def _one_line(text: str) -> str:
+    return _cut(" ".join(text.split())) if "\n" in text else text
+
+
+def short(value: object) -> str:
+    """A value in one short line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def normal(name: str) -> str:

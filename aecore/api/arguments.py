@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from aecore.config.overrides import Override, read
-from aecore.data.pixels import short
-from aecore.errors import ConfigError, UserError, nearest
+from aecore.errors import ConfigError, UserError, nearest, short
 
 MODEL = (
     "model", "network", "latent", "noise", "penalty", "reconstruction", "prior", "objective",
@@ -19,12 +18,12 @@ TRAINING = (
     "optimizer", "scheduler", "init", "sampler", "evaluate.weights", "evaluate.metrics",
     "trainer.precision", "trainer.gradient_clip", "trainer.compile", "trainer.early_stopping",
 )  # fmt: skip
-_OPTIONS = {  # what options of the configuration are called here
+OPTIONS = {  # what options of the configuration are called here
     "trainer.max_epochs": "epochs", "dataset.batch_size": "batch_size",
     "dataset.val_size": "validation", "trainer.accelerator": "device",
 }  # fmt: skip
 ARGUMENTS = {
-    **_OPTIONS, "hydra.run.dir": "folder",
+    **OPTIONS, "hydra.run.dir": "folder",
     **{name: name for name in ("epochs", "batch_size", "lr", "validation", "seed", "device")},
 }  # fmt: skip
 
@@ -74,4 +73,4 @@ def in_python() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise error.renamed({**_OPTIONS, "optimizer.lr": "lr"}) from error
+        raise error.renamed({**OPTIONS, "optimizer.lr": "lr"}) from error

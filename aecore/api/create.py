@@ -11,7 +11,7 @@ import yaml
 
 from aecore.config.build import build
 from aecore.config.folders import known
-from aecore.errors import UserError, nearest
+from aecore.errors import UserError, nearest, short
 from aecore.model.components import build_noise, build_penalty, build_reconstruction
 from aecore.model.penalties.weight import Weighted
 from aecore.model.reconstruction.base import Reconstruction
@@ -26,10 +26,10 @@ def create(option: str, /, **values: Any) -> Any:
     `Autoencoder` takes from it.
     Raises UserError for unknown options and keys, wrong types and ranges.
     """
-    group, _, name = str(option).strip().partition("=")
+    group, _, name = option.strip().partition("=") if isinstance(option, str) else ("", "", "")
     if group not in SLOTS:
         raise UserError(
-            f"{option}: no component of an autoencoder{nearest(group, SLOTS)}",
+            f"{short(option)}: no component of an autoencoder{nearest(group, SLOTS)}",
             f'write for example "network=mlp"; the components are {", ".join(SLOTS)}',
         )
     files = known(group)

@@ -8,13 +8,22 @@ from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from numbers import Number
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
-from aecore.api.arguments import MODEL, TRAINING, as_overrides, check_overrides, in_python, value_of
+from aecore.api.arguments import (
+    MODEL,
+    OPTIONS,
+    TRAINING,
+    as_overrides,
+    check_overrides,
+    in_python,
+    value_of,
+)
 from aecore.api.trained import FitResult, Trained
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Composition, compose
@@ -25,7 +34,7 @@ from aecore.data.module import ImageData
 from aecore.data.pixels import Array, as_images
 from aecore.data.sources.given import Given, given_split
 from aecore.data.split import Split
-from aecore.errors import UserError
+from aecore.errors import UserError, short
 from aecore.evaluation.collapse import warn_if_collapsed
 from aecore.evaluation.evaluate import evaluate
 from aecore.model.autoencoder import Autoencoder
@@ -105,6 +114,9 @@ def fit(
         "seed": seed,
         **({} if lr is None else {"optimizer.lr": lr}),
     }
+    for key, value in options.items():
+        if not (value is None or isinstance(value, str | Number)):
+            raise UserError(f"{OPTIONS.get(key, key)}={short(value)}: must be a number")
     every = (*_DEFAULTS, *chosen, *read(f"{key}={value}" for key, value in options.items()))
     flags = [] if config_dir is None else ["--config-dir", str(config_dir)]
     keep = None if folder is None else _as_path(folder)
@@ -146,7 +158,7 @@ def latent_of(
 def _as_path(folder: object) -> Path:
     """The path of a folder; UserError if it is invalid."""
     if not isinstance(folder, str | os.PathLike):
-        raise UserError(f"folder={folder!r}: no folder", "give its path")
+        raise UserError(f"folder={short(folder)}: no folder", "give its path")
     return expanded(folder)
 
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from aecore.api.trained import Trained
-from aecore.errors import UserError
+from aecore.errors import UserError, short
 from aecore.runs.open import open_run
 from aecore.runs.validation import trusting
 from aecore.training.machine import device_named
@@ -27,7 +27,7 @@ def load(
     Raises UserError where there is no such run, or it is damaged, foreign or of another format.
     """
     if not isinstance(path, str | os.PathLike):
-        raise UserError(f"{path!r}: no run", 'give its folder, a checkpoint, or "last"')
+        raise UserError(f"{short(path)}: no run", 'give its folder, a checkpoint, or "last"')
     with trusting(config_dir):
         run = open_run(path)
         model = run.model()

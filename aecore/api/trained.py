@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from aecore.config.folders import command
 from aecore.data.pixels import Array, as_codes, as_labels, as_pixels, like_given
-from aecore.errors import UserError
+from aecore.errors import UserError, short
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import cycle_classes, sample_codes
@@ -27,6 +27,7 @@ from aecore.runs.open import Run
 if TYPE_CHECKING:
     from aecore.evaluation.metrics.anomaly_score import By, Units
 
+_MOST = 2**31  # images drawn at once
 _BATCH = 512  # images at once
 
 
@@ -70,6 +71,8 @@ class Trained:
         seed: int = 0,
     ) -> Any:
         """Codes (N, *code_shape): the means, or draws from the posteriors where `sample`."""
+        if not isinstance(sample, bool):
+            raise UserError(f"sample={short(sample)}: must be True or False")
         draws = self._generator(seed) if sample else None
 
         def codes(x: Tensor, y: Tensor | None) -> Tensor:
@@ -112,8 +115,8 @@ class Trained:
         from aecore.evaluation.metrics.anomaly_score import By, Units, scorer
 
         for name, value, known in (("by", by, get_args(By)), ("units", units, get_args(Units))):
-            if value not in known:
-                raise UserError(f"{name}={value!r}: must be one of {', '.join(known)}")
+            if not isinstance(value, str) or value not in known:
+                raise UserError(f"{name}={short(value)}: must be one of {', '.join(known)}")
         function = scorer(self.model, by, self._generator(0), units)
         return self._mapped(function, images, labels)
 
@@ -132,8 +135,8 @@ class Trained:
         are more alike, and likelier.
         """
         model, n = self.model, _whole(n, "n")
-        if n < 0:
-            raise UserError(f"n={n}: must be 0 or more")
+        if not 0 <= n < _MOST:
+            raise UserError(f"n={n}: must be from 0 to {_MOST - 1}")
         self._check_drawn()
         y = cycle_classes(model, n) if labels is None else self._labels(labels, n)
         with torch.no_grad():
@@ -229,7 +232,7 @@ def _whole(value: object, name: str) -> int:
             return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         pass
-    raise UserError(f"{name}={value!r}: must be an integer")
+    raise UserError(f"{name}={short(value)}: must be an integer")
 
 
 def _joined(parts: list[Tensor], empty: tuple[int, ...], like: Tensor) -> Tensor:

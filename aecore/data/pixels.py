@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aecore.data.split import to_float
-from aecore.errors import UserError
+from aecore.errors import UserError, short
 from aecore.types import ImageShape, Shape, is_table
 
 Array = Any  # a torch.Tensor, a NumPy array, or what numpy.asarray makes one of
@@ -60,9 +60,9 @@ def as_floats(x: Tensor, any_range: bool = False) -> Tensor:
             "give uint8 from 0 to 255, or floats from 0 to 1",
         )
     x = to_float(x)
-    if len(x) and not torch.isfinite(x).all():
+    if x.numel() and not torch.isfinite(x).all():
         raise UserError("images hold NaN or infinite numbers", "leave those out")
-    if len(x) and not any_range and (x.min() < 0 or x.max() > 1):
+    if x.numel() and not any_range and (x.min() < 0 or x.max() > 1):
         low, high = float(x.min()), float(x.max())
         raise UserError(
             f"images lie in [{low:.4g}, {high:.4g}], this model takes [0, 1]",
@@ -249,18 +249,12 @@ def _convertible(found: tuple[int, ...], shape: ImageShape) -> bool:
     return not (is_table(shape) or is_table(full[1:]))
 
 
-def short(value: object) -> str:
-    """A value in one short line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
 def check_shape(shape: object) -> ImageShape:
     """(C, H, W) of images; UserError for anything else."""
     sides = tuple(shape) if isinstance(shape, tuple | list) else ()
     if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in sides):
         raise UserError(
-            f"image_shape={shape!r}: give (channels, height, width)",
+            f"image_shape={short(shape)}: give (channels, height, width)",
             "such as (1, 28, 28); of a table of D columns (1, 1, D)",
         )
     channels, height, width = sides

@@ -87,7 +87,9 @@ class Autoencoder(nn.Module):
             "prior": Standard() if prior is None else prior,
             "objective": Elbo() if objective is None else objective,
         }
-        weighted = weighted_penalties(penalties or {}, weights or {})
+        weighted = weighted_penalties(
+            {} if penalties is None else penalties, {} if weights is None else weights
+        )
         check_components(components, weighted)
         self.nodes = component_configs(components, weighted)  # to build this model again
         self.image_shape = image_shape = check_shape(image_shape)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecore.errors import ConfigError
+from aecore.errors import ConfigError, UserError, short
 from aecore.model.networks.base import flat
 from aecore.types import ImageShape, Shape
 
@@ -27,6 +27,8 @@ class Conditioning(nn.Module):
 
     def __init__(self, classes: int, image_shape: ImageShape) -> None:
         super().__init__()
+        if type(classes) is not int or classes < 1:
+            raise UserError(f"classes={short(classes)}: must be an integer of at least 1")
         self.classes = classes
         channels, *self.side = image_shape
         self.planes = nn.Embedding(classes, flat(tuple(self.side)))

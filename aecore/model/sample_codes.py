@@ -36,9 +36,9 @@ def sample_codes(
     shape, like = model.code_shape, model.like
     if model.sampler is None:
         prior = model.prior_density
-        _check(temperature, prior.no_temperature)
+        temperature = _checked(temperature, prior.no_temperature)
         return prior.sample(n, shape, like, generator, temperature)
-    _check(temperature, model.sampler.no_temperature)
+    temperature = _checked(temperature, model.sampler.no_temperature)
     if model.classes is None:
         z = model.sampler.draw(n, like, generator, temperature)
     else:
@@ -53,10 +53,11 @@ def cycle_classes(model: Model, n: int) -> Tensor | None:
     return torch.arange(n, device=model.shift.device) % model.classes
 
 
-def _check(temperature: float, reason: str | None) -> None:
+def _checked(temperature: float, reason: str | None) -> float:
     number = isinstance(temperature, Real) and math.isfinite(temperature)
     if not number or temperature < 0:
         problem = "must be 0 or more; 1 draws as it was learned"
         raise ConfigError("temperature", temperature, problem)
     if temperature != 1 and reason is not None:
         raise ConfigError("temperature", temperature, reason, {"temperature": 1})
+    return float(temperature)

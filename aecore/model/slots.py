@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aecore.config.component import config_of
-from aecore.errors import UserError
+from aecore.errors import UserError, short
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Network
 from aecore.model.noise.base import Noise
@@ -34,7 +34,7 @@ def check_components(components: Mapping[str, object], penalties: Mapping[str, W
         if not isinstance(component, SLOTS[slot]):
             home = SLOTS[slot].__module__.rpartition(".")[0]
             raise UserError(
-                f"{slot}={component!r}: must be a {SLOTS[slot].__name__}",
+                f"{slot}={short(component)}: must be a {SLOTS[slot].__name__}",
                 f'use a class of {home}, or aecore.create("{slot}=...")',
             )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aecore.config.build import build, validate
 from aecore.config.folders import command, expanded
 from aecore.config.schema import Config
-from aecore.errors import UserError
+from aecore.errors import UserError, short
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.samplers.base import Fitted, Sampler
 from aecore.runs import sampler_file
@@ -108,7 +108,10 @@ def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
     Raises UserError where that is no run, or one that is damaged or of another format.
     """
     place = _newest(below) if str(path) == NEWEST else expanded(path)
-    folder, file = _located(place)
+    try:
+        folder, file = _located(place)
+    except (OSError, ValueError) as error:  # a name too long, or with a null byte
+        raise UserError(f"{short(str(path))}: {error.args[-1]}") from error
     choices: Mapping[str, Any] = {}
     config = None
     if folder is not None:

@@ -7,6 +7,7 @@ names it too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from aecore.config.folders import (
     user_options,
 )
 from aecore.config.targets import known_targets
-from aecore.errors import UserError
+from aecore.errors import UserError, short
 
 _LONGEST = 2**20  # bytes of a configuration
 _MOST, _DEEPEST, _GREATEST = 20_000, 30, 2**63  # values in one, one in the other, of integers
@@ -93,9 +94,9 @@ def trusting(config_dir: str | Path | None) -> Iterator[None]:
     """
     before = user_folders()
     if config_dir is not None:
+        if not (isinstance(config_dir, str | os.PathLike) and os.path.isdir(expanded(config_dir))):
+            raise UserError(f"config_dir={short(config_dir)}: no such folder")
         folder = expanded(config_dir)
-        if not folder.is_dir():
-            raise UserError(f"config_dir={config_dir}: no such folder")
         set_user_folders([*before, folder])
         make_importable()
     try:

@@ -7,7 +7,7 @@ import os
 import torch
 
 from aecore.config.schema import Config
-from aecore.errors import ConfigError
+from aecore.errors import ConfigError, short
 from aecore.training.processes import check_processes
 
 _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
@@ -77,6 +77,9 @@ def device_of(config: Config) -> torch.device:
 
 def device_named(name: str) -> torch.device:
     """The device of that name; "auto" is the first GPU, else the CPU."""
+    hint = {"device": "'auto' or 'cpu'"}
+    if not isinstance(name, str | torch.device):
+        raise ConfigError("device", short(name), "must be a name", hint)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -85,6 +88,5 @@ def device_named(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        hint = {"device": "'auto' or 'cpu'"}
         raise ConfigError("device", name, "torch cannot use it here", hint) from error
     return device

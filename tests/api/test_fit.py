@@ -228,7 +228,7 @@ REFUSED = [
     ("vae", {"validation": 1.5}, "^validation=1.5: "),
     ("vae", {"lr": "fast"}, "^lr=fast: must be a number"),
     ("vae", {"device": "gpu"}, "device=gpu: "),
-    ("vae", {"config_dir": "gone"}, "config_dir=gone: no such folder"),
+    ("vae", {"config_dir": "gone"}, "config_dir='gone': no such folder"),
     ("cvae", {}, "have no labels"),
     ("cvae", {"labels": [0, 1]}, "40 whole numbers"),
     ("vae", {"x": 255 * images(4, *SHAPE)}, "divide by 255"),
