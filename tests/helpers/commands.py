@@ -71,6 +71,8 @@ def started(*argv: str, environment: Mapping[str, str] | None = None) -> Iterato
     """
     with tempfile.TemporaryDirectory() as folder:
         files = (Path(folder, "out"), Path(folder, "err"))
+        for file in files:
+            file.touch()  # there is something to read even of a process killed at once
         variables = dict(os.environ if environment is None else environment)
         process = FORKED.Process(target=_run, args=(argv, os.getcwd(), variables, files))
         process.start()
