@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aecore.config.overrides import read as read_overrides
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, METRICS, write_atomically
 from aecore.runs.format import check_format, stamp
@@ -162,4 +162,4 @@ def lose(folder: Path, reason: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     message = f"its process was lost: {reason}\n"
     write_atomically(folder / ERROR, message.encode(errors="backslashreplace"))
-    print(f"job {job_name(folder)} failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)
+    say(f"job {job_name(folder)} failed: {message.splitlines()[0]}", error=True)

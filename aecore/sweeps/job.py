@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 from aecore.config.compose import choices
 from aecore.config.folders import flags, resuming, set_user_folders
 from aecore.config.overrides import searched
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.folder import (
     ERROR,
@@ -199,4 +200,4 @@ def _failed(path: Path, message: str) -> None:
     if is_leader():
         write_atomically(path, (message + "\n").encode(errors="backslashreplace"))
         first = message.splitlines()[0]
-        print(f"job {job_name(path.parent)} failed: {first}", file=sys.stderr, flush=True)
+        say(f"job {job_name(path.parent)} failed: {first}", error=True)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from aecore.config.compose import Composition, composing, hydra_of
 from aecore.config.overrides import SUBDIR, Arguments, Override, read
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.folder import reserve
 from aecore.runs.sweep import RECORD, Sweep, unusable
@@ -113,7 +114,7 @@ def check(arguments: Arguments, jobs: Sequence[Point], what: str = "job") -> Sel
     from aecore.training.prepare import ConfigChecker
 
     if len(jobs) > _MANY:
-        print(f"checking {len(jobs)} {what}s", flush=True)
+        say(f"checking {len(jobs)} {what}s")
     checker, selections = ConfigChecker(), Selections(arguments)
     shown = tqdm(jobs, "checked", unit=what, leave=False, disable=not sys.stderr.isatty())
     for number, job in enumerate(shown):

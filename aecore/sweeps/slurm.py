@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from submitit.core.core import Job
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, UserError
 from aecore.runs.sweep import ended, job_name, lose
 
@@ -148,6 +148,6 @@ def _tell(folder: Path, job: Job[Any]) -> None:
         log = job.stderr() or ""
         lose(folder, f"{job.state.lower()}; its log is {job.paths.stderr}\n\n{log[-4000:]}")
     elif (folder / "error.txt").is_file():
-        print(f"job {job_name(folder)} failed", file=sys.stderr, flush=True)
+        say(f"job {job_name(folder)} failed", error=True)
     else:
-        print(f"job {job_name(folder)} finished", flush=True)
+        say(f"job {job_name(folder)} finished")

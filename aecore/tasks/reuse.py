@@ -17,6 +17,7 @@ from aecore.config.compose import compose
 from aecore.config.folders import builtin_options, command, expanded, groups, resuming
 from aecore.config.near import keys
 from aecore.config.overrides import OOD, Arguments, Override
+from aecore.config.terminal import say
 from aecore.errors import UserError, nearest
 from aecore.runs.folder import progress, reserve
 from aecore.tasks.base import Request
@@ -62,7 +63,7 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
 
     trained = open_run(run, below=Path(composed.config["paths"]["output_dir"]))
     if run == NEWEST:
-        print(f"run={NEWEST} is {trained.folder}")
+        say(f"run={NEWEST} is {trained.folder}")
     if trained.folder is not None and (state := progress(trained.folder)) is not None:
         log.warning("%s: %s; %s goes on", trained.folder, state, resuming(trained.folder))
     typed = {o.key for o in overrides}

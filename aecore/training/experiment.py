@@ -14,6 +14,7 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError
 from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.evaluation.evaluate import evaluate, validate
@@ -87,10 +88,9 @@ def run(
             write_run(folder, choices, list(overrides))
         write_config(folder, config.model_dump(exclude_unset=True))  # makes the folder a run
         if brief:
-            print(f"job {job_name(folder)}: {' '.join(overrides)}", flush=True)
+            say(f"job {job_name(folder)}: {' '.join(overrides)}")
         else:
-            about = announce(experiment, model, choices, folder, checkpoint, resumed=resumed)
-            print(about, flush=True)
+            say(announce(experiment, model, choices, folder, checkpoint, resumed=resumed))
 
         purge_step = None if checkpoint is None else checkpoint.step + 1
         loggers = build_loggers(config, folder, purge_step)
@@ -114,9 +114,9 @@ def run(
         write_metrics(folder, metrics)
 
     if brief:
-        print(one_line(metrics), flush=True)
+        say(one_line(metrics))
     else:
-        print(summary(experiment, model.image_shape, folder, metrics), flush=True)
+        say(summary(experiment, model.image_shape, folder, metrics))
     return metrics
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import component
+from aecore.config.terminal import say
 from aecore.data.images.cache import alone, cache_folder, mapped_tensor
 from aecore.data.images.memory import GIB, InMemory, available_memory, fits
 from aecore.data.sources.fetch import damaged, fetch
@@ -134,7 +134,7 @@ def _write(path: Path, count: int, unpacked: Path) -> None:
     needed, free = count * math.prod(IMAGE), shutil.disk_usage(unpacked.parent).free
     if needed > free:
         raise OSError(f"it takes {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB are free")
-    print(f"unpacking {count:,} images ({needed / GIB:.1f} GiB) into {unpacked}", file=sys.stderr)
+    say(f"unpacking {count:,} images ({needed / GIB:.1f} GiB) into {unpacked}", error=True)
     made = unpacked.with_suffix(".partial")
     layout = {"descr": "|u1", "fortran_order": False, "shape": (count, *IMAGE)}
     try:

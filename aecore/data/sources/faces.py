@@ -13,6 +13,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.terminal import visible
 from aecore.data.cartoons.cartoon import VERSION, draw
 from aecore.data.cartoons.face import face
 from aecore.data.images.memory import InMemory
@@ -102,7 +103,7 @@ class Faces(Source):
         """Whether all faces were drawn; not where `folder` was there before."""
         digits = len(str(self.images - 1))
         seldom = 0.1 if sys.stderr.isatty() else 10.0  # seconds
-        for i in tqdm(range(self.images), f"drawing {folder}", mininterval=seldom):
+        for i in tqdm(range(self.images), f"drawing {visible(folder)}", mininterval=seldom):
             if folder.exists():
                 return False
             drawn = face(i, SEED)

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from aecore.config.compose import hydra_of
 from aecore.config.overrides import Override, parse, quoted
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, write_atomically
 from aecore.runs.sweep import Sweep, read_sweep
@@ -83,10 +84,9 @@ def run_trials(folder: Path, launcher: Launcher) -> None:
     retried = shared.retried()
     waiting = shared.unfinished()
     lacking = len(waiting) + shared.lacking()
-    print(
+    say(
         f"search of {plan.n_trials} trials, {lacking} to do, to {plan.direction} {plan.metric}: "
         f"{folder}",
-        flush=True,
     )
     while batch := _batch(shared, waiting):
         jobs = {trial.number: plan.job(shared.values(trial)) for trial in batch}

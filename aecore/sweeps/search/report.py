@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from aecore.config.folders import command
 from aecore.config.overrides import read as read_overrides
+from aecore.config.terminal import say, show
 from aecore.runs.sweep import Sweep, read_sweep
 from aecore.runs.text_table import table
 from aecore.sweeps.comparison import compare_sweep
@@ -37,8 +38,8 @@ def finish(folder: Path) -> int:
     shared = opened(folder, plan)
     figures = draw(shared, folder)
     summary = compare_sweep(sweep, extra=figures)
-    print(summary.text, flush=True)
-    print(f"\n{search_text(shared, sweep)}\n\nreport  {summary.report}", flush=True)
+    show(summary.text)
+    say(f"\n{search_text(shared, sweep)}\n\nreport  {summary.report}")
     failed = {trial.number for trial in shared.mine() if trial.state == TrialState.FAIL}
     return int(bool(failed - shared.retried()))
 
