@@ -180,7 +180,8 @@ def _resume(interrupted: Path, arguments: Arguments, folder: list[Path]) -> int:
     sweep = recorded_sweep(interrupted, arguments.overrides)
     if sweep is None:
         request = recorded_run(interrupted, arguments.overrides)
-        return _task(replace(request, callbacks=partial(job_callbacks, interrupted)), folder)
+        callbacks = partial(job_callbacks, interrupted, arguments.overrides)
+        return _task(replace(request, callbacks=callbacks), folder)
     check_alone()
     folder.append(interrupted)
     return sweep()

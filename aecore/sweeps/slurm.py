@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -106,6 +107,7 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
             f"hydra.launcher.tasks_per_node={params['tasks_per_node']}: only for submitit_slurm",
             "here a job with trainer=ddp trainer.devices=2 starts its processes itself",
         )
+    params["submitit_folder"] = _unused(str(params["submitit_folder"]))
     own = {k: params.pop(k) for k in ("submitit_folder", "max_num_timeout") if k in params}
     try:
         executor = submitit.AutoExecutor(
@@ -126,6 +128,12 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
         executor.update_parameters(slurm_srun_args=["--kill-on-bad-exit=1"])
         SlurmJob.watcher = Queue(delay_s=30)
     return executor
+
+
+def _unused(folder: str) -> str:
+    """A folder of submitit's that holds nothing: its processes run what they find there."""
+    above, percent, job = folder.rpartition("/%j")
+    return f"{above}/{secrets.token_hex(4)}{percent}{job}" if percent else folder
 
 
 def _submitted(

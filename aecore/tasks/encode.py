@@ -103,7 +103,7 @@ class Encode(Use):
         if images.labels is not None:
             texts = [class_name(images, label) for label in images.labels.tolist()]
         table = is_table(opened.ae.image_shape)
-        for logger in build_loggers(opened.parts.config, opened.folder):
+        for logger in build_loggers(opened.parts, opened.folder):
             if isinstance(logger, TensorBoard):
                 pixels = None if table else images.pixels()
                 logger.embedding(codes[chosen], texts, pixels, 0)

@@ -200,7 +200,7 @@ class Use(Task):
             )
         self._check_options(request)
         try:
-            parts, run = build_experiment(request.config), request.run
+            parts, run = build_experiment(request.config, request.secrets), request.run
         except ConfigError as error:
             own = {TEST_NOISE: "noise"} if "noise" in request.options else {}  # as it is typed
             raise error.renamed(own) from error

@@ -26,6 +26,7 @@ from aecore.config.terminal import say
 from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, decoders, kept_of
 from aecore.data.images.files import Files
 from aecore.data.images.memory import GIB, SMALLER, InMemory, available_memory, fits
+from aecore.data.reading import check_writable
 from aecore.errors import ConfigError
 from aecore.version import FORMAT
 
@@ -67,6 +68,7 @@ def _mapped(files: Files, part: str, recipe: Recipe, cache: Path) -> Decoded:
     found = _read(entry, files, recipe)
     if found is not None:
         return found
+    check_writable(entry)
     cache.mkdir(parents=True, exist_ok=True)
     with alone(cache / f"{key}.lock"):
         found = _read(entry, files, recipe)  # another process may have written it by now

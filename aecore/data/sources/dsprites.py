@@ -20,6 +20,7 @@ from aecore.config.component import component
 from aecore.config.terminal import say
 from aecore.data.images.cache import alone, cache_folder, mapped_tensor
 from aecore.data.images.memory import GIB, InMemory, available_memory, fits
+from aecore.data.reading import check_writable
 from aecore.data.sources.fetch import damaged, fetch
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
@@ -116,6 +117,7 @@ def _mapped(path: Path, count: int, cache: Path) -> Tensor:
     unpacked = cache / f"dsprites-{MD5[:16]}.npy"
     try:
         if not unpacked.exists():
+            check_writable(unpacked)
             cache.mkdir(parents=True, exist_ok=True)
             with alone(unpacked.with_suffix(".lock")):
                 if not unpacked.exists():  # another process may have written it by now

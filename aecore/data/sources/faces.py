@@ -17,6 +17,7 @@ from aecore.config.terminal import visible
 from aecore.data.cartoons.cartoon import VERSION, draw
 from aecore.data.cartoons.face import face
 from aecore.data.images.memory import InMemory
+from aecore.data.reading import check_writable
 from aecore.data.sources.image_folder import ImageFolder
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
@@ -84,6 +85,7 @@ class Faces(Source):
 
         Of several simultaneous processes the first to finish wins, and the others stop.
         """
+        check_writable(folder)
         temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:
             for name in CLASSES:
