@@ -84,13 +84,13 @@ def is_recorded_otherwise(override: Override) -> bool:
 
 
 def kept(lines: Iterable[str], allowed: Callable[[Override], bool]) -> tuple[list[str], list[str]]:
-    """Those overrides that are allowed in a record, and the keys of the others.
+    """Those overrides that are allowed in a record, and the names of the others.
 
     Raises UserError for what is no override.
     """
     overrides = _read(lines)
     others = [o for o in overrides if not (allowed(o) or is_recorded_otherwise(o))]
-    return [o.line for o in overrides if allowed(o)], [*dict.fromkeys(o.key for o in others)]
+    return [o.line for o in overrides if allowed(o)], [*dict.fromkeys(o.name for o in others)]
 
 
 def job_lines(lines: Iterable[str]) -> list[str]:

@@ -40,7 +40,7 @@ class Sweep:
     names: where given, job i lives in `folder/names[i]` instead, at most two levels below.
     search: where the jobs are chosen one after another, the plan of `aecore.sweeps.search`.
     again: overrides of every job of a search that its plan does not hold.
-    unrecorded: keys of overrides with which it was started and which its record does not hold.
+    unrecorded: names of overrides with which it was started and which its record does not hold.
     """
 
     folder: Path

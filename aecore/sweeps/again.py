@@ -27,30 +27,38 @@ def with_given(
     Raises UserError for an unfinished job that cannot be composed, and for one whose places
     (`aecore.runs.places`) are neither given nor those that this user's own configuration has.
     """
-    arguments = parse([*sweep.flags, *sweep.overrides, *(o.line for o in hydras)])
-    selections = Selections(arguments)
+    lines = [*sweep.flags, *sweep.overrides, *(o.line for o in hydras)]
     if sweep.search is not None:
         from aecore.sweeps.search.extra import check_optuna
 
         check_optuna()
-        from aecore.sweeps.search.settings import first_point
+        from aecore.sweeps.search.settings import first_point, searching
 
-        fixed = read(sweep.search["fixed"])
-        point = first_point(sweep)
-        _check_places(sweep, [([*fixed, *point], [*ours])], selections)
+        selections = Selections(parse(searching(lines)))
+        point = [*read(sweep.search["fixed"]), *first_point(sweep)]
+        rest, mine = _replaced(point, ours)
+        _check_places(sweep, [(rest, mine)], selections)
         return replace(sweep, again=[o.line for o in ours]), None
+    selections = Selections(parse(lines))
     names = {o.name for job in sweep.jobs for o in read(job)}
     jobs, unfinished = [], []
     for job, folder in zip(sweep.jobs, sweep.folders, strict=True):
         recorded = read(job)
         own = {o.name for o in recorded}
-        mine = [o for o in ours if o.name in own or o.name not in names]
-        rest = [o for o in recorded if o.name not in {m.name for m in mine}]
+        rest, mine = _replaced(recorded, [o for o in ours if o.name in own or o.name not in names])
         jobs.append([o.line for o in (*rest, *mine)])
         if not (folder / METRICS).is_file():
             unfinished.append((rest, mine))
     _check_places(sweep, unfinished, selections)
     return replace(sweep, jobs=jobs), selections
+
+
+def _replaced(
+    recorded: Sequence[Override], given: Sequence[Override]
+) -> tuple[list[Override], list[Override]]:
+    """The recorded overrides without those that were given again, and these."""
+    names = {o.name for o in given}
+    return [o for o in recorded if o.name not in names], [*given]
 
 
 def _check_places(

@@ -25,10 +25,8 @@ from aecore.sweeps.comparison import compared_if_interrupted
 from aecore.sweeps.engines import run_jobs
 from aecore.sweeps.search.pruning import PRUNED
 from aecore.sweeps.search.report import finish
-from aecore.sweeps.search.settings import plan_of, settings_of
+from aecore.sweeps.search.settings import plan_of, searching, settings_of
 from aecore.sweeps.search.study import STORAGE, Shared, absolute, opened
-
-_SWEEPER = "hydra/sweeper=optuna"
 
 
 def search(sweep: Sweep, more: list[Override]) -> int:
@@ -72,12 +70,7 @@ def search(sweep: Sweep, more: list[Override]) -> int:
             "for a second worker start another search with the same hydra.sweeper.storage\n  "
             "and hydra.sweeper.study_name",
         ) from None
-    return finish(sweep.folder)
-
-
-def searching(lines: list[str]) -> list[str]:
-    """These arguments with the sweeper of a search among them."""
-    return lines if _SWEEPER in lines else [*lines, _SWEEPER]
+    return finish(sweep.folder, sweep.again)
 
 
 def run_trials(folder: Path, launcher: Launcher, again: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -30,8 +31,11 @@ _STATES = {
 }
 
 
-def finish(folder: Path) -> int:
-    """Compare the jobs, draw and print; returns 1 where a trial of this worker failed, else 0."""
+def finish(folder: Path, again: Sequence[str]) -> int:
+    """Compare the jobs, draw and print; returns 1 where a trial of this worker failed, else 0.
+
+    again: overrides of every job that are not recorded.
+    """
     sweep = read_sweep(folder)
     assert sweep is not None
     plan = plan_of(sweep)
@@ -39,13 +43,16 @@ def finish(folder: Path) -> int:
     figures = draw(shared, folder)
     summary = compare_sweep(sweep, extra=figures)
     show(summary.text)
-    say(f"\n{search_text(shared, sweep)}\n\nreport  {summary.report}")
+    say(f"\n{search_text(shared, sweep, again)}\n\nreport  {summary.report}")
     failed = {trial.number for trial in shared.mine() if trial.state == TrialState.FAIL}
     return int(bool(failed - shared.retried()))
 
 
-def search_text(shared: Shared, sweep: Sweep) -> str:
-    """How many trials ended how, the best of them, and the command that runs the best."""
+def search_text(shared: Shared, sweep: Sweep, again: Sequence[str]) -> str:
+    """How many trials ended how, the best of them, and the command that runs the best.
+
+    again: see `finish`.
+    """
     plan, retried = shared.plan, shared.retried()
     trials = [trial for trial in shared.trials() if trial.number not in retried]
     counts = [
@@ -65,7 +72,7 @@ def search_text(shared: Shared, sweep: Sweep) -> str:
         [str(t.number), f"{t.value:.6g}", *(_shown(t.params.get(key)) for key in keys)]
         for t in best[:_SHOWN]
     ]
-    overrides = [*_alone(sweep, plan), *overrides_of(best[0].params)]
+    overrides = [*_alone(plan, again), *overrides_of(best[0].params)]
     return "\n".join(
         [
             *lines,
@@ -137,9 +144,9 @@ def bars(shares: dict[str, float], metric: str) -> Figure:
     return figure
 
 
-def _alone(sweep: Sweep, plan: SearchPlan) -> list[str]:
+def _alone(plan: SearchPlan, again: Sequence[str]) -> list[str]:
     """What a single run needs besides the values: a study must not search again."""
-    fixed = [o for o in read_overrides(plan.fixed) if o.key != "optimized_metric"]
+    fixed = [o for o in read_overrides([*plan.fixed, *again]) if o.key != "optimized_metric"]
     study = any(o.key == "sweeps" for o in fixed)
     return [*(o.line for o in fixed), *(["hydra.mode=RUN"] if study else [])]
 

@@ -20,6 +20,7 @@ from aecore.runs.recorded import job_lines
 from aecore.runs.sweep import RECORD, Sweep
 from aecore.sweeps.search.space import corners, overrides_of
 
+_SWEEPER = "hydra/sweeper=optuna"
 Direction = Literal["minimize", "maximize"]
 
 
@@ -79,6 +80,11 @@ def settings_of(arguments: Arguments, overrides: Sequence[Override]) -> Settings
     assert isinstance(node, dict)
     keys = {str(k): v for k, v in node.items() if k not in ("_target_", "params")}
     return validate(Settings, keys, "hydra.sweeper")
+
+
+def searching(lines: list[str]) -> list[str]:
+    """Arguments with the sweeper of a search among them."""
+    return lines if _SWEEPER in lines else [*lines, _SWEEPER]
 
 
 def first_point(sweep: Sweep) -> tuple[Override, ...]:
