@@ -70,12 +70,13 @@ def run_job(config: Any) -> float | None:
         {str(key): value for key, value in plain.items()}, secret_keys(config)
     )
     folder = Path(hydra.runtime.output_dir)
-    overrides = list(hydra.overrides.task)
+    overrides = OmegaConf.to_container(hydra.overrides.task)  # as typed: secrets are not resolved
+    assert isinstance(overrides, list)
     chosen = choices(hydra.runtime.choices, config_dict)
     request = Request(
         config_dict,
         chosen,
-        overrides,
+        [*map(str, overrides)],
         lambda: folder,
         brief=True,
         secrets=secrets,
