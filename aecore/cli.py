@@ -157,8 +157,6 @@ def _with_last(arguments: Arguments) -> Arguments:
             say(f"{override.typed} is {folder}")
             (override,) = read([f"{override.key}={quoted(str(folder))}"])
         overrides.append(override)
-    if arguments.path("resume") == Path("last"):  # the run lies there already
-        overrides = [o for o in overrides if o.key != "paths.output_dir"]
     return replace(arguments, overrides=tuple(overrides))
 
 

@@ -6,11 +6,11 @@ written, or which host is spoken to, is for the user of today to say.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aecore.config.folders import expanded
 from aecore.config.secret import leaves
 
 _WRITTEN = re.compile(r"paths\.(data_dir|output_dir)|(dataset|evaluate\.ood\.[\w-]+)\.cache_dir")
@@ -51,7 +51,5 @@ def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def same_place(one: Any, other: Any) -> bool:
     """Whether two values name the same, as `data` and its absolute path do."""
     if isinstance(one, str) and isinstance(other, str) and "://" not in one:
-        return os.path.abspath(os.path.expanduser(one)) == os.path.abspath(
-            os.path.expanduser(other)
-        )
+        return expanded(one).absolute() == expanded(other).absolute()
     return bool(one == other)
