@@ -29,6 +29,7 @@ from aecore.config.folders import CONF, command, flags, resuming, set_user_folde
 from aecore.config.groups import check_choices, environment_of, options_by_group
 from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, named_folders, parse, quoted, read
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.folder import newest
 from aecore.runs.sweep import RECORD, sweep_of
@@ -125,11 +126,11 @@ def _run(argv: list[str], folder: list[Path]) -> int:
     if "--version" in argv:
         from aecore.version import __version__
 
-        print(f"aecore {__version__}")
+        say(f"aecore {__version__}")
         return 0
     set_user_folders(named_folders(argv))
     if "--help" in argv or "-h" in argv:
-        print(help_text())
+        say(help_text())
         return 0
     arguments = parse(argv)
     if arguments.informational:
@@ -164,11 +165,9 @@ def _with_last(arguments: Arguments) -> Arguments:
                 raise UserError(f"{override.typed}: no such run below {place}")
             if override.key == "resume" and (sweep_of(folder) / RECORD).is_file():
                 folder = sweep_of(folder)
-            print(f"{override.typed} is {folder}")
+            say(f"{override.typed} is {folder}")
             (override,) = read([f"{override.key}={quoted(str(folder))}"])
         overrides.append(override)
-    if arguments.path("resume") == Path("last"):  # the run lies there already
-        overrides = [o for o in overrides if o.key != "paths.output_dir"]
     return replace(arguments, overrides=tuple(overrides))
 
 
@@ -190,7 +189,8 @@ def _resume(interrupted: Path, arguments: Arguments, folder: list[Path]) -> int:
     sweep = recorded_sweep(interrupted, arguments.overrides)
     if sweep is None:
         request = recorded_run(interrupted, arguments.overrides)
-        return _task(replace(request, callbacks=partial(job_callbacks, interrupted)), folder)
+        callbacks = partial(job_callbacks, interrupted, arguments.overrides)
+        return _task(replace(request, callbacks=callbacks), folder)
     check_alone()
     folder.append(interrupted)
     return sweep()
@@ -259,8 +259,6 @@ def _warn_on_stderr() -> None:
 def _fail(error: BaseException, message: str, status: int) -> int:
     if os.environ.get("AECORE_DEBUG") == "1":
         raise error
-    lines = ["".join(c if c.isprintable() else " " for c in s) for s in message.splitlines()[:3]]
     with suppress(OSError):  # the terminal may be gone
-        # a foreign file's text cannot move the cursor
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        say("\n".join(message.splitlines()[:3]), error=True)
     return status

@@ -16,6 +16,7 @@ from aecore.compare.report.page import to_html
 from aecore.compare.report.text import to_text
 from aecore.compare.runs import gather
 from aecore.compare.table import Table, summarise
+from aecore.config.terminal import visible
 from aecore.runs.folder import write_atomically
 
 CSV, JSON, HTML = "summary.csv", "summary.json", "report.html"
@@ -26,6 +27,7 @@ _STRIP = "strip"  # the page shows those of all runs in any case
 class Summary:
     """A written comparison: its numbers, their text, and the path of the page.
 
+    text: visible as it is, perhaps with bold.
     figures: the PNG files of joint figures of all runs, by name.
     notices: notes about these, a line each.
     """
@@ -39,11 +41,12 @@ class Summary:
     @property
     def terminal_text(self) -> str:
         """The output on the terminal: the table, then the written files."""
-        lines = [self.text, "", f"report  {self.report}"]
+        lines = ["", f"report  {self.report}"]
         if self.figures:
             folder = next(iter(self.figures.values())).parent
             lines.append(f"figures  {folder}: {', '.join(self.figures)}")
-        return "\n".join([*lines, *(f"note: {notice}" for notice in self.notices)])
+        lines += [f"note: {notice}" for notice in self.notices]
+        return "\n".join([self.text, *map(visible, lines)])
 
 
 def compare(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from aecore.data.reading import reading_only
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import for_figures
@@ -71,6 +72,10 @@ class Trials(Mapping[str, Trial]):
 
     def _trial(self, folder: Path) -> Trial:
         """The trial of the run in a folder, with as many images as figures look at."""
+        with reading_only():  # a run from elsewhere names its data folder itself
+            return self._read(folder)
+
+    def _read(self, folder: Path) -> Trial:
         run = open_run(folder)
         experiment = build_experiment(run.config.model_dump())
         nodes = {**run.config.evaluate.ood, "": run.config.dataset}

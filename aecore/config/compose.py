@@ -24,6 +24,7 @@ from aecore.config.folders import groups as group_names
 from aecore.config.groups import check_choices, options_by_group
 from aecore.config.hydra_errors import explain_hydra
 from aecore.config.overrides import Arguments, Override
+from aecore.config.secret import secret_keys
 from aecore.errors import UserError, shown
 
 
@@ -36,6 +37,7 @@ class Composition:
     overrides: as they were typed.
     parameters: `hydra.sweeper.params`, the grid of a study, key -> values in Hydra's grammar.
     overridden: the keys of the overrides.
+    secrets: the keys of `config` whose values must not be written to disk.
     whole: the configuration with the key `hydra`, as Hydra composed it.
     """
 
@@ -48,6 +50,7 @@ class Composition:
     sweeper: str
     parameters: dict[str, str]
     overridden: frozenset[str]
+    secrets: Sequence[str]
     whole: DictConfig = field(repr=False)
 
 
@@ -92,6 +95,7 @@ def compose(arguments: Arguments) -> Composition:
             sweeper=str(hydra.sweeper.get("_target_")),
             parameters={str(k): shown(v) for k, v in parameters.items()},
             overridden=overridden,
+            secrets=secret_keys(config),
             whole=config,
         )
 

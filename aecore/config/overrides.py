@@ -6,6 +6,7 @@ import os
 import re
 from argparse import ArgumentError, Namespace
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
 from aecore.config.folders import HOME, command, expanded, groups
-from aecore.errors import UserError
+from aecore.errors import UserError, shown
 
 OOD = "evaluate.ood"  # other data sets, by their names
 SUBDIR = "hydra.sweep.subdir"  # the folder of a job below that of its sweep
@@ -189,6 +190,25 @@ def quoted(text: str) -> str:
     """A text in quotes, for Hydra's grammar."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return f"'{escaped}'"
+
+
+def as_override(key: str, value: Any) -> str:
+    """An override that sets a key to a plain value, which is taken literally; quoted if need be."""
+    with suppress(UserError):
+        (plain,) = read([f"{key}={shown(value)}"])
+        if plain.value == value and type(plain.value) is type(value) and "${" not in plain.text:
+            return plain.typed
+    return f"{key}={_in_grammar(value)}"
+
+
+def _in_grammar(value: Any) -> str:
+    if isinstance(value, str):
+        return quoted(value.replace("${", "\\${"))  # as OmegaConf escapes it
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_grammar, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{k}:{_in_grammar(v)}' for k, v in value.items())}}}"
+    return shown(value)
 
 
 def _flags(argv: list[str]) -> tuple[Namespace, list[str]]:

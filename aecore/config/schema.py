@@ -30,6 +30,7 @@ class PathKeys:
 
 
 PATH = PathKeys()
+Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]  # of one among several; files may be named so
 _DATA_KEYS = ("root", "path", "cache_dir")  # keys of every data set that reads files
 
 
@@ -80,8 +81,8 @@ class EvaluateConfig(Node):
 
     weights: Literal["auto", "last", "best"]
     noise: dict[str, Any]
-    metrics: dict[str, dict[str, Any]]
-    ood: Annotated[dict[str, dict[str, Any]], PathKeys(tuple(f"*.{k}" for k in _DATA_KEYS))]
+    metrics: dict[Name, dict[str, Any]]
+    ood: Annotated[dict[Name, dict[str, Any]], PathKeys(tuple(f"*.{k}" for k in _DATA_KEYS))]
 
 
 class Config(Node):
@@ -116,8 +117,8 @@ class Config(Node):
     network: dict[str, Any]
     latent: dict[str, Any]
     noise: dict[str, Any]
-    penalty: dict[str, dict[str, Any]]
-    reconstruction: dict[str, dict[str, Any]]
+    penalty: dict[Name, dict[str, Any]]
+    reconstruction: dict[Name, dict[str, Any]]
     prior: dict[str, Any]
     objective: dict[str, Any]
     sampler: dict[str, Any]
@@ -125,7 +126,7 @@ class Config(Node):
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
     logger: dict[str, Any]
-    figures: dict[str, dict[str, Any]]
+    figures: dict[Name, dict[str, Any]]
 
 
 def is_path(key: str) -> bool:

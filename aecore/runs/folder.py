@@ -17,7 +17,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -134,6 +134,22 @@ def write_run(folder: Path, choices: Mapping[str, Any], overrides: list[str]) ->
         "revision": _revision(),
     }
     write_atomically(folder / RUN, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def note_redacted(folder: Path, keys: Iterable[str]) -> None:
+    """Note in the record the keys whose values config.yaml does not hold, of which it has null.
+
+    Those noted before stay noted. Raises UserError where the record is damaged.
+    """
+    if new := {*keys} - {*redacted(record := read_run(folder))}:
+        record["redacted"] = sorted({*redacted(record), *new})
+        write_atomically(folder / RUN, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def redacted(record: Mapping[str, Any]) -> list[str]:
+    """The keys noted in a record of `write_run`."""
+    found = record.get("redacted", [])
+    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
 
 
 def read_run(folder: Path) -> dict[str, Any]:

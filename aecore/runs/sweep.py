@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aecore.config.overrides import read as read_overrides
+from aecore.config.terminal import in_one_line, say
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, METRICS, write_atomically
 from aecore.runs.format import check_format, stamp
 
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 RECORD = "sweep.json"
 LEADER = ".running"  # locked by the process that launched the jobs, while it wants them to go on
 _OWN = {RECORD, "summary.csv", "summary.json", "report.html", "figures"}  # of the sweep itself
-_LONGEST = 255  # bytes of a file name
+_LONGEST = 255  # bytes of a file name, letters of a reason
+_LARGEST = 2**26  # bytes of a record
+STORAGE = "hydra.sweeper.storage"  # the database of a search, where it has one elsewhere
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A recorded multirun.
+    """A multirun.
 
+    flags: `--config-dir` and `--config-name` with their values.
     overrides: those that all jobs share and that Hydra itself reads, in Hydra's grammar.
     jobs: the overrides of each job, in order; job i lives in `folder/i`.
     numbers: where given, job i lives in `folder/numbers[i]` instead.
     names: where given, job i lives in `folder/names[i]` instead, at most two levels below.
     search: where the jobs are chosen one after another, the plan of `aecore.sweeps.search`.
+    again: overrides of every job of a search that its plan does not hold.
+    unrecorded: names of overrides with which it was started and which its record does not hold.
     """
 
     folder: Path
@@ -41,11 +50,22 @@ class Sweep:
     numbers: list[int] | None = None
     search: dict[str, Any] | None = None
     names: list[str] | None = None
+    again: Sequence[str] = ()
+    unrecorded: Sequence[str] = ()
 
     def write(self) -> None:
-        """Record it in its folder."""
+        """Record in its folder what a record may hold; of all else, the keys."""
+        from aecore.runs.recorded import decides_launch, is_recordable, kept
+
+        overrides, *others = kept(self.overrides, decides_launch)
+        jobs = []
+        for lines in (*self.jobs, self.again):
+            plain, more = kept(lines, is_recordable)
+            jobs.append(plain)
+            others.append(more)
         record: dict[str, Any] = {
-            **stamp(), "flags": self.flags, "overrides": self.overrides, "jobs": self.jobs,
+            **stamp(), "flags": self.flags, "overrides": overrides, "jobs": jobs[:-1],
+            "unrecorded": [*dict.fromkeys(chain(self.unrecorded, *others))],
         }  # fmt: skip
         if self.search is not None:
             record |= {"numbers": self.numbers, "search": self.search}
@@ -68,39 +88,52 @@ class Sweep:
 def read_sweep(folder: Path) -> Sweep | None:
     """The sweep recorded in a folder, None where there is none.
 
+    It holds nothing but what `aecore.runs.recorded` allows in a record.
     Raises UserError for a record that is damaged or of another format.
     """
     path = folder / RECORD
     if not path.is_file():
         return None
+    from pydantic import ValidationError  # slow, and not needed for every command
+
+    from aecore.runs.sweep_record import RecordedSweep
+
     try:
-        record = json.loads(path.read_text())
+        if path.stat().st_size > _LARGEST:
+            raise ValueError("too large")
+        record = json.loads(path.read_bytes())
         if not isinstance(record, dict):
             raise ValueError("no mapping")
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: damaged record of a sweep ({error})") from error
-    check_format(record, folder, "start the sweep again")
-    try:
-        flags, overrides, jobs = (record[key] for key in ("flags", "overrides", "jobs"))
-        numbers, names = (_recorded(record, key, len(jobs)) for key in ("numbers", "names"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: damaged record of a sweep ({error})") from error
-    return Sweep(folder, flags, overrides, jobs, numbers, record.get("search"), names)
+        check_format(record, folder, "start the sweep again")
+        found = RecordedSweep.model_validate(record)
+        for key, places in {"numbers": found.numbers, "names": found.names}.items():
+            if places is not None and len(places) != len(found.jobs):
+                raise ValueError(f"{key} is not a list of one for each job")
+            if (wrong := unusable([*map(str, places or ())])) is not None:
+                raise ValueError(wrong)
+    except ValidationError as error:
+        raise _damaged(path, _first(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+    search = None if found.search is None else found.search.model_dump()
+    return Sweep(
+        folder, found.flags, found.overrides, found.jobs, found.numbers, search, found.names,
+        unrecorded=found.unrecorded,
+    )  # fmt: skip
 
 
-def _recorded(record: dict[str, Any], key: str, count: int) -> list[Any] | None:
-    """The folders of jobs in a record, by number or name; ValueError where they are none."""
-    found: list[Any] | None = record.get(key)
-    if found is None:
-        return None
-    if not isinstance(found, list) or len(found) != count:
-        raise ValueError(f"{key} is not a list of one for each job")
-    kind = str if key == "names" else int
-    wrong = None if all(type(one) is kind for one in found) else f"{key} has another type"
-    wrong = wrong or unusable([str(one) for one in found])
-    if wrong is not None:
-        raise ValueError(wrong)
-    return found
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path}: damaged record of a sweep ({in_one_line(reason)[:_LONGEST]})",
+        "start the sweep anew",
+    )
+
+
+def _first(error: ValidationError) -> str:
+    """The first of pydantic's errors: where, and what."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def unusable(names: Sequence[str]) -> str | None:
@@ -162,4 +195,4 @@ def lose(folder: Path, reason: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     message = f"its process was lost: {reason}\n"
     write_atomically(folder / ERROR, message.encode(errors="backslashreplace"))
-    print(f"job {job_name(folder)} failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)
+    say(f"job {job_name(folder)} failed: {message.splitlines()[0]}", error=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from aecore.config.terminal import in_one_line
+
 
 def table(header: list[str], rows: list[list[str]]) -> str:
     """Columns aligned by spaces: numbers to the right, text to the left."""
+    header, *rows = ([in_one_line(cell) for cell in row] for row in (header, *rows))
     columns = list(zip(header, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
     right = [all(_is_number(cell) for cell in column[1:]) for column in columns]

@@ -24,6 +24,7 @@ from aecore.config.folders import (
     user_options,
 )
 from aecore.config.targets import known_targets
+from aecore.config.terminal import in_one_line
 from aecore.errors import UserError, short
 
 _LONGEST = 2**20  # bytes of a configuration
@@ -119,7 +120,7 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def printable(foreign: Any) -> str:
     """A foreign text as it may stand in a line on a terminal, shortened."""
-    return "".join(c if c.isprintable() else " " for c in str(foreign)[:200])
+    return in_one_line(str(foreign)[:200])
 
 
 def own_targets() -> set[str]:

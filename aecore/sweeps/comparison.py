@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aecore.compare.compare import Summary, compare
+from aecore.config.terminal import show
 from aecore.errors import Interrupted
 from aecore.runs.sweep import Sweep, read_sweep, title
 
@@ -28,7 +29,7 @@ def compared_if_interrupted(sweep: Sweep) -> Iterator[None]:
     except Interrupted:
         latest = read_sweep(sweep.folder) or sweep
         with suppress(OSError):  # the terminal may be gone
-            print(compare_sweep(latest).terminal_text, flush=True)
+            show(compare_sweep(latest).terminal_text)
         raise
 
 

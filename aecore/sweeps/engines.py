@@ -19,6 +19,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.plugins.launcher import Launcher
 
 from aecore.config.overrides import SUBDIR, quoted
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, UserError
 from aecore.runs.folder import ERROR, optimized
 from aecore.runs.sweep import LEADER, ended, lose
@@ -120,11 +121,10 @@ def _launch(launcher: Launcher, folders: Folders, jobs: Jobs) -> None:
             begun = [n for n in waiting if _begun(folders[n]) != before[n]]
             if not begun:
                 raise
-            print(
+            say(
                 f"a worker was lost ({type(error).__name__}); "
                 f"jobs {', '.join(map(str, begun))} go on one at a time",
-                file=sys.stderr,
-                flush=True,
+                error=True,
             )
         for number in begun:
             try:

@@ -22,21 +22,25 @@ from omegaconf import OmegaConf
 
 from aecore.config.compose import choices
 from aecore.config.folders import flags, resuming, set_user_folders
-from aecore.config.overrides import searched
+from aecore.config.overrides import as_override, read, searched
+from aecore.config.secret import secret_keys, without_secrets
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.folder import (
     ERROR,
     is_run,
+    note_redacted,
     optimized,
-    read_config,
     write_atomically,
     write_config,
     write_run,
 )
-from aecore.runs.sweep import LEADER, job_name, sweep_of
+from aecore.runs.places import is_place
+from aecore.runs.sweep import LEADER, STORAGE, job_name, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.comparison import running_comparison
 from aecore.tasks.base import Request
+from aecore.tasks.resume import place_overrides, read_training, settled
 from aecore.tasks.run import run
 from aecore.training.processes import is_leader, started_together
 from aecore.training.signals import (
@@ -62,16 +66,20 @@ def run_job(config: Any) -> float | None:
     set_user_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    config_dict = {str(key): value for key, value in plain.items()}
+    config_dict, secrets = without_secrets(
+        {str(key): value for key, value in plain.items()}, secret_keys(config)
+    )
     folder = Path(hydra.runtime.output_dir)
-    overrides = list(hydra.overrides.task)
+    overrides = OmegaConf.to_container(hydra.overrides.task)  # as typed: secrets are not resolved
+    assert isinstance(overrides, list)
     chosen = choices(hydra.runtime.choices, config_dict)
     request = Request(
         config_dict,
         chosen,
-        overrides,
+        [*map(str, overrides)],
         lambda: folder,
         brief=True,
+        secrets=secrets,
         callbacks=partial(job_callbacks, folder),
     )
     with _listening_here(folder, hydra.launcher._target_):
@@ -151,7 +159,7 @@ def _interrupted(error: Path, interrupted: Interrupted) -> None:
 
 def _job(request: Request, folder: Path) -> None:
     if is_run(folder):
-        request = replace(request, config=read_config(folder), resumed=True)
+        request = _resumed(request, folder)
     trainer = request.config["trainer"]
     if trainer["devices"] * trainer["num_nodes"] > 1 and not started_together():
         _in_processes(request, folder)
@@ -159,12 +167,29 @@ def _job(request: Request, folder: Path) -> None:
         run(request, [])
 
 
+def _resumed(request: Request, folder: Path) -> Request:
+    """The request of a job that its folder recorded, with the places that this sweep has."""
+    given = {o.key for o in read(request.overrides) if is_place(o.key)}
+    recorded = read_training(folder)
+    config, secrets = settled(recorded, request.config, request.secrets, given, folder)
+    return replace(request, config=config, secrets=secrets, resumed=True)
+
+
+def _again(request: Request) -> list[str]:
+    """What a command that resumes a job must be given again of its places and secrets."""
+    secrets = [o.line for o in read(request.overrides) if o.key in request.secrets]
+    storage = HydraConfig.get().sweeper.get("storage")
+    shared = [] if storage is None else [as_override(STORAGE, storage)]
+    return [*place_overrides(request.config), *secrets, *shared]
+
+
 def _in_processes(request: Request, folder: Path) -> None:
     """A distributed job in a separate process, as a rank that dies ends the leader too."""
     if not is_run(folder):
         write_run(folder, request.choices, request.overrides)
+        note_redacted(folder, request.secrets)
         write_config(folder, request.config)
-    command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}"]
+    command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}", *_again(request)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         try:
             with deferred():
@@ -199,4 +224,4 @@ def _failed(path: Path, message: str) -> None:
     if is_leader():
         write_atomically(path, (message + "\n").encode(errors="backslashreplace"))
         first = message.splitlines()[0]
-        print(f"job {job_name(path.parent)} failed: {first}", file=sys.stderr, flush=True)
+        say(f"job {job_name(path.parent)} failed: {first}", error=True)

@@ -6,9 +6,10 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 
-from aecore.config.compose import hydra_of
+from aecore.config.compose import composing, hydra_of
 from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, quoted
+from aecore.config.terminal import say, show
 from aecore.runs.folder import METRICS
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Loader
@@ -33,29 +34,30 @@ def launch(sweep: Sweep, more: list[Override], selections: Selections | None = N
 
         return search(sweep, more)
     todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
-    print(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}", flush=True)
+    say(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}")
     if todo:
         arguments = parse([*sweep.flags, *sweep.overrides, *(o.line for o in more)])
         settings = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
         with hydra_of(arguments) as hydra:
-            config = hydra.compose_config(
-                arguments.config_name, [*arguments.lines, *settings], run_mode=RunMode.MULTIRUN
-            )
-            loader = hydra.config_loader
-            # other launchers send it around
-            if config.hydra.launcher._target_.endswith(".BasicLauncher"):
-                loader = Loader(loader.get_search_path(), selections or Selections(arguments))
-            launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
-                task_function=run_job,
-                config=config,
-            )
+            with composing(arguments, arguments.overrides):
+                config = hydra.compose_config(
+                    arguments.config_name, [*arguments.lines, *settings], run_mode=RunMode.MULTIRUN
+                )
+                loader = hydra.config_loader
+                # other launchers send it around
+                if config.hydra.launcher._target_.endswith(".BasicLauncher"):
+                    loader = Loader(loader.get_search_path(), selections or Selections(arguments))
+                launcher = Plugins.instance().instantiate_launcher(
+                    hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
+                    task_function=run_job,
+                    config=config,
+                )
             with compared_if_interrupted(sweep):
                 run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo}, sweep.names)
     summary = compare_sweep(sweep, figures=True)
-    print(summary.terminal_text, flush=True)
+    show(summary.terminal_text)
     failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
     if failed:
-        print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "
-              f"{resuming(sweep.folder)}", flush=True)  # fmt: skip
+        say(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "
+              f"{resuming(sweep.folder)}")  # fmt: skip
     return 1 if failed else 0

@@ -20,9 +20,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from aecore.config.compose import Composition, composing, hydra_of
-from aecore.config.overrides import SUBDIR, Arguments, Override, read
+from aecore.config.overrides import SUBDIR, Arguments, Override, as_override, read
+from aecore.config.secret import at
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.folder import reserve
+from aecore.runs.recorded import is_recordable
 from aecore.runs.sweep import RECORD, Sweep, unusable
 from aecore.sweeps.selections import Point, Selections
 
@@ -38,10 +41,22 @@ def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Se
     selections = check(arguments, jobs)
     names = job_names(selections, jobs)
     folder = sweep_folder(composition, composition.choices.get("sweeps"))
-    lines = [[o.line for o in job] for job in jobs]
+    lines = [literally(job, selections) for job in jobs]
     sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines, names=names)
     sweep.write()
     return sweep, selections
+
+
+def literally(job: Point, selections: Selections) -> list[str]:
+    """The overrides of a job for its record, interpolations resolved.
+
+    What a logger reads from the environment, a secret, stays as it is and is not recorded.
+    """
+    return [
+        o.line if is_recordable(o) or o.group or o.key.startswith("logger.")
+        else read([as_override(o.key, at(selections.config(job), o.key))])[0].line
+        for o in job
+    ]  # fmt: skip
 
 
 def shared(arguments: Arguments) -> list[str]:
@@ -113,7 +128,7 @@ def check(arguments: Arguments, jobs: Sequence[Point], what: str = "job") -> Sel
     from aecore.training.prepare import ConfigChecker
 
     if len(jobs) > _MANY:
-        print(f"checking {len(jobs)} {what}s", flush=True)
+        say(f"checking {len(jobs)} {what}s")
     checker, selections = ConfigChecker(), Selections(arguments)
     shown = tqdm(jobs, "checked", unit=what, leave=False, disable=not sys.stderr.isatty())
     for number, job in enumerate(shown):

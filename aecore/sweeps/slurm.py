@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from submitit.core.core import Job
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, UserError
 from aecore.runs.sweep import ended, job_name, lose
 
@@ -106,6 +107,7 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
             f"hydra.launcher.tasks_per_node={params['tasks_per_node']}: only for submitit_slurm",
             "here a job with trainer=ddp trainer.devices=2 starts its processes itself",
         )
+    params["submitit_folder"] = _unused(str(params["submitit_folder"]))
     own = {k: params.pop(k) for k in ("submitit_folder", "max_num_timeout") if k in params}
     try:
         executor = submitit.AutoExecutor(
@@ -128,6 +130,12 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
     return executor
 
 
+def _unused(folder: str) -> str:
+    """A folder of submitit's that holds nothing: its processes run what they find there."""
+    above, percent, job = folder.rpartition("/%j")
+    return f"{above}/{secrets.token_hex(4)}{percent}{job}" if percent else folder
+
+
 def _submitted(
     executor: submitit.AutoExecutor, launcher: Any, jobs: Sequence[tuple[int, Sequence[str]]]
 ) -> dict[int, Job[Any]]:
@@ -148,6 +156,6 @@ def _tell(folder: Path, job: Job[Any]) -> None:
         log = job.stderr() or ""
         lose(folder, f"{job.state.lower()}; its log is {job.paths.stderr}\n\n{log[-4000:]}")
     elif (folder / "error.txt").is_file():
-        print(f"job {job_name(folder)} failed", file=sys.stderr, flush=True)
+        say(f"job {job_name(folder)} failed", error=True)
     else:
-        print(f"job {job_name(folder)} finished", flush=True)
+        say(f"job {job_name(folder)} finished")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aecore.config.compose import Composition
 from aecore.config.folders import resuming
+from aecore.config.secret import without_secrets
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
 
@@ -32,6 +33,7 @@ class Request:
     callbacks: gives further Lightning callbacks of a training.
     run: the trained run that the task uses, where `run=` named one.
     replaced: the groups of the run's configuration that were given anew, such as `dataset`.
+    secrets: values by their keys, which are null in `config`; never written to disk.
     options: the overrides of what goes with `run=`, see `aecore.tasks.reuse.OPTIONS`.
     """
 
@@ -44,6 +46,7 @@ class Request:
     callbacks: Callable[[], Sequence[Callback]] = tuple
     run: Run | None = None
     replaced: frozenset[str] = frozenset()
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -70,4 +73,6 @@ def request_of(composition: Composition) -> Request:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    return Request(composition.config, composition.choices, composition.overrides, folder)
+    config, secrets = without_secrets(composition.config, composition.secrets)
+    overrides = composition.overrides
+    return Request(config, composition.choices, overrides, folder, secrets=secrets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from aecore.config.component import component
+from aecore.config.terminal import say
 from aecore.tasks.base import Request, Task
 from aecore.tasks.component_pairs import check_pairs, summary
 from aecore.training.prepare import common_shape
@@ -25,7 +26,7 @@ class Combinations(Task):
     def __call__(self, request: Request) -> dict[str, float]:
         shape = common_shape(build_experiment(request.config).data)
         results = check_pairs(shape)
-        print("\n".join(summary(results.refused)))
+        say("\n".join(summary(results.refused)))
         possible, total = len(results.possible), len(results.possible) + len(results.refused)
-        print(f"\n{possible} of {total} pairs of options are compatible, {total - possible} not")
+        say(f"\n{possible} of {total} pairs of options are compatible, {total - possible} not")
         return {}

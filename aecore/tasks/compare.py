@@ -12,6 +12,7 @@ from aecore.config.build import validate
 from aecore.config.component import component
 from aecore.config.folders import command, expanded
 from aecore.config.schema import Config
+from aecore.config.terminal import show
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
 from aecore.runs.sweep import Sweep, read_sweep, sweep_of, title
@@ -47,7 +48,7 @@ class Compare(Task):
         else:
             count = f"{len(folders)} run{'' if len(folders) == 1 else 's'}"
             summary = compare(folders, out, title=f"Comparison of {count}", figures=True)
-        print(summary.terminal_text)
+        show(summary.terminal_text)
         return {}
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import save
@@ -65,10 +66,10 @@ class Compress(Use):
         figure = _figure(codes, files, _pixels(opened), description)
         _write(opened, rows)
         save(figure, opened.folder, "rate_distortion")
-        print(f"{description}, bits an image:\n\n{_table(rows, _pixels(opened))}\n")
-        print(_uncounted(opened, len(training)))
-        print(f"table  {opened.folder / 'compress.csv'}")
-        print(f"plot   {opened.folder / 'rate_distortion.png'}")
+        say(f"{description}, bits an image:\n\n{_table(rows, _pixels(opened))}\n")
+        say(_uncounted(opened, len(training)))
+        say(f"table  {opened.folder / 'compress.csv'}")
+        say(f"plot   {opened.folder / 'rate_distortion.png'}")
         return {}
 
 

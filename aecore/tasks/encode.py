@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from aecore.config.component import PositiveInt, component
+from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import save
@@ -52,11 +53,11 @@ class Encode(Use):
         arrays = self._arrays(opened, split)
         np.savez_compressed(opened.folder / "codes.npz", allow_pickle=False, **arrays)
         points = self._pictures(opened, split, torch.from_numpy(arrays["codes"]).flatten(1))
-        print(f"{opened.describe(split, 'all')} encoded, codes {arrays['codes'].shape}")
-        print(f"codes      {opened.folder / 'codes.npz'}: numpy.load gives {', '.join(arrays)}")
-        print(f"picture    {opened.folder / 'codes.png'}, of {points:,}")
+        say(f"{opened.describe(split, 'all')} encoded, codes {arrays['codes'].shape}")
+        say(f"codes      {opened.folder / 'codes.npz'}: numpy.load gives {', '.join(arrays)}")
+        say(f"picture    {opened.folder / 'codes.png'}, of {points:,}")
         if (opened.folder / "tensorboard").is_dir():
-            print(f"projector  tensorboard --logdir {shlex.quote(str(opened.folder))}")
+            say(f"projector  tensorboard --logdir {shlex.quote(str(opened.folder))}")
         return {}
 
     def _arrays(self, opened: Opened, split: Split) -> dict[str, NDArray[Any]]:
@@ -102,7 +103,7 @@ class Encode(Use):
         if images.labels is not None:
             texts = [class_name(images, label) for label in images.labels.tolist()]
         table = is_table(opened.ae.image_shape)
-        for logger in build_loggers(opened.parts.config, opened.folder):
+        for logger in build_loggers(opened.parts, opened.folder):
             if isinstance(logger, TensorBoard):
                 pixels = None if table else images.pixels()
                 logger.embedding(codes[chosen], texts, pixels, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aecore.config.component import component
+from aecore.config.terminal import say
 from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.figures.draw import draw_figures
 from aecore.evaluation.trial import scaled_note
@@ -51,9 +52,9 @@ class Evaluate(Use):
         noise = ", as they are and with noise" if parts.test_noise.active else ""
         table = metrics_table(metrics, images.image_shape, parts.metrics.values())
         if model.limits is not None:
-            print(scaled_note(model.limits))
-        print(f"{opened.describe(images)}{noise}\n\n{table}\n")
-        print(f"metrics  {folder / METRICS}")
+            say(scaled_note(model.limits))
+        say(f"{opened.describe(images)}{noise}\n\n{table}\n")
+        say(f"metrics  {folder / METRICS}")
         if parts.figures:
-            print(f"figures  {folder / 'figures'}")
+            say(f"figures  {folder / 'figures'}")
         return metrics

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from aecore.config.component import PositiveInt, component
 from aecore.config.schema import Config
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
 from aecore.runs.folder import write_atomically
@@ -124,12 +125,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _print_files(folder: Path, made: Exported, description: str) -> None:
-    print(f"exported to {folder}, checked with {description}:")
+    say(f"exported to {folder}, checked with {description}:")
     width = max(map(len, made.files))
     for name, worst in made.files.items():
         size = (folder / name).stat().st_size / 1e6
         far = "equal" if worst == 0 else f"differs by {worst:.1e} at most"
         if name in made.passed_over:
             far += f", but for {made.passed_over[name]} images that lie between two answers"
-        print(f"  {name.ljust(width)}  {size:7.2f} MB  {far}")
-    print(f"  {'README.md'.ljust(width)}  shows how each is used")
+        say(f"  {name.ljust(width)}  {size:7.2f} MB  {far}")
+    say(f"  {'README.md'.ljust(width)}  shows how each is used")

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from aecore.config.component import NonNegativeInt, PositiveInt, Seed, component
+from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.animation import there_and_back
@@ -81,10 +82,10 @@ class Interpolate(Use):
         ids = opened.named(split)
         pairs = [f"{ids[a]} and {ids[b]}" for a, b in zip(chosen[::2], chosen[1::2], strict=True)]
         more = f" and {len(pairs) - _NAMED:,} more pairs" if len(pairs) > _NAMED else ""
-        print(f"between {', '.join(pairs[:_NAMED])}{more} of {opened.describe(split)}")
-        print(f"picture  {opened.folder / _PICTURE}.png")
+        say(f"between {', '.join(pairs[:_NAMED])}{more} of {opened.describe(split)}")
+        say(f"picture  {opened.folder / _PICTURE}.png")
         for path in ways:
-            print(f"moving   {opened.folder / path}.gif")
+            say(f"moving   {opened.folder / path}.gif")
         return {}
 
     def _figure(self, images: Tensor, ways: dict[str, Tensor], suffix: str) -> Figure:

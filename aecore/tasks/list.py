@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.config.folders import command
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.folder import RUN, read_metrics, read_run
 from aecore.runs.text_table import table
@@ -27,7 +28,7 @@ class List(Task):
         root = Path(request.config["paths"]["output_dir"])
         records = sorted(root.rglob(RUN), key=lambda path: path.stat().st_mtime)
         if not records:
-            print(f"no runs below {root} yet: `{command()}` makes one")
+            say(f"no runs below {root} yet: `{command()}` makes one")
             return {}
         rows, notes = [], []
         for record in records:
@@ -42,9 +43,9 @@ class List(Task):
             names = [str(choices.get(group, "")) for group in ("model", "dataset")]
             rows.append([str(folder), *names, state, *values])
         if rows:
-            print(table(["run", "model", "dataset", "state", *_SHOWN], rows))
+            say(table(["run", "model", "dataset", "state", *_SHOWN], rows))
         for note in notes:
-            print(note)
+            say(note)
         return {}
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from aecore.config.component import PositiveInt, component
+from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.files import save_image
@@ -93,12 +94,12 @@ class Reconstruct(Use):
         done = "denoised" if noisy else "reconstructed"
         unit = error_unit(model, self.units)
         note = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
-        print(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{note}")
+        say(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{note}")
         if files:
-            print(f"images   {folder / 'images'} ({len(files):,} PNG)")
+            say(f"images   {folder / 'images'} ({len(files):,} PNG)")
         elif self.images:
-            print(f"rows     {folder / 'reconstructions.npz'}")
-        print(f"errors   {folder / 'errors.csv'}\npicture  {folder / 'comparison.png'}")
+            say(f"rows     {folder / 'reconstructions.npz'}")
+        say(f"errors   {folder / 'errors.csv'}\npicture  {folder / 'comparison.png'}")
         return {"mse": float(mse.mean())}
 
 

@@ -17,6 +17,8 @@ from aecore.config.compose import compose
 from aecore.config.folders import builtin_options, command, expanded, groups, resuming
 from aecore.config.near import keys
 from aecore.config.overrides import OOD, Arguments, Override
+from aecore.config.secret import without_secrets
+from aecore.config.terminal import say
 from aecore.errors import UserError, nearest
 from aecore.runs.folder import progress, reserve
 from aecore.tasks.base import Request
@@ -62,7 +64,7 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
 
     trained = open_run(run, below=Path(composed.config["paths"]["output_dir"]))
     if run == NEWEST:
-        print(f"run={NEWEST} is {trained.folder}")
+        say(f"run={NEWEST} is {trained.folder}")
     if trained.folder is not None and (state := progress(trained.folder)) is not None:
         log.warning("%s: %s; %s goes on", trained.folder, state, resuming(trained.folder))
     typed = {o.key for o in overrides}
@@ -73,6 +75,7 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     replaced |= {"dataset" for o in changes if o.key in _PLACES}
     if "dataset" in replaced and "dataset.batch_size" not in typed:
         config["dataset"]["batch_size"] = "auto"  # nothing is trained: there may be very few images
+    config, secrets = without_secrets(config, composed.secrets)
     choices = composed.choices
     if "dataset" not in typed:
         choices = {**choices, "dataset": _data_of(trained)}
@@ -83,6 +86,7 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
         _folder(trained, config),
         run=trained,
         replaced=frozenset(replaced),
+        secrets=secrets,
         options=_options(overrides),
     )
 
@@ -164,8 +168,11 @@ def _merged(
             node[name] = source[name] | _as_trained(run, node[name], source[name], typed)
         else:
             node[name] = source.get(name, {})
-    if "cache_dir" in config["dataset"] and "dataset" not in replaced:
-        config["dataset"]["cache_dir"] = None  # output paths are never taken from the run
+    recorded = [] if "dataset" in replaced else [config["dataset"]]
+    recorded += [] if OOD in replaced else config["evaluate"]["ood"].values()
+    for node in recorded:
+        if "cache_dir" in node:
+            node["cache_dir"] = None  # output paths are never taken from the run
     return config
 
 

@@ -15,6 +15,7 @@ import torch
 
 from aecore.config.build import build, known_keys
 from aecore.config.folders import builtin_options, command
+from aecore.config.secret import masking
 from aecore.errors import UserError, nearest
 from aecore.tasks.base import Request, Task
 from aecore.tasks.use import Use
@@ -35,7 +36,7 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
             f"task={request.config['task']}: does nothing with a trained run",
             f"leave out run=, or choose a task that does: `{command()} --help` lists them",
         )
-    with quiet(), _memory():
+    with masking(request.secrets), quiet(), _memory():
         return task(replace(request, folder=folder))
 
 

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from aecore.config.component import NonNegativeFloat, PositiveInt, Seed, component
 from aecore.config.folders import command
+from aecore.config.terminal import say
 from aecore.data.classes import Class, Classes
 from aecore.errors import ConfigError, UserError, nearest
 from aecore.evaluation.figures.draw import save
@@ -72,12 +73,12 @@ class Sample(Use):
             source = f"sampler={opened.parts.components.sampler.name}"
         if is_table(ae.image_shape):
             self._write_rows(opened, codes, y)
-            print(f"{self.n:,} new rows from {source}\nrows     {opened.folder / 'samples.npz'}")
+            say(f"{self.n:,} new rows from {source}\nrows     {opened.folder / 'samples.npz'}")
         else:
             self._write_images(opened, codes, y, classes)
-            print(f"{self.n:,} new image{'s' if self.n > 1 else ''} from {source}")
-            print(f"images   {opened.folder / 'images'} ({self.n:,} PNG)")
-            print(f"picture  {opened.folder / 'samples.png'}")
+            say(f"{self.n:,} new image{'s' if self.n > 1 else ''} from {source}")
+            say(f"images   {opened.folder / 'images'} ({self.n:,} PNG)")
+            say(f"picture  {opened.folder / 'samples.png'}")
         return {}
 
     def _classes(self, opened: Opened) -> Tensor | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.terminal import say
 from aecore.data.module import ImageData
 from aecore.data.split import Split
 from aecore.errors import ConfigError, UserError
@@ -91,9 +92,9 @@ class Score(Use):
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
         write_metrics(opened.folder, metrics)
-        print("\n".join(lines))
-        print(f"scores     {opened.folder / 'scores.csv'}")
-        print(f"figure     {opened.folder / 'top_anomalies.png'}")
+        say("\n".join(lines))
+        say(f"scores     {opened.folder / 'scores.csv'}")
+        say(f"figure     {opened.folder / 'top_anomalies.png'}")
         return metrics
 
     def _score_text(self, opened: Opened) -> str:

@@ -17,7 +17,7 @@ class Train(Task):
 
     def __call__(self, request: Request) -> dict[str, float]:
         """Train in the folder of the request; returns the test metrics."""
-        experiment = build_experiment(request.config)
+        experiment = build_experiment(request.config, request.secrets)
         if not (request.resumed or request.brief):  # checked when that run or sweep began
             check_unused(experiment.config)
         return run(

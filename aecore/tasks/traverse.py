@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from aecore.config.component import NonNegativeInt, PositiveFloat, PositiveInt, component
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.evaluation.figures.animation import there_and_back
 from aecore.evaluation.figures.dimensions import dimensions
@@ -88,10 +89,10 @@ class Traverse(Use):
         columns = math.ceil(math.sqrt(len(rows)))
         moving = there_and_back(pages, columns=columns, side=_SIDE, duration=_DURATION)
         save(moving, opened.folder, "traversals")
-        print(
+        say(
             f"{len(rows)} of {len(code)} dimensions around {where}, by their {found.kind} over "
             f"{opened.describe(split)}"
         )
-        print(f"picture  {opened.folder / 'traversals.png'}, a row for each")
-        print(f"moving   {opened.folder / 'traversals.gif'}, in the same order row by row")
+        say(f"picture  {opened.folder / 'traversals.png'}, a row for each")
+        say(f"moving   {opened.folder / 'traversals.gif'}, in the same order row by row")
         return {}

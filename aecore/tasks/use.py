@@ -14,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.api.trained import Trained
+from aecore.config.terminal import say
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
 from aecore.data.pixels import resized
@@ -199,7 +200,7 @@ class Use(Task):
             )
         self._check_options(request)
         try:
-            parts, run = build_experiment(request.config), request.run
+            parts, run = build_experiment(request.config, request.secrets), request.run
         except ConfigError as error:
             own = {TEST_NOISE: "noise"} if "noise" in request.options else {}  # as it is typed
             raise error.renamed(own) from error
@@ -223,7 +224,7 @@ class Use(Task):
             sampler.check(model, images)
             used.sampler = fit_sampler(sampler, opened.own, parts.config, model)
         if limits is not None:
-            print(scaled_note(limits))
+            say(scaled_note(limits))
         with torch.no_grad():
             return self.use(opened)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
+from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError
 from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.evaluation.evaluate import evaluate, validate
@@ -23,6 +24,7 @@ from aecore.runs import sampler_file
 from aecore.runs.checkpoint import evaluated, load_weights
 from aecore.runs.folder import (
     METRICS,
+    note_redacted,
     read_history,
     read_metrics,
     write_config,
@@ -68,7 +70,7 @@ def run(
     """
     config = experiment.config
     set_up_machine(config)
-    loggers = build_loggers(config, Path(os.devnull))  # UserError where an extra is missing
+    loggers = build_loggers(experiment, Path(os.devnull))  # UserError where an extra is missing
     model = prepare(experiment)
     if not is_leader():
         checkpoint = resume_point(make_folder() / "checkpoints") if resumed else None
@@ -85,15 +87,15 @@ def run(
             (folder / name).unlink(missing_ok=True)
         if not resumed:
             write_run(folder, choices, list(overrides))
+        note_redacted(folder, experiment.secrets)
         write_config(folder, config.model_dump(exclude_unset=True))  # makes the folder a run
         if brief:
-            print(f"job {job_name(folder)}: {' '.join(overrides)}", flush=True)
+            say(f"job {job_name(folder)}: {' '.join(overrides)}")
         else:
-            about = announce(experiment, model, choices, folder, checkpoint, resumed=resumed)
-            print(about, flush=True)
+            say(announce(experiment, model, choices, folder, checkpoint, resumed=resumed))
 
         purge_step = None if checkpoint is None else checkpoint.step + 1
-        loggers = build_loggers(config, folder, purge_step)
+        loggers = build_loggers(experiment, folder, purge_step)
         with finalized_on_failure(loggers):
             if not is_trained(experiment, checkpoint):
                 for logger in loggers:
@@ -114,9 +116,9 @@ def run(
         write_metrics(folder, metrics)
 
     if brief:
-        print(one_line(metrics), flush=True)
+        say(one_line(metrics))
     else:
-        print(summary(experiment, model.image_shape, folder, metrics), flush=True)
+        say(summary(experiment, model.image_shape, folder, metrics))
     return metrics
 
 

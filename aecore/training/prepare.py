@@ -200,7 +200,7 @@ class ConfigChecker:
         config = experiment.config
         check_unused(config)
         check_device(config)
-        build_loggers(config, Path(os.devnull))
+        build_loggers(experiment, Path(os.devnull))
         read = [config.dataset, config.evaluate.ood, config.conditional]
         key = json.dumps(read, sort_keys=True)
         if key not in self._seen:

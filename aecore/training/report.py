@@ -94,7 +94,7 @@ def summary(
     lines += ["", f"run folder   {folder}"]
     if any((folder / "figures").glob("*.*")):
         lines.append(f"figures      {folder / 'figures'}")
-    for logger in build_loggers(config, folder):
+    for logger in build_loggers(experiment, folder):
         commands = logger.commands(config.paths.output_dir)
         lines += [f"{name:<13}{command}" for name, command in commands]
     return "\n".join(lines)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aecore.config.build import build, known_keys, validate
 from aecore.config.schema import Config
+from aecore.config.secret import with_secrets
 from aecore.data.module import ImageData
 from aecore.data.split import Source, Split
 from aecore.evaluation.figures.base import TrialFigure
@@ -25,6 +26,7 @@ from aecore.training.optimizers.schedulers import Schedule
 class Experiment:
     """Everything a configuration names, built and checked, before any data is read.
 
+    secrets: values of `logger`, by their keys, which are null in `config`.
     test_noise: of `evaluate.noise`. ood: other data sets, by name, of which the test split is used.
     """
 
@@ -38,6 +40,7 @@ class Experiment:
     metrics: dict[str, Metric]
     data: ImageData
     ood: dict[str, ImageData]
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def max_epochs(self) -> int:
@@ -53,8 +56,13 @@ class Experiment:
         return found if others is None else {"other_classes": others, **found}
 
 
-def build_experiment(config_dict: Mapping[str, Any]) -> Experiment:
-    """Build every component of a resolved configuration; raises UserError."""
+def build_experiment(
+    config_dict: Mapping[str, Any], secrets: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Build every component of a resolved configuration; raises UserError.
+
+    secrets: see `Experiment`.
+    """
     config = validate(Config, config_dict)
     return Experiment(
         config=config,
@@ -73,6 +81,7 @@ def build_experiment(config_dict: Mapping[str, Any]) -> Experiment:
         },
         data=build_data(config),
         ood=build_ood(config),
+        secrets=secrets or {},
     )
 
 
@@ -114,8 +123,13 @@ def _image_data(
     )
 
 
-def build_loggers(config: Config, folder: Path, purge_step: int | None = None) -> list[RunLogger]:
+def build_loggers(
+    experiment: Experiment, folder: Path, purge_step: int | None = None
+) -> list[RunLogger]:
     """The logger of a run, none for `logger=none`; raises UserError where its extra is missing."""
-    if not config.logger:
+    node = with_secrets(experiment.config.logger, experiment.secrets)
+    if not node:
         return []
-    return [build(config.logger, "logger", RunLogger, folder=folder, purge_step=purge_step)]
+    logger = build(node, "logger", RunLogger, folder=folder, purge_step=purge_step)
+    logger.secrets = experiment.secrets
+    return [logger]

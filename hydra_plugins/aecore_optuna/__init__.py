@@ -53,9 +53,9 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run every trial that the plan still lacks.
 
-        arguments: unused, the plan knows them.
+        arguments: overrides of every job that the plan does not hold.
         """
         from aecore.sweeps.search.loop import run_trials
 
         assert self.config is not None and self.launcher is not None
-        run_trials(Path(str(self.config.hydra.sweep.dir)), self.launcher)
+        run_trials(Path(str(self.config.hydra.sweep.dir)), self.launcher, arguments)

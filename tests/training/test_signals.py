@@ -120,7 +120,7 @@ class TestASweep:
         queue = ["-m", "hydra/launcher=submitit_local", "hydra.sweep.dir=sweep"]
         called(*SIGNALLING, *queue)
         assert states(Path("sweep")) == ["finished"]
-        (log,) = Path("sweep").glob(".submitit/*/*_log.err")
+        (log,) = Path("sweep").glob(".submitit/*/*/*_log.err")
         assert "Caught signal SIGUSR2" in log.read_text()
 
     def test_a_search_goes_on(self) -> None:

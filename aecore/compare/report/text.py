@@ -9,6 +9,7 @@ from aecore.compare.notes import notes_on
 from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Group, Stat, Table
 from aecore.compare.values import is_number, label, shown
+from aecore.config.terminal import in_one_line, visible
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 _MOST = 8
@@ -49,12 +50,16 @@ def stat(found: Stat, finished: int) -> str:
 
 
 def to_text(table: Table, title: str, *, bold: bool) -> str:
-    """A table of the groups, what failed, and what to know; the best in bold, or with a `*`."""
+    """A table of the groups, what failed, and what to know; the best in bold, or with a `*`.
+
+    No foreign text in it can move the cursor; bold is the only escape.
+    """
     metrics = main_metrics(table)
-    lines = [title, ""]
     shown_groups = [group for group in table.groups if group.finished]
+    head = [visible(title), ""]
     if shown_groups:
-        lines += [*_grid(table, shown_groups, metrics, bold), ""]
+        head += [*_grid(table, shown_groups, metrics, bold), ""]
+    lines: list[str] = []
     starred = any(group.stats[name].best for group in shown_groups for name in metrics)
     if starred and not bold:
         lines.append("* best by the validation images")
@@ -66,9 +71,7 @@ def to_text(table: Table, title: str, *, bold: bool) -> str:
         if runs:
             lines += ["", f"{state}: {len(runs)} of {len(table.runs)}"]
             lines += [f"  {run_label(run, table)}: {run.error}" for run in runs]
-    while lines[-1] == "":
-        lines.pop()
-    return "\n".join(lines)
+    return "\n".join([*head, *map(visible, lines)]).rstrip("\n")
 
 
 def run_label(run: ComparedRun, table: Table) -> str:
@@ -105,6 +108,7 @@ def _grid(table: Table, groups: Sequence[Group], metrics: Sequence[str], bold: b
 def _aligned(
     header: list[str], rows: list[list[str]], right: set[int], best: set[tuple[int, int]]
 ) -> list[str]:
+    header, *rows = ([in_one_line(cell) for cell in row] for row in (header, *rows))
     starred = [any(row[c].endswith("*") for row in rows) for c in range(len(header))]
     rows = [
         [cell if not starred[c] or cell.endswith("*") else f"{cell} " for c, cell in enumerate(row)]

@@ -22,9 +22,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from aecore.config.folders import expanded
+from aecore.config.terminal import say
 from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, decoders, kept_of
 from aecore.data.images.files import Files
 from aecore.data.images.memory import GIB, SMALLER, InMemory, available_memory, fits
+from aecore.data.reading import check_writable
 from aecore.errors import ConfigError
 from aecore.version import FORMAT
 
@@ -66,6 +68,7 @@ def _mapped(files: Files, part: str, recipe: Recipe, cache: Path) -> Decoded:
     found = _read(entry, files, recipe)
     if found is not None:
         return found
+    check_writable(entry)
     cache.mkdir(parents=True, exist_ok=True)
     with alone(cache / f"{key}.lock"):
         found = _read(entry, files, recipe)  # another process may have written it by now
@@ -99,7 +102,7 @@ def alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print("waiting for another process that decodes the same images", file=sys.stderr)
+        say("waiting for another process that decodes the same images", error=True)
         lock.acquire()
     try:
         yield
@@ -153,7 +156,7 @@ def _write(entry: Path, files: Files, recipe: Recipe, asked: dict[str, str]) -> 
             f"{size} are to be decoded, only {free / GIB:.1f} GiB are free",
             {"dataset.cache_dir": "/a/folder on another disk", **SMALLER},
         )  # fmt: skip
-    print(f"decoding {size} into {entry}", file=sys.stderr)
+    say(f"decoding {size} into {entry}", error=True)
     made = entry.with_name(entry.name + ".partial")
     made.mkdir()
     try:
@@ -189,5 +192,5 @@ def _fill(file: BinaryIO, files: Files, recipe: Recipe) -> list[int]:
             bar.update(len(part))
             if bar.disable and reported < 10 * part.stop // count < 10:
                 reported = 10 * part.stop // count
-                print(f"  {part.stop:,} of {count:,}", file=sys.stderr)
+                say(f"  {part.stop:,} of {count:,}", error=True)
     return broken

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,10 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import component
+from aecore.config.terminal import say
 from aecore.data.images.cache import alone, cache_folder, mapped_tensor
 from aecore.data.images.memory import GIB, InMemory, available_memory, fits
+from aecore.data.reading import check_writable
 from aecore.data.sources.fetch import damaged, fetch
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
@@ -116,6 +117,7 @@ def _mapped(path: Path, count: int, cache: Path) -> Tensor:
     unpacked = cache / f"dsprites-{MD5[:16]}.npy"
     try:
         if not unpacked.exists():
+            check_writable(unpacked)
             cache.mkdir(parents=True, exist_ok=True)
             with alone(unpacked.with_suffix(".lock")):
                 if not unpacked.exists():  # another process may have written it by now
@@ -134,7 +136,7 @@ def _write(path: Path, count: int, unpacked: Path) -> None:
     needed, free = count * math.prod(IMAGE), shutil.disk_usage(unpacked.parent).free
     if needed > free:
         raise OSError(f"it takes {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB are free")
-    print(f"unpacking {count:,} images ({needed / GIB:.1f} GiB) into {unpacked}", file=sys.stderr)
+    say(f"unpacking {count:,} images ({needed / GIB:.1f} GiB) into {unpacked}", error=True)
     made = unpacked.with_suffix(".partial")
     layout = {"descr": "|u1", "fortran_order": False, "shape": (count, *IMAGE)}
     try:

@@ -13,9 +13,11 @@ from pydantic import Field
 from tqdm import tqdm
 
 from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.terminal import visible
 from aecore.data.cartoons.cartoon import VERSION, draw
 from aecore.data.cartoons.face import face
 from aecore.data.images.memory import InMemory
+from aecore.data.reading import check_writable
 from aecore.data.sources.image_folder import ImageFolder
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
@@ -83,6 +85,7 @@ class Faces(Source):
 
         Of several simultaneous processes the first to finish wins, and the others stop.
         """
+        check_writable(folder)
         temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:
             for name in CLASSES:
@@ -102,7 +105,7 @@ class Faces(Source):
         """Whether all faces were drawn; not where `folder` was there before."""
         digits = len(str(self.images - 1))
         seldom = 0.1 if sys.stderr.isatty() else 10.0  # seconds
-        for i in tqdm(range(self.images), f"drawing {folder}", mininterval=seldom):
+        for i in tqdm(range(self.images), f"drawing {visible(folder)}", mininterval=seldom):
             if folder.exists():
                 return False
             drawn = face(i, SEED)

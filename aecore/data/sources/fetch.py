@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
+from aecore.data.reading import check_writable
 from aecore.errors import UserError
 
 STALLED_AFTER = 30.0  # seconds without a byte
@@ -31,6 +32,7 @@ def fetch(download: Callable[[], object], *, missing: Path, hint: str = "") -> N
     missing: the first file that is not there. hint: what else helps.
     Raises UserError where it fails: no network, a read-only folder, a wrong checksum.
     """
+    check_writable(missing)
     try:
         with _impatient(), contextlib.redirect_stdout(io.StringIO()):
             download()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from hydra.types import HydraContext, RunMode
 from optuna import Trial
 from optuna.trial import TrialState
 
-from aecore.config.compose import hydra_of
+from aecore.config.compose import composing, hydra_of
 from aecore.config.overrides import Override, parse, quoted
+from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, write_atomically
 from aecore.runs.sweep import Sweep, read_sweep
@@ -23,8 +25,8 @@ from aecore.sweeps.comparison import compared_if_interrupted
 from aecore.sweeps.engines import run_jobs
 from aecore.sweeps.search.pruning import PRUNED
 from aecore.sweeps.search.report import finish
-from aecore.sweeps.search.settings import plan_of, settings_of
-from aecore.sweeps.search.study import STORAGE, Shared, opened
+from aecore.sweeps.search.settings import plan_of, searching, settings_of
+from aecore.sweeps.search.study import STORAGE, Shared, absolute, opened
 
 
 def search(sweep: Sweep, more: list[Override]) -> int:
@@ -35,40 +37,47 @@ def search(sweep: Sweep, more: list[Override]) -> int:
     from aecore.sweeps.job import run_job
 
     plan = plan_of(sweep)
-    arguments = parse([*sweep.flags, *sweep.overrides, *(o.line for o in more)])
+    arguments = parse(searching([*sweep.flags, *sweep.overrides, *(o.line for o in more)]))
     changed = {o.key.rpartition(".")[2] for o in more if o.is_below("hydra.sweeper")}
     if changed:
         settings = settings_of(arguments, arguments.overrides)
         plan = plan.model_copy(update=settings.model_dump(include=changed))
+        if plan.storage is not None:
+            plan = plan.model_copy(update={"storage": absolute(plan.storage)})
     here = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
     try:
         with FileLock(sweep.folder / ".lock", blocking=False), hydra_of(arguments) as hydra:
             latest = read_sweep(sweep.folder)  # another process may have held the lock until now
             assert latest is not None
-            replace(latest, search=plan.model_dump()).write()
-            config = hydra.compose_config(
-                arguments.config_name, [*arguments.lines, *here], run_mode=RunMode.MULTIRUN
-            )
-            sweeper = Plugins.instance().instantiate_sweeper(
-                hydra_context=HydraContext(
-                    config_loader=hydra.config_loader, callbacks=Callbacks(config)
-                ),
-                task_function=run_job,
-                config=config,
-            )
+            search = plan.model_dump()
+            replace(sweep, jobs=latest.jobs, numbers=latest.numbers, search=search).write()
+            with composing(arguments, arguments.overrides):
+                config = hydra.compose_config(
+                    arguments.config_name, [*arguments.lines, *here], run_mode=RunMode.MULTIRUN
+                )
+                sweeper = Plugins.instance().instantiate_sweeper(
+                    hydra_context=HydraContext(
+                        config_loader=hydra.config_loader, callbacks=Callbacks(config)
+                    ),
+                    task_function=run_job,
+                    config=config,
+                )
             with compared_if_interrupted(sweep):
-                sweeper.sweep([])
+                sweeper.sweep([*sweep.again])
     except Timeout:
         raise UserError(
             f"{sweep.folder}: another process is at this search",
             "for a second worker start another search with the same hydra.sweeper.storage\n  "
             "and hydra.sweeper.study_name",
         ) from None
-    return finish(sweep.folder)
+    return finish(sweep.folder, sweep.again)
 
 
-def run_trials(folder: Path, launcher: Launcher) -> None:
-    """Launch the remaining trials of the recorded search in a folder; raises UserError."""
+def run_trials(folder: Path, launcher: Launcher, again: Sequence[str]) -> None:
+    """Launch the remaining trials of the recorded search in a folder; raises UserError.
+
+    again: overrides of every job that are not recorded.
+    """
     sweep = read_sweep(folder)
     assert sweep is not None
     plan = plan_of(sweep)
@@ -83,13 +92,12 @@ def run_trials(folder: Path, launcher: Launcher) -> None:
     retried = shared.retried()
     waiting = shared.unfinished()
     lacking = len(waiting) + shared.lacking()
-    print(
+    say(
         f"search of {plan.n_trials} trials, {lacking} to do, to {plan.direction} {plan.metric}: "
         f"{folder}",
-        flush=True,
     )
     while batch := _batch(shared, waiting):
-        jobs = {trial.number: plan.job(shared.values(trial)) for trial in batch}
+        jobs = {trial.number: [*plan.job(shared.values(trial)), *again] for trial in batch}
         known = dict(zip(sweep.numbers or [], sweep.jobs, strict=True)) | jobs
         known = {number: job for number, job in known.items() if number not in retried}
         sweep = replace(sweep, numbers=sorted(known), jobs=[known[n] for n in sorted(known)])

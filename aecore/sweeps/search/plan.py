@@ -14,6 +14,7 @@ from aecore.config.compose import Composition, compose, composing, hydra_of
 from aecore.config.overrides import SUBDIR, Arguments, read
 from aecore.errors import UserError, nearest
 from aecore.evaluation.reported import COMMON
+from aecore.runs.recorded import is_recordable
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.plan import check, grid, shared, sweep_folder
 from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
@@ -53,13 +54,17 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     first = compose(at_point(arguments, points[0]))
     _check_metric(metric, known_metrics(first.config))
     way = _direction(metric, settings)
+    fixed: list[str] = []
+    unrecorded: list[str] = []
+    for override in read(parts.fixed):
+        (fixed if is_recordable(override) else unrecorded).append(override.line)
     made = SearchPlan(
         **settings.model_dump(exclude={"direction", "study_name"}),
         direction=way,
         study_name=settings.study_name or "search",
         metric=metric,
         owner="",
-        fixed=parts.fixed,
+        fixed=fixed,
         space={key: distribution_to_json(d) for key, d in parts.space.items()},
     )
     if made.storage is not None:
@@ -67,7 +72,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
         made = made.model_copy(update={"storage": absolute(made.storage)})
     folder = sweep_folder(composition, composition.choices.get("sweeps") or "search")
     record = made.model_dump() | {"owner": str(folder.resolve())}
-    sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record)
+    sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record, again=unrecorded)
     sweep.write()
     return sweep, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -12,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from aecore.config.folders import command
 from aecore.config.overrides import read as read_overrides
+from aecore.config.terminal import say, show
 from aecore.runs.sweep import Sweep, read_sweep
 from aecore.runs.text_table import table
 from aecore.sweeps.comparison import compare_sweep
@@ -29,22 +31,28 @@ _STATES = {
 }
 
 
-def finish(folder: Path) -> int:
-    """Compare the jobs, draw and print; returns 1 where a trial of this worker failed, else 0."""
+def finish(folder: Path, again: Sequence[str]) -> int:
+    """Compare the jobs, draw and print; returns 1 where a trial of this worker failed, else 0.
+
+    again: overrides of every job that are not recorded.
+    """
     sweep = read_sweep(folder)
     assert sweep is not None
     plan = plan_of(sweep)
     shared = opened(folder, plan)
     figures = draw(shared, folder)
     summary = compare_sweep(sweep, extra=figures)
-    print(summary.text, flush=True)
-    print(f"\n{search_text(shared, sweep)}\n\nreport  {summary.report}", flush=True)
+    show(summary.text)
+    say(f"\n{search_text(shared, sweep, again)}\n\nreport  {summary.report}")
     failed = {trial.number for trial in shared.mine() if trial.state == TrialState.FAIL}
     return int(bool(failed - shared.retried()))
 
 
-def search_text(shared: Shared, sweep: Sweep) -> str:
-    """How many trials ended how, the best of them, and the command that runs the best."""
+def search_text(shared: Shared, sweep: Sweep, again: Sequence[str]) -> str:
+    """How many trials ended how, the best of them, and the command that runs the best.
+
+    again: see `finish`.
+    """
     plan, retried = shared.plan, shared.retried()
     trials = [trial for trial in shared.trials() if trial.number not in retried]
     counts = [
@@ -64,7 +72,7 @@ def search_text(shared: Shared, sweep: Sweep) -> str:
         [str(t.number), f"{t.value:.6g}", *(_shown(t.params.get(key)) for key in keys)]
         for t in best[:_SHOWN]
     ]
-    overrides = [*_alone(sweep, plan), *overrides_of(best[0].params)]
+    overrides = [*_alone(plan, again), *overrides_of(best[0].params)]
     return "\n".join(
         [
             *lines,
@@ -136,9 +144,9 @@ def bars(shares: dict[str, float], metric: str) -> Figure:
     return figure
 
 
-def _alone(sweep: Sweep, plan: SearchPlan) -> list[str]:
+def _alone(plan: SearchPlan, again: Sequence[str]) -> list[str]:
     """What a single run needs besides the values: a study must not search again."""
-    fixed = [o for o in read_overrides(plan.fixed) if o.key != "optimized_metric"]
+    fixed = [o for o in read_overrides([*plan.fixed, *again]) if o.key != "optimized_metric"]
     study = any(o.key == "sweeps" for o in fixed)
     return [*(o.line for o in fixed), *(["hydra.mode=RUN"] if study else [])]
 

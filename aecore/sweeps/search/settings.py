@@ -9,15 +9,18 @@ from typing import Any, Literal
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, json_to_distribution
+from pydantic import field_validator
 
 from aecore.config.build import validate
 from aecore.config.component import NonNegativeInt, PositiveInt
 from aecore.config.compose import composing, hydra_of
-from aecore.config.overrides import Arguments, Override
+from aecore.config.overrides import Arguments, Override, read
 from aecore.config.schema import Node
+from aecore.runs.recorded import job_lines
 from aecore.runs.sweep import RECORD, Sweep
-from aecore.sweeps.search.space import overrides_of
+from aecore.sweeps.search.space import corners, overrides_of
 
+_SWEEPER = "hydra/sweeper=optuna"
 Direction = Literal["minimize", "maximize"]
 
 
@@ -47,14 +50,24 @@ class SearchPlan(Settings):
     fixed: list[str]
     space: dict[str, str]
 
+    @field_validator("space")
+    @classmethod
+    def _distributions(cls, space: dict[str, str]) -> dict[str, str]:
+        for key, text in space.items():
+            try:
+                json_to_distribution(text)
+            except Exception as error:  # Optuna has no error for it
+                raise ValueError(f"{key}: no distribution ({type(error).__name__})") from None
+        return space
+
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The space."""
         return {key: json_to_distribution(text) for key, text in self.space.items()}
 
     def job(self, values: Mapping[str, Any]) -> list[str]:
-        """The overrides of a trial with those values."""
-        return [*self.fixed, *overrides_of(values)]
+        """The overrides of a trial with those values; UserError for values that are none."""
+        return job_lines([*self.fixed, *overrides_of(values)])
 
 
 def settings_of(arguments: Arguments, overrides: Sequence[Override]) -> Settings:
@@ -67,6 +80,16 @@ def settings_of(arguments: Arguments, overrides: Sequence[Override]) -> Settings
     assert isinstance(node, dict)
     keys = {str(k): v for k, v in node.items() if k not in ("_target_", "params")}
     return validate(Settings, keys, "hydra.sweeper")
+
+
+def searching(lines: list[str]) -> list[str]:
+    """Arguments with the sweeper of a search among them."""
+    return lines if _SWEEPER in lines else [*lines, _SWEEPER]
+
+
+def first_point(sweep: Sweep) -> tuple[Override, ...]:
+    """The overrides of one point of a recorded search; UserError where the record is damaged."""
+    return read(overrides_of(next(iter(corners(plan_of(sweep).distributions)))))
 
 
 def plan_of(sweep: Sweep) -> SearchPlan:

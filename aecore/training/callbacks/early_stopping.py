@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 from typing_extensions import override
 
 from aecore.config.schema import Config
+from aecore.config.terminal import say
 from aecore.runs.checkpoint import evaluates_best
 from aecore.training.callbacks.checkpoint import Checkpoints
 
@@ -34,10 +35,9 @@ class ResumableEarlyStopping(EarlyStopping):
         evaluated = (
             f"best ones, of epoch {checkpoints.best_epoch}" if self.evaluates_best else "last ones"
         )
-        print(
+        say(
             f"stopped early after epoch {last}: {self.monitor} has not decreased for "
             f"{self.patience} epochs; the weights evaluated are the {evaluated}",
-            flush=True,
         )
 
     @override

@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 from typing_extensions import override
 
+from aecore.config.terminal import say
 from aecore.training.module import Training
 
 
@@ -61,9 +62,8 @@ class Progress(Callback):
             self.close()
         elif trainer.is_global_zero and not self.brief:
             seconds = time.perf_counter() - self._start
-            print(
+            say(
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {seconds:.1f} s, {text}",
-                flush=True,
             )
 
     @override

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,8 @@ class RunLogger(Logger):
 
     extra: the extra that installs its package, which has the same name; None needs no extra.
     takes_images: whether it logs images, histograms and embeddings.
+    secrets: values that it was given from the environment, by their keys (`logger.uri`); they are
+        neither written to the run folder nor shown.
 
     folder: the run folder.
     purge_step: the first step that a resumed run logs again; what an earlier process logged from
@@ -38,6 +41,7 @@ class RunLogger(Logger):
 
     extra: ClassVar[str | None] = None
     takes_images: ClassVar[bool] = False
+    secrets: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, folder: Path, purge_step: int | None) -> None:
         if self.extra is not None:

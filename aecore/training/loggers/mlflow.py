@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
+from aecore.config.secret import masked
 from aecore.errors import ConfigError, UserError
 from aecore.runs.folder import CONFIG, numbered, write_atomically
 from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, pixels
@@ -74,6 +75,8 @@ class MLflow(RunLogger):
 
     def commands(self, output_dir: str) -> list[tuple[str, str]]:
         """The web page of MLflow, which needs all of MLflow; a server has one already."""
+        if "logger.uri" in self.secrets:
+            return []
         if self.uri.startswith("http"):
             return [("MLflow", self.uri)]
         return [("MLflow", f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}")]
@@ -102,7 +105,8 @@ class MLflow(RunLogger):
         name = f"{self.folder.parent.name}/{self.folder.name}"
         tags = {"folder": str(self.folder.absolute())}
         run = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-        record = {"uri": self.uri, "experiment": self.experiment, "run": run}
+        uri = None if "logger.uri" in self.secrets else self.uri
+        record = {"uri": uri, "experiment": self.experiment, "run": run}
         write_atomically(self.folder / _RECORD, (json.dumps(record, indent=2) + "\n").encode())
         return run
 
@@ -114,7 +118,7 @@ class MLflow(RunLogger):
             write(self._open())
         except (library().MlflowException, OSError, UserError) as error:
             self._lost = True
-            reason = str(error).strip().partition("\n")[0]
+            reason = masked(str(error).strip().partition("\n")[0], self.secrets)
             log.warning(f"logger=mlflow: {reason}; the run continues without it")
 
     @rank_zero_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import uuid
 from collections.abc import Mapping
@@ -99,7 +100,10 @@ class WandB(RunLogger):
     def _id(self) -> str:
         path = self.folder / _RECORD
         try:
-            return str(json.loads(path.read_text())["id"])
+            found = json.loads(path.read_text())["id"]
+            if re.fullmatch("[0-9a-f]{8}", found) is None:  # it becomes part of a folder's name
+                raise ValueError("another id")
+            return str(found)
         except (OSError, ValueError, KeyError, TypeError):
             run_id = uuid.uuid4().hex[:8]
             write_atomically(path, (json.dumps({"id": run_id}) + "\n").encode())

@@ -1,0 +1,103 @@
+"""Options of loggers that were read from the environment: used, but never written to disk.
+
+A token belongs into an environment variable, `logger.token='${oc.env:TOKEN}'`. Its value is kept
+apart from the configuration, which has null in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from aecore.errors import UserError
+
+_ENVIRONMENT = "oc.env"
+_ROOT = "logger"
+
+
+def secret_keys(config: DictConfig) -> list[str]:
+    """The keys of `logger` whose values come from the environment, or repeat such a value."""
+    if not isinstance(config.get(_ROOT), DictConfig):
+        return []
+    typed = dict(leaves(OmegaConf.to_container(config[_ROOT]), _ROOT))
+    named = [key for key, value in typed.items() if reads_environment(str(value))]
+    if not named:
+        return []
+    values = dict(leaves(OmegaConf.to_container(config[_ROOT], resolve=True), _ROOT))
+    secrets = [str(values[key]) for key in named if values.get(key)]
+    return [k for k, v in values.items() if k in named or any(s in str(v) for s in secrets)]
+
+
+def reads_environment(text: str) -> bool:
+    """Whether an interpolation in a text reads an environment variable."""
+    return "${" in text and _ENVIRONMENT in text
+
+
+def without_secrets(
+    config: Mapping[str, Any], keys: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A configuration with null in the place of some values, and these values by their keys."""
+    found = dict(config)
+    secrets = {key: at(config, key) for key in keys}
+    for key in secrets:
+        if found[_ROOT] is config[_ROOT]:
+            found[_ROOT] = deepcopy(config[_ROOT])
+        put(found, key, None)
+    return found, secrets
+
+
+def with_secrets(node: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """The node `logger` with its secret values."""
+    whole = {_ROOT: deepcopy(dict(node))}
+    for key, value in secrets.items():
+        put(whole, key, value)
+    return whole[_ROOT]
+
+
+@contextmanager
+def masking(secrets: Mapping[str, Any]) -> Iterator[None]:
+    """Replace secret values in the text of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        if not secrets:
+            raise
+        advice = error.advice and masked(error.advice, secrets)
+        raise UserError(masked(error.summary, secrets), advice) from None
+
+
+def masked(text: str, secrets: Mapping[str, Any]) -> str:
+    """A text with `***` for each secret value."""
+    for value in sorted(map(str, secrets.values()), key=len, reverse=True):
+        text = text.replace(value, "***") if value else text
+    return text
+
+
+def leaves(node: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Every key below a node that holds no mapping, with dots, and its value."""
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from leaves(value, f"{place}.{key}")
+    else:
+        yield place, node
+
+
+def at(config: Any, key: str) -> Any:
+    """What stands at a key with dots; None where there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
+
+
+def put(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value at a key with dots, in place; mappings that are missing are made."""
+    *place, name = key.split(".")
+    for part in place:
+        if not isinstance(config.get(part), dict):
+            config[part] = {}
+        config = config[part]
+    config[name] = value
