@@ -22,6 +22,7 @@ from tqdm import tqdm
 from aecore.config.compose import Composition, composing, hydra_of
 from aecore.config.overrides import SUBDIR, Arguments, Override, read
 from aecore.errors import UserError
+from aecore.runs.files import make_folder
 from aecore.runs.folder import reserve
 from aecore.runs.sweep import RECORD, Sweep, unusable
 from aecore.sweeps.selections import Point, Selections
@@ -80,8 +81,7 @@ def sweep_folder(composition: Composition, name: str | None) -> Path:
                 f"hydra.sweep.dir={folder}: holds a sweep already",
                 f"continue it with resume={folder}, or give another folder",
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return make_folder(folder)
     return reserve(folder.parent.with_name(name) / folder.name if name else folder)
 
 

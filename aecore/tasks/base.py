@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aecore.config.compose import Composition
 from aecore.config.folders import resuming
 from aecore.errors import UserError
+from aecore.runs.files import make_folder
 from aecore.runs.folder import is_run, reserve
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def request_of(composition: Composition) -> Request:
                 f"hydra.run.dir={place}: holds a run already",
                 f"{resuming(place)} continues it; or give another folder",
             )
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+        return make_folder(place)
 
     return Request(composition.config, composition.choices, composition.overrides, folder)

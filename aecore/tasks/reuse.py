@@ -18,6 +18,7 @@ from aecore.config.folders import builtin_options, command, expanded, groups, re
 from aecore.config.near import keys
 from aecore.config.overrides import OOD, Arguments, Override
 from aecore.errors import UserError, nearest
+from aecore.runs.files import make_folder
 from aecore.runs.folder import progress, reserve
 from aecore.tasks.base import Request
 
@@ -215,10 +216,9 @@ def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
     def make() -> Path:
         if out is not None:
             try:
-                out.mkdir(parents=True, exist_ok=True)
+                return make_folder(out)
             except OSError as error:
                 raise UserError(f"out={out}: {error.strerror}", "give another folder") from error
-            return out
         root = run.folder or Path(config["paths"]["output_dir"])
         return reserve(root / config["task"] / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
 
