@@ -116,9 +116,8 @@ def _write(
         purge_step = checkpoint.step + 1 if checkpoint else 0 if resumed else None
         loggers = build_loggers(config, folder, purge_step)
         with finalized_on_failure(loggers):
-            if not is_trained(experiment, checkpoint):
-                for logger in loggers:
-                    logger.hparams(hyperparameters(config, choices))
+            for logger in loggers:
+                logger.hparams(hyperparameters(config, choices))
             train(experiment, model, folder, checkpoint, loggers, [Progress(brief), *callbacks()])
             trial = make_trial(experiment, model, history=read_history(folder))
             metrics = evaluate(trial, metrics=experiment.metrics, noise=experiment.test_noise)

@@ -221,11 +221,12 @@ def test_workers_end_with_their_leader_and_give_way_to_the_next() -> None:
     """One has nothing to do any more, and one trains, which saves its state."""
     need("joblib")
     argv = ["-m", "trainer.max_epochs=1,200", *TINY]
-    with started(*argv, *JOBLIB, environment=environment()) as leader:
+    there = ["hydra/launcher=joblib", "hydra.sweep.dir=sweep"]
+    with started(*argv, *there, environment=environment()) as leader:
         until(Path("sweep/0/metrics.json").exists)
         until(Path("sweep/1/history.csv").exists)
         workers = workers_of(leader.pid)
-        assert len(workers) == 2
+        assert len(workers) > 1
         leader.signal(signal.SIGKILL)
         assert main(["resume=sweep", "hydra/launcher=basic"]) == 0
         until(lambda: not any(map(lives, workers)))

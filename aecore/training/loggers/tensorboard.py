@@ -54,10 +54,10 @@ class TensorBoard(RunLogger):
         root = self.folder / "tensorboard"
         if self._purge_step is not None:
             step, self._purge_step = self._purge_step, None
-            for name in ("", *_SPLITS, "test"):
-                first = 0 if name == "test" else step  # the results of an earlier evaluation too
+            remove_tree(root / "test")  # all of it is written again
+            for name in ("", *_SPLITS):
                 self._writers[name] = SummaryWriter(
-                    str(checked(root / name)), purge_step=first, flush_secs=FLUSH_SECONDS
+                    str(checked(root / name)), purge_step=step, flush_secs=FLUSH_SECONDS
                 )
         if part not in self._writers:
             place = str(checked(root / part))
