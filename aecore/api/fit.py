@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -40,7 +39,9 @@ from aecore.evaluation.evaluate import evaluate
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.slots import named
+from aecore.runs.files import make_folder
 from aecore.runs.folder import is_run, read_history, write_config, write_metrics, write_run
+from aecore.runs.lock import writing
 from aecore.runs.open import open_run
 from aecore.runs.validation import check_targets, trusting
 from aecore.training.callbacks.progress import Progress
@@ -206,7 +207,7 @@ def _train(run: _Prepared, keep: Path | None, place: torch.device, progress: boo
     model, data = run.model, run.experiment.data
     if keep is not None:
         _record(run, keep)
-    with TemporaryDirectory() if keep is None else nullcontext(keep) as at:
+    with TemporaryDirectory() if keep is None else writing(keep) as at:
         folder = Path(at)
         callbacks = [Progress(brief=False)] if progress else []
         train(run.experiment, model, folder, callbacks=callbacks)
@@ -235,7 +236,7 @@ def _record(run: _Prepared, folder: Path) -> None:
     """Begin the run folder; UserError where it cannot be made or could not be opened again."""
     _check_free(folder, run.config)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise UserError(f"folder={folder}: {error.strerror}", "give another") from error
     write_run(folder, run.choices, run.overrides)

@@ -17,7 +17,7 @@ from aecore.compare.report.text import to_text
 from aecore.compare.runs import gather
 from aecore.compare.table import Table, summarise
 from aecore.config.terminal import visible
-from aecore.runs.folder import write_atomically
+from aecore.runs.files import make_folder, write_atomically
 
 CSV, JSON, HTML = "summary.csv", "summary.json", "report.html"
 _STRIP = "strip"  # the page shows those of all runs in any case
@@ -69,7 +69,7 @@ def compare(
     Raises OSError where `out` cannot be written.
     """
     table = summarise(gather(folders, grid))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_atomically(out / CSV, _encoded(to_csv(table)))
     write_atomically(out / JSON, _encoded(to_json(table, title, out)))
     drawn, notices = _figures(table, out) if figures else ({}, [])

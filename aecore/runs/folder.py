@@ -18,7 +18,6 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +27,7 @@ import yaml
 
 from aecore.config.folders import command
 from aecore.errors import UserError
+from aecore.runs.files import checked, make_folder, write_atomically
 from aecore.runs.format import check_format, stamp
 from aecore.runs.validation import check_plain, check_targets, printable, read_plain
 
@@ -36,33 +36,16 @@ ERROR = "error.txt"  # why a job of a multirun failed
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "numpy")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by a whole one or not at all, synced to the disk; OSError where it cannot."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = str(path)  # a full disk does not name the file by itself
-        raise
-
-
 def reserve(folder: Path) -> Path:
     """Make that folder, or the same with -1, -2, ... where it exists already; returns the new one.
 
     Safe against runs that start at the same moment: `mkdir` is what decides.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     candidate, count = folder, 0
     while True:
         try:
-            candidate.mkdir()
+            checked(candidate).mkdir()
             return candidate
         except FileExistsError:
             if not candidate.is_dir():

@@ -16,7 +16,7 @@ from aecore.model.networks.base import flat
 from aecore.model.samplers.base import Fitted, Sampler
 from aecore.model.samplers.classes import restore_by_class
 from aecore.runs.checkpoint import read_tensors
-from aecore.runs.folder import write_atomically
+from aecore.runs.files import make_folder, write_atomically
 from aecore.runs.format import check_format, stamp
 
 FILE = "checkpoints/sampler.ckpt"
@@ -27,7 +27,7 @@ def save_sampler(fitted: Fitted, path: Path) -> None:
     """Write its tensors, atomically."""
     buffer = io.BytesIO()
     torch.save({**stamp(), _KEY: fitted.tensors()}, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, buffer.getvalue())
 
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from aecore.config.overrides import read as read_overrides
 from aecore.config.terminal import in_one_line, say
 from aecore.errors import UserError
-from aecore.runs.folder import ERROR, METRICS, write_atomically
+from aecore.runs.files import make_folder, write_atomically
+from aecore.runs.folder import ERROR, METRICS
 from aecore.runs.format import check_format, stamp
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 RECORD = "sweep.json"
-LEADER = ".running"  # locked by the process that launched the jobs, while it wants them to go on
 _OWN = {RECORD, "summary.csv", "summary.json", "report.html", "figures"}  # of the sweep itself
 _LONGEST = 255  # bytes of a file name, letters of a reason
 _LARGEST = 2**26  # bytes of a record
@@ -192,7 +192,7 @@ def ended(folder: Path) -> bool:
 
 def lose(folder: Path, reason: str) -> None:
     """Record that the process of a job ended without metrics and without an error."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     message = f"its process was lost: {reason}\n"
     write_atomically(folder / ERROR, message.encode(errors="backslashreplace"))
     say(f"job {job_name(folder)} failed: {message.splitlines()[0]}", error=True)

@@ -6,24 +6,26 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from threading import Thread
+from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.plugins.launcher import Launcher
 
 from aecore.config.overrides import SUBDIR, quoted
 from aecore.config.terminal import say
-from aecore.errors import Interrupted, UserError
+from aecore.errors import Interrupted
+from aecore.runs.files import remove
 from aecore.runs.folder import ERROR, optimized
-from aecore.runs.sweep import LEADER, ended, lose
-from aecore.training.signals import deferred, listen_again, received
+from aecore.runs.lock import LEADER, dismiss, identity
+from aecore.runs.sweep import ended, lose
+from aecore.training.signals import deferred, end_with, listen_again, received
 
 # nothing is reported to anyone, and no token is put into the user's home
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
@@ -45,18 +47,19 @@ def run_jobs(
     named = {n: str(n) if names is None else names[n] for n in jobs}
     folders = {n: sweep / name for n, name in named.items()}
     for folder in folders.values():
-        (folder / ERROR).unlink(missing_ok=True)
+        remove(folder / ERROR)
     placed = {n: [*job, f"{SUBDIR}={quoted(named[n])}"] for n, job in jobs.items()}
     for key, value in _RAY.items():
         os.environ.setdefault(key, value)
     if len(tempfile.gettempdir()) > _LONG and Path(_SHORT).is_dir():
         os.environ.setdefault("RAY_TMPDIR", _SHORT)
+    if _is_of(launcher, "joblib"):
+        vars(launcher)["joblib"] |= {"initializer": end_with, "initargs": (os.getpid(),)}
     if isinstance(launcher, BasicLauncher):
         _launch(launcher, folders, placed)
     else:
-        with leading(sweep) as lock:
-            dismiss = partial(_dismiss, lock, [*folders.values()])
-            _launch_elsewhere(launcher, folders, placed, dismiss)
+        os.environ[LEADER] = identity()
+        _launch_elsewhere(launcher, folders, placed, partial(_dismiss, sweep, [*folders.values()]))
     for folder in folders.values():
         if not ended(folder):
             lose(folder, "it left neither metrics nor an error")
@@ -66,13 +69,18 @@ def run_jobs(
 def _launch_elsewhere(
     launcher: Launcher, folders: Folders, jobs: Jobs, dismiss: Callable[[], None]
 ) -> None:
-    if type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher."):
+    if _is_of(launcher, "submitit"):
         from aecore.sweeps.slurm import submit
 
         submit(launcher, folders, jobs, dismiss)
     else:
         with deferred():
             _in_thread(partial(_launch, launcher, folders, jobs), dismiss)
+
+
+def _is_of(launcher: Any, plugin: str) -> bool:
+    """Whether a launcher is one of Hydra's plugin of that name."""
+    return type(launcher).__module__.startswith(f"hydra_plugins.hydra_{plugin}_launcher.")
 
 
 def _in_thread(work: Callable[[], None], dismiss: Callable[[], None]) -> None:
@@ -105,7 +113,8 @@ def _launch(launcher: Launcher, folders: Folders, jobs: Jobs) -> None:
     """Launch all jobs at once; if that fails, the started ones one by one, then the rest.
 
     Joblib and Ray give up every job when a worker is killed (for its memory, as a rule), and do
-    not tell whose it was: alone, only the culprit fails again.
+    not tell whose it was: alone, only the culprit fails again. Where a worker was killed before any
+    job started, the first job goes on alone, so that in the end every job was tried.
     """
     waiting = dict(jobs)
     while waiting:
@@ -119,8 +128,11 @@ def _launch(launcher: Launcher, folders: Folders, jobs: Jobs) -> None:
                 raise
             waiting = {n: job for n, job in waiting.items() if not ended(folders[n])}
             begun = [n for n in waiting if _begun(folders[n]) != before[n]]
-            if not begun:
+            if not waiting:
+                return
+            if not begun and not isinstance(error, BrokenExecutor):
                 raise
+            begun = begun or [min(waiting)]
             say(
                 f"a worker was lost ({type(error).__name__}); "
                 f"jobs {', '.join(map(str, begun))} go on one at a time",
@@ -142,35 +154,16 @@ def _disconnect() -> None:
         loky.get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
 
 
-@contextmanager
-def leading(sweep: Path) -> Iterator[FileLock]:
-    """Hold the lock that tells jobs in other processes that they are still wanted.
-
-    Raises UserError where another process holds it.
-    """
-    lock = FileLock(sweep / LEADER)
-    try:
-        lock.acquire(timeout=2)
-    except Timeout:
-        raise UserError(f"{sweep}: another process runs this sweep") from None
-    try:
-        yield lock
-    finally:
-        lock.release()
-        (sweep / LEADER).unlink(missing_ok=True)
-
-
-def _dismiss(lock: FileLock, folders: Sequence[Path]) -> None:
-    """Give up the lock, if not done already, and let jobs that are going on save their state."""
-    if not lock.is_locked:
+def _dismiss(sweep: Path, folders: Sequence[Path]) -> None:
+    """Tell jobs that are going on that they are not wanted, and let them save their state."""
+    if not dismiss(sweep):
         return
     going = [folder for folder in folders if _begun(folder) is not None and not ended(folder)]
-    lock.release()
     deadline = time.monotonic() + _SAVING
     while not all(map(ended, going)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for folder in going:
-        (folder / ERROR).unlink(missing_ok=True)  # not failed, only interrupted
+        remove(folder / ERROR)  # not failed, only interrupted
 
 
 def _begun(folder: Path) -> int | None:

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
@@ -26,17 +25,18 @@ from aecore.config.overrides import as_override, read, searched
 from aecore.config.secret import secret_keys, without_secrets
 from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
+from aecore.runs.files import write_atomically
 from aecore.runs.folder import (
     ERROR,
     is_run,
     note_redacted,
     optimized,
-    write_atomically,
     write_config,
     write_run,
 )
+from aecore.runs.lock import is_led
 from aecore.runs.places import is_place
-from aecore.runs.sweep import LEADER, STORAGE, job_name, sweep_of
+from aecore.runs.sweep import STORAGE, job_name, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.comparison import running_comparison
 from aecore.tasks.base import Request
@@ -118,7 +118,7 @@ def _listening_here(folder: Path, launcher: str) -> Iterator[None]:
     if is_listening():
         yield
         return
-    leads = None if launcher.endswith("SlurmLauncher") else partial(_is_wanted, sweep_of(folder))
+    leads = None if launcher.endswith("SlurmLauncher") else partial(is_led, sweep_of(folder))
     with listening(queue_signals(), repeated=False, leads=leads):
         yield
         if received() is not None and _is_orphan():
@@ -129,22 +129,6 @@ def _is_orphan() -> bool:
     """Whether the process that started this one, as joblib does, has gone."""
     parent = multiprocessing.parent_process()
     return parent is not None and parent.pid != os.getppid()
-
-
-def _is_wanted(sweep: Path) -> bool:
-    """Whether the process that launched the jobs of a sweep still waits for them."""
-    path = sweep / LEADER
-    if not path.exists():
-        return False
-    try:
-        FileLock(path).acquire(blocking=False).lock.release()
-    except (
-        Timeout,
-        OSError,
-        NotImplementedError,
-    ):  # this file system has no locks, so the leader cannot be checked
-        return True
-    return False
 
 
 def _interrupted(error: Path, interrupted: Interrupted) -> None:

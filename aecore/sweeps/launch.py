@@ -11,6 +11,7 @@ from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, quoted
 from aecore.config.terminal import say, show
 from aecore.runs.folder import METRICS
+from aecore.runs.lock import writing
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Loader
 from aecore.sweeps.selections import Selections
@@ -22,17 +23,27 @@ def launch(sweep: Sweep, more: list[Override], selections: Selections | None = N
     more: further overrides of Hydra's own (another launcher).
     selections: what composed the jobs, if they were checked in this process.
     """
+    if sweep.search is None:
+        with writing(sweep.folder, "running this sweep"):
+            return _launch_grid(sweep, more, selections)
+    from aecore.sweeps.search.extra import check_optuna
+
+    check_optuna()
+    from aecore.sweeps.search.loop import search
+
+    hint = (
+        "for a second worker start another search with the same hydra.sweeper.storage\n  "
+        "and hydra.sweeper.study_name"
+    )
+    with writing(sweep.folder, "at this search", hint=hint):
+        return search(sweep, more)
+
+
+def _launch_grid(sweep: Sweep, more: list[Override], selections: Selections | None) -> int:
     from aecore.sweeps.comparison import compare_sweep, compared_if_interrupted
     from aecore.sweeps.engines import run_jobs
     from aecore.sweeps.job import run_job
 
-    if sweep.search is not None:
-        from aecore.sweeps.search.extra import check_optuna
-
-        check_optuna()
-        from aecore.sweeps.search.loop import search
-
-        return search(sweep, more)
     todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
     say(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}")
     if todo:

@@ -24,6 +24,7 @@ from aecore.config.overrides import SUBDIR, Arguments, Override, as_override, re
 from aecore.config.secret import at
 from aecore.config.terminal import say
 from aecore.errors import UserError
+from aecore.runs.files import make_folder
 from aecore.runs.folder import reserve
 from aecore.runs.recorded import is_recordable
 from aecore.runs.sweep import RECORD, Sweep, unusable
@@ -95,8 +96,7 @@ def sweep_folder(composition: Composition, name: str | None) -> Path:
                 f"hydra.sweep.dir={folder}: holds a sweep already",
                 f"continue it with resume={folder}, or give another folder",
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return make_folder(folder)
     return reserve(folder.parent.with_name(name) / folder.name if name else folder)
 
 

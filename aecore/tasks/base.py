@@ -12,6 +12,7 @@ from aecore.config.compose import Composition
 from aecore.config.folders import resuming
 from aecore.config.secret import without_secrets
 from aecore.errors import UserError
+from aecore.runs.files import make_folder
 from aecore.runs.folder import is_run, reserve
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def request_of(composition: Composition) -> Request:
                 f"hydra.run.dir={place}: holds a run already",
                 f"{resuming(place)} continues it; or give another folder",
             )
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+        return make_folder(place)
 
     config, secrets = without_secrets(composition.config, composition.secrets)
     overrides = composition.overrides

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ from aecore.config.schema import Config
 from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
-from aecore.runs.folder import write_atomically
+from aecore.runs.files import replacing, write_atomically
 from aecore.runs.record import make_record
 from aecore.tasks.exporting.packages import Format, need_packages
 from aecore.tasks.use import Opened, Use
@@ -74,7 +73,11 @@ class Export(Use):
                 name, reason = next(iter(made.left_out.items()))
                 raise UserError("task=export: nothing could be exported", f"{name}: {reason}")
             for name in made.files:
-                _copy(Path(folder, name), opened.folder / name)
+                with (
+                    Path(folder, name).open("rb") as source,
+                    replacing(opened.folder / name) as file,
+                ):
+                    shutil.copyfileobj(source, file)
         for reason in dict.fromkeys(made.left_out.values()):
             names = [name for name, why in made.left_out.items() if why == reason]
             log.warning("left out %s: %s", ", ".join(names), reason)
@@ -112,16 +115,6 @@ def _record(opened: Opened) -> dict[str, Any]:
 def _is_place(key: str, value: object) -> bool:
     """Whether a key of a data set or a metric is a path."""
     return key in _PLACES or (isinstance(value, str) and value.startswith(("/", "~", ".")))
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Whole or not at all."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(source, part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _print_files(folder: Path, made: Exported, description: str) -> None:

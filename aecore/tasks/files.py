@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aecore.data.images.files import extensions
 from aecore.data.split import Split
-from aecore.runs.folder import write_atomically
+from aecore.runs.files import write_atomically
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f:*?"<>|]')  # what some file systems do not allow
 _BYTES, _DEPTH = 150, 16  # of a name, and folders above it: less than file systems allow

@@ -22,6 +22,7 @@ from aecore.evaluation.metrics.anomaly_score import Units, error_unit, row_error
 from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.selection import balanced
 from aecore.evaluation.trial import element_of
+from aecore.runs.files import make_folder, replacing
 from aecore.tasks.files import class_names, numbers, png_names, write_rows
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
@@ -134,7 +135,7 @@ def _write_images(images: Tensor, folder: Path, files: Sequence[str]) -> None:
     """Images (n, C, H, W) as the first n of these files."""
     for image, file in zip(images, files, strict=False):
         path = folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         save_image(image, path)
 
 
@@ -142,7 +143,8 @@ def _write_table(values: Tensor, split: Split, path: Path) -> None:
     arrays: dict[str, Any] = {"x": values.numpy()}
     if split.labels is not None:
         arrays["y"] = split.labels.cpu().numpy()
-    np.savez_compressed(path, **arrays)
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:

@@ -20,6 +20,7 @@ from aecore.config.overrides import OOD, Arguments, Override
 from aecore.config.secret import without_secrets
 from aecore.config.terminal import say
 from aecore.errors import UserError, nearest
+from aecore.runs.files import make_folder
 from aecore.runs.folder import progress, reserve
 from aecore.tasks.base import Request
 
@@ -222,10 +223,9 @@ def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
     def make() -> Path:
         if out is not None:
             try:
-                out.mkdir(parents=True, exist_ok=True)
+                return make_folder(out)
             except OSError as error:
                 raise UserError(f"out={out}: {error.strerror}", "give another folder") from error
-            return out
         root = run.folder or Path(config["paths"]["output_dir"])
         return reserve(root / config["task"] / f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
 

@@ -21,6 +21,7 @@ from aecore.evaluation.figures.files import save_image
 from aecore.evaluation.figures.grid import image_grid
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import sample_codes
+from aecore.runs.files import make_folder, replacing
 from aecore.tasks.files import png_names
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
@@ -116,7 +117,7 @@ class Sample(Use):
             shown += images[: _SHOWN - len(shown)]
             for image in images:
                 path = opened.folder / "images" / next(paths)
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 save_image(image, path)
         save(self._figure(torch.stack(shown), classes), opened.folder, "samples")
 
@@ -144,7 +145,8 @@ class Sample(Use):
         found = {"x": torch.cat(parts).flatten(1).numpy()}
         if y is not None:
             found["y"] = y.cpu().numpy()
-        np.savez_compressed(opened.folder / "samples.npz", allow_pickle=False, **found)
+        with replacing(opened.folder / "samples.npz") as file:
+            np.savez_compressed(file, allow_pickle=False, **found)
 
 
 def _names(opened: Opened) -> list[str]:

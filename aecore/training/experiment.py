@@ -15,15 +15,17 @@ from typing import Any
 from pytorch_lightning import Callback
 
 from aecore.config.terminal import say
-from aecore.errors import Interrupted, NonFiniteError
+from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.evaluation.collapse import warn_if_collapsed, warn_of_collapse
 from aecore.evaluation.evaluate import evaluate, validate
 from aecore.evaluation.figures.draw import draw_figures
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs import sampler_file
 from aecore.runs.checkpoint import evaluated, load_weights
+from aecore.runs.files import remove
 from aecore.runs.folder import (
     METRICS,
+    is_run,
     note_redacted,
     read_history,
     read_metrics,
@@ -31,6 +33,7 @@ from aecore.runs.folder import (
     write_metrics,
     write_run,
 )
+from aecore.runs.lock import writing
 from aecore.runs.sweep import job_name
 from aecore.training.callbacks.progress import Progress
 from aecore.training.fit import fit
@@ -79,12 +82,30 @@ def run(
     for logger in loggers:
         logger.check()
 
-    folder = make_folder()
+    # the jobs of a sweep wait until those of a leader that was killed have saved their state
+    with writing(make_folder(), seconds=10 if brief else 1) as folder:
+        return _write(experiment, model, folder, choices, overrides, resumed, brief, callbacks)
+
+
+def _write(
+    experiment: Experiment,
+    model: Autoencoder,
+    folder: Path,
+    choices: Mapping[str, Any],
+    overrides: Sequence[str],
+    resumed: bool,
+    brief: bool,
+    callbacks: Callable[[], Sequence[Callback]],
+) -> dict[str, float]:
+    """What `run` does in the folder, as the only process that writes there."""
+    config = experiment.config
+    if is_run(folder) and not resumed:
+        raise UserError(f"{folder}: holds a run already", "give another folder")
     checkpoint = resume_point(folder / "checkpoints") if resumed else None
     metrics = read_metrics(folder) if resumed else None
     if metrics is None or not is_trained(experiment, checkpoint):
         for name in (METRICS, sampler_file.FILE):  # of weights that are about to change
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
         if not resumed:
             write_run(folder, choices, list(overrides))
         note_redacted(folder, experiment.secrets)
@@ -94,12 +115,11 @@ def run(
         else:
             say(announce(experiment, model, choices, folder, checkpoint, resumed=resumed))
 
-        purge_step = None if checkpoint is None else checkpoint.step + 1
+        purge_step = checkpoint.step + 1 if checkpoint else 0 if resumed else None
         loggers = build_loggers(experiment, folder, purge_step)
         with finalized_on_failure(loggers):
-            if not is_trained(experiment, checkpoint):
-                for logger in loggers:
-                    logger.hparams(hyperparameters(config, choices))
+            for logger in loggers:
+                logger.hparams(hyperparameters(config, choices))
             train(experiment, model, folder, checkpoint, loggers, [Progress(brief), *callbacks()])
             trial = make_trial(experiment, model, history=read_history(folder))
             metrics = evaluate(trial, metrics=experiment.metrics, noise=experiment.test_noise)
@@ -130,12 +150,13 @@ def train(
     loggers: Sequence[RunLogger] = (),
     callbacks: Sequence[Callback] = (),
 ) -> None:
-    """Fit the model, load the weights that are evaluated (`evaluate.weights`), fit its sampler."""
+    """Fit the model, or load the weights that are evaluated if it was fitted; fit its sampler."""
     if checkpoint is None:
         warn_of_collapse(model, experiment.data.train)
-    if not is_trained(experiment, checkpoint):
+    if is_trained(experiment, checkpoint):
+        load_weights(model, evaluated(folder, experiment.config))
+    else:
         fit(experiment, model, folder, checkpoint, loggers, callbacks)
-    load_weights(model, evaluated(folder, experiment.config))
     add_sampler(experiment, model, folder)
 
 

@@ -15,7 +15,7 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 from aecore.config.folders import resuming
 from aecore.errors import Interrupted, UserError
 from aecore.model.autoencoder import Autoencoder
-from aecore.runs.checkpoint import LAST, PREFIX
+from aecore.runs.checkpoint import BEST, LAST, PREFIX, check_weights, evaluates_best
 from aecore.runs.folder import HISTORY
 from aecore.runs.record import make_record
 from aecore.training.callbacks.checkpoint import AtomicIO, Checkpoints
@@ -42,6 +42,9 @@ def fit(
 ) -> None:
     """Train the model and save its checkpoints in `folder/checkpoints`.
 
+    In the end the model has the weights that are evaluated (`evaluate.weights`), as they were in
+    memory and not as a file has them that another process may have replaced.
+
     checkpoint: where an interrupted training continues.
     callbacks: beside those of every training: history, checkpoints, logged images and early
         stopping. None may change the arithmetic.
@@ -57,11 +60,16 @@ def fit(
         content = {"state_dict": state, "step": 0, "epoch": 0}
         checkpoint_io.save_checkpoint(content, checkpoints / LAST)
         return
+    options = config.trainer
+    saving = Checkpoints(
+        checkpoints,
+        options.checkpoint_minutes,
+        options.early_stopping.monitor,
+        keep=evaluates_best(config),
+    )
     all_callbacks = [
         History(folder / HISTORY),
-        Checkpoints(
-            checkpoints, config.trainer.checkpoint_minutes, config.trainer.early_stopping.monitor
-        ),
+        saving,
         *callbacks,
         *early_stopping(config),
     ]
@@ -84,6 +92,9 @@ def fit(
             raise UserError(f"{failure}", f"{resuming(folder)} continues") from error
         leave_process_group()
     model.cpu()
+    if saving.weights is not None:
+        check_weights(model.state_dict(), saving.weights, checkpoints / BEST)
+        model.load_state_dict(saving.weights)
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from aecore.errors import Interrupted
 # SIGHUP does not exist on every system
 _ENDING = tuple(s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP"))
 _ONE = 1.0  # seconds in which a signal counts once: `timeout` sends it to a process and its group
+_WATCHED = 0.5  # seconds between two looks at the process that started this one
+_SAVING = 8.0  # seconds that a process has to save its state
 
 
 @dataclass
@@ -92,6 +94,19 @@ def listening(
         _listeners.remove(listener)
         for signum, handler in listener.previous.items():
             signal.signal(signum, handler)
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after the one that started it, as by SIGTERM."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCHED)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_SAVING)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def listen_again() -> None:

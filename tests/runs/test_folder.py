@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from aecore.errors import UserError
+from aecore.runs.files import write_atomically
 from aecore.runs.folder import (
     is_run,
     read_config,
@@ -24,7 +25,6 @@ from aecore.runs.folder import (
     read_metrics,
     read_run,
     reserve,
-    write_atomically,
     write_config,
     write_metrics,
     write_run,

@@ -20,7 +20,8 @@ from aecore.compare.views import Trials
 from aecore.config.build import build
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.runs.folder import CONFIG, write_atomically
+from aecore.runs.files import make_folder, write_atomically
+from aecore.runs.folder import CONFIG
 from aecore.runs.validation import check_plain, check_targets, read_plain
 
 FOLDER = "figures"
@@ -97,6 +98,6 @@ def _written(figure: Figure, path: Path) -> Path:
     """The file, written whole; it holds no date and no version."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi="figure", metadata={"Software": None})
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, picture.getvalue())
     return path

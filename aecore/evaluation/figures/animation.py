@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class Animation:
     frames: NDArray[np.uint8]
     duration: int
 
-    def save(self, path: Path) -> None:
+    def save(self, file: BinaryIO) -> None:
         """Write a GIF; grey is exact, colours are reduced to one palette of 256."""
         pages = [Image.fromarray(frame) for frame in self.frames]
         if self.frames.ndim == 4:
@@ -37,7 +37,7 @@ class Animation:
             palette = sample.quantize(256)
             pages = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
         pages[0].save(
-            path, format="GIF", save_all=True, append_images=pages[1:], loop=0,
+            file, format="GIF", save_all=True, append_images=pages[1:], loop=0,
             duration=self.duration, optimize=False,
         )  # fmt: skip
 

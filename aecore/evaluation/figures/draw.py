@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from aecore.errors import SkippedError
 from aecore.evaluation.figures.animation import Animation
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.trial import Trial
+from aecore.runs.files import make_folder, replacing
 
 log = logging.getLogger("aecore")
 _MOST_IMAGES = 5000  # of each data set, so that figures of large test sets take little time
@@ -29,7 +29,7 @@ def draw_figures(figures: Mapping[str, TrialFigure], trial: Trial, folder: Path)
     Figures that do not apply are left out, which is logged; returns the reasons by name.
     """
     trial = for_figures(trial)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     left_out: dict[str, str] = {}
     for name, figure in figures.items():
         try:
@@ -53,14 +53,11 @@ def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
 
     The file has no date and version, so that the same figure gives the same bytes.
     """
-    part = folder / f".{name}.{os.getpid()}.part"
-    try:
+    path = folder / f"{name}.{'gif' if isinstance(drawn, Animation) else 'png'}"
+    with replacing(path) as file, catch_warnings():
         if isinstance(drawn, Animation):
-            drawn.save(part)
-            return part.replace(folder / f"{name}.gif")
-        with catch_warnings():  # a character that the font lacks is drawn as a box, which shows it
+            drawn.save(file)
+        else:  # a character that the font lacks is drawn as a box, which shows it
             filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-            drawn.savefig(part, format="png", dpi="figure", metadata={"Software": None})
-        return part.replace(folder / f"{name}.png")
-    finally:
-        part.unlink(missing_ok=True)
+            drawn.savefig(file, format="png", dpi="figure", metadata={"Software": None})
+    return path

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from aecore.evaluation.figures.grid import displayable
+from aecore.runs.files import replacing
 
 
 def save_image(image: Tensor, path: Path) -> None:
@@ -16,4 +17,5 @@ def save_image(image: Tensor, path: Path) -> None:
     pixels = (displayable(image) * 255).round().to(torch.uint8).movedim(0, -1)
     if pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
-    Image.fromarray(pixels.numpy()).save(path, format="PNG")
+    with replacing(path) as file:
+        Image.fromarray(pixels.numpy()).save(file, format="PNG")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
@@ -19,7 +18,8 @@ from aecore.config.compose import composing, hydra_of
 from aecore.config.overrides import Override, parse, quoted
 from aecore.config.terminal import say
 from aecore.errors import UserError
-from aecore.runs.folder import ERROR, write_atomically
+from aecore.runs.files import write_atomically
+from aecore.runs.folder import ERROR
 from aecore.runs.sweep import Sweep, read_sweep
 from aecore.sweeps.comparison import compared_if_interrupted
 from aecore.sweeps.engines import run_jobs
@@ -45,31 +45,24 @@ def search(sweep: Sweep, more: list[Override]) -> int:
         if plan.storage is not None:
             plan = plan.model_copy(update={"storage": absolute(plan.storage)})
     here = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
-    try:
-        with FileLock(sweep.folder / ".lock", blocking=False), hydra_of(arguments) as hydra:
-            latest = read_sweep(sweep.folder)  # another process may have held the lock until now
-            assert latest is not None
-            search = plan.model_dump()
-            replace(sweep, jobs=latest.jobs, numbers=latest.numbers, search=search).write()
-            with composing(arguments, arguments.overrides):
-                config = hydra.compose_config(
-                    arguments.config_name, [*arguments.lines, *here], run_mode=RunMode.MULTIRUN
-                )
-                sweeper = Plugins.instance().instantiate_sweeper(
-                    hydra_context=HydraContext(
-                        config_loader=hydra.config_loader, callbacks=Callbacks(config)
-                    ),
-                    task_function=run_job,
-                    config=config,
-                )
-            with compared_if_interrupted(sweep):
-                sweeper.sweep([*sweep.again])
-    except Timeout:
-        raise UserError(
-            f"{sweep.folder}: another process is at this search",
-            "for a second worker start another search with the same hydra.sweeper.storage\n  "
-            "and hydra.sweeper.study_name",
-        ) from None
+    with hydra_of(arguments) as hydra:
+        latest = read_sweep(sweep.folder)  # another process may have held the lock until now
+        assert latest is not None
+        search = plan.model_dump()
+        replace(sweep, jobs=latest.jobs, numbers=latest.numbers, search=search).write()
+        with composing(arguments, arguments.overrides):
+            config = hydra.compose_config(
+                arguments.config_name, [*arguments.lines, *here], run_mode=RunMode.MULTIRUN
+            )
+            sweeper = Plugins.instance().instantiate_sweeper(
+                hydra_context=HydraContext(
+                    config_loader=hydra.config_loader, callbacks=Callbacks(config)
+                ),
+                task_function=run_job,
+                config=config,
+            )
+        with compared_if_interrupted(sweep):
+            sweeper.sweep([*sweep.again])
     return finish(sweep.folder, sweep.again)
 
 

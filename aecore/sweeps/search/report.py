@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from aecore.config.folders import command
 from aecore.config.overrides import read as read_overrides
 from aecore.config.terminal import say, show
+from aecore.runs.files import replacing
 from aecore.runs.sweep import Sweep, read_sweep
 from aecore.runs.text_table import table
 from aecore.sweeps.comparison import compare_sweep
@@ -97,12 +98,14 @@ def draw(shared: Shared, folder: Path) -> dict[str, Path]:
     best = ranked(shared.trials(), shared.plan)
     if not best:
         return found
-    course(shared.trials(), shared.plan).savefig(folder / TRIALS, dpi=120)
+    with replacing(folder / TRIALS) as file:
+        course(shared.trials(), shared.plan).savefig(file, format="png", dpi=120)
     found[f"{shared.plan.metric} of every trial"] = folder / TRIALS
     varied = [key for key in shared.plan.space if len({str(t.params.get(key)) for t in best}) > 1]
     if varied:
         shares = optuna.importance.get_param_importances(shared.study, params=varied)
-        bars(shares, shared.plan.metric).savefig(folder / IMPORTANCE, dpi=120)
+        with replacing(folder / IMPORTANCE) as file:
+            bars(shares, shared.plan.metric).savefig(file, format="png", dpi=120)
         found[f"What {shared.plan.metric} depends on"] = folder / IMPORTANCE
     return found
 

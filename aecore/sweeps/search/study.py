@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from aecore.errors import UserError
+from aecore.runs.files import checked
 from aecore.runs.format import check_format, stamp
 from aecore.sweeps.search.settings import SearchPlan
 from aecore.sweeps.search.space import suggest
@@ -123,7 +124,7 @@ def opened(folder: Path, plan: SearchPlan) -> Shared:
 
     Raises UserError for a storage that cannot be opened or holds another study of that name.
     """
-    return opened_at(plan.storage or f"sqlite:///{(folder / STORAGE).absolute()}", plan)
+    return opened_at(plan.storage or f"sqlite:///{checked(folder / STORAGE).absolute()}", plan)
 
 
 def opened_at(url: str, plan: SearchPlan) -> Shared:
@@ -166,7 +167,7 @@ def absolute(url: str) -> str:
 
 def locked(file: Path | None) -> AbstractContextManager[Any]:
     """Only one process at a time, where the database is a file."""
-    return nullcontext() if file is None else FileLock(f"{file}.lock")
+    return nullcontext() if file is None else FileLock(checked(Path(f"{file}.lock")))
 
 
 def sampler(plan: SearchPlan, number: int) -> optuna.samplers.BaseSampler:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +12,18 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
 from typing_extensions import override
 
-from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load
-from aecore.runs.folder import write_atomically
+from aecore.runs.checkpoint import (
+    BEST,
+    LAST,
+    PREVIOUS,
+    RECORD,
+    load,
+    weights,
+)
+from aecore.runs.files import make_folder, remove, replace_by_link, write_atomically
 from aecore.training.finite import check_weights
 from aecore.training.module import StoppedError, Training
 
@@ -38,7 +44,7 @@ class AtomicIO(CheckpointIO):
         path = Path(path)
         buffer = io.BytesIO()  # so that a full disk is an OSError of ours, not one inside torch
         torch.save({**checkpoint, **self.record}, buffer)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if path.name == LAST:
             keep_previous(path)
         write_atomically(path, buffer.getvalue())
@@ -51,7 +57,7 @@ class AtomicIO(CheckpointIO):
 
     @override
     def remove_checkpoint(self, path: Any) -> None:
-        Path(path).unlink(missing_ok=True)
+        remove(Path(path))
 
 
 def keep_previous(last: Path) -> None:
@@ -60,32 +66,28 @@ def keep_previous(last: Path) -> None:
         replace_by_link(last, last.with_name(PREVIOUS))
 
 
-def replace_by_link(path: Path, other: Path) -> None:
-    """Replace `other` by a hard link to `path`, atomically; neither is ever written into."""
-    spare = other.with_name(other.name + ".tmp")
-    spare.unlink(missing_ok=True)
-    try:
-        os.link(path, spare)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, spare)
-    os.replace(spare, other)
-
-
 class Checkpoints(Checkpoint):
     """Saves `last.ckpt` each epoch and `best.ckpt` where the monitored metric is lowest.
 
     monitor: the metric.
     minutes: `last.ckpt` is saved within an epoch too, after the first chunk that ends so long
     after the last save; None for never. It is also saved where a signal ends the training.
+    keep: whether `weights` are those of the best epoch, on the CPU, for use after the training.
     """
 
-    def __init__(self, folder: Path, minutes: float | None, monitor: str) -> None:
-        self.folder, self.minutes, self.monitor = folder, minutes, monitor
+    def __init__(
+        self, folder: Path, minutes: float | None, monitor: str, *, keep: bool = False
+    ) -> None:
+        self.folder, self.minutes, self.monitor, self.keep = folder, minutes, monitor, keep
         self.best, self.best_epoch = float("inf"), 0
+        self.weights: dict[str, Tensor] | None = None
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved = time.monotonic()
+        before = self.folder / BEST
+        if self.keep and self.best_epoch and before.exists():  # of the process that was interrupted
+            self.weights = weights(load(before))
 
     @override
     def on_train_batch_end(
@@ -118,6 +120,10 @@ class Checkpoints(Checkpoint):
         better = score is not None and float(score) < self.best
         if better and score is not None:
             self.best, self.best_epoch = float(score), trainer.current_epoch + 1
+            if self.keep:
+                assert isinstance(pl_module, Training)
+                state = pl_module.autoencoder.state_dict()
+                self.weights = {k: v.detach().cpu().clone() for k, v in state.items()}
             trainer.save_checkpoint(self.folder / BEST)
             if trainer.is_global_zero:  # written once, it is the last one too
                 keep_previous(self.folder / LAST)

@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from aecore.runs.folder import write_atomically
+from aecore.runs.files import write_atomically
 from aecore.training.module import Training
 
 

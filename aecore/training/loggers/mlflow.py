@@ -17,7 +17,8 @@ from torch import Tensor
 from aecore.config.component import NonNegativeInt, component
 from aecore.config.secret import masked
 from aecore.errors import ConfigError, UserError
-from aecore.runs.folder import CONFIG, numbered, write_atomically
+from aecore.runs.files import write_atomically
+from aecore.runs.folder import CONFIG, numbered
 from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, pixels
 from aecore.training.loggers.mlflow_store import library, open_store
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from aecore.errors import UserError
+from aecore.runs.files import checked, make_folder
 from aecore.training.loggers.base import environment
 
 if TYPE_CHECKING:
@@ -61,6 +62,6 @@ def _locked(file: Path | None) -> Iterator[None]:
     if file is None:
         yield
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock")):
+    make_folder(checked(file).parent)
+    with FileLock(checked(file.with_name(f".{file.name}.lock"))):
         yield

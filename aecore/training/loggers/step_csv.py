@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from aecore.config.component import NonNegativeInt, component
+from aecore.runs.files import appending, make_folder, write_atomically
 from aecore.training.loggers.base import RunLogger
 
 
@@ -32,7 +34,7 @@ class StepCSV(RunLogger):
         """Append the values; Lightning's `epoch` is left out."""
         if not self._started:
             self._start()
-        with self.path.open("a", newline="") as file:
+        with appending(self.path) as file:
             writer = csv.writer(file)
             for key, value in metrics.items():
                 if key != "epoch":
@@ -45,9 +47,8 @@ class StepCSV(RunLogger):
             text = self.path.read_text()
             lines = text[: text.rfind("\n") + 1].splitlines()
             earlier_rows = [row for row in csv.reader(lines[1:]) if int(row[0]) < self._purge_step]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".csv.part")
-        with part.open("w", newline="") as file:
-            csv.writer(file).writerows([self.header, *earlier_rows])
-        part.replace(self.path)
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows([self.header, *earlier_rows])
+        make_folder(self.folder)
+        write_atomically(self.path, table.getvalue().encode())
         self._started = True

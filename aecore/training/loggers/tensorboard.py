@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -15,6 +14,7 @@ from torch.nn.functional import interpolate, pad
 from aecore.config.component import NonNegativeInt, component
 from aecore.evaluation.figures.grid import displayable, one_line
 from aecore.evaluation.figures.latent import project
+from aecore.runs.files import checked, remove_tree
 from aecore.runs.folder import numbered
 from aecore.training.loggers.base import BINS, FLUSH_SECONDS, RunLogger
 
@@ -54,12 +54,14 @@ class TensorBoard(RunLogger):
         root = self.folder / "tensorboard"
         if self._purge_step is not None:
             step, self._purge_step = self._purge_step, None
-            for name in ("", *_SPLITS, "test"):
+            remove_tree(root / "test")  # all of it is written again
+            for name in ("", *_SPLITS):
                 self._writers[name] = SummaryWriter(
-                    str(root / name), purge_step=step, flush_secs=FLUSH_SECONDS
+                    str(checked(root / name)), purge_step=step, flush_secs=FLUSH_SECONDS
                 )
         if part not in self._writers:
-            self._writers[part] = SummaryWriter(str(root / part), flush_secs=FLUSH_SECONDS)
+            place = str(checked(root / part))
+            self._writers[part] = SummaryWriter(place, flush_secs=FLUSH_SECONDS)
         return self._writers[part]
 
     @rank_zero_only
@@ -103,8 +105,8 @@ class TensorBoard(RunLogger):
             codes = pad(codes, (0, 3 - codes.shape[1]))
         # SummaryWriter warns of a folder that exists, and files of an earlier call might stay
         earlier = self.folder / "tensorboard" / f"{step:05d}" / "code"
-        if not any(place.is_symlink() for place in (earlier, earlier.parent)):  # they lead anywhere
-            rmtree(earlier, ignore_errors=True)
+        remove_tree(earlier)
+        checked(self.folder / "tensorboard" / "projector_config.pbtxt")
         self._writer().add_embedding(
             codes,
             None if labels is None else [one_line(label) for label in labels[:_POINTS]],

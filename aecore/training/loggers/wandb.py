@@ -17,7 +17,8 @@ from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
 from aecore.errors import UserError
-from aecore.runs.folder import numbered, write_atomically
+from aecore.runs.files import checked, write_atomically
+from aecore.runs.folder import numbered
 from aecore.training.loggers.base import BINS, RunLogger, environment, pixels
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class WandB(RunLogger):
                     project=self.project,
                     name=f"{self.folder.parent.name}/{self.folder.name}",
                     id=self._id(),
-                    dir=self.folder,
+                    dir=checked(self.folder / "wandb").parent,
                     mode=self.mode,
                     resume="allow" if self.mode == "online" else None,
                     reinit="create_new",

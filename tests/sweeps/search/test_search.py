@@ -14,13 +14,13 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="needs the extra 'optuna'")
 
-from filelock import FileLock  # noqa: E402
 from optuna.trial import FrozenTrial, TrialState  # noqa: E402
 
 from aecore.cli import main  # noqa: E402
 from aecore.runs.folder import read_history, read_metrics  # noqa: E402
 from helpers.commands import called, started  # noqa: E402
 from helpers.dying_penalties import write_yaml  # noqa: E402
+from helpers.locks import held  # noqa: E402
 
 TINY = [
     "trainer.max_epochs=1", "network.hidden=[8]", "dataset.train_size=256", "figures=none",
@@ -167,7 +167,7 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
     assert main(["resume=s", "hydra.sweeper.n_trials=4"]) == 0
     assert states() == ["COMPLETE"] * 4
     assert main(["resume=s", "latent.dim=3"]) == 2
-    with FileLock("s/.lock"):
+    with held(Path("s")):
         assert main(["resume=s"]) == 2
     Path("s/study.db").unlink()
     assert main(["resume=s"]) == 2

@@ -14,7 +14,7 @@ from aecore.data.split import PART, Split
 from aecore.evaluation.metrics.samples import extractor
 from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, train_classifier
 from aecore.runs.checkpoint import read_tensors
-from aecore.runs.folder import write_atomically
+from aecore.runs.files import make_folder, write_atomically
 from aecore.runs.format import is_current, stamp
 
 
@@ -74,5 +74,5 @@ def _write(path: Path, model: Classifier) -> None:
     state = {name: value.cpu() for name, value in model.state_dict().items()}
     torch.save({**stamp(), "state_dict": state}, buffer)
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_atomically(path, buffer.getvalue())
