@@ -32,6 +32,7 @@ from aecore.config.overrides import Arguments, named_folders, parse, quoted, rea
 from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.folder import newest
+from aecore.runs.places import is_place
 from aecore.runs.sweep import RECORD, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.resume import recorded_sweep
@@ -107,7 +108,7 @@ def _main(argv: list[str]) -> int:
         return _fail(error, message, error.exit_status)
     except KeyboardInterrupt as error:
         ended = error if isinstance(error, Interrupted) else Interrupted()
-        return _fail(ended, _interruption(ended, folder), ended.exit_status)
+        return _fail(ended, _interruption(ended, argv, folder), ended.exit_status)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written
         return _NO_READER
@@ -115,7 +116,7 @@ def _main(argv: list[str]) -> int:
         if error.errno not in _DISK:
             raise
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        hint = f"\n  continue with: {resuming(folder[0])}" if folder else ""
+        hint = f"\n  continue with: {_resuming(argv, folder[0])}" if folder else ""
         return _fail(error, f"error: {where}{error.strerror}{hint}", UserError.exit_status)
     finally:
         set_user_folders(())
@@ -233,12 +234,19 @@ def _check_optimized(composition: Composition) -> None:
         )
 
 
-def _interruption(error: Interrupted, folder: list[Path]) -> str:
+def _resuming(argv: list[str], folder: Path) -> str:
+    """The command that continues this one, with the places that it asks for again."""
+    overrides = read(arg for arg in argv if "=" in arg and not arg.startswith("-"))
+    places = [o.typed for o in overrides if is_place(o.key) and o.key != "paths.output_dir"]
+    return " ".join([resuming(folder), *map(shlex.quote, places)])
+
+
+def _interruption(error: Interrupted, argv: list[str], folder: list[Path]) -> str:
     """How a command that a signal has ended goes on, and how what was trained is used as it is."""
     name = "" if error.signum == signal.SIGINT else f" by {signal.Signals(error.signum).name}"
     if not folder:
         return f"interrupted{name}"
-    message = f"interrupted{name}; continue with: {resuming(folder[0])}"
+    message = f"interrupted{name}; continue with: {_resuming(argv, folder[0])}"
     if (folder[0] / "checkpoints" / "last.ckpt").is_file():
         ending = shlex.join([*flags(), f"run={folder[0]}", "task=evaluate"])
         message += f"\n  or evaluate it as it is: {command()} {ending}"
