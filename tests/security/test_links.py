@@ -260,7 +260,8 @@ def writes(call: ast.Call, files: set[str]) -> bool:
     name = ast.unparse(call.func)
     values = [*call.args, *(keyword.value for keyword in call.keywords)]
     if name.rpartition(".")[2] == "open":
-        return any(isinstance(v, ast.Constant) and v.value in MODES for v in values)
+        modes = any(isinstance(v, ast.Constant) and v.value in MODES for v in values)
+        return modes and "os.devnull" not in ast.unparse(call)
     if "." in name and name.rpartition(".")[2] in SAVING:
         into = values[1:2] if name == "torch.save" else values[:1]
         return any(ast.unparse(value) not in files for value in into)

@@ -220,13 +220,14 @@ def test_workers_that_start_end_with_their_leader() -> None:
 def test_workers_end_with_their_leader_and_give_way_to_the_next() -> None:
     """One has nothing to do any more, and one trains, which saves its state."""
     need("joblib")
-    argv = ["-m", "trainer.max_epochs=1,200", *TINY]
+    argv = ["-m", "trainer.max_epochs=1,100", *TINY]
+    two = environment(LOKY_MAX_CPU_COUNT="2")
     there = ["hydra/launcher=joblib", "hydra.sweep.dir=sweep"]
-    with started(*argv, *there, environment=environment()) as leader:
+    with started(*argv, *there, environment=two) as leader:
         until(Path("sweep/0/metrics.json").exists)
         until(Path("sweep/1/history.csv").exists)
         workers = workers_of(leader.pid)
-        assert len(workers) > 1
+        assert len(workers) == 2
         leader.signal(signal.SIGKILL)
         assert main(["resume=sweep", "hydra/launcher=basic"]) == 0
         until(lambda: not any(map(lives, workers)))
