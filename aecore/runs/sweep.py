@@ -14,7 +14,7 @@ from typing import Any
 
 from aecore.config.overrides import read as read_overrides
 from aecore.errors import UserError
-from aecore.runs.folder import ERROR, METRICS, write_atomically
+from aecore.runs.folder import ERROR, is_finished, write_atomically
 from aecore.runs.format import check_format, stamp
 
 RECORD = "sweep.json"
@@ -154,7 +154,7 @@ def title(sweep: Sweep) -> str:
 
 def ended(folder: Path) -> bool:
     """Whether a job has finished or recorded an error."""
-    return (folder / METRICS).is_file() or (folder / ERROR).is_file()
+    return (folder / ERROR).is_file() or is_finished(folder)
 
 
 def lose(folder: Path, reason: str) -> None:

@@ -9,7 +9,7 @@ from hydra.types import HydraContext, RunMode
 from aecore.config.compose import hydra_of
 from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, quoted
-from aecore.runs.folder import METRICS
+from aecore.runs.folder import is_finished
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Loader
 from aecore.sweeps.selections import Selections
@@ -32,7 +32,7 @@ def launch(sweep: Sweep, more: list[Override], selections: Selections | None = N
         from aecore.sweeps.search.loop import search
 
         return search(sweep, more)
-    todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
+    todo = [n for n, folder in enumerate(sweep.folders) if not is_finished(folder)]
     print(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}", flush=True)
     if todo:
         arguments = parse([*sweep.flags, *sweep.overrides, *(o.line for o in more)])
@@ -54,7 +54,7 @@ def launch(sweep: Sweep, more: list[Override], selections: Selections | None = N
                 run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo}, sweep.names)
     summary = compare_sweep(sweep, figures=True)
     print(summary.terminal_text, flush=True)
-    failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
+    failed = [folder for folder in sweep.folders if not is_finished(folder)]
     if failed:
         print(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "
               f"{resuming(sweep.folder)}", flush=True)  # fmt: skip

@@ -138,6 +138,8 @@ def checked(
         options = built.state_dict()["param_groups"]
         schedules = [] if scheduler is None else [scheduler.state_dict()]
         (saved,) = parts.optimizer_states
+        if [g.get("params") for g in saved.param_groups] != [g["params"] for g in options]:
+            raise ValueError("param_groups: of other parameters")
         found = {
             "optimizer_states": [
                 {
@@ -196,6 +198,9 @@ def _check_agreement(parts: _Parts, callbacks: _Callbacks, batches: Batches) -> 
     if parts.step != steps + (rows[-1].step if rows else 0):
         raise ValueError("step: not that of the epoch")
     stopping = callbacks.ResumableEarlyStopping
+    last = max(callbacks.Checkpoints.best_epoch, stopping.stopped_epoch if stopping else 0)
+    if last > epochs:
+        raise ValueError(f"callbacks: of epoch {last} after {epochs} epochs")
     if stopping is not None:
         _like(torch.tensor(0.0), stopping.best_score, "best_score")
 

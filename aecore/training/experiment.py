@@ -23,9 +23,11 @@ from aecore.runs import sampler_file
 from aecore.runs.checkpoint import evaluated, load_weights
 from aecore.runs.folder import (
     METRICS,
+    is_finished,
     read_history,
     read_metrics,
     write_config,
+    write_history,
     write_metrics,
     write_run,
 )
@@ -72,8 +74,9 @@ def run(
     loggers = build_loggers(config, Path(os.devnull))  # UserError where an extra is missing
     model = prepare(experiment)
     if not is_leader():
-        place = make_folder() / "checkpoints"
-        checkpoint = resume_point(place, experiment, model) if resumed else None
+        checkpoint = (
+            resume_point(make_folder() / "checkpoints", experiment, model) if resumed else None
+        )
         follow(experiment, model, checkpoint, callbacks())
         return {}
     for logger in loggers:
@@ -81,7 +84,9 @@ def run(
 
     folder = make_folder()
     checkpoint = resume_point(folder / "checkpoints", experiment, model) if resumed else None
-    metrics = read_metrics(folder) if resumed else None
+    if checkpoint is not None and checkpoint.history:
+        write_history(folder, checkpoint.history)  # it may have been lost or damaged
+    metrics = read_metrics(folder) if resumed and is_finished(folder) else None
     if metrics is None or not is_trained(experiment, checkpoint):
         for name in (METRICS, sampler_file.FILE):  # of weights that are about to change
             (folder / name).unlink(missing_ok=True)
