@@ -30,7 +30,6 @@ from aecore.data.images.memory import GIB, SMALLER, InMemory, available_memory, 
 from aecore.errors import ConfigError
 from aecore.version import FORMAT
 
-
 BYTES_AT_ONCE = 32 * 2**20  # decoded before they are written
 IMAGES, RECORD = "images.npy", "record.json"  # of a folder of the cache
 DECODING = 1  # raised when the same files are to be decoded anew

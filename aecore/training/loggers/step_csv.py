@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,15 +40,22 @@ class StepCSV(RunLogger):
                     writer.writerow((step or 0, key, float(value)))
 
     def _start(self) -> None:
-        """Keep the lines of a resumed run before the purge step, but none cut short by a kill."""
-        earlier_rows: list[list[str]] = []
-        if self._purge_step is not None and self.path.exists():
-            text = self.path.read_text()
+        """Keep the whole lines of a resumed run before the purge step."""
+        earlier: list[str] = []
+        if self._purge_step is not None and self.path.is_file():
+            text = self.path.read_text(errors="replace")
             lines = text[: text.rfind("\n") + 1].splitlines()
-            earlier_rows = [row for row in csv.reader(lines[1:]) if int(row[0]) < self._purge_step]
+            earlier = [line for line in lines if _step(line) < self._purge_step]
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".csv.part")
         with part.open("w", newline="") as file:
-            csv.writer(file).writerows([self.header, *earlier_rows])
+            csv.writer(file).writerow(self.header)
+            file.writelines(f"{line}\r\n" for line in earlier)
         part.replace(self.path)
         self._started = True
+
+
+def _step(line: str) -> float:
+    """The step of a line, infinite where it has none."""
+    step, *rest = line.split(",")
+    return int(step) if len(rest) >= 2 and len(step) < 16 and step.isdecimal() else math.inf

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_only
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
 from aecore.errors import UserError
 from aecore.runs.folder import numbered, write_atomically
+from aecore.runs.validation import read_json
 from aecore.training.loggers.base import BINS, RunLogger, environment, pixels
 
 if TYPE_CHECKING:
     from wandb import Run
 
 _RECORD = "wandb.json"  # in the run folder: the id of the run
+_IDS = TypeAdapter(dict[str, Annotated[str, Field(pattern=r"^\w{1,64}$")]])
 
 
 class WandB(RunLogger):
@@ -99,8 +101,8 @@ class WandB(RunLogger):
     def _id(self) -> str:
         path = self.folder / _RECORD
         try:
-            return str(json.loads(path.read_text())["id"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_json(path, _IDS)["id"]
+        except (UserError, KeyError):
             run_id = uuid.uuid4().hex[:8]
             write_atomically(path, (json.dumps({"id": run_id}) + "\n").encode())
             return run_id
