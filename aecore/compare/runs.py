@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Any, Literal, TypeVar
 
 from aecore.compare.values import as_choices, as_values, flat
 from aecore.config.overrides import Override, read
 from aecore.errors import UserError
-from aecore.runs.folder import CONFIG, HISTORY, METRICS, RUN
+from aecore.runs.folder import (
+    CONFIG,
+    HISTORY,
+    METRICS,
+    RUN,
+    plain_config,
+    read_history,
+    read_metrics,
+    read_run,
+    recorded,
+)
 from aecore.runs.format import check_format, difference, is_current
+from aecore.runs.validation import read_plain
 
 ERROR = "error.txt"
+T = TypeVar("T")
 State = Literal["finished", "failed", "unfinished"]
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 _ERROR_LENGTH = 600
 _EPOCHS = "trainer.max_epochs"
 
@@ -62,10 +68,6 @@ class ComparedRun:
         return self.values.get("seed")
 
 
-class _DamagedError(Exception):
-    """A file that cannot be read; the message names it."""
-
-
 def gather(
     folders: Sequence[Path], grid: Sequence[Mapping[str, str]] | None = None
 ) -> list[ComparedRun]:
@@ -85,10 +87,10 @@ def gather(
 
 def check_readable(folders: Sequence[Path]) -> None:
     """Raise UserError where every run that is recorded is of another format."""
-    records = {folder: _mapping(folder / RUN, []) for folder in folders}
-    recorded = {folder: record for folder, record in records.items() if record}
-    if recorded and not any(map(is_current, recorded.values())):
-        folder, record = next(iter(recorded.items()))
+    found = [(folder, _tried(recorded, folder, RUN, [])) for folder in folders]
+    records = [(folder, record) for folder, record in found if record is not None]
+    if records and not any(is_current(record) for _, record in records):
+        folder, record = records[0]
         check_format(record, folder)
 
 
@@ -102,23 +104,22 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRun:
     trouble: list[str] = []
-    record = _mapping(folder / RUN, trouble)
-    readable = not record or is_current(record)
-    if not readable:
-        trouble.append(difference(record))
-    config = _mapping(folder / CONFIG, trouble) if readable else {}
-    metrics = _metrics(folder / METRICS, trouble)
+    found = _tried(recorded, folder, RUN, trouble)
+    readable = found is None or is_current(found)
+    record: Mapping[str, Any] = {}
+    config: Mapping[str, Any] = {}
+    if readable:
+        record = (found and _tried(read_run, folder, RUN, trouble)) or {}
+        config = _tried(plain_config, folder, CONFIG, trouble) or {}
+    else:
+        trouble.append(difference(found or {}))
+    metrics = _tried(read_metrics, folder, METRICS, trouble)
     asked = record.get("overrides") or _asked_of_hydra(folder)
     overrides = as_values((o.key, o.text) for o in _readable(asked) if not o.of_hydra)
     chosen = None if grid is None else as_values(grid.items())
-    choices = record.get("choices")
-    values = {
-        **overrides,
-        **(chosen or {}),
-        **flat(config),
-        **(as_choices(choices) if isinstance(choices, Mapping) else {}),
-    }
-    epochs = _epochs(folder / HISTORY)
+    choices = as_choices(record.get("choices", {}))
+    values = {**overrides, **(chosen or {}), **flat(config), **choices}
+    epochs = _epochs(folder)
     state, error = _state(folder, metrics, trouble, epochs, values.get(_EPOCHS))
     return ComparedRun(
         folder=folder,
@@ -132,7 +133,7 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRu
         readable=readable,
         overrides=overrides,
         grid=chosen,
-        revision=record.get("revision") if isinstance(record.get("revision"), str) else None,
+        revision=record.get("revision"),
     )
 
 
@@ -165,55 +166,36 @@ def _state(
 
 def failure_of(folder: Path) -> str | None:
     """The first line of a failed job's error, without control characters; None where none is."""
-    try:
-        with (folder / ERROR).open(encoding="utf-8", errors="replace") as file:
-            line = file.readline(_ERROR_LENGTH)
-    except OSError:
+    path = folder / ERROR
+    if not path.is_file():
         return None
+    with path.open(encoding="utf-8", errors="replace") as file:
+        line = file.readline(_ERROR_LENGTH)
     line = re.sub(r"\x1b\[[0-9;]*m", "", line)
     return "".join(filter(str.isprintable, line)).strip() or "failed"
 
 
-def _mapping(path: Path, trouble: list[str]) -> dict[str, Any]:
-    """A YAML or JSON file as a mapping; empty where it is missing or, noted, damaged."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        found = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
-        if not isinstance(found, dict):
-            raise _DamagedError
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError, yaml.YAMLError, RecursionError, _DamagedError):
-        trouble.append(f"{path.name} is damaged")
-        return {}
-    return {str(key): value for key, value in found.items()}
-
-
-def _metrics(path: Path, trouble: list[str]) -> dict[str, float | None] | None:
-    found = _mapping(path, trouble)
-    if not found:
+def _tried(read: Callable[[Path], T], folder: Path, name: str, trouble: list[str]) -> T | None:
+    """What a reader finds in a folder; None where the file is missing or, noted, damaged."""
+    if not (folder / name).is_file():
         return None
-    for key, value in found.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not number:
-            trouble.append(f"{path.name} is damaged ({key} is no number)")
-            return None
-    return {k: float(v) if v is not None and math.isfinite(v) else None for k, v in found.items()}
+    try:
+        return read(folder)
+    except UserError:
+        trouble.append(f"{name} is damaged")
+        return None
 
 
 def _asked_of_hydra(folder: Path) -> list[Any]:
     """The overrides that Hydra noted before the job began."""
     try:
-        found = yaml.load((folder / ".hydra" / "overrides.yaml").read_text("utf-8"), _Loader)
-    except (OSError, ValueError, yaml.YAMLError):
+        found = read_plain(folder / ".hydra" / "overrides.yaml")
+    except UserError:
         return []
     return found if isinstance(found, list) else []
 
 
-def _epochs(path: Path) -> int | None:
-    try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            rows = list(csv.DictReader(file))
-        return int(float(rows[-1]["epoch"])) if rows else None
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        return None
+def _epochs(folder: Path) -> int | None:
+    """How many epochs a run has trained; None where its history does not tell."""
+    rows = _tried(read_history, folder, HISTORY, [])
+    return len(rows) if rows else None

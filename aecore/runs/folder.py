@@ -12,27 +12,43 @@ figures/            PNG and GIF files
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
-from aecore.config.folders import command
+from aecore.config.build import validate
+from aecore.config.folders import command, resuming
+from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.files import checked, make_folder, write_atomically
 from aecore.runs.format import check_format, stamp
-from aecore.runs.validation import check_plain, check_targets, printable, read_plain
+from aecore.runs.validation import (
+    check_plain,
+    check_targets,
+    damaged,
+    inside,
+    printable,
+    read_json,
+    read_plain,
+)
 
 CONFIG, RUN, METRICS, HISTORY = "config.yaml", "run.json", "metrics.json", "history.csv"
 ERROR = "error.txt"  # why a job of a multirun failed
+_MAPPING = TypeAdapter(dict[str, Any])
+_METRICS: TypeAdapter[Any] = TypeAdapter(
+    Annotated[dict[str, FiniteFloat | None], Field(min_length=1)]
+)
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "numpy")
 
 
@@ -91,16 +107,25 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"`{command()} task=list` shows the runs",
         )
     read_run(folder)
-    try:
-        config = read_plain(folder / CONFIG)
-        if not isinstance(config, dict):
-            raise yaml.YAMLError("no mapping")
-    except Exception as error:  # YAML raises many kinds on what is damaged
-        reason = printable(" ".join(str(error).split()))
-        raise UserError(f"{folder / CONFIG}: damaged configuration ({reason})") from error
-    check_plain(config, folder / CONFIG)
+    config = plain_config(folder)
     check_targets(config, folder / CONFIG)
+    checked_config(config, folder / CONFIG)
     return config
+
+
+def plain_config(folder: Path) -> dict[str, Any]:
+    """What config.yaml holds, plain values of any keys; UserError if it is missing or damaged."""
+    config: dict[str, Any] = read_plain(folder / CONFIG)
+    check_plain(config, folder / CONFIG)
+    return config
+
+
+def checked_config(config: Mapping[str, Any], where: Path) -> Config:
+    """A recorded configuration, validated; UserError names the run or the file."""
+    try:
+        return validate(Config, config)
+    except UserError as error:
+        raise inside(error, where) from error
 
 
 def write_run(folder: Path, choices: Mapping[str, Any], overrides: list[str]) -> None:
@@ -131,27 +156,32 @@ def note_redacted(folder: Path, keys: Iterable[str]) -> None:
 
 def redacted(record: Mapping[str, Any]) -> list[str]:
     """The keys noted in a record of `write_run`."""
-    found = record.get("redacted", [])
-    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+    return list(record.get("redacted", []))
+
+
+class _Run(BaseModel, strict=True, extra="allow"):
+    """What `write_run` records."""
+
+    choices: dict[str, str | list[str] | None]
+    overrides: list[str] = []
+    packages: dict[str, str] = {}
+    revision: str | None = None
+    redacted: list[str] = []
 
 
 def read_run(folder: Path) -> dict[str, Any]:
     """The record of `write_run`; UserError where it is damaged or of another format."""
-    record = _read_json(folder / RUN)
+    record = recorded(folder)
     check_format(record, folder)
-    if not isinstance(record.get("choices"), dict):
-        raise UserError(f"{folder / RUN}: damaged (it names no choices)")
-    return record
-
-
-def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise ValueError("no mapping")
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: missing or damaged ({printable(error)})") from error
-    return content
+        return _Run.model_validate(record).model_dump()
+    except ValidationError as error:
+        raise damaged(folder / RUN, error) from error
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """What run.json holds, of any format; UserError where it is missing or damaged."""
+    return read_json(folder / RUN, _MAPPING)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
@@ -171,32 +201,68 @@ def numbered(metric: str) -> bool:
 
 
 def read_metrics(folder: Path) -> dict[str, float] | None:
-    """The metrics of a finished run, None where it is not finished."""
+    """The metrics of a finished run, None where it is not finished; UserError if damaged.
+
+    A metric that was not finite is None, which only few readers need to know.
+    """
     path = folder / METRICS
     if not path.is_file():
         return None
-    return _read_json(path)
+    metrics: dict[str, float] = read_json(path, _METRICS)
+    return metrics
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has finished and its metrics can be read."""
+    try:
+        return read_metrics(folder) is not None
+    except UserError:
+        return False
+
+
+def write_history(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write history.csv, with the columns of all rows in order of appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(folder / HISTORY, text.getvalue().encode())
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """The rows of history.csv, empty where there is none."""
+    """The rows of history.csv, empty where there is none; UserError if damaged."""
     path = folder / HISTORY
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+    try:
+        text = path.read_text()
+        columns, *rows = csv.reader(io.StringIO(text), strict=True)
+        if not text.endswith("\n") or any(len(row) != len(columns) for row in rows):
+            raise ValueError("a row is cut short")
+        return [
+            {name: float(cell) for name, cell in zip(columns, row, strict=True) if cell}
+            for row in rows
+        ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{path}: damaged ({printable(error)})", f"{resuming(folder)} restores it"
+        ) from error
 
 
 def optimized(folder: Path) -> float | None:
     """What a search optimizes (`optimized_metric`): a test metric or one of the last epoch.
 
-    None where the run is not finished or has no such metric.
+    None where the run is not finished, cannot be read, or has no such metric.
     """
-    metrics = read_metrics(folder)
-    wanted = read_config(folder).get("optimized_metric") if metrics is not None else None
-    if metrics is None or not isinstance(wanted, str):
+    try:
+        metrics = read_metrics(folder)
+        if metrics is None:
+            return None
+        wanted = read_config(folder)["optimized_metric"]
+        return {**(read_history(folder) or [{}])[-1], **metrics}.get(wanted)
+    except UserError:
         return None
-    return {**(read_history(folder) or [{}])[-1], **metrics}.get(wanted)
 
 
 @cache  # of what was imported, whatever is on the disk by now

@@ -17,6 +17,7 @@ from aecore.runs import sampler_file
 from aecore.runs.checkpoint import BEST, EXPORTED, LAST, SAMPLER, evaluated, load
 from aecore.runs.folder import (
     CONFIG,
+    checked_config,
     is_run,
     newest,
     read_config,
@@ -25,7 +26,7 @@ from aecore.runs.folder import (
     read_run,
 )
 from aecore.runs.record import read_record
-from aecore.runs.restore import inside, restore
+from aecore.runs.restore import restore
 from aecore.types import ImageShape
 
 NEWEST = "last"
@@ -58,7 +59,7 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """The test metrics, empty where the run is not finished; UserError if damaged."""
         recorded = (self.folder and read_metrics(self.folder)) or {}
-        return {name: float(value) for name, value in recorded.items() if _is_number(value)}
+        return {name: value for name, value in recorded.items() if value is not None}
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -97,10 +98,6 @@ class Run:
         return sampler_file.read_sampler(sampler, self.folder / sampler_file.FILE, model)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
-
-
 def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
     """Open a run folder, a checkpoint, an export, or the newest run below a folder (`"last"`).
 
@@ -115,24 +112,16 @@ def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
     choices: Mapping[str, Any] = {}
     config = None
     if folder is not None:
-        config = _checked(read_config(folder), folder)
+        config = validate(Config, read_config(folder))
         choices = read_run(folder)["choices"]
         file = file or evaluated(folder, config)
     assert file is not None
     content = load(file)
     record = read_record(content, file)
-    config = config or _checked(record.config, file)
+    config = config or checked_config(record.config, file)
     channels, height, width = record.image_shape
     names = None if record.class_names is None else tuple(record.class_names)
     return Run(folder, file, config, choices, (channels, height, width), names, content)
-
-
-def _checked(config: Mapping[str, Any], where: Path) -> Config:
-    """A recorded configuration, validated; UserError names the run or the file."""
-    try:
-        return validate(Config, config)
-    except UserError as error:
-        raise inside(error, where) from error
 
 
 def _newest(below: Path) -> Path:

@@ -17,7 +17,7 @@ from aecore.model.components import build_components
 from aecore.model.conditioning import PLANES
 from aecore.model.limits import limited_to
 from aecore.runs.checkpoint import check_weights, weights
-from aecore.runs.validation import printable
+from aecore.runs.validation import inside, printable
 from aecore.types import ImageShape
 
 
@@ -74,9 +74,3 @@ def _statistic(
     if len(shape) != 3 or any(n not in (1, side) for n, side in sides):
         raise UserError(f"{path}: {name} of shape {shape} is of other images; it was not used")
     return statistic
-
-
-def inside(error: UserError, where: Path) -> UserError:
-    """An error about a foreign configuration, that names the file or the run."""
-    hint = None if error.advice is None else printable(error.advice)
-    return UserError(f"{where}: {printable(error.summary)}", hint)

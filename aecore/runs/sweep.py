@@ -16,7 +16,7 @@ from aecore.config.overrides import read as read_overrides
 from aecore.config.terminal import in_one_line, say
 from aecore.errors import UserError
 from aecore.runs.files import make_folder, write_atomically
-from aecore.runs.folder import ERROR, METRICS
+from aecore.runs.folder import ERROR, is_finished
 from aecore.runs.format import check_format, stamp
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def title(sweep: Sweep) -> str:
 
 def ended(folder: Path) -> bool:
     """Whether a job has finished or recorded an error."""
-    return (folder / METRICS).is_file() or (folder / ERROR).is_file()
+    return (folder / ERROR).is_file() or is_finished(folder)
 
 
 def lose(folder: Path, reason: str) -> None:

@@ -11,9 +11,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from aecore.config.folders import (
     expanded,
@@ -27,22 +28,60 @@ from aecore.config.targets import known_targets
 from aecore.config.terminal import in_one_line
 from aecore.errors import UserError, short
 
-_LONGEST = 2**20  # bytes of a configuration
+T = TypeVar("T")
+_LONGEST, _LONGEST_JSON = 2**20, 2**26  # bytes of a configuration, and of a file of numbers
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 _MOST, _DEEPEST, _GREATEST = 20_000, 30, 2**63  # values in one, one in the other, of integers
 
 
 def read_plain(path: Path) -> Any:
-    """What a YAML file holds; raises many kinds of errors where that is not plain.
+    """What a YAML file holds; UserError where that is not plain, or there is no such file.
 
     Merged mappings are refused: a few lines of them can stand for more than any memory holds.
     Aliases cost nothing here, and `check_plain` counts what they stand for.
     """
-    if path.stat().st_size > _LONGEST:
+    try:
+        text = _content(path, _LONGEST).decode()
+        depth = 0
+        for event in yaml.parse(text, _Loader):  # libyaml crashes on what is nested too deep
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError("nested too deep")
+        return yaml.load(text, _Plain)
+    except Exception as error:  # YAML raises many kinds on what is damaged
+        reason = printable(" ".join(str(error).split()))
+        raise UserError(f"{path}: damaged configuration ({reason})") from error
+
+
+def read_json(path: Path, kind: TypeAdapter[T]) -> T:
+    """What a JSON file holds, of that kind; UserError for anything else, or where it is missing."""
+    try:
+        return kind.validate_json(_content(path, _LONGEST_JSON), strict=True)
+    except ValidationError as error:
+        raise damaged(path, error) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: missing or damaged ({printable(error)})") from error
+
+
+def damaged(path: Path, error: ValidationError) -> UserError:
+    """What a model says of the content of a file, in one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = "".join(f"{part}: " for part in first["loc"][:1])
+    return UserError(f"{path}: damaged ({printable(place + first['msg'])})")
+
+
+def _content(path: Path, longest: int) -> bytes:
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise FileNotFoundError("no such file")
+    with path.open("rb") as file:
+        content = file.read(longest + 1)
+    if len(content) > longest:
         raise ValueError("too long")
-    return yaml.load(path.read_text(), _Plain)
+    return content
 
 
-class _Plain(yaml.SafeLoader):  # type: ignore[misc]
+class _Plain(_Loader):  # type: ignore[misc, valid-type]
     """Plain YAML without merged mappings."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -55,7 +94,10 @@ def check_plain(config: Any, where: Path) -> None:
 
     Checkpoints can hold other things too, and mappings within themselves.
     """
-    count, todo = 0, [(config, 0)]
+    if not isinstance(config, dict):
+        raise UserError(f"{where}: damaged configuration (no mapping)")
+    count = 0
+    todo: list[tuple[Any, int]] = [(config, 0)]
     while todo:
         value, depth = todo.pop()
         count += 1
@@ -121,6 +163,12 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def printable(foreign: Any) -> str:
     """A foreign text as it may stand in a line on a terminal, shortened."""
     return in_one_line(str(foreign)[:200])
+
+
+def inside(error: UserError, where: Path) -> UserError:
+    """An error about a foreign configuration, that names the file or the run."""
+    hint = None if error.advice is None else printable(error.advice)
+    return UserError(f"{where}: {printable(error.summary)}", hint)
 
 
 def own_targets() -> set[str]:

@@ -10,7 +10,7 @@ from aecore.config.compose import composing, hydra_of
 from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, quoted
 from aecore.config.terminal import say, show
-from aecore.runs.folder import METRICS
+from aecore.runs.folder import is_finished
 from aecore.runs.lock import writing
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.loader import Loader
@@ -44,7 +44,7 @@ def _launch_grid(sweep: Sweep, more: list[Override], selections: Selections | No
     from aecore.sweeps.engines import run_jobs
     from aecore.sweeps.job import run_job
 
-    todo = [n for n, folder in enumerate(sweep.folders) if not (folder / METRICS).is_file()]
+    todo = [n for n, folder in enumerate(sweep.folders) if not is_finished(folder)]
     say(f"sweep of {len(sweep.jobs)} jobs, {len(todo)} to do: {sweep.folder}")
     if todo:
         arguments = parse([*sweep.flags, *sweep.overrides, *(o.line for o in more)])
@@ -67,7 +67,7 @@ def _launch_grid(sweep: Sweep, more: list[Override], selections: Selections | No
                 run_jobs(launcher, sweep.folder, {n: sweep.jobs[n] for n in todo}, sweep.names)
     summary = compare_sweep(sweep, figures=True)
     show(summary.terminal_text)
-    failed = [folder for folder in sweep.folders if not (folder / METRICS).is_file()]
+    failed = [folder for folder in sweep.folders if not is_finished(folder)]
     if failed:
         say(f"\n{len(failed)} of {len(sweep.jobs)} jobs failed; try them again with "
               f"{resuming(sweep.folder)}")  # fmt: skip

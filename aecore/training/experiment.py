@@ -25,11 +25,13 @@ from aecore.runs.checkpoint import evaluated, load_weights
 from aecore.runs.files import remove
 from aecore.runs.folder import (
     METRICS,
+    is_finished,
     is_run,
     note_redacted,
     read_history,
     read_metrics,
     write_config,
+    write_history,
     write_metrics,
     write_run,
 )
@@ -40,6 +42,7 @@ from aecore.training.fit import fit
 from aecore.training.fit_sampler import add_sampler
 from aecore.training.loggers.base import RunLogger, finalized_on_failure
 from aecore.training.machine import set_up_machine
+from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.prepare import prepare
 from aecore.training.processes import is_leader
 from aecore.training.report import announce, hyperparameters, one_line, summary
@@ -76,7 +79,9 @@ def run(
     loggers = build_loggers(experiment, Path(os.devnull))  # UserError where an extra is missing
     model = prepare(experiment)
     if not is_leader():
-        checkpoint = resume_point(make_folder() / "checkpoints") if resumed else None
+        checkpoint = (
+            resume_point(make_folder() / "checkpoints", experiment, model) if resumed else None
+        )
         follow(experiment, model, checkpoint, callbacks())
         return {}
     for logger in loggers:
@@ -101,8 +106,10 @@ def _write(
     config = experiment.config
     if is_run(folder) and not resumed:
         raise UserError(f"{folder}: holds a run already", "give another folder")
-    checkpoint = resume_point(folder / "checkpoints") if resumed else None
-    metrics = read_metrics(folder) if resumed else None
+    checkpoint = resume_point(folder / "checkpoints", experiment, model) if resumed else None
+    if checkpoint is not None and checkpoint.history:
+        write_history(folder, checkpoint.history)  # it may have been lost or damaged
+    metrics = read_metrics(folder) if resumed and is_finished(folder) else None
     if metrics is None or not is_trained(experiment, checkpoint):
         for name in (METRICS, sampler_file.FILE):  # of weights that are about to change
             remove(folder / name)
@@ -162,8 +169,10 @@ def train(
 
 def is_trained(experiment: Experiment, checkpoint: ResumePoint | None) -> bool:
     """Whether a checkpoint is that of a completed training."""
-    max_epochs = experiment.max_epochs
-    return checkpoint is not None and checkpoint.is_complete(max_epochs)
+    if checkpoint is None:
+        return False
+    solved = isinstance(experiment.optimizer, ClosedForm)
+    return solved or checkpoint.is_complete(experiment.max_epochs)
 
 
 def follow(

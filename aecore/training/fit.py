@@ -53,7 +53,10 @@ def fit(
     """
     config, data = experiment.config, experiment.data
     checkpoints = folder / "checkpoints"
-    checkpoint_io = AtomicIO(make_record(config, model.image_shape, data.train.class_names))
+    checkpoint_io = AtomicIO(
+        make_record(config, model.image_shape, data.train.class_names),
+        None if checkpoint is None else checkpoint.checkpoint,
+    )
     if isinstance(experiment.optimizer, ClosedForm):
         experiment.optimizer.solve(model, data.train.pixels(), config.seed)
         state = {PREFIX + name: value for name, value in model.state_dict().items()}

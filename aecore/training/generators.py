@@ -40,3 +40,14 @@ class Generators:
         for state in device:
             torch.get_device_module(self._device).set_rng_state(state)
         return True
+
+
+def check_state(state: Tensor) -> None:
+    """Raise ValueError for what has the size of a generator's state and is none."""
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for generator in (Generator(device=device) for device in devices):
+        if generator.get_state().shape == state.shape:
+            try:
+                generator.set_state(state.clone())
+            except RuntimeError as error:
+                raise ValueError(f"generators: {error}") from error

@@ -1,14 +1,23 @@
-"""Lightning's own counters, in a checkpoint."""
+"""Lightning's own counters, made from where a checkpoint was saved."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-def before_validation(loops: dict[str, Any]) -> None:
-    """Make Lightning's counters those within the last chunk, which is then empty; in place."""
-    for counts in (loops["epoch_loop.batch_progress"][key] for key in ("total", "current")):
-        counts["processed"] -= 1
-        counts["completed"] -= 1
-    for key in [key for key in loops if key.startswith("epoch_loop.val_loop.")]:
-        del loops[key]
+def counters(epoch: int, chunks: int | None) -> dict[str, Any]:
+    """Those of the loop of epochs, as far as a training that continues needs them.
+
+    epoch: the number of the epoch, from 0. chunks: done of it; None where it has ended.
+    """
+    ended = epoch + 1 if chunks is None else epoch
+    found = {"epoch_progress": _progress(epoch + 1, ended, epoch)}
+    if chunks is not None:
+        batches = _progress(chunks + 1, chunks, chunks)
+        found["epoch_loop.batch_progress"] = {**batches, "is_last_batch": False}
+    return found
+
+
+def _progress(begun: int, processed: int, completed: int) -> dict[str, Any]:
+    counts = {"ready": begun, "started": begun, "processed": processed, "completed": completed}
+    return {"total": counts, "current": counts}

@@ -18,7 +18,6 @@ from aecore.model.comparable import FINAL_EPOCH, comparable_loss, is_trained_los
 from aecore.model.objectives.base import Terms, weighted_term
 from aecore.training.finite import check_finite, check_weights
 from aecore.training.generators import Generators
-from aecore.training.loops import before_validation
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
 from aecore.training.signals import received
@@ -280,8 +279,6 @@ class Training(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the step and, within an epoch, its progress; runs on every rank."""
         checkpoint["step"] = self.step
-        if self.stopped and self.trainer.validating:
-            before_validation(checkpoint["loops"]["fit_loop"])
         last = len(self._loader()) - 1
         if self.stopped or 0 < self._chunks_done <= last:
             states = self.all_gather(self.generators.states())

@@ -17,7 +17,7 @@ from aecore.data.sources.image_folder import ImageFolder
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.reconstruction.bernoulli import Bernoulli
-from helpers.models import fit as fit_model
+from helpers.checkpoints import checkpointed
 from helpers.models import images, mlp, model
 from helpers.splits import Memory, data, flat, split_of
 
@@ -190,12 +190,13 @@ class TestSample:
             grey = Split(images(48, 1, 4, 4))
             return data(Memory(grey), binarise="sample", val_size=8)
 
-        def trained(epochs: int, path: Path | None = None) -> Any:
+        def trained(epochs: int, folder: Path, resume: bool = False) -> Any:
             whole = model(network=mlp(6), reconstruction=Bernoulli(targets="soft", threshold=0.5))
-            return fit_model(whole, module(), epochs=epochs, ckpt_path=path)
+            return checkpointed(whole, folder, epochs, module=module(), resume=resume)
 
-        trained(2).trainer.save_checkpoint(tmp_path / "a.ckpt", weights_only=False)
-        resumed, straight = trained(4, tmp_path / "a.ckpt"), trained(4)
+        (tmp_path / "other").mkdir()
+        trained(2, tmp_path)
+        resumed, straight = trained(4, tmp_path, True), trained(4, tmp_path / "other")
         for a, b in zip(resumed.parameters(), straight.parameters(), strict=True):
             assert torch.equal(a, b)
 

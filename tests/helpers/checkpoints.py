@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -16,9 +17,11 @@ from aecore.runs.checkpoint import LAST, load
 from aecore.training.callbacks.checkpoint import Checkpoints
 from aecore.training.callbacks.history import History
 from aecore.training.module import Training
-from aecore.training.optimizers.schedulers import Schedule
-from helpers.models import data, fit
-from helpers.training_loop import X
+from aecore.training.optimizers.schedulers import Constant, Schedule
+from aecore.training.resume import ResumePoint, resume_point
+from aecore.training.setup import Experiment
+from helpers.models import adam, data, fit
+from helpers.training_loop import X, noisy_vae
 
 
 def checkpointed(
@@ -44,6 +47,17 @@ def checkpointed(
         ckpt_path=folder / LAST if resume else None,
         **options,
     )
+
+
+def continued(folder: Path, module: ImageData | None = None) -> ResumePoint | None:
+    """Where a training of `noisy_vae` that `checkpointed` began would continue."""
+    experiment = SimpleNamespace(
+        optimizer=adam(),
+        scheduler=Constant(),
+        data=data(X, val_size=10) if module is None else module,
+        max_epochs=5,
+    )
+    return resume_point(folder, cast(Experiment, experiment), noisy_vae())
 
 
 def read(folder: Path) -> list[dict[str, str]]:

@@ -22,7 +22,9 @@ from aecore.model.noise.noises import NoNoise
 from aecore.model.penalties.contractive import Contractive
 from aecore.model.penalties.weight import Weight
 from aecore.model.reconstruction.errors import MSE
+from aecore.runs.checkpoint import load
 from aecore.training.callbacks.checkpoint import AtomicIO
+from aecore.training.checkpoint_parts import checked
 from aecore.training.module import Training
 from aecore.training.optimizers.gradient import Adam, GradientDescent
 from aecore.training.optimizers.schedulers import Constant, Schedule
@@ -175,20 +177,32 @@ def fit(
     **options: Any,
 ) -> Training:
     """Train on the CPU as a run does; returns the Lightning module."""
+    optimizer, schedule = optimizer or adam(), schedule or Constant()
     training = Training(
         whole,
-        adam() if optimizer is None else optimizer,
-        Constant() if schedule is None else schedule,
+        optimizer,
+        schedule,
         seed=seed,
         log_every=log_every,
         gradient_clip=clip,
     )
+    resumed = None
+    if ckpt_path is not None:
+        resumed = checked(
+            load(ckpt_path),
+            ckpt_path,
+            model=whole,
+            optimizer=optimizer,
+            schedule=schedule,
+            batches=module.train_dataloader(),
+            max_epochs=epochs,
+        )
     with quiet():
         trainer = make_trainer(
             trainer_options(epochs, **options),
             callbacks or [],
             [],
-            AtomicIO(),
+            AtomicIO(resumed=resumed),
             validate=module.val is not None,
         )
         trainer.fit(training, datamodule=module, ckpt_path=ckpt_path)

@@ -20,6 +20,7 @@ from aecore.errors import UserError
 from aecore.runs.files import write_atomically
 from aecore.runs.folder import (
     is_run,
+    plain_config,
     read_config,
     read_history,
     read_metrics,
@@ -167,7 +168,7 @@ class TestConfig:
         config = {"seed": 0, "a": {"b": [1, 2.5, None, "ü"], "c": True}, "path": "x: y"}
         write_run(tmp_path, {}, [])
         write_config(tmp_path, config)
-        assert read_config(tmp_path) == config
+        assert plain_config(tmp_path) == config
         assert list(yaml.safe_load((tmp_path / "config.yaml").read_text())) == list(config)
         assert is_run(tmp_path)
 

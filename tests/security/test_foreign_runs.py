@@ -153,7 +153,10 @@ def test_the_store_of_this_user_needs_no_word(run: Path, tmp_path: Path) -> None
     assert Path("other.db").is_file()
 
 
-def test_a_task_with_a_run_writes_to_places_of_this_user(run: Path) -> None:
+def test_a_task_with_a_run_writes_to_places_of_this_user(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AECORE_DATA_DIR", raising=False)
     caches = {"ood": {"faces": FACES | {"cache_dir": "evil"}}}
     logger = {"_target_": f"{LOGGERS}.mlflow.MLflow", "uri": "sqlite:///evil", "experiment": "x"}
     place = copied(

@@ -19,8 +19,7 @@ from aecore.training.callbacks.checkpoint import AtomicIO
 from aecore.training.finite import check_finite
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Plateau
-from aecore.training.resume import resume_point
-from helpers.checkpoints import checkpointed, read
+from helpers.checkpoints import checkpointed, continued, read
 from helpers.models import data, fit, mlp, model
 from helpers.pickles import Bomb
 from helpers.training_loop import X, equal, noisy_vae, single_steps
@@ -53,30 +52,26 @@ class TestCheckpoints:
         assert not (tmp_path / BEST).exists() and (tmp_path / LAST).exists()
 
     def test_the_newest_readable_is_used(self, tmp_path: Path) -> None:
-        assert resume_point(tmp_path) is None
-        for step in (1, 2):
-            AtomicIO().save_checkpoint(
-                {"state_dict": {}, "step": step, "epoch": 0}, tmp_path / LAST
-            )
-        found = resume_point(tmp_path)
-        assert found is not None and found.path.name == LAST and found.checkpoint["step"] == 2
-        for size in (0, 1, 100, (tmp_path / LAST).stat().st_size - 1):
+        assert continued(tmp_path) is None
+        checkpointed(noisy_vae(), tmp_path, 2)
+        content = (tmp_path / LAST).read_bytes()
+        found = continued(tmp_path)
+        assert found is not None and found.path.name == LAST and found.step == 10
+        for size in (0, 1, 100, len(content) - 1):
             os.truncate(tmp_path / LAST, size)
-            found = resume_point(tmp_path)
-            assert (
-                found is not None and found.path.name == PREVIOUS and found.checkpoint["step"] == 1
-            )
+            found = continued(tmp_path)
+            assert found is not None and found.path.name == PREVIOUS and found.step == 5
             (tmp_path / LAST).unlink()
-            AtomicIO().save_checkpoint({"state_dict": {}, "step": 2, "epoch": 0}, tmp_path / LAST)
+            (tmp_path / LAST).write_bytes(content)
         os.truncate(tmp_path / LAST, 10)
         os.truncate(tmp_path / PREVIOUS, 10)
         with pytest.raises(UserError, match=str(tmp_path / LAST)):
-            resume_point(tmp_path)
+            continued(tmp_path)
 
     def test_last_is_enough(self, tmp_path: Path) -> None:
         checkpointed(noisy_vae(), tmp_path, 2)
         (tmp_path / LAST).unlink()
-        found = resume_point(tmp_path)
+        found = continued(tmp_path)
         assert found is not None and found.path.name == PREVIOUS and found.checkpoint["epoch"] == 0
 
     def test_a_failing_write_leaves_what_was_there(self, tmp_path: Path) -> None:

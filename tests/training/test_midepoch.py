@@ -23,9 +23,9 @@ from aecore.training.callbacks.checkpoint import AtomicIO
 from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
 from aecore.training.module import EPOCH_PROGRESS, StoppedError
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule
-from aecore.training.resume import ResumePoint, resume_point
+from aecore.training.resume import ResumePoint
 from aecore.training.signals import deferred, listening
-from helpers.checkpoints import Break, Broken, checkpointed, read, same_checkpoint
+from helpers.checkpoints import Break, Broken, checkpointed, continued, read, same_checkpoint
 from helpers.models import adam, conv, data, gaussian, images, model
 from helpers.training_loop import equal, noisy_vae
 
@@ -256,7 +256,7 @@ class TestWhatIsSaved:
             broken = (Break(1, 4),)
             checkpointed(noisy_vae(), parts, 2, module=drawn(), callbacks=broken, minutes=0)
         (parts / LAST).write_bytes((parts / LAST).read_bytes()[:1000])
-        found = resume_point(parts)
+        found = continued(parts, drawn())
         assert found is not None and found.checkpoint[EPOCH_PROGRESS]["chunks"] == 3
         (parts / PREVIOUS).replace(parts / LAST)
         checkpointed(noisy_vae(8), parts, 2, module=drawn(), resume=True)

@@ -18,11 +18,11 @@ from aecore.compare.table import Table
 from aecore.compare.values import frozen
 from aecore.compare.views import Trials
 from aecore.config.build import build
-from aecore.errors import SkippedError
+from aecore.errors import SkippedError, UserError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.runs.files import make_folder, write_atomically
-from aecore.runs.folder import CONFIG
-from aecore.runs.validation import check_plain, check_targets, read_plain
+from aecore.runs.folder import CONFIG, plain_config
+from aecore.runs.validation import check_targets
 
 FOLDER = "figures"
 MOST = 12  # maximum number of runs for a readable figure
@@ -59,11 +59,9 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
 
 def _figures(run: ComparedRun) -> Mapping[str, Any]:
     """The figures that a run was asked for, by name; whatever else its configuration holds."""
-    path = run.folder / CONFIG
     try:
-        found = read_plain(path).get("figures")
-        check_plain(found, path)
-    except Exception:  # whatever was done to the file
+        found = plain_config(run.folder).get("figures")
+    except UserError:  # changed since it was read
         return {}
     return found if isinstance(found, Mapping) else {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -18,6 +19,7 @@ import numpy as np
 import PIL
 import torch
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 from torch import Tensor
 from tqdm import tqdm
 
@@ -33,6 +35,13 @@ from aecore.version import FORMAT
 BYTES_AT_ONCE = 32 * 2**20  # decoded before they are written
 IMAGES, RECORD = "images.npy", "record.json"  # of a folder of the cache
 DECODING = 1  # raised when the same files are to be decoded anew
+
+
+class _Record(BaseModel, strict=True):
+    """Beside the pixels. broken: the files that could not be decoded, by their numbers."""
+
+    format: int
+    broken: list[int]
 
 
 def cache_folder(cache_dir: str | None, data_dir: Path) -> Path:
@@ -112,16 +121,14 @@ def alone(path: Path) -> Iterator[None]:
 
 def _read(entry: Path, files: Files, recipe: Recipe) -> Decoded | None:
     """The content of a cache folder; None if it is missing, damaged or out of date."""
-    try:
-        record = json.loads((entry / RECORD).read_text())
-        if record.get("format") != FORMAT:
-            return None
-        numbers = [int(i) for i in record["broken"]]
-        images = np.lib.format.open_memmap(entry / IMAGES, mode="r")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
     shape = (len(files), *recipe.shape)
-    if images.shape != shape or images.dtype != np.uint8:
+    try:
+        record = _Record.model_validate_json((entry / RECORD).read_bytes())
+        images = mapped(entry / IMAGES, shape)
+    except (OSError, ValueError):
+        return None
+    numbers = record.broken
+    if record.format != FORMAT or any(not 0 <= n < len(files) for n in numbers):
         return None
     why = {}
     if numbers:  # what made them unreadable may be over: a permission, a disk that was away
@@ -132,14 +139,28 @@ def _read(entry: Path, files: Files, recipe: Recipe) -> Decoded | None:
             return None
         why = {broken[i]: text for i, text in found.items()}
     kept = kept_of(len(files), numbers)
-    return Decoded(mapped_tensor(images), kept, why, rows=kept)
+    return Decoded(images, kept, why, rows=kept)
 
 
-def mapped_tensor(images: np.ndarray) -> Tensor:
-    """A tensor over the map, which is never written to: a Split returns copies.
+def header(shape: tuple[int, ...]) -> bytes:
+    """What stands before the pixels in a file of the cache: they are in C order."""
+    start = io.BytesIO()
+    layout = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(start, layout)
+    return start.getvalue()
+
+
+def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """The uint8 pixels in a file of the cache, mapped into memory and never written to.
 
     Not copy-on-write: of that, systems refuse to map more than they have memory.
+    Raises OSError or ValueError where the file is not a whole one of that shape.
     """
+    start = header(shape)
+    with path.open("rb") as file:
+        if file.read(len(start)) != start or path.stat().st_size != len(start) + math.prod(shape):
+            raise ValueError("not the file that was written")
+    images = np.memmap(path, np.uint8, "r", len(start), shape)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(images)
@@ -178,8 +199,7 @@ def _fill(file: BinaryIO, files: Files, recipe: Recipe) -> list[int]:
     Written, not stored into a map: a full disk is an error here, a map would end the process.
     """
     count, broken, reported = len(files), [], 0
-    layout = {"descr": "|u1", "fortran_order": False, "shape": (count, *recipe.shape)}
-    np.lib.format.write_array_header_1_0(file, layout)
+    file.write(header((count, *recipe.shape)))
     step = min(max(BYTES_AT_ONCE // math.prod(recipe.shape), 8), count)
     buffer = np.zeros((step, *recipe.shape), np.uint8)
     bar = tqdm(total=count, unit="image", disable=not sys.stderr.isatty(), leave=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
@@ -21,8 +22,6 @@ from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.split import Source, Split, Which, fixed_part, joined, to_float
 from aecore.errors import ConfigError, UserError
 
-# Errors of NumPy for files that are damaged, truncated, of a wrong size or need unpickling.
-_UNREADABLE = (EOFError, MemoryError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 log = logging.getLogger("aecore")
 
 _PATH = "dataset.path"
@@ -69,28 +68,19 @@ class Arrays(Source):
 
     @override
     def test_places(self, whole: Split, data_dir: Path) -> Tensor:
-        with self._file().open("rb") as file:
-            parted = _is_parted(np.load(file, allow_pickle=False))
+        with _opened(self._file()) as content:
+            parted = _is_parted(content)
         if parted:
             return super().test_places(whole, data_dir)
         return fixed_part(len(whole), self.test_fraction, "test")
 
     def _read(self, split: Which | None) -> Split:
         path = self._file()
-        try:
-            _check_memory(path)
-            with open(path, "rb") as file:
-                content = np.load(file, allow_pickle=False)
-                if split is None and _is_parted(content):
-                    train, test = (self._from(content, w, path) for w in ("train", "test"))
-                    return joined(train, test)
-                return self._from(content, split, path)
-        except _UNREADABLE as error:
-            reason = (str(error).splitlines() or ["it ends too early"])[0]
-            raise ConfigError(
-                _PATH, path, f"it cannot be read as .npz or .npy: {reason}",
-                "save it by numpy.savez(path, x=images) with plain numbers",
-            ) from error  # fmt: skip
+        with _opened(path) as content:
+            if split is None and _is_parted(content):
+                train, test = (self._from(content, w, path) for w in ("train", "test"))
+                return joined(train, test)
+            return self._from(content, split, path)
 
     def _file(self) -> Path:
         if self.path is None:
@@ -170,6 +160,23 @@ class Arrays(Source):
 
     def _file_holds_bytes(self) -> bool:
         return bool(self._read("train").images.dtype == torch.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[np.ndarray | NpzFile]:
+    """The content of a file; ConfigError where it, or what is read of it, is damaged."""
+    try:
+        _check_memory(path)
+        with path.open("rb") as file:
+            yield np.load(file, allow_pickle=False)
+    except UserError:
+        raise
+    except Exception as error:  # NumPy and zipfile raise many kinds on what is damaged
+        reason = (str(error).splitlines() or ["it ends too early"])[0]
+        raise ConfigError(
+            _PATH, path, f"it cannot be read as .npz or .npy: {reason[:200]}",
+            "save it by numpy.savez(path, x=images) with plain numbers",
+        ) from error  # fmt: skip
 
 
 def _check_memory(path: Path) -> None:

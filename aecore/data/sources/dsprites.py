@@ -7,6 +7,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, final
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from aecore.config.component import component
 from aecore.config.terminal import say
-from aecore.data.images.cache import alone, cache_folder, mapped_tensor
+from aecore.data.images.cache import alone, cache_folder, header, mapped
 from aecore.data.images.memory import GIB, InMemory, available_memory, fits
 from aecore.data.reading import check_writable
 from aecore.data.sources.fetch import damaged, fetch
@@ -114,15 +115,17 @@ def _chosen(path: Path, count: int, index: Tensor) -> Tensor:
 
 def _mapped(path: Path, count: int, cache: Path) -> Tensor:
     """All images, in a file of the cache that is written if it is not there."""
-    unpacked = cache / f"dsprites-{MD5[:16]}.npy"
+    unpacked, shape = cache / f"dsprites-{MD5[:16]}.npy", (count, *IMAGE)
+    with suppress(OSError, ValueError):
+        return mapped(unpacked, shape)
     try:
-        if not unpacked.exists():
-            check_writable(unpacked)
-            cache.mkdir(parents=True, exist_ok=True)
-            with alone(unpacked.with_suffix(".lock")):
-                if not unpacked.exists():  # another process may have written it by now
-                    _write(path, count, unpacked)
-        return mapped_tensor(np.lib.format.open_memmap(unpacked, mode="r"))
+        check_writable(unpacked)
+        cache.mkdir(parents=True, exist_ok=True)
+        with alone(unpacked.with_suffix(".lock")):
+            with suppress(OSError, ValueError):  # another process may have written it by now
+                return mapped(unpacked, shape)
+            _write(path, count, unpacked)
+        return mapped(unpacked, shape)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise ConfigError(
@@ -138,10 +141,9 @@ def _write(path: Path, count: int, unpacked: Path) -> None:
         raise OSError(f"it takes {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB are free")
     say(f"unpacking {count:,} images ({needed / GIB:.1f} GiB) into {unpacked}", error=True)
     made = unpacked.with_suffix(".partial")
-    layout = {"descr": "|u1", "fortran_order": False, "shape": (count, *IMAGE)}
     try:
         with open(made, "wb") as file:
-            np.lib.format.write_array_header_1_0(file, layout)
+            file.write(header((count, *IMAGE)))
             for part in _unpacked(path, count):
                 file.write(part.data)
             file.flush()

@@ -8,9 +8,10 @@ from optuna import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from aecore.errors import UserError
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.search.settings import plan_of
-from aecore.sweeps.search.study import opened
+from aecore.sweeps.search.study import STORAGE, opened
 from aecore.training.module import Training
 
 PRUNED = "pruned"  # the attribute of a trial that was ended early
@@ -63,7 +64,10 @@ def pruning(sweep: Sweep, number: int) -> list[Callback]:
     """
     plan = plan_of(sweep)
     shared = opened(sweep.folder, plan)
-    trial = shared.trials()[number]
+    trials = shared.trials()
+    if number >= len(trials):
+        raise UserError(f"{plan.storage or sweep.folder / STORAGE}: it has no trial {number}")
+    trial = trials[number]
     if trial.state.is_finished():
         return []
     return [Pruning(shared.trial(number), plan.metric, set(trial.intermediate_values))]

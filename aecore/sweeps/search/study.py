@@ -6,7 +6,8 @@ worker that asked for it (`OWNER`), so that a killed worker finds its own again.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import sqlite3
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from aecore.errors import UserError
 from aecore.runs.files import checked
@@ -138,6 +138,7 @@ def opened_at(url: str, plan: SearchPlan) -> Shared:
         if file is not None and file.name == ":memory:":
             raise FileNotFoundError("jobs cannot see the memory of another process")
         with locked(file):
+            _check_whole(file)
             storage = RDBStorage(
                 url, engine_kwargs={"connect_args": {"timeout": _SQLITE_WAIT}} if local else None
             )
@@ -151,7 +152,9 @@ def opened_at(url: str, plan: SearchPlan) -> Shared:
                 else optuna.pruners.NopPruner(),
             )
             _check(study, plan)
-    except (SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # SQLAlchemy and Optuna raise many kinds on what is damaged
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"hydra.sweeper.storage={url}: cannot be used", first) from error
     return Shared(plan, study, storage, file)
@@ -178,8 +181,26 @@ def sampler(plan: SearchPlan, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed)
 
 
+def _check_whole(file: Path | None) -> None:
+    """Raise an error of SQLite, or ValueError, for a database that is a damaged file."""
+    if file is None or not file.exists():
+        return
+    with closing(sqlite3.connect(file, timeout=_SQLITE_WAIT)) as database:
+        (answer,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+    if answer != "ok":
+        raise ValueError(f"it is damaged ({answer})")
+
+
 def _check(study: optuna.Study, plan: SearchPlan) -> None:
-    """Raise UserError where a study of that name searches for something else."""
+    """Raise UserError where a study of that name searches for something else.
+
+    ValueError where its trials are not numbered from 0 or have other attributes than ours.
+    """
+    for number, trial in enumerate(study.get_trials(deepcopy=False)):
+        owner, retried = (trial.user_attrs.get(key) for key in (OWNER, RETRIED))
+        known = isinstance(owner, str | None) and isinstance(retried, int | None)
+        if trial.number != number or not known:
+            raise ValueError(f"trial {number} is damaged")
     name = f"hydra.sweeper.study_name={plan.study_name}"
     metric = study.user_attrs.get(METRIC)
     if metric is not None:

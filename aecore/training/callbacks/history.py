@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from aecore.runs.files import write_atomically
+from aecore.runs.folder import write_history
 from aecore.training.module import Training
 
 
@@ -46,7 +44,7 @@ class History(Callback):
         self._clock = now
         self.rows.append(row)
         if trainer.is_global_zero:
-            write_atomically(self.path, to_csv(self.rows).encode())
+            write_history(self.path.parent, self.rows)
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -56,13 +54,3 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self._spent = state_dict["seconds"]
-
-
-def to_csv(rows: list[dict[str, float]]) -> str:
-    """Rows as CSV text, the columns of all rows in order of appearance."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from lightning_utilities.core.rank_zero import rank_zero_only
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
@@ -19,6 +19,7 @@ from aecore.config.secret import masked
 from aecore.errors import ConfigError, UserError
 from aecore.runs.files import write_atomically
 from aecore.runs.folder import CONFIG, numbered
+from aecore.runs.validation import read_json
 from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, pixels
 from aecore.training.loggers.mlflow_store import library, open_store
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RECORD = "mlflow.json"  # in the run folder: which run of which store it is
+_RECORDED = TypeAdapter(dict[str, str])
 _METRICS, _PARAMETERS = 1000, 100  # at most in one request
 Value = tuple[str, float, int, int]  # of a metric: name, value, milliseconds, step
 
@@ -93,12 +95,12 @@ class MLflow(RunLogger):
     def _continued(self, client: MlflowClient) -> str | None:
         """The run of this folder; None for a new folder, or where the store does not have it."""
         try:
-            run = str(json.loads((self.folder / _RECORD).read_text())["run"])
+            run = read_json(self.folder / _RECORD, _RECORDED)["run"]
             for key in client.get_run(run).data.metrics:
                 steps = [metric.step for metric in client.get_metric_history(run, key)]
                 self._written[key] = max(steps)
             client.update_run(run, status="RUNNING")
-        except (OSError, ValueError, KeyError, TypeError, library().MlflowException):
+        except (UserError, OSError, KeyError, library().MlflowException):
             return None
         return run
 

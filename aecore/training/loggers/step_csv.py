@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,14 +42,21 @@ class StepCSV(RunLogger):
                     writer.writerow((step or 0, key, float(value)))
 
     def _start(self) -> None:
-        """Keep the lines of a resumed run before the purge step, but none cut short by a kill."""
-        earlier_rows: list[list[str]] = []
-        if self._purge_step is not None and self.path.exists():
-            text = self.path.read_text()
+        """Keep the whole lines of a resumed run before the purge step."""
+        earlier: list[str] = []
+        if self._purge_step is not None and self.path.is_file():
+            text = self.path.read_text(errors="replace")
             lines = text[: text.rfind("\n") + 1].splitlines()
-            earlier_rows = [row for row in csv.reader(lines[1:]) if int(row[0]) < self._purge_step]
+            earlier = [line for line in lines if _step(line) < self._purge_step]
         table = io.StringIO(newline="")
-        csv.writer(table).writerows([self.header, *earlier_rows])
+        csv.writer(table).writerow(self.header)
+        table.writelines(f"{line}\r\n" for line in earlier)
         make_folder(self.folder)
         write_atomically(self.path, table.getvalue().encode())
         self._started = True
+
+
+def _step(line: str) -> float:
+    """The step of a line, infinite where it has none."""
+    step, *rest = line.split(",")
+    return int(step) if len(rest) >= 2 and len(step) < 16 and step.isdecimal() else math.inf

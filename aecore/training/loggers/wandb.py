@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import uuid
 from collections.abc import Mapping
@@ -12,19 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_only
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
 from aecore.errors import UserError
 from aecore.runs.files import checked, write_atomically
 from aecore.runs.folder import numbered
+from aecore.runs.validation import read_json
 from aecore.training.loggers.base import BINS, RunLogger, environment, pixels
 
 if TYPE_CHECKING:
     from wandb import Run
 
 _RECORD = "wandb.json"  # in the run folder: the id of the run
+_IDS = TypeAdapter(dict[str, Annotated[str, Field(pattern=r"^\w{1,64}$")]])
 
 
 class WandB(RunLogger):
@@ -101,11 +102,8 @@ class WandB(RunLogger):
     def _id(self) -> str:
         path = self.folder / _RECORD
         try:
-            found = json.loads(path.read_text())["id"]
-            if re.fullmatch("[0-9a-f]{8}", found) is None:  # it becomes part of a folder's name
-                raise ValueError("another id")
-            return str(found)
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_json(path, _IDS)["id"]
+        except (UserError, KeyError):
             run_id = uuid.uuid4().hex[:8]
             write_atomically(path, (json.dumps({"id": run_id}) + "\n").encode())
             return run_id

@@ -1,0 +1,280 @@
+"""The parts of a checkpoint that a training continues from, each checked before it is used.
+
+A file may have been made by anyone. Of what it holds only what is named here reaches Lightning and
+torch: plain values by the models below; tensors and options of the optimizer and the schedule by
+those of the ones that are built. Lightning's own counters are not read but made anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
+from torch import Tensor, nn
+
+from aecore.data.batches import Batches
+from aecore.errors import UserError
+from aecore.model.autoencoder import Autoencoder
+from aecore.runs.checkpoint import PREFIX, check_weights, weights
+from aecore.runs.validation import printable
+from aecore.training.generators import check_state
+from aecore.training.loops import counters
+from aecore.training.module import EPOCH_PROGRESS
+from aecore.training.optimizers.gradient import GradientDescent
+from aecore.training.optimizers.schedulers import Schedule
+
+_GREATEST = 2**31
+Count = Annotated[int, Field(ge=0, lt=_GREATEST)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class _Means(_Part):
+    sums: dict[str, float]
+    images: Count
+
+
+class _Progress(_Part):
+    chunks: Count
+    steps: Count | None = None
+    mean: _Means
+    since_log: _Means
+    generators: list[Tensor]
+
+
+class _Row(_Part, extra="allow"):
+    epoch: Count
+    step: Count
+    lr: float
+    images: Annotated[int, Field(gt=0, lt=_GREATEST)]
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    __pydantic_extra__: dict[str, float]
+
+
+class _History(_Part):
+    rows: list[_Row]
+    seconds: Seconds
+
+
+class _Checkpoints(_Part):
+    best: float
+    best_epoch: Count
+
+
+class _EarlyStopping(_Part):
+    wait_count: Count
+    stopped_epoch: Count
+    best_score: Tensor
+    patience: Count
+    stopping_reason: Annotated[int, Field(ge=0, lt=len(EarlyStoppingReason))] = 0
+    stopping_reason_message: str | None = None
+    stopped: bool
+
+
+class _Pruning(_Part):
+    stopped: bool
+
+
+CALLBACKS = ("History", "Checkpoints", "ResumableEarlyStopping", "Pruning")
+
+
+class _Callbacks(_Part, extra="forbid"):
+    """Their states, by the names of their classes."""
+
+    History: _History
+    Checkpoints: _Checkpoints
+    ResumableEarlyStopping: _EarlyStopping | None = None
+    Pruning: _Pruning | None = None
+
+
+class _Optimizer(_Part):
+    state: dict[int, dict[str, Any]]
+    param_groups: list[dict[str, Any]]
+
+
+class _Parts(_Part, extra="ignore"):
+    epoch: Count
+    step: Count
+    epoch_progress: _Progress | None = None
+    callbacks: dict[str, dict[str, Any]]
+    optimizer_states: Annotated[list[_Optimizer], Field(min_length=1, max_length=1)]
+    lr_schedulers: Annotated[list[dict[str, Any]], Field(max_length=1)]
+
+
+def checked(
+    content: Mapping[str, Any],
+    path: Path,
+    *,
+    model: Autoencoder,
+    optimizer: GradientDescent,
+    schedule: Schedule,
+    batches: Batches,
+    max_epochs: int,
+) -> dict[str, Any]:
+    """A checkpoint as Lightning takes it, of checked parts alone.
+
+    content: what `load` read from the file `path`. The others are those of the training.
+    Raises UserError, which names file and part, for what another training or none has left.
+    """
+    state = weights(content)
+    check_weights(model.state_dict(), state, path)
+    try:
+        parts = _Parts.model_validate(content)
+        callbacks = {k: v for k, v in parts.callbacks.items() if _class(k) in CALLBACKS}
+        _check_agreement(
+            parts, _Callbacks.model_validate({_class(k): v for k, v in callbacks.items()}), batches
+        )
+        built = optimizer(model.parameter_groups())
+        scheduler = schedule(built, max_epochs)
+        options = built.state_dict()["param_groups"]
+        schedules = [] if scheduler is None else [scheduler.state_dict()]
+        (saved,) = parts.optimizer_states
+        if [g.get("params") for g in saved.param_groups] != [g["params"] for g in options]:
+            raise ValueError("param_groups: of other parameters")
+        found = {
+            "optimizer_states": [
+                {
+                    "state": _states(optimizer, built, saved.state),
+                    "param_groups": _like(options, saved.param_groups, "param_groups"),
+                }
+            ],
+            "lr_schedulers": _like(schedules, parts.lr_schedulers, "lr_schedulers"),
+        }
+    except (ValueError, RuntimeError, OverflowError) as error:
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise UserError(
+            f"{path}: damaged, or a checkpoint of another training ({printable(reason)})",
+            "it was not used; give another run or train again",
+        ) from error
+    plain = {k: content[k] for k in ("epoch", "step", EPOCH_PROGRESS) if content.get(k) is not None}
+    chunks = None if parts.epoch_progress is None else parts.epoch_progress.chunks
+    return {
+        **plain,
+        **found,
+        "state_dict": {PREFIX + name: value for name, value in state.items()},
+        "callbacks": callbacks,
+        "loops": {"fit_loop": counters(parts.epoch, chunks)},
+        "pytorch-lightning_version": version("pytorch-lightning"),
+    }
+
+
+def _class(key: str) -> str:
+    """The class of a callback, by its key; some have their options behind it."""
+    return key.partition("{")[0]
+
+
+def _check_agreement(parts: _Parts, callbacks: _Callbacks, batches: Batches) -> None:
+    """Raise ValueError where epoch, step, history and progress do not fit together."""
+    rows, progress = callbacks.History.rows, parts.epoch_progress
+    epochs = parts.epoch + (1 if progress is None else 0)
+    if len(rows) != epochs or any(row.epoch != n for n, row in enumerate(rows, start=1)):
+        raise ValueError(f"History: {len(rows)} rows after {epochs} epochs")
+    steps = 0
+    if progress is not None:
+        first = progress.chunks * batches.chunk
+        steps = first if progress.steps is None else progress.steps
+        within = first < batches.steps and first <= steps <= min(
+            first + batches.chunk, batches.steps
+        )
+        if not within or any(m.sums and not m.images for m in (progress.mean, progress.since_log)):
+            raise ValueError(f"{EPOCH_PROGRESS}: of an epoch of other steps")
+        for of_ranks in progress.generators:
+            if of_ranks.dtype != torch.uint8 or of_ranks.ndim != 2:
+                raise ValueError(f"{EPOCH_PROGRESS}: states of generators that are none")
+            for one in of_ranks:
+                check_state(one)
+    if parts.step != steps + (rows[-1].step if rows else 0):
+        raise ValueError("step: not that of the epoch")
+    stopping = callbacks.ResumableEarlyStopping
+    last = max(callbacks.Checkpoints.best_epoch, stopping.stopped_epoch if stopping else 0)
+    if last > epochs:
+        raise ValueError(f"callbacks: of epoch {last} after {epochs} epochs")
+    if stopping is not None:
+        _like(torch.tensor(0.0), stopping.best_score, "best_score")
+
+
+def _states(
+    optimizer: GradientDescent, built: torch.optim.Optimizer, saved: Mapping[int, Any]
+) -> dict[int, Any]:
+    """What an optimizer keeps of each parameter, in memory of its own; empty before any step.
+
+    Kernels take it for granted that this is there, and of the parameter's shape. A parameter of
+    which nothing was kept, as it had no gradient, begins with zeros.
+    Raises ValueError for anything else.
+    """
+    parameters = [p for group in built.param_groups for p in group["params"]]
+    if unknown := saved.keys() - range(len(parameters)):
+        raise ValueError(f"optimizer_states.{min(unknown)}: no such parameter")
+    kept: dict[tuple[Any, ...], Any] = {}
+    found = {}
+    for index, parameter in enumerate(parameters if saved else []):
+        kind = (parameter.shape, parameter.dtype)
+        if kind not in kept:
+            kept[kind] = _kept(optimizer, parameter)
+        here = saved.get(index, kept[kind])
+        found[index] = _like(kept[kind], here, f"optimizer_states.{index}")
+    return found
+
+
+def _kept(optimizer: GradientDescent, parameter: Tensor) -> dict[str, Any]:
+    """Zeros like what an optimizer keeps of a parameter, found by one step of another one."""
+    other = nn.Parameter(torch.zeros_like(parameter))
+    other.grad = torch.zeros_like(parameter)
+    built = optimizer([other])
+    built.step()
+    state = built.state_dict()["state"].get(0, {})
+    return {k: torch.zeros_like(v) if isinstance(v, Tensor) else v for k, v in state.items()}
+
+
+def _like(built: Any, found: Any, where: str) -> Any:
+    """A saved value where it is of the kind of the built one; ValueError where it is not.
+
+    Keys of dictionaries are those of the built one: further ones are left out, and one that is
+    missing may be None or False there, as options that a later version of torch brought are.
+    Numbers may differ, but a count that is positive stays so, and none becomes infinite.
+    """
+    if type(found) is not type(built) and not (_is_number(found) and isinstance(built, float)):
+        raise ValueError(f"{where}: a {type(found).__name__}, not a {type(built).__name__}")
+    if isinstance(built, dict):
+        for key, value in built.items():
+            if key not in found and not (value is None or value is False):
+                raise ValueError(f"{where}: without {key}")
+        return {k: _like(v, found.get(k, v), f"{where}.{k}") for k, v in built.items()}
+    if isinstance(built, list | tuple):
+        if len(found) != len(built):
+            raise ValueError(f"{where}: {len(found)} values, not {len(built)}")
+        pairs = zip(built, found, strict=True)
+        return type(built)(_like(b, f, f"{where}.{n}") for n, (b, f) in enumerate(pairs))
+    if isinstance(built, Tensor):
+        if found.shape != built.shape or found.dtype != built.dtype:
+            raise ValueError(f"{where}: {_kind(found)}, not {_kind(built)}")
+        return torch.empty_like(built).copy_(found.detach())
+    if isinstance(built, float):
+        wrong = math.isnan(found) or math.isinf(found) > math.isinf(built)
+    elif type(built) is int:
+        wrong = not (built > 0) <= found < _GREATEST
+    else:
+        wrong = found != built
+    if wrong:
+        raise ValueError(f"{where}: {found!r} instead of {built!r}")
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
