@@ -5,7 +5,6 @@ A try happens in an empty folder and returns None where nothing was lost, else w
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -18,128 +17,60 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import yaml
 
 import aecore
 from aecore.config.compose import compose
 from aecore.config.overrides import parse
 from aecore.errors import NonFiniteError, UserError
-from helpers import event_files
 from helpers.command_lines import command_line
 from helpers.commands import RUN, Done, started
 from helpers.damage import documents
 from helpers.python_calls import call
+from undisturbed import (
+    SECONDS,
+    TINY,
+    argv_of,
+    ended,
+    is_recorded,
+    lost,
+    prepared,
+    reported,
+    resumed,
+)
 
-TINY = [
-    "model=vae", "dataset=digits", "dataset.batch_size=32", "dataset.train_size=400",
-    "network.hidden=[16]", "trainer.threads=1", "trainer.checkpoint_minutes=0",
-    "trainer.log_every=5", "trainer/accelerator=cpu",
-]  # fmt: skip
-ONE = [*TINY, "figures=[strip]", "trainer.max_epochs=4", "hydra.run.dir=it"]
-MANY = [
-    *TINY, "-m", "figures=none", "trainer.max_epochs=2", "latent.dim=2,3,4", "hydra.sweep.dir=it",
-]  # fmt: skip
-STATUSES = {0, 1, 2, 3, 129, 130, 141, 143}
-SECONDS = 120  # after which a command counts as hanging
-TIMED = ("train/seconds", "train/images_per_second", "seconds")  # differ from run to run
-
-
-def reported(done: Done) -> str | None:
-    """What is wrong with the way a command ended."""
-    if "Traceback" in done.err + done.out:
-        return f"traceback: {done.err.splitlines()[-1:]}"
-    if done.status not in STATUSES:
-        return f"status {done.status}"
-    errors = done.err[done.err.find("error: ") :].splitlines() if done.status == 2 else []
-    return f"{len(errors)} lines: {errors[0]}" if len(errors) > 3 else None
-
-
-def ended(*argv: str) -> tuple[Done, str | None]:
-    """A command that nobody disturbs, and what is wrong with its end."""
-    with started(*argv) as command:
-        command.process.join(SECONDS)
-        if command.process.exitcode is None:
-            return Done(-9, "", ""), f"hangs: {' '.join(argv)}"
-        done = command.wait()
-    return done, reported(done)
-
-
-def results(folder: Path) -> dict[str, object]:
-    """Metrics and history of every run below, without what is timed."""
-    found: dict[str, object] = {}
-    for file in sorted(folder.rglob("metrics.json")):
-        name = file.parent.relative_to(folder).as_posix()
-        metrics = json.loads(file.read_text())
-        found[name] = {key: value for key, value in metrics.items() if key not in TIMED}
-        with (file.parent / "history.csv").open() as rows:
-            found[f"{name} history"] = [
-                {k: v for k, v in row.items() if k not in TIMED} for row in csv.DictReader(rows)
-            ]
-    return found
-
-
-def twice(folder: Path) -> str | None:
-    """A point that TensorBoard shows twice, in any run below."""
-    for events in sorted({file.parent for file in folder.rglob("events.out.tfevents.*")}):
-        root = next(place for place in (events, *events.parents) if place.name == "tensorboard")
-        read = event_files.read(root.parent, str(events.relative_to(root)))
-        for tag in read.Tags()["scalars"]:
-            steps = [event.step for event in read.Scalars(tag)]
-            if len(steps) > len({*steps}):
-                return f"loss: {events} shows a point of {tag} twice"
-    return None
-
-
-@cache
-def prepared(kind: str) -> Path:
-    """A folder with `whole` and, made by the same command, `half`, which a signal has ended."""
-    home, here = Path(mkdtemp()), os.getcwd()
-    os.chdir(home)
-    argv = ONE if kind == "run" else MANY
-    for name in ("whole", "half"):
-        done, half = "it/history.csv" if kind == "run" else "it/1/history.csv", name == "half"
-        with started(*argv) as command:
-            while half and not Path(done).exists():
-                time.sleep(0.005)
-            if half:
-                command.signal(signal.SIGKILL)
-            command.wait()
-        os.rename("it", name)
-    os.chdir(here)
-    return home
-
-
-def lost(kind: str) -> str | None:
-    """Whether `it` has other results than the run or sweep that nobody disturbed."""
-    if results(Path("it")) != results(prepared(kind) / "whole"):
-        return "loss: other results"
-    return twice(Path("it"))
-
-
-def _resumed(kind: str) -> str | None:
-    done, wrong = ended("resume=it") if Path("it").exists() else ended(*argv_of(kind))
-    if wrong is None and done.status != 0:
-        wrong = f"loss: status {done.status} {done.err[:200]}"
-    return wrong or lost(kind)
-
-
-def argv_of(kind: str) -> list[str]:
-    """The command that makes a run or a sweep."""
-    return ONE if kind == "run" else MANY
-
-
-def _recorded(kind: str) -> bool:
-    return Path("it", "config.yaml" if kind == "run" else "sweep.json").exists()
+RECORDS = (  # overrides in the record of a sweep
+    "+hydra.callbacks.x={_target_: os.mkdir, path: evil}", "hydra.output_subdir=../../evil",
+    "+hydra.job.env_set.PYTHONPATH=evil", "hydra.run.dir=evil", "hydra.sweep.dir=evil",
+    "paths.data_dir=evil", "paths.output_dir=evil", "dataset.cache_dir=evil", "out=evil",
+    "task=compare", "task=[compare]", "model=../evil", "init_from=evil", "logger=mlflow",
+    "hydra/job_logging=default", "hydra.job_logging.handlers.file.filename=evil",
+    "hydra.launcher._target_=os.mkdir", "hydra.launcher.setup=[touch evil]", "seed=${oc.env:UID}",
+    "+figures.x={_target_: os.mkdir, path: evil}", "hydra.sweep.subdir=../evil", "~latent",
+    "hydra.searchpath=[file://evil]", "dataset={_target_: os.mkdir}", "network@evil=mlp",
+)  # fmt: skip
+_DIGITS = "aecore.data.sources.digits.Digits"
+CONFIGS: tuple[dict[str, Any], ...] = (  # values in the configuration of a run
+    {"task": "compare", "out": "evil"}, {"task": "Compare"}, {"paths": {"data_dir": "evil"}},
+    {"dataset": {"cache_dir": "evil"}}, {"paths": {"output_dir": "evil"}}, {"init_from": "evil"},
+    {"latent": {"_target_": "os.mkdir", "path": "evil"}}, {"run": "evil"}, {"resume": "evil"},
+    {"figures": {"../../evil": {"_target_": "aecore.evaluation.figures.strip.Strip"}}},
+    {"logger": {"_target_": "aecore.training.loggers.mlflow.MLflow", "uri": "evil"}},
+    {"evaluate": {"ood": {"../evil": {"_target_": _DIGITS}}}}, {"hydra": {"run": {"dir": "evil"}}},
+    {"optimized_metric": "${oc.env:HOME}"}, {"penalty": {"../evil": {"_target_": "os.mkdir"}}},
+)  # fmt: skip
 
 
 def killed(draw: Random, kind: str) -> str | None:
     """A run or sweep ended by signals, several times, then resumed."""
     numbers = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
     for _ in range(draw.choice([1, 1, 2, 3, 5])):
-        argv = ["resume=it"] if _recorded(kind) else argv_of(kind)
-        if not _recorded(kind):
+        argv = ["resume=it"] if is_recorded(kind) else argv_of(kind)
+        if not is_recorded(kind):
             shutil.rmtree("it", ignore_errors=True)
         number = draw.choice(numbers)
         with started(*argv) as command:
@@ -150,9 +81,9 @@ def killed(draw: Random, kind: str) -> str | None:
         wrong = reported(done) if number != signal.SIGKILL and done.status >= 0 else None
         if wrong:
             return wrong
-    if not _recorded(kind):
+    if not is_recorded(kind):
         shutil.rmtree("it", ignore_errors=True)
-    return _resumed(kind)
+    return resumed(kind)
 
 
 def no_space(draw: Random, kind: str) -> str | None:
@@ -161,8 +92,8 @@ def no_space(draw: Random, kind: str) -> str | None:
     command = f"ulimit -f {blocks}; exec {sys.executable} {RUN} " + " ".join(argv_of(kind))
     made = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=SECONDS)
     wrong = reported(Done(made.returncode, made.stdout, made.stderr))
-    if wrong or _recorded(kind):
-        return wrong or _resumed(kind)
+    if wrong or is_recorded(kind):
+        return wrong or resumed(kind)
     return None
 
 
@@ -206,7 +137,49 @@ def at_once(draw: Random, kind: str) -> str | None:
         wrong = reported(done) if done.status != -signal.SIGKILL else None
         if wrong or done.status not in (0, 2, -signal.SIGKILL):
             return wrong or f"loss: status {done.status}"
-    return _resumed(kind)
+    return resumed(kind)
+
+
+def hostile(draw: Random, kind: str) -> str | None:
+    """A record that asks for what only its user may ask for; nothing called `evil` may appear."""
+    shutil.copytree(prepared(kind) / "half", "it")
+    file = Path("it", "sweep.json" if kind == "sweep" else "config.yaml")
+    if kind == "sweep":
+        record = json.loads(file.read_text())
+        place = draw.choice([record["overrides"], *record["jobs"]])
+        place.append(draw.choice(RECORDS))
+        file.write_text(json.dumps(record))
+    else:
+        record = yaml.safe_load(file.read_text())
+        for key, value in draw.choice(CONFIGS).items():
+            old = record.get(key)
+            both = isinstance(old, dict) and isinstance(value, dict)
+            record[key] = {**old, **value} if both else value
+        file.write_text(yaml.safe_dump(record))
+    one = "it" if kind == "run" else "it/0"
+    wrong = ended(*draw.choice([["resume=it"], [f"run={one}", "task=sample", "out=out"]]))[1]
+    evil = [*Path().rglob("*evil*"), *Path("..").glob("*evil*")]
+    return wrong or (f"loss: {evil} was written by {file}" if evil else None)
+
+
+def linked(draw: Random, kind: str) -> str | None:
+    """A file or folder that is a link to somewhere else, which nothing may write to."""
+    shutil.copytree(prepared(kind) / "half", "it")
+    os.mkdir("victim")
+    inside = [p for p in Path("it").rglob("*") if p.name not in ("config.yaml", "run.json")]
+    place = draw.choice(sorted(p for p in inside if p.name != "sweep.json"))
+    target = Path("victim").absolute() / "file"
+    if place.is_dir():
+        shutil.rmtree(place)
+        target = target.parent
+    else:
+        place.unlink()
+        target.write_bytes(b"kept")
+    place.symlink_to(target)
+    wrong = ended("resume=it")[1]
+    left = {p.name: p.read_bytes() for p in Path("victim").iterdir()}
+    changed = left != ({} if target.is_dir() else {"file": b"kept"})
+    return wrong or (f"loss: written through the link {place}" if changed else None)
 
 
 def lines(draw: Random) -> str | None:
@@ -265,6 +238,7 @@ def attacks() -> Iterator[tuple[str, int, Attack]]:
     for name, attack in (
         ("killed by signals", killed), ("files may not grow", no_space),
         ("a damaged file", damaged), ("resumed several times at once", at_once),
+        ("a hostile record", hostile), ("a link inside", linked),
     ):  # fmt: skip
         for kind in KINDS:
             yield f"{kind}: {name}", 1, lambda draw, a=attack, k=kind: a(draw, k)

@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from attacks import attacks  # noqa: E402
 from machine import describe  # noqa: E402
 
+QUICK = ("run: a ", "sweep: a ", "command lines", "calls")  # tried three times as often
 ATTACKS = {name: (cases, attack) for name, cases, attack in attacks()}
 
 
@@ -64,7 +65,8 @@ def main() -> None:
     names = [name for name in ATTACKS if given.only in name]
     until, tries = time.monotonic() + 60 * given.minutes, Counter[str]()
     found: list[tuple[str, int, str]] = []
-    asked = zip(cycle(names), count(given.seed))
+    often = [name for name in names if name.startswith(QUICK)]
+    asked = zip(cycle([*names, *often, *often]), count(given.seed))
     with ProcessPoolExecutor(given.workers) as pool:
         going: dict[Future[str | None], tuple[str, int]] = {}
         while going or time.monotonic() < until:
