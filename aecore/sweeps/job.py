@@ -138,6 +138,8 @@ def _interrupted(error: Path, interrupted: Interrupted) -> None:
         handler(interrupted.signum, None)  # submitit's asks for the job to be started again
     if repeats_end():
         raise interrupted
+    if _is_orphan():
+        os._exit(128 + signal.SIGTERM)  # by now another leader may go on with this job
     _failed(error, f"interrupted by {signal.Signals(interrupted.signum).name}")
 
 
