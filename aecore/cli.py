@@ -83,9 +83,15 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no error
             stream.reconfigure(errors="backslashreplace")
-    threading.excepthook = _in_thread
+    threading.excepthook, sys.unraisablehook = _in_thread, _ignored
     with listening():
         return _main(argv)
+
+
+def _ignored(args: sys.UnraisableHookArgs) -> None:
+    """Leave a signal that came within a `__del__` to where signals are asked for."""
+    if not isinstance(args.exc_value, Interrupted):
+        sys.__unraisablehook__(args)
 
 
 def _in_thread(args: threading.ExceptHookArgs) -> None:

@@ -25,7 +25,7 @@ from aecore.runs.files import remove
 from aecore.runs.folder import ERROR, optimized
 from aecore.runs.lock import LEADER, dismiss, identity
 from aecore.runs.sweep import ended, lose
-from aecore.training.signals import deferred, end_with, listen_again, received
+from aecore.training.signals import check_received, deferred, end_with, listen_again, received
 
 # nothing is reported to anyone, and no token is put into the user's home
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
@@ -57,6 +57,7 @@ def run_jobs(
         vars(launcher)["joblib"] |= {"initializer": end_with, "initargs": (os.getpid(),)}
     if isinstance(launcher, BasicLauncher):
         _launch(launcher, folders, placed)
+        check_received()
     else:
         os.environ[LEADER] = identity()
         _launch_elsewhere(launcher, folders, placed, partial(_dismiss, sweep, [*folders.values()]))

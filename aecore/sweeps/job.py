@@ -44,6 +44,7 @@ from aecore.tasks.resume import place_overrides, read_training, settled
 from aecore.tasks.run import run
 from aecore.training.processes import is_leader, started_together
 from aecore.training.signals import (
+    check_received,
     deferred,
     is_listening,
     listening,
@@ -87,6 +88,8 @@ def run_job(config: Any) -> float | None:
 
 
 def _run_request(request: Request, folder: Path) -> float | None:
+    if repeats_end():
+        check_received()
     if received() is not None:
         return None  # nobody waits for what comes after an interrupted job
     error = folder / ERROR

@@ -133,6 +133,12 @@ def received() -> int | None:
     return _listeners[-1].ask() if _listeners else None
 
 
+def check_received() -> None:
+    """Raise Interrupted once more where Python has ignored it, as it does in `__del__`."""
+    if (signum := received()) is not None:
+        raise Interrupted(signum)
+
+
 def previous_handler(signum: int) -> Callable[[int, FrameType | None], Any] | None:
     """What handled a signal before it was listened to, as submitit does; None for Python's own."""
     handler = _listeners[-1].previous.get(signum) if _listeners else None

@@ -29,6 +29,24 @@ SIGNALLING = [
     "trainer/accelerator=cpu",
 ]  # fmt: skip
 
+LATE = """
+import os, signal
+from torch import Tensor
+from aecore.config.component import component
+from aecore.model.penalties.base import Penalty
+
+class Late(Penalty):
+    @component
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, p) -> Tensor:
+        return p.x.new_zeros(len(p.x))
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +101,19 @@ class TestASweep:
         assert states(Path("sweep")) == ["unfinished"] * 2 and step_of(Path("sweep/0")) == 5
         assert main(["--config-dir", "words", "resume=sweep"]) == 0
         assert states(Path("sweep")) == ["finished"] * 2
+
+    def test_that_python_ignores_once(self) -> None:
+        """What is raised in `__del__` is lost, here that of a model which was only checked."""
+        Path("words/penalty").mkdir(parents=True)
+        Path("words/penalty/late.yaml").write_text(
+            "late:\n  _target_: late.Late\n  weight: 1.0\n  schedule: constant\n  warmup: 0\n"
+        )
+        Path("words/late.py").write_text(LATE)
+        argv = ["--config-dir", "words", "-m", "seed=1,2", "penalty=late", "hydra.sweep.dir=sweep"]
+        done = called(*argv, *SIGNALLING[3:], status=143)
+        (line,) = done.err.splitlines()
+        assert line.startswith("interrupted by SIGTERM") and line.endswith("resume=sweep")
+        assert not list(Path("sweep").glob("*/error.txt"))
 
     def test_two_at_once(self) -> None:
         """A worker tells the process that started it; both jobs are saved, and nobody goes on."""
