@@ -9,7 +9,7 @@ from dataclasses import replace
 from aecore.config.folders import resuming
 from aecore.config.overrides import Override, parse, read
 from aecore.errors import UserError
-from aecore.runs.folder import METRICS
+from aecore.runs.folder import is_finished
 from aecore.runs.places import is_place, places, same_place
 from aecore.runs.sweep import RECORD, Sweep
 from aecore.sweeps.selections import Selections
@@ -47,7 +47,7 @@ def with_given(
         own = {o.name for o in recorded}
         rest, mine = _replaced(recorded, [o for o in ours if o.name in own or o.name not in names])
         jobs.append([o.line for o in (*rest, *mine)])
-        if not (folder / METRICS).is_file():
+        if not is_finished(folder):
             unfinished.append((rest, mine))
     _check_places(sweep, unfinished, selections)
     return replace(sweep, jobs=jobs), selections
