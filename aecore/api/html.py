@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aecore.errors import UserError
 from aecore.model.slots import named
 from aecore.types import is_table
 
@@ -32,7 +34,10 @@ _CELL = 'style="text-align: left; padding: 2px 14px 2px 0; border: none; backgro
 def page(trained: Trained) -> str:
     """HTML: the components, some metrics and reconstructions of a model; nothing is executed."""
     folder = None if trained.run is None else trained.run.folder
-    parts = [_components(trained), _metrics(trained.metrics), _image(trained, folder)]
+    metrics: Mapping[str, float] = {}
+    with suppress(UserError):  # damaged ones, as `trained.metrics` tells
+        metrics = trained.metrics
+    parts = [_components(trained), _metrics(metrics), _image(trained, folder)]
     return f'<div style="max-width: 48em">{"".join(parts)}</div>'
 
 

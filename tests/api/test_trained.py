@@ -250,15 +250,20 @@ class TestHowItShowsItself:
         place = shutil.copytree(run, tmp_path / "<i>")
         record = (place / "run.json").read_text()
         evil = re.sub(r'"model": "vae"', r'"model": "<script>"', record)
-        evil = re.sub(r'"noise": "dropout"', r'"noise": {"<b>": ["<u>"]}', evil)
+        evil = re.sub(r'"noise": "dropout"', r'"noise": ["<em>", "<u>"]', evil)
         (place / "run.json").write_text(evil)
-        (place / "metrics.json").write_text('{"test/mse": "<p>", "test/<s>": 1, "test/kl": 1e999}')
+        (place / "metrics.json").write_text('{"test/mse": 0.5, "test/<s>": 1, "test/kl": null}')
         (place / "figures" / "reconstructions.png").write_text("<img>")
         ae = aecore.load(place, device="cpu")
         page = ae._repr_html_()
-        for tag in ("<script>", "<b>[", "<u>", "<s>", "<i>", "<img"):
+        for tag in ("<script>", "<em>", "<u>", "<s>", "<i>", "<img"):
             assert tag not in page
         assert "mlp" in page
+        (place / "metrics.json").write_text('{"test/mse": "<p>"}')
+        ae = aecore.load(place, device="cpu")
+        assert "mlp" in ae._repr_html_()
+        with pytest.raises(aecore.UserError, match=r"metrics\.json: damaged"):
+            _ = ae.metrics
 
 
 def test_what_it_is_survives_a_pickle(ae: Trained) -> None:
