@@ -15,6 +15,7 @@ from aecore.config.overrides import Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import (
     CONFIG,
+    ERROR,
     HISTORY,
     METRICS,
     RUN,
@@ -27,7 +28,6 @@ from aecore.runs.folder import (
 from aecore.runs.format import check_format, difference, is_current
 from aecore.runs.validation import read_plain
 
-ERROR = "error.txt"
 T = TypeVar("T")
 State = Literal["finished", "failed", "unfinished"]
 _ERROR_LENGTH = 600

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from aecore.compare.runs import ERROR, check_readable
+from aecore.compare.runs import check_readable
 from aecore.config.folders import command, expanded
 from aecore.errors import UserError
-from aecore.runs.folder import RUN, is_run
+from aecore.runs.folder import ERROR, RUN, is_run
 
 _MAGIC = re.compile(r"[*?\[]")
 

@@ -7,7 +7,6 @@ those of the ones that are built. Lightning's own counters are not read but made
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
-from torch import Tensor, nn
+from torch import Tensor
 
 from aecore.data.batches import Batches
 from aecore.errors import UserError
@@ -27,10 +26,10 @@ from aecore.training.generators import check_state
 from aecore.training.loops import counters
 from aecore.training.module import EPOCH_PROGRESS
 from aecore.training.optimizers.gradient import GradientDescent
+from aecore.training.optimizers.restored import GREATEST, alike, restored_states
 from aecore.training.optimizers.schedulers import Schedule
 
-_GREATEST = 2**31
-Count = Annotated[int, Field(ge=0, lt=_GREATEST)]
+Count = Annotated[int, Field(ge=0, lt=GREATEST)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -45,7 +44,7 @@ class _Means(_Part):
 
 class _Progress(_Part):
     chunks: Count
-    steps: Count | None = None
+    steps: Count
     mean: _Means
     since_log: _Means
     generators: list[Tensor]
@@ -55,7 +54,7 @@ class _Row(_Part, extra="allow"):
     epoch: Count
     step: Count
     lr: float
-    images: Annotated[int, Field(gt=0, lt=_GREATEST)]
+    images: Annotated[int, Field(gt=0, lt=GREATEST)]
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     __pydantic_extra__: dict[str, float]
 
@@ -82,9 +81,6 @@ class _EarlyStopping(_Part):
 
 class _Pruning(_Part):
     stopped: bool
-
-
-CALLBACKS = ("History", "Checkpoints", "ResumableEarlyStopping", "Pruning")
 
 
 class _Callbacks(_Part, extra="forbid"):
@@ -129,7 +125,8 @@ def checked(
     check_weights(model.state_dict(), state, path)
     try:
         parts = _Parts.model_validate(content)
-        callbacks = {k: v for k, v in parts.callbacks.items() if _class(k) in CALLBACKS}
+        known = _Callbacks.model_fields
+        callbacks = {k: v for k, v in parts.callbacks.items() if _class(k) in known}
         _check_agreement(
             parts, _Callbacks.model_validate({_class(k): v for k, v in callbacks.items()}), batches
         )
@@ -143,11 +140,11 @@ def checked(
         found = {
             "optimizer_states": [
                 {
-                    "state": _states(optimizer, built, saved.state),
-                    "param_groups": _like(options, saved.param_groups, "param_groups"),
+                    "state": restored_states(optimizer, built, saved.state),
+                    "param_groups": alike(options, saved.param_groups, "param_groups"),
                 }
             ],
-            "lr_schedulers": _like(schedules, parts.lr_schedulers, "lr_schedulers"),
+            "lr_schedulers": alike(schedules, parts.lr_schedulers, "lr_schedulers"),
         }
     except (ValueError, RuntimeError, OverflowError) as error:
         reason = str(error)
@@ -184,7 +181,7 @@ def _check_agreement(parts: _Parts, callbacks: _Callbacks, batches: Batches) -> 
     steps = 0
     if progress is not None:
         first = progress.chunks * batches.chunk
-        steps = first if progress.steps is None else progress.steps
+        steps = progress.steps
         within = first < batches.steps and first <= steps <= min(
             first + batches.chunk, batches.steps
         )
@@ -202,79 +199,4 @@ def _check_agreement(parts: _Parts, callbacks: _Callbacks, batches: Batches) -> 
     if last > epochs:
         raise ValueError(f"callbacks: of epoch {last} after {epochs} epochs")
     if stopping is not None:
-        _like(torch.tensor(0.0), stopping.best_score, "best_score")
-
-
-def _states(
-    optimizer: GradientDescent, built: torch.optim.Optimizer, saved: Mapping[int, Any]
-) -> dict[int, Any]:
-    """What an optimizer keeps of each parameter, in memory of its own; empty before any step.
-
-    Kernels take it for granted that this is there, and of the parameter's shape. A parameter of
-    which nothing was kept, as it had no gradient, begins with zeros.
-    Raises ValueError for anything else.
-    """
-    parameters = [p for group in built.param_groups for p in group["params"]]
-    if unknown := saved.keys() - range(len(parameters)):
-        raise ValueError(f"optimizer_states.{min(unknown)}: no such parameter")
-    kept: dict[tuple[Any, ...], Any] = {}
-    found = {}
-    for index, parameter in enumerate(parameters if saved else []):
-        kind = (parameter.shape, parameter.dtype)
-        if kind not in kept:
-            kept[kind] = _kept(optimizer, parameter)
-        here = saved.get(index, kept[kind])
-        found[index] = _like(kept[kind], here, f"optimizer_states.{index}")
-    return found
-
-
-def _kept(optimizer: GradientDescent, parameter: Tensor) -> dict[str, Any]:
-    """Zeros like what an optimizer keeps of a parameter, found by one step of another one."""
-    other = nn.Parameter(torch.zeros_like(parameter))
-    other.grad = torch.zeros_like(parameter)
-    built = optimizer([other])
-    built.step()
-    state = built.state_dict()["state"].get(0, {})
-    return {k: torch.zeros_like(v) if isinstance(v, Tensor) else v for k, v in state.items()}
-
-
-def _like(built: Any, found: Any, where: str) -> Any:
-    """A saved value where it is of the kind of the built one; ValueError where it is not.
-
-    Keys of dictionaries are those of the built one: further ones are left out, and one that is
-    missing may be None or False there, as options that a later version of torch brought are.
-    Numbers may differ, but a count that is positive stays so, and none becomes infinite.
-    """
-    if type(found) is not type(built) and not (_is_number(found) and isinstance(built, float)):
-        raise ValueError(f"{where}: a {type(found).__name__}, not a {type(built).__name__}")
-    if isinstance(built, dict):
-        for key, value in built.items():
-            if key not in found and not (value is None or value is False):
-                raise ValueError(f"{where}: without {key}")
-        return {k: _like(v, found.get(k, v), f"{where}.{k}") for k, v in built.items()}
-    if isinstance(built, list | tuple):
-        if len(found) != len(built):
-            raise ValueError(f"{where}: {len(found)} values, not {len(built)}")
-        pairs = zip(built, found, strict=True)
-        return type(built)(_like(b, f, f"{where}.{n}") for n, (b, f) in enumerate(pairs))
-    if isinstance(built, Tensor):
-        if found.shape != built.shape or found.dtype != built.dtype:
-            raise ValueError(f"{where}: {_kind(found)}, not {_kind(built)}")
-        return torch.empty_like(built).copy_(found.detach())
-    if isinstance(built, float):
-        wrong = math.isnan(found) or math.isinf(found) > math.isinf(built)
-    elif type(built) is int:
-        wrong = not (built > 0) <= found < _GREATEST
-    else:
-        wrong = found != built
-    if wrong:
-        raise ValueError(f"{where}: {found!r} instead of {built!r}")
-    return found
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
-
-
-def _kind(tensor: Tensor) -> str:
-    return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        alike(torch.tensor(0.0), stopping.best_score, "best_score")

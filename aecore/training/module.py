@@ -122,7 +122,7 @@ class Training(LightningModule):
     def _restore_progress(self, progress: Mapping[str, Any]) -> None:
         """Continue an epoch where a checkpoint left it."""
         self._chunks_done = progress["chunks"]
-        self._steps_done = progress.get("steps", self._chunks_done * self._loader().chunk)
+        self._steps_done = progress["steps"]
         # else torch would warn of a rate that changes before the first step of this process
         self.optimizers(use_pl_optimizer=False)._opt_called = True  # type: ignore[union-attr]
         self.train_mean, self._since_log = Mean(**progress["mean"]), Mean(**progress["since_log"])

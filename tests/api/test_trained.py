@@ -260,6 +260,7 @@ class TestHowItShowsItself:
             assert tag not in page
         assert "mlp" in page
         (place / "metrics.json").write_text('{"test/mse": "<p>"}')
+        ae = aecore.load(place, device="cpu")
         assert "mlp" in ae._repr_html_()
         with pytest.raises(aecore.UserError, match=r"metrics\.json: damaged"):
             _ = ae.metrics

@@ -14,6 +14,7 @@ from hydra.types import HydraContext, RunMode
 from optuna import Trial
 from optuna.trial import TrialState
 
+from aecore.compare.runs import failure_of
 from aecore.config.compose import composing, hydra_of
 from aecore.config.overrides import Override, parse, quoted
 from aecore.config.terminal import say
@@ -112,10 +113,9 @@ def _batch(shared: Shared, waiting: list[Trial]) -> list[Trial]:
 
 def _tell(shared: Shared, trial: Trial, folder: Path, value: float | None) -> None:
     """Tell Optuna how a job ended; what failed keeps its reason in the trial and in error.txt."""
-    error = folder / ERROR
     reason = f"{shared.plan.metric}: this job has no such metric"
-    if error.is_file():
-        reason = error.read_text(errors="replace").partition("\n")[0]
+    if (failure := failure_of(folder)) is not None:
+        reason = failure
     elif value is not None and math.isfinite(value):
         pruned = shared.trials()[trial.number].user_attrs.get(PRUNED, False)
         state, values = (TrialState.PRUNED, None) if pruned else (TrialState.COMPLETE, value)
@@ -123,5 +123,5 @@ def _tell(shared: Shared, trial: Trial, folder: Path, value: float | None) -> No
         return
     else:
         reason = reason if value is None else f"{shared.plan.metric} became {value}"
-        write_atomically(error, f"{reason}\n".encode())
+        write_atomically(folder / ERROR, f"{reason}\n".encode())
     shared.fail(trial, reason)
