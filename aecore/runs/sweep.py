@@ -18,6 +18,7 @@ from aecore.errors import UserError
 from aecore.runs.files import make_folder, write_atomically
 from aecore.runs.folder import ERROR, is_finished
 from aecore.runs.format import check_format, stamp
+from aecore.runs.lock import writing
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -72,6 +73,16 @@ class Sweep:
         if self.names is not None:
             record["names"] = self.names
         write_atomically(self.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+
+    def begin(self) -> None:
+        """Record a new sweep; UserError where its folder holds one already."""
+        with writing(self.folder, "starting a sweep here"):
+            if (self.folder / RECORD).exists():
+                raise UserError(
+                    f"hydra.sweep.dir={self.folder}: holds a sweep already",
+                    f"continue it with resume={self.folder}, or give another folder",
+                )
+            self.write()
 
     @property
     def folders(self) -> list[Path]:

@@ -27,7 +27,7 @@ from aecore.errors import UserError
 from aecore.runs.files import make_folder
 from aecore.runs.folder import reserve
 from aecore.runs.recorded import is_recordable
-from aecore.runs.sweep import RECORD, Sweep, unusable
+from aecore.runs.sweep import Sweep, unusable
 from aecore.sweeps.selections import Point, Selections
 
 _MANY = 50  # jobs, above which it is told that they are checked
@@ -44,7 +44,7 @@ def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Se
     folder = sweep_folder(composition, composition.choices.get("sweeps"))
     lines = [literally(job, selections) for job in jobs]
     sweep = Sweep(folder, [*arguments.flags], shared(arguments), lines, names=names)
-    sweep.write()
+    sweep.begin()
     return sweep, selections
 
 
@@ -85,17 +85,12 @@ def job_names(selections: Selections, jobs: Sequence[Point]) -> list[str] | None
 
 
 def sweep_folder(composition: Composition, name: str | None) -> Path:
-    """Make the folder of a new sweep; UserError where the one asked for holds a sweep already.
+    """The folder of a new sweep, made.
 
     name: of the folder that sweeps of this kind have in common, None for that of the configuration.
     """
     folder = Path(composition.sweep_dir)
     if "hydra.sweep.dir" in composition.overridden:
-        if (folder / RECORD).exists():
-            raise UserError(
-                f"hydra.sweep.dir={folder}: holds a sweep already",
-                f"continue it with resume={folder}, or give another folder",
-            )
         return make_folder(folder)
     return reserve(folder.parent.with_name(name) / folder.name if name else folder)
 

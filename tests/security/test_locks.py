@@ -248,3 +248,14 @@ def test_a_worker_that_is_killed_before_its_first_job() -> None:
     assert done.status == 0, done.out + done.err
     assert "a worker was lost" in done.err and "Traceback" not in done.err
     assert len(list(Path("sweep").glob("[012]/metrics.json"))) == 3
+
+
+def test_one_of_several_new_sweeps_gets_the_folder() -> None:
+    argv = ["-m", *TINY, "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
+    with ExitStack() as stack:
+        several = [stack.enter_context(started(*argv, f"seed=1,{n}")) for n in (2, 3, 4)]
+        done = [one.wait() for one in several]
+    assert sorted(one.status for one in done) == [0, 2, 2]
+    errors = [one.err for one in done if one.status]
+    assert all("holds a sweep already" in text or "another process" in text for text in errors)
+    assert main(["resume=sweep"]) == 0

@@ -73,7 +73,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     folder = sweep_folder(composition, composition.choices.get("sweeps") or "search")
     record = made.model_dump() | {"owner": str(folder.resolve())}
     sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record, again=unrecorded)
-    sweep.write()
+    sweep.begin()
     return sweep, None
 
 
