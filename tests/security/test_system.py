@@ -13,6 +13,7 @@ import pytest
 
 from aecore.cli import main
 from helpers.commands import RUN, started
+from helpers.extras import need
 
 TINY = [
     "model=ae", "dataset=digits", "network.hidden=[8]", "figures=none", "trainer.max_epochs=1",
@@ -49,6 +50,17 @@ def test_a_limit_of_file_sizes() -> None:
     problem, hint = done.stderr.splitlines()
     assert problem.startswith("error: run/checkpoints/") and problem.endswith(": File too large")
     assert hint == "  continue with: python run.py resume=run"
+
+
+def test_a_full_disk_under_the_database_of_a_search() -> None:
+    need("optuna")
+    search = "-m hydra/sweeper=optuna optimized_metric=val/loss 'latent.dim=range(2,8)' logger=none"
+    tiny = " ".join(TINY[:-1])
+    command = f"ulimit -f 40; exec {sys.executable} {RUN} {search} {tiny} hydra.sweep.dir=sweep"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 2
+    problem, hint = done.stderr.splitlines()
+    assert problem.startswith("error: hydra.sweeper.storage=sqlite:///") and "Error" in hint
 
 
 def test_a_run_folder_that_is_deleted_or_replaced() -> None:
