@@ -60,19 +60,18 @@ def unfinish(run: Path) -> None:
     (run / "checkpoints/previous.ckpt").replace(run / "checkpoints/last.ckpt")
 
 
-def damaged(
-    run: Path, work: Path, name: str, rng: random.Random, tries: int
-) -> Iterator[tuple[str, Path]]:
-    """A copy of the run at `work`, one of its files damaged in one way after another."""
-    shutil.copytree(run, work)
-    path = work / name
+def damages(run: Path, name: str, rng: random.Random, tries: int) -> Iterator[tuple[str, bytes]]:
+    """What may stand in a file of a run instead of what does, each with its name."""
+    path = run / name
     whole = path.read_bytes() if path.is_file() else b""
-    for how, content in documents(whole, FILES[name], rng, tries):
-        path.unlink(missing_ok=True)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        yield f"{name} {how}", work
-    shutil.rmtree(work)
+    return documents(whole, FILES[name], rng, tries)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file anew: the old one may be a link to another."""
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
 
 
 def _opened(run: Path) -> None:
@@ -130,3 +129,31 @@ def outcome(read: Callable[[Path], Any], run: Path) -> str:
         assert len(text.splitlines()) <= 3 and run.name in text, text
         return "refused"
     return "read"
+
+
+def commands(run: Path) -> dict[str, list[str]]:
+    """What a user may do with a run, each with its arguments."""
+    out = run.with_name("out")
+    return {
+        "resume": [f"resume={run}"],
+        "longer": [f"resume={run}", "trainer.max_epochs=3"],
+        "evaluate": [f"run={run}", "task=evaluate", f"out={out}"],
+        "sample": [f"run={run}", "task=sample", f"out={out}"],
+        "init": ["init_from=" + str(run), *TINY, "trainer.max_epochs=1", f"hydra.run.dir={out}"],
+        "compare": ["task=compare", f"runs={run.parent}/w*", f"out={out}"],
+        "list": ["task=list", f"paths.output_dir={run.parent}"],
+    }
+
+
+def status_of(argv: list[str], run: Path, told: Callable[[], str]) -> int:
+    """The exit status of a command: it is done, or refused in three lines; errors are raised.
+
+    told: reads what was written to stderr.
+    """
+    shutil.rmtree(run.with_name("out"), ignore_errors=True)
+    told()
+    status = main(argv)
+    errors = [line for line in told().splitlines() if not line.startswith("warning: ")]
+    assert status in (0, 2, 3) and (status == 0 or 1 <= len(errors) <= 3), (status, errors)
+    assert status != 0 or not errors, errors
+    return status

@@ -31,10 +31,13 @@ from helpers.damaged_runs import (
     ALWAYS,
     FILES,
     READERS,
-    damaged,
+    commands,
+    damages,
     make_run,
     make_sweep,
     outcome,
+    put,
+    status_of,
     unfinish,
 )
 
@@ -63,7 +66,10 @@ def test_every_reader_of_every_file(
 ) -> None:
     shutil.copytree(run, tmp_path / "whole")
     outcomes = Counter[str]()
-    for how, work in damaged(run, tmp_path / "work", name, random.Random(0), TRIES):
+    work = tmp_path / "work"
+    shutil.copytree(run, work)
+    for how, content in damages(run, name, random.Random(0), TRIES):
+        put(work / name, content)
         for key, read in READERS.items():
             try:
                 found = outcome(read, work)
@@ -96,6 +102,28 @@ def test_a_pipe_is_no_record(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
         os.mkfifo(work / name)
         for read in READERS.values():
             outcome(read, work)
+        shutil.rmtree(work)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_command_is_done_or_refused(
+    name: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A few of the very many; a campaign tries them all."""
+    shutil.copytree(run, tmp_path / "whole")
+    rng = random.Random(name)
+    cases = list(damages(run, name, random.Random(0), TRIES))
+    for how, content in rng.sample(cases, min(len(cases), TRIES // 3)):
+        work = tmp_path / "work"
+        shutil.copytree(run, work)
+        if rng.random() < 0.5:
+            unfinish(work)
+        put(work / name, content)
+        key, argv = rng.choice([*commands(work).items()])
+        try:
+            status_of(argv, work, lambda: capsys.readouterr().err)
+        except Exception as error:
+            raise AssertionError(f"{key}: {how}") from error
         shutil.rmtree(work)
 
 
