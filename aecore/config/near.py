@@ -67,7 +67,9 @@ def keys() -> dict[str, tuple[str, str] | None]:
             continue
         for name, file in builtin_options(group).items():
             text = file.read_text("utf-8")
-            if "@package" not in text:
+            if group == "task":  # `score.quantile`, which is there with any task
+                found |= dict.fromkeys(_flat(yaml.safe_load(text) or {}, ""))
+            elif "@package" not in text:
                 found |= dict.fromkeys(_keys_of(group, name), (group, name))
     whole = yaml.safe_load((CONF / "config.yaml").read_text("utf-8"))
     return found | dict.fromkeys(_flat(whole, ""))
