@@ -19,7 +19,7 @@ from aecore.api.fit import fit, latent_of
 from aecore.api.trained import Trained
 from aecore.config.overrides import Override, read
 from aecore.data.pixels import check_shape, range_hint
-from aecore.errors import ConfigError, UserError
+from aecore.errors import ConfigError, UserError, short
 from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)
@@ -121,6 +121,9 @@ class AutoencoderTransformer(
 
     def _range(self, overrides: Sequence[Override]) -> tuple[Override, ...]:
         """The override of `standardise`, none where it was given; UserError for another value."""
+        if not isinstance(self.standardise, bool | np.bool_ | None):
+            given = short(self.standardise)
+            raise UserError(f"standardise={given}: must be True, False or None")
         own = None if self.standardise is None else _RANGES[bool(self.standardise)]
         there = value_of("dataset.range", overrides)
         if there is None:

@@ -40,7 +40,7 @@ def as_images(images: Array, shape: ImageShape) -> Tensor:
     x = as_tensor(images, "images")
     flat = shape[0] * shape[1] * shape[2]
     if x.dim() == 2 and x.shape[1] == flat:
-        x = x.reshape(-1, *shape)
+        x = x.reshape(len(x), *shape)
     elif x.dim() == 3 and shape[0] == 1 and tuple(x.shape[1:]) == shape[1:]:
         x = x[:, None]
     if x.dim() != 4 or tuple(x.shape[1:]) != shape:

@@ -13,6 +13,7 @@ from aecore.model.networks.base import flat
 from aecore.types import ImageShape, Shape
 
 PLANES = "condition.planes.weight"  # of an autoencoder's weights: (classes, pixels)
+_MOST = 2**20  # classes
 _SPREAD = 0.1  # initial standard deviation of a class plane
 
 
@@ -27,8 +28,8 @@ class Conditioning(nn.Module):
 
     def __init__(self, classes: int, image_shape: ImageShape) -> None:
         super().__init__()
-        if type(classes) is not int or classes < 1:
-            raise UserError(f"classes={short(classes)}: must be an integer of at least 1")
+        if type(classes) is not int or not 1 <= classes < _MOST:
+            raise UserError(f"classes={short(classes)}: must be an integer from 1 to {_MOST - 1}")
         self.classes = classes
         channels, *self.side = image_shape
         self.planes = nn.Embedding(classes, flat(tuple(self.side)))

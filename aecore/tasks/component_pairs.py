@@ -113,6 +113,7 @@ def pairs() -> Iterator[Pair]:
 
 
 @cache
+@cache
 def check_pairs(shape: ImageShape) -> PairResults:
     """Try every pair of options on images of this shape."""
     bases = presets()

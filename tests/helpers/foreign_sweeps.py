@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aecore.cli import main
@@ -32,6 +34,19 @@ def planned(folder: Path, *argv: str) -> Sweep:
     """A sweep that was checked and recorded, as `-m` does before its first job."""
     arguments = parse(["-m", *TINY, *argv, f"hydra.sweep.dir={folder}"])
     return plan_grid(arguments, compose(arguments))[0]
+
+
+@cache
+def _of_two() -> str:
+    with TemporaryDirectory() as folder:
+        planned(Path(folder), "latent.dim=2,3")
+        return (Path(folder) / "sweep.json").read_text()
+
+
+def of_two_jobs(folder: Path) -> None:
+    """The record of two jobs, planned once for all tests."""
+    folder.mkdir()
+    (folder / "sweep.json").write_text(_of_two())
 
 
 def tampered(folder: Path, tamper: Tamper) -> Path:

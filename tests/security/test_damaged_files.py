@@ -41,7 +41,7 @@ from helpers.damaged_runs import (
     unfinish,
 )
 
-TRIES = int(os.environ.get("AECORE_FUZZ_TRIES", "6"))  # of each kind of damage to each file
+TRIES = int(os.environ.get("AECORE_FUZZ_TRIES", "2"))  # of each kind of damage to each file
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,8 @@ def test_every_reader_of_every_file(
     outcomes = Counter[str]()
     work = tmp_path / "work"
     shutil.copytree(run, work)
-    for how, content in damages(run, name, random.Random(0), TRIES):
+    cases, rng = [*damages(run, name, random.Random(0), TRIES)], random.Random(0)
+    for how, content in rng.sample(cases, min(len(cases), 15 * TRIES)):
         put(work / name, content)
         for key, read in READERS.items():
             try:
@@ -113,7 +114,7 @@ def test_a_command_is_done_or_refused(
     shutil.copytree(run, tmp_path / "whole")
     rng = random.Random(name)
     cases = list(damages(run, name, random.Random(0), TRIES))
-    for how, content in rng.sample(cases, min(len(cases), TRIES // 3)):
+    for how, content in rng.sample(cases, min(len(cases), (TRIES + 1) // 2)):
         work = tmp_path / "work"
         shutil.copytree(run, work)
         if rng.random() < 0.5:

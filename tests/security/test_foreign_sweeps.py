@@ -22,6 +22,7 @@ from helpers.foreign_sweeps import (
     Tamper,
     below,
     launching,
+    of_two_jobs,
     planned,
     recorded,
     resumed,
@@ -117,7 +118,7 @@ def test_what_is_asked_for_again(
 ) -> None:
     if "search" in tamper.__qualname__:
         need("optuna")
-    planned(Path("sweep"), "latent.dim=2,3")
+    of_two_jobs(Path("sweep"))
     tampered(Path("sweep"), tamper)
     assert named in refused(capsys)
 
@@ -168,7 +169,7 @@ REFUSED: dict[str, Tamper] = {
 def test_what_is_never_taken(tamper: Tamper, capsys: pytest.CaptureFixture[str]) -> None:
     if "search" in tamper.__qualname__:
         need("optuna")
-    planned(Path("sweep"), "latent.dim=2,3")
+    of_two_jobs(Path("sweep"))
     tampered(Path("sweep"), tamper)
     refused(capsys)
 
@@ -203,7 +204,7 @@ DAMAGED: dict[str, Any] = {
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_what_is_no_record(content: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    planned(Path("sweep"), "latent.dim=2,3")
+    of_two_jobs(Path("sweep"))
     whole = recorded(Path("sweep"))
     changed = whole | content if content and type(content) is dict else content
     Path("sweep/sweep.json").write_text(json.dumps(changed))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import aecore
 from aecore.errors import NonFiniteError, UserError
+from aecore.sklearn import AutoencoderTransformer
 from helpers.python_calls import call
 
 
@@ -36,6 +38,37 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+ONCE = {  # calls that ended in an error of torch, NumPy or the system
+    "classes": lambda ae: aecore.Autoencoder(
+        image_shape=(1, 4, 4), network=aecore.create("network=mlp"),
+        latent=aecore.create("latent=gaussian"), classes=2**70,
+    ),
+    "penalties": lambda ae: aecore.Autoencoder(
+        image_shape=(1, 4, 4), network=aecore.create("network=mlp"),
+        latent=aecore.create("latent=gaussian"), penalties=np.zeros(2),  # type: ignore[arg-type]
+    ),
+    "no pixels": lambda ae: aecore.fit("ae", np.zeros((6, 0), np.float32)),
+    "standardise": lambda ae: AutoencoderTransformer(standardise=np.zeros(2)).fit(np.eye(6)),
+    "a long name": lambda ae: aecore.load("9" * 5000),
+    "a folder of code": lambda ae: aecore.load("run", config_dir=False),  # type: ignore[arg-type]
+    "how many": lambda ae: ae.sample(2**70),
+    "how warm": lambda ae: ae.sample(2, temperature="warm"),
+    "whether": lambda ae: ae.encode(np.zeros((1, 4, 4), np.float32), sample=np.zeros(2)),
+    "by what": lambda ae: ae.score(np.zeros((1, 4, 4), np.float32), by=np.zeros(2)),
+    "where": lambda ae: aecore.fit("ae", np.zeros((6, 4, 4), np.float32), device=2**70),  # type: ignore[arg-type]
+    "how long": lambda ae: aecore.fit("ae", np.zeros((6, 4, 4), np.float32), epochs=np.zeros(3)),  # type: ignore[arg-type]
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", ONCE.values(), ids=ONCE)
+def test_calls_that_once_ended_otherwise(
+    function: Callable[[Any], Any], trained: list[aecore.Trained]
+) -> None:
+    with pytest.raises(UserError) as raised:
+        function(trained[0])
+    assert len(str(raised.value).splitlines()) <= 3
 
 
 @seed(0)

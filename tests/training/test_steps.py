@@ -16,7 +16,8 @@ from aecore.model.penalties.kl import KL
 from aecore.model.penalties.l1 import L1Penalty
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
-from aecore.training.callbacks.history import History, to_csv
+from aecore.runs.folder import HISTORY, write_history
+from aecore.training.callbacks.history import History
 from aecore.training.module import Mean, Training, epoch_seed, with_weighted
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Cosine, Plateau, Step
@@ -228,8 +229,9 @@ class TestHistory:
         assert found == pytest.approx(rates("val/loss"))
         assert found != pytest.approx(rates("train/loss"))
 
-    def test_csv_keeps_late_columns(self) -> None:
-        assert to_csv([{"a": 1.0}, {"a": 2.0, "b": 0.1}]) == "a,b\n1.0,\n2.0,0.1\n"
+    def test_csv_keeps_late_columns(self, tmp_path: Path) -> None:
+        write_history(tmp_path, [{"a": 1.0}, {"a": 2.0, "b": 0.1}])
+        assert (tmp_path / HISTORY).read_text() == "a,b\n1.0,\n2.0,0.1\n"
 
 
 class Kept(History):

@@ -67,8 +67,8 @@ def given_split(
     x = as_tensor(images, "images").cpu()
     turning = "permute" if isinstance(images, Tensor) else "transpose"
     x = as_images(x, _shape_of(x, turning) if shape is None else shape)
-    if not len(x):
-        raise UserError("images: there are none")
+    if not x.numel():
+        raise UserError(f"images: there are none, or they have no pixels: {tuple(x.shape)}")
     x = x if x.dtype == torch.uint8 else as_floats(x, any_range)
     known = labels is not None or classes is not None
     return Split(x, as_labels(labels, len(x), classes).cpu() if known else None)
