@@ -1,6 +1,7 @@
 """The command line: from arguments to a task, and from errors to exit statuses.
 
-Does not import torch before a task runs, so that help and mistakes are reported at once.
+Imports neither torch nor pydantic before a task runs, so that help and mistakes are reported at
+once.
 
 Exit status: 0 done; 1 a bug (with its traceback); 2 wrong input; 3 a loss that was not
 finite; 128 + n ended by signal n, as 130 for Ctrl-C and 143 for SIGTERM.
@@ -21,6 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.utils import env_override
 
@@ -31,16 +33,12 @@ from aecore.config.help import help_text
 from aecore.config.overrides import Arguments, named_folders, parse, quoted, read
 from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
-from aecore.runs.folder import newest
 from aecore.runs.places import is_place
-from aecore.runs.sweep import RECORD, sweep_of
-from aecore.sweeps.callbacks import job_callbacks
-from aecore.sweeps.resume import recorded_sweep
-from aecore.tasks.base import Request, request_of
-from aecore.tasks.resume import recorded_run
-from aecore.tasks.reuse import use_of_run
 from aecore.training.processes import check_alone, is_leader
 from aecore.training.signals import listening
+
+if TYPE_CHECKING:
+    from aecore.tasks.base import Request
 
 # errors of disks, paths and permissions: not a bug of this program
 _DISK = {
@@ -146,6 +144,8 @@ def _run(argv: list[str], folder: list[Path]) -> int:
     if (interrupted := arguments.path("resume")) is not None:
         return _resume(interrupted, arguments, folder)
     if (used := arguments.path("run")) is not None:
+        from aecore.tasks.reuse import use_of_run
+
         request = use_of_run(str(used), arguments)
         with env_override(environment_of(arguments.overrides)):
             return _task(request, folder)
@@ -154,6 +154,8 @@ def _run(argv: list[str], folder: list[Path]) -> int:
     with env_override(environment_of(arguments.overrides)):
         if composition.multirun:
             return _multirun(arguments, composition, folder)
+        from aecore.tasks.base import request_of
+
         return _task(request_of(composition), folder)
 
 
@@ -166,6 +168,9 @@ def _with_last(arguments: Arguments) -> Arguments:
     overrides = []
     for override in arguments.overrides:
         if override.key in ("resume", "init_from") and override.value == "last":
+            from aecore.runs.folder import newest
+            from aecore.runs.sweep import RECORD, sweep_of
+
             file = "config.yaml" if override.key == "resume" else "checkpoints/last.ckpt"
             folder = newest(place, file)
             if folder is None:
@@ -193,6 +198,10 @@ def _hydra(arguments: Arguments) -> int:
 
 
 def _resume(interrupted: Path, arguments: Arguments, folder: list[Path]) -> int:
+    from aecore.sweeps.callbacks import job_callbacks
+    from aecore.sweeps.resume import recorded_sweep
+    from aecore.tasks.resume import recorded_run
+
     sweep = recorded_sweep(interrupted, arguments.overrides)
     if sweep is None:
         request = recorded_run(interrupted, arguments.overrides)
