@@ -115,8 +115,9 @@ def damaged(draw: Random, kind: str) -> str | None:
     done, wrong = ended(*command)
     if wrong:
         return f"{wrong} ({file}, {' '.join(command)}, {content[:60]!r})"
-    says_what_to_do = file.name in ("config.yaml", "run.json", "sweep.json")
-    if done.status == 0 and command == ["resume=it"] and not says_what_to_do:
+    believed = {"config.yaml", "run.json", "sweep.json", "metrics.json"}  # where it is readable
+    believed |= {"history.csv"} if kind == "sweep" else set()  # of jobs that have finished
+    if done.status == 0 and command == ["resume=it"] and file.name not in believed:
         other = lost(kind) if file.suffix != ".png" and "tensorboard" not in file.parts else None
         return other and f"{other} ({file}, {content[:60]!r})"
     return None

@@ -213,9 +213,9 @@ def read_metrics(folder: Path) -> dict[str, float] | None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has finished and its metrics can be read."""
+    """Whether a run has finished, and its metrics and its history can be read."""
     try:
-        return read_metrics(folder) is not None
+        return read_metrics(folder) is not None and read_history(folder) is not None
     except UserError:
         return False
 

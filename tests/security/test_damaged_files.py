@@ -179,6 +179,13 @@ def test_damaged_jobs_of_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "sweep of 2 jobs, 1 to do" in capsys.readouterr().out
     assert [measured(sweep / job) for job in ("0", "1")] == expected
 
+    history = (sweep / "1" / "history.csv").read_bytes()
+    (sweep / "1" / "history.csv").write_bytes(history[:-5])
+    assert main([f"resume={sweep}"]) == 0
+    assert "sweep of 2 jobs, 1 to do" in capsys.readouterr().out
+    assert (sweep / "1" / "history.csv").read_bytes() == history
+    assert [measured(sweep / job) for job in ("0", "1")] == expected
+
     for job in ("0", "1"):
         (sweep / job / "metrics.json").unlink()
     (sweep / "0" / "config.yaml").write_text("trainer: 5\n")
