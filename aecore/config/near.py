@@ -29,6 +29,7 @@ _GUESSES = {  # names that other programs use
     "hiddendim": "network.hidden",
     "hiddensize": "network.hidden",
     "klweight": "penalty.kl.weight",
+    "lambda": "penalty.kl.weight",
     "latentdim": "latent.dim",
     "latentsize": "latent.dim",
     "layers": "network.hidden",
@@ -43,6 +44,7 @@ _GUESSES = {  # names that other programs use
     "outputdir": "paths.output_dir",
     "randomseed": "seed",
     "patience": "trainer.early_stopping.patience",
+    "sigma": "noise.std",
     "zdim": "latent.dim",
     "zsize": "latent.dim",
 }

@@ -72,6 +72,8 @@ BAD = [
     (["batch_size=4"], r"did you mean dataset.batch_size=4\?"),
     (["device=cuda"], r"did you mean trainer.accelerator=gpu\?"),
     (["z_dim=3"], r"did you mean latent.dim=3\?"),
+    (["lambda=3"], r"did you mean penalty.kl.weight=3\?"),
+    (["sigma=0.3"], r"did you mean noise=gaussian noise.std=0.3\?"),
     (["patience=3"], r"did you mean trainer.early_stopping.patience=3\?"),
     (["val_size=3"], r"did you mean dataset.val_size=3\?"),
     (["lattent.dim=3"], r"did you mean latent.dim=3\?"),
