@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -242,7 +242,7 @@ def attacks() -> Iterator[tuple[str, int, Attack]]:
         ("a hostile record", hostile), ("a link inside", linked),
     ):  # fmt: skip
         for kind in KINDS:
-            yield f"{kind}: {name}", 1, lambda draw, a=attack, k=kind: a(draw, k)
+            yield f"{kind}: {name}", 1, partial(attack, kind=kind)
     yield "command lines, run", 1, lines
     yield "command lines, parsed", 50, parsed
     yield "calls in Python", 20, calls

@@ -16,7 +16,8 @@ import torch
 
 from aecore.config.folders import HOME, ROOT, command
 from aecore.errors import UserError, nearest
-from aecore.runs.folder import is_run, write_atomically
+from aecore.runs.files import write_atomically
+from aecore.runs.folder import is_run
 from aecore.runs.sweep import RECORD
 
 from .page import page

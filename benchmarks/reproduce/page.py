@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from aecore.errors import UserError
-from aecore.runs.folder import write_atomically
+from aecore.runs.files import write_atomically
 
 from .rows import Document, Figure, Row, is_finished, job_folder
 
