@@ -188,7 +188,7 @@ def environment(**more: str) -> dict[str, str]:
 def workers_of(pid: int) -> list[int]:
     """The worker processes of joblib that a process has started."""
     told = subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+        ["ps", "-eww", "-o", "pid,ppid,args"], capture_output=True, text=True, check=True
     ).stdout
     rows = [line.split(None, 2) for line in told.splitlines()[1:]]
     return [int(r[0]) for r in rows if int(r[1]) == pid and "popen_loky" in r[2]]
