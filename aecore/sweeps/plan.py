@@ -30,7 +30,7 @@ from aecore.runs.recorded import is_recordable
 from aecore.runs.sweep import Sweep, unusable
 from aecore.sweeps.selections import Point, Selections
 
-_MANY = 50  # jobs, above which it is told that they are checked
+_MANY = 50  # jobs above which a line announces that they are being checked
 
 
 def plan_grid(arguments: Arguments, composition: Composition) -> tuple[Sweep, Selections | None]:

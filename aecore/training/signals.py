@@ -27,7 +27,7 @@ _SAVING = 8.0  # seconds that a process has to save its state
 
 @dataclass
 class _Listener:
-    """What this process has been told.
+    """The signals that this process has received, and how it handles them.
 
     repeated: whether a second signal ends the process at once.
     leads: tells whether whoever started this process still wants it; None: nobody is asked.
