@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING
 
 from hydra.core.utils import env_override
 
+from aecore.config.arguments import Arguments, named_folders, parse
 from aecore.config.compose import Composition, compose, composing
 from aecore.config.folders import CONF, command, flags, resuming, set_user_folders
 from aecore.config.groups import check_choices, environment_of, options_by_group
 from aecore.config.help import help_text
-from aecore.config.overrides import Arguments, named_folders, parse, quoted, read
+from aecore.config.overrides import quoted, read
 from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.places import is_place

@@ -24,8 +24,8 @@ import numpy as np
 import yaml
 
 import aecore
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.errors import NonFiniteError, UserError
 from helpers.command_lines import command_line
 from helpers.commands import RUN, Done, started

@@ -39,8 +39,8 @@ def run(images: int, threads: int, data: str, rounds: int) -> dict[str, list[flo
     """Milliseconds a step, method by method in turn, after a round that is not counted."""
     import torch
 
+    from aecore.config.arguments import parse
     from aecore.config.compose import compose
-    from aecore.config.overrides import parse
     from aecore.training.machine import set_threads
     from aecore.training.optimizers.gradient import GradientDescent
     from aecore.training.prepare import prepare

@@ -20,8 +20,8 @@ def measure(options: Options) -> list[Row]:
 
 def run(network: str, images: int, threads: int, data: str, repeats: int) -> list[float]:
     """Seconds of each evaluation of an untrained model, after one that is not counted."""
+    from aecore.config.arguments import parse
     from aecore.config.compose import compose
-    from aecore.config.overrides import parse
     from aecore.evaluation.evaluate import evaluate
     from aecore.training.machine import set_threads
     from aecore.training.prepare import prepare

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.model.autoencoder import Autoencoder
 from aecore.training.setup import build_experiment
 from contenders.models import Model

@@ -18,8 +18,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from typing_extensions import override
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.training.fit import fit
 from aecore.training.loggers.base import RunLogger
 from aecore.training.machine import set_threads

@@ -24,10 +24,11 @@ from aecore.api.arguments import (
     value_of,
 )
 from aecore.api.trained import FitResult, Trained
+from aecore.config.arguments import Arguments, parse
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import expanded, user_folders
-from aecore.config.overrides import Arguments, Override, parse, read
+from aecore.config.overrides import Override, read
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
 from aecore.data.pixels import Array, as_images

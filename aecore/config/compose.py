@@ -19,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
+from aecore.config.arguments import Arguments
 from aecore.config.folders import CONF
 from aecore.config.folders import groups as group_names
 from aecore.config.groups import check_choices, options_by_group
 from aecore.config.hydra_errors import explain_hydra
-from aecore.config.overrides import Arguments, Override
+from aecore.config.overrides import Override
 from aecore.config.secret import secret_keys
 from aecore.errors import UserError, shown
 

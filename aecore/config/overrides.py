@@ -1,25 +1,22 @@
-"""Parses the command line: Hydra's flags, and overrides by Hydra's parser."""
+"""Overrides in Hydra's grammar: parsed, quoted, and written from plain values."""
 
 from __future__ import annotations
 
 import os
 import re
-from argparse import ArgumentError, Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
-from aecore.config.folders import HOME, command, expanded, groups
+from aecore.config.folders import command, groups
 from aecore.errors import UserError, shown
 
 OOD = "evaluate.ood"  # other data sets, by their names
@@ -29,7 +26,6 @@ _OPEN = (  # mappings of Hydra's configuration that take any key
     "hydra.sweeper.params",
 )  # fmt: skip
 _PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that needs no quotes in Hydra's grammar
-_COMPLETES = re.compile("(install|uninstall|query)=")
 _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 
 
@@ -101,89 +97,9 @@ class Override:
         return [one for text in texts for one in read([f"{self.sign}{self.name}={text}"])]
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """A command line. own: the folders that `--config-dir` adds to conf/."""
-
-    flags: tuple[str, ...]
-    overrides: tuple[Override, ...]
-    multirun: bool
-    informational: bool  # --cfg, --info and similar flags, handled by Hydra
-    own: tuple[Path, ...] = ()
-
-    def last(self, key: str) -> Override | None:
-        """The last override of a key, None if there is none."""
-        return next((o for o in reversed(self.overrides) if o.key == key), None)
-
-    def path(self, key: str) -> Path | None:
-        """The path in the value of a key, None if there is none."""
-        found = self.last(key)
-        return None if found is None or found.value in (None, "") else Path(str(found.value))
-
-    @property
-    def typed(self) -> list[str]:
-        """The overrides as they were typed."""
-        return list(dict.fromkeys(o.typed for o in self.overrides))
-
-    def lines_of(self, overrides: Iterable[Override]) -> list[str]:
-        """Overrides in Hydra's grammar, with its search path."""
-        places = ",".join(quoted(f"file://{place}") for place in (*self.own, HOME))
-        return [f"hydra.searchpath=[{places}]", *(o.line for o in overrides)]
-
-    @property
-    def lines(self) -> list[str]:
-        """All overrides in that form."""
-        return self.lines_of(self.overrides)
-
-    @property
-    def argv(self) -> list[str]:
-        """The arguments of Hydra's application; flags last, as `--info` takes what follows it."""
-        return [*self.lines, *(["--multirun"] if self.multirun else []), *self.flags]
-
-    @property
-    def config_name(self) -> str:
-        """The primary configuration, `config` unless `--config-name` names another."""
-        flags = self.flags
-        return flags[flags.index("--config-name") + 1] if "--config-name" in flags else "config"
-
-
-def parse(argv: Iterable[str]) -> Arguments:
-    """Read a command line; raises UserError."""
-    argv = [*argv]
-    args, unknown = _flags(argv)
-    if unknown:
-        raise UserError(f"{unknown[0]}: unknown flag", f"`{command()} --help` lists the flags")
-    _check_flags(args)
-    flags = []
-    own = _own(args)
-    for folder in own:
-        flags += ["--config-dir", str(folder)]
-    if args.config_name is not None:
-        flags += ["--config-name", args.config_name]
-    asked = [name for name in ("cfg", "info", "shell_completion", "run") if getattr(args, name)]
-    informational = bool(args.hydra_help or {*asked} - {"run"})
-    several = [*asked, *(["multirun"] if args.multirun and informational else [])]
-    if len(several) > 1:
-        raise UserError(f"--{several[0]}: does not go with --{several[1]}", "give one of them")
-    if informational:
-        flags = [a for a in argv if a not in args.overrides]
-    return Arguments(tuple(flags), read(args.overrides), args.multirun, informational, tuple(own))
-
-
 def read(overrides: Iterable[str]) -> tuple[Override, ...]:
     """Overrides as they are typed or recorded; raises UserError."""
     return tuple(override for text in overrides for override in _read(text))
-
-
-def named_folders(argv: list[str]) -> list[Path]:
-    """The folder of `--config-dir`; raises UserError if it does not exist."""
-    return _own(_flags(argv)[0])
-
-
-def searched(places: Iterable[str]) -> list[Path]:
-    """The user's folders in `hydra.searchpath`."""
-    found = [Path(place.removeprefix("file://")) for place in places if place.startswith("file://")]
-    return [folder for folder in found if folder != HOME]
 
 
 def quoted(text: str) -> str:
@@ -209,47 +125,6 @@ def _in_grammar(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{','.join(f'{k}:{_in_grammar(v)}' for k, v in value.items())}}}"
     return shown(value)
-
-
-def _flags(argv: list[str]) -> tuple[Namespace, list[str]]:
-    """Hydra's flags, the overrides, and unknown arguments."""
-    parser = get_args_parser()
-    parser.exit_on_error = False
-    try:
-        return parser.parse_known_intermixed_args(argv)
-    except ArgumentError as error:
-        raise UserError(str(error)) from error
-
-
-def _check_flags(args: Namespace) -> None:
-    """Raise UserError for a flag of Hydra's that would have no effect, or that loads code."""
-    refused = {
-        "--experimental-rerun": (args.experimental_rerun, "resume=FOLDER continues a run"),
-        "--config-path": (args.config_path, "--config-dir FOLDER adds options of your own"),
-        "--package": (args.package and not args.cfg, "it goes with --cfg"),
-        "--shell-completion": (
-            args.shell_completion and not any(map(_COMPLETES.match, args.overrides)),
-            "it takes install=bash, or uninstall= or query= and a shell",
-        ),
-        "--resolve": (args.resolve and not args.cfg, "it goes with --cfg"),
-    }
-    for flag, (given, hint) in refused.items():
-        if given:
-            raise UserError(f"{flag}: not used here", hint)
-
-
-def _own(args: Namespace) -> list[Path]:
-    if args.config_dir is None:
-        return []
-    folder = expanded(args.config_dir).absolute()
-    if not folder.is_dir():
-        raise UserError(f"--config-dir {args.config_dir}: no such folder")
-    if not any((folder / group).is_dir() for group in (*groups(), "hydra")):
-        raise UserError(
-            f"--config-dir {args.config_dir}: no options there",
-            f"they are in folders named after their groups: {args.config_dir}/penalty/NAME.yaml",
-        )
-    return [folder]
 
 
 @lru_cache(maxsize=4096)

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from aecore.config.arguments import parse
 from aecore.config.folders import resuming
-from aecore.config.overrides import Override, parse, read
+from aecore.config.overrides import Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import is_finished
 from aecore.runs.places import is_place, places, same_place

@@ -19,9 +19,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from aecore.config.arguments import searched
 from aecore.config.compose import choices
 from aecore.config.folders import flags, resuming, set_user_folders
-from aecore.config.overrides import as_override, read, searched
+from aecore.config.overrides import as_override, read
 from aecore.config.secret import secret_keys, without_secrets
 from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError

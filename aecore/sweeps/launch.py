@@ -6,9 +6,10 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 
+from aecore.config.arguments import parse
 from aecore.config.compose import composing, hydra_of
 from aecore.config.folders import resuming
-from aecore.config.overrides import Override, parse, quoted
+from aecore.config.overrides import Override, quoted
 from aecore.config.terminal import say, show
 from aecore.runs.folder import is_finished
 from aecore.runs.lock import writing

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from aecore.config.arguments import Arguments
 from aecore.config.compose import Composition, composing, hydra_of
-from aecore.config.overrides import SUBDIR, Arguments, Override, as_override, read
+from aecore.config.overrides import SUBDIR, Override, as_override, read
 from aecore.config.secret import at
 from aecore.config.terminal import say
 from aecore.errors import UserError

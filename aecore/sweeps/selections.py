@@ -15,8 +15,9 @@ from hydra._internal.config_loader_impl import get_overrides_dirname
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from aecore.config.arguments import Arguments
 from aecore.config.compose import compose
-from aecore.config.overrides import SUBDIR, Arguments, Override, read
+from aecore.config.overrides import SUBDIR, Override, read
 from aecore.errors import UserError
 
 Point = tuple[Override, ...]  # of a grid: one value for each key

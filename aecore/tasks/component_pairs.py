@@ -17,9 +17,9 @@ from typing import Any
 import torch
 import yaml
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
 from aecore.config.folders import flags, known
-from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.training.setup import Experiment, build_experiment
 from aecore.types import ImageShape

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from aecore.config.arguments import parse
 from aecore.config.build import validate
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import flags, known, resuming
-from aecore.config.overrides import OOD, Override, as_override, parse
+from aecore.config.overrides import OOD, Override, as_override
 from aecore.config.schema import Config
 from aecore.config.secret import at, put, without_secrets
 from aecore.errors import UserError

@@ -13,10 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aecore.config.arguments import Arguments
 from aecore.config.compose import compose
 from aecore.config.folders import builtin_options, command, expanded, groups, resuming
 from aecore.config.near import keys
-from aecore.config.overrides import OOD, Arguments, Override
+from aecore.config.overrides import OOD, Override
 from aecore.config.secret import without_secrets
 from aecore.config.terminal import say
 from aecore.errors import UserError, nearest

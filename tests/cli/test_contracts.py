@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
 from aecore.config.folders import CONF, ROOT
 from aecore.config.groups import options_by_group
 from aecore.config.help import help_text
-from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.model.objectives.base import own_terms
 from aecore.sweeps.plan import points

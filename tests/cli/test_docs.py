@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
 from aecore.config.folders import ROOT, builtin_options, groups
-from aecore.config.overrides import Override, parse, read
+from aecore.config.overrides import Override, read
 from aecore.errors import UserError
 from helpers.commands import called
 from helpers.docs_code import DOCS, PAGES, Block, blocks

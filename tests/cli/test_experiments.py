@@ -12,9 +12,9 @@ import yaml
 from PIL import Image
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import CONF, ROOT
-from aecore.config.overrides import parse
 from aecore.runs.sweep import read_sweep
 from aecore.sweeps.plan import check, points
 from benchmarks.reproduce.__main__ import main as reproduce

@@ -15,8 +15,8 @@ from hydra.core.utils import JobRuntime
 from hydra.types import RunMode
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.compose import compose, hydra_of
-from aecore.config.overrides import parse
 from helpers.commands import called
 from helpers.dying_penalties import write_yaml
 from helpers.extras import need

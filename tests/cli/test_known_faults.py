@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.model.autoencoder import Autoencoder
 from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment

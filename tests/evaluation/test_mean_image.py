@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.data.split import Split
 from aecore.model.penalties.kl import KL
 from aecore.model.priors.flow import FlowPrior

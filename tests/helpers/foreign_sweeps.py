@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.runs.sweep import Sweep
 from aecore.sweeps.plan import plan_grid
 

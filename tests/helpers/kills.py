@@ -9,8 +9,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.tasks.resume import recorded_run
 from aecore.training import experiment
 from aecore.training.module import Training

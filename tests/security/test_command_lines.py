@@ -11,8 +11,8 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from aecore.cli import main
+from aecore.config.arguments import Arguments, parse
 from aecore.config.compose import compose
-from aecore.config.overrides import Arguments, parse
 from aecore.errors import UserError
 from aecore.training.prepare import ConfigChecker
 from helpers.command_lines import command_line

@@ -13,7 +13,7 @@ import yaml
 
 from aecore.cli import main
 from aecore.compare.views import Trials
-from aecore.config.overrides import parse
+from aecore.config.arguments import parse
 from aecore.errors import UserError
 from aecore.tasks.reuse import use_of_run
 from helpers.extras import needs

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.runs.sweep import read_sweep
 from aecore.sweeps.plan import job_names, points
 from aecore.sweeps.selections import Selections, at_point

@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.sweeps import selections as module
 from aecore.sweeps.plan import points

@@ -12,10 +12,10 @@ import torch
 import yaml
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.build import build
 from aecore.config.compose import compose
 from aecore.config.folders import CONF
-from aecore.config.overrides import parse
 from aecore.data.classes import count_classes
 from aecore.data.split import Split
 from aecore.errors import SkippedError, UserError

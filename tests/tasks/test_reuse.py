@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.config.overrides import parse
+from aecore.config.arguments import parse
 from aecore.errors import UserError
 from aecore.tasks.base import Request
 from aecore.tasks.reuse import use_of_run

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from aecore.cli import main
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder

@@ -15,8 +15,9 @@ from optuna import Trial
 from optuna.trial import TrialState
 
 from aecore.compare.runs import failure_of
+from aecore.config.arguments import parse
 from aecore.config.compose import composing, hydra_of
-from aecore.config.overrides import Override, parse, quoted
+from aecore.config.overrides import Override, quoted
 from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.files import write_atomically

@@ -10,8 +10,9 @@ from optuna.distributions import (
 )
 
 from aecore.compare.metrics import direction
+from aecore.config.arguments import Arguments
 from aecore.config.compose import Composition, compose, composing, hydra_of
-from aecore.config.overrides import SUBDIR, Arguments, read
+from aecore.config.overrides import SUBDIR, read
 from aecore.errors import UserError, nearest
 from aecore.evaluation.reported import COMMON
 from aecore.runs.recorded import is_recordable

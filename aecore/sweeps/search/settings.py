@@ -11,10 +11,11 @@ from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, json_to_distribution
 from pydantic import field_validator
 
+from aecore.config.arguments import Arguments
 from aecore.config.build import validate
 from aecore.config.component import NonNegativeInt, PositiveInt
 from aecore.config.compose import composing, hydra_of
-from aecore.config.overrides import Arguments, Override, read
+from aecore.config.overrides import Override, read
 from aecore.config.schema import Node
 from aecore.runs.recorded import job_lines
 from aecore.runs.sweep import RECORD, Sweep

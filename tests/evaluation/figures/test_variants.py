@@ -10,9 +10,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from aecore.config.arguments import parse
 from aecore.config.build import build
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.activity import ActivityFigure
 from aecore.evaluation.figures.base import TrialFigure

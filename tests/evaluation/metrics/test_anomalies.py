@@ -14,8 +14,8 @@ from torch.distributions import Normal, kl_divergence
 from aecore.cli import main
 from aecore.compare.metrics import data_of
 from aecore.compare.runs import gather
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.data.split import Split
 from aecore.errors import SkippedError, UserError
 from aecore.evaluation.metrics.anomaly_score import scorer

@@ -14,9 +14,9 @@ import yaml
 from aecore.cli import main
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
+from aecore.config.arguments import parse
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import builtin_options
-from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.training.prepare import ConfigChecker, prepare
 from aecore.training.setup import build_experiment

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.categorical import Categorical

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from aecore.config.arguments import parse
 from aecore.config.build import build
 from aecore.config.compose import compose
-from aecore.config.overrides import parse
 from aecore.data.sources.digits import Digits
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder

@@ -10,10 +10,10 @@ import torch
 import yaml
 
 from aecore.api.create import create
+from aecore.config.arguments import parse
 from aecore.config.build import resolve
 from aecore.config.compose import compose
 from aecore.config.folders import builtin_options
-from aecore.config.overrides import parse
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_reconstruction
