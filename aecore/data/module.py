@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,17 +15,14 @@ from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.config.folders import expanded
 from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
+from aecore.data.checks import check_unit_range, warn_of_darkness
 from aecore.data.classes import Classes, count_classes, of_classes, some_left
-from aecore.data.split import PART, VALIDATION_PART, Source, Split, Which, permutation
+from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import Statistics, statistics_of
 from aecore.errors import ConfigError
 from aecore.types import ImageShape, is_table
 
-log = logging.getLogger("aecore")
-
 _BATCH_SIZE = 128
-_DARK = 0.25  # share of white below which no pixel of usual images stays
-_LOOKED_AT = 4096  # images, to find the largest pixel
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -103,18 +99,8 @@ class ImageData(LightningDataModule):
         """The training images; raises ConfigError where there are too few."""
         split = self._train_and_val[0]
         if self.range == "unit" and not is_table(split.image_shape):
-            self._warn_of_darkness(split)
+            warn_of_darkness(split, self.source)
         return self._drawn(split, 0)
-
-    def _warn_of_darkness(self, split: Split) -> None:
-        """Warn of pixels that use little of their range, as 12 bits of 16 do."""
-        some = torch.arange(0, len(split), max(len(split) // _LOOKED_AT, 1))
-        largest = max(float(split.pixels(part).max()) for part in torch.split(some, PART))
-        if 0 < largest <= _DARK:
-            log.warning(
-                "dataset: the images are almost black, their largest pixel is %.4g of 1; use %s",
-                largest, self.source.white_hint(largest),
-            )  # fmt: skip
 
     @cached_property
     def val(self) -> Split | None:
@@ -234,16 +220,8 @@ class ImageData(LightningDataModule):
                 f"the {which} images have the shape {split.image_shape}, those of the other split "
                 f"{self._shape}",
             )  # fmt: skip
-        if self.range == "unit" and split.images.is_floating_point():
-            low, high = split.images.aminmax()
-            if low < 0 or high > 1:
-                null = "" if self.binarise is None else " dataset.binarise=null"
-                raise ConfigError(
-                    "dataset.range", "unit",
-                    f"the {which} data lie in [{low:.4g}, {high:.4g}], not in [0, 1]",
-                    f"use dataset.range=standardised{null} reconstruction=mse, or scale them to "
-                    "[0, 1] (of integers dataset.white=NUMBER is the value of white)",
-                )  # fmt: skip
+        if self.range == "unit":
+            check_unit_range(split, which, self.binarise)
         if self.binarise is not None and split.rows is not None:
             raise ConfigError(
                 "dataset.binarise", self.binarise,

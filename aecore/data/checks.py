@@ -1,0 +1,40 @@
+"""Checks of the pixels that were loaded: their range, and how much of it they use."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from aecore.data.split import PART, Source, Split
+from aecore.errors import ConfigError
+
+log = logging.getLogger("aecore")
+_DARK = 0.25  # share of white below which no pixel of usual images stays
+_LOOKED_AT = 4096  # images, to find the largest pixel
+
+
+def warn_of_darkness(split: Split, source: Source) -> None:
+    """Warn of pixels that use little of their range, as 12 bits of 16 do."""
+    some = torch.arange(0, len(split), max(len(split) // _LOOKED_AT, 1))
+    largest = max(float(split.pixels(part).max()) for part in torch.split(some, PART))
+    if 0 < largest <= _DARK:
+        log.warning(
+            "dataset: the images are almost black, their largest pixel is %.4g of 1; use %s",
+            largest, source.white_hint(largest),
+        )  # fmt: skip
+
+
+def check_unit_range(split: Split, which: str, binarise: str | None) -> None:
+    """Raise ConfigError for floats outside [0, 1]. which: the name of the split."""
+    if not split.images.is_floating_point():
+        return
+    low, high = split.images.aminmax()
+    if low < 0 or high > 1:
+        null = "" if binarise is None else " dataset.binarise=null"
+        raise ConfigError(
+            "dataset.range", "unit",
+            f"the {which} data lie in [{low:.4g}, {high:.4g}], not in [0, 1]",
+            f"use dataset.range=standardised{null} reconstruction=mse, or scale them to "
+            "[0, 1] (of integers dataset.white=NUMBER is the value of white)",
+        )  # fmt: skip
