@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
 import shutil
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from errno import ENOSPC
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
 import numpy as np
 import PIL
@@ -23,25 +22,29 @@ from pydantic import BaseModel
 from torch import Tensor
 from tqdm import tqdm
 
+from aecore.config.component import NonNegativeInt
 from aecore.config.folders import expanded
 from aecore.config.terminal import say
-from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, decoders, kept_of
+from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, kept_of
 from aecore.data.images.files import Files
 from aecore.data.images.memory import GIB, SMALLER, InMemory, available_memory, fits
 from aecore.data.reading import check_writable
 from aecore.errors import ConfigError
 from aecore.version import FORMAT
 
+T = TypeVar("T")
 BYTES_AT_ONCE = 32 * 2**20  # decoded before they are written
 IMAGES, RECORD = "images.npy", "record.json"  # of a folder of the cache
 DECODING = 1  # raised when the same files are to be decoded anew
+_UNREADABLE = (OSError, ValueError, IndexError, OverflowError)  # of what is damaged
 
 
 class _Record(BaseModel, strict=True):
-    """Beside the pixels. broken: the files that could not be decoded, by their numbers."""
+    """Beside the pixels. state: of the files. broken: those that could not be decoded."""
 
     format: int
-    broken: list[int]
+    state: str
+    broken: list[NonNegativeInt]
 
 
 def cache_folder(cache_dir: str | None, data_dir: Path) -> Path:
@@ -61,34 +64,74 @@ def decoded(files: Files, part: str, recipe: Recipe, in_memory: InMemory, cache:
     free = None if in_memory is False else available_memory()
     if fits(in_memory, len(files), recipe.shape, free):
         return decode_all(files, recipe)
+    asked = {"root": os.fsdecode(files.root), "part": part, "recipe": repr(recipe)}
+    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    state = _fingerprint(files)
+    return read_or_write(
+        cache / key,
+        lambda entry: _read(entry, files, recipe, state),
+        lambda entry: _write(entry, files, recipe, {**asked, "state": state}),
+        SMALLER,
+    )
+
+
+def read_or_write(
+    path: Path,
+    read: Callable[[Path], T],
+    write: Callable[[Path], None],
+    hint: Mapping[str, object] | None = None,
+) -> T:
+    """What is read from a path of the cache; it is written first where it is missing or damaged.
+
+    hint: what else than another folder helps. Raises ConfigError where it cannot be kept there.
+    """
+    with suppress(*_UNREADABLE):
+        return read(path)
     try:
-        return _mapped(files, part, recipe, cache)
+        with making(path) as made:
+            with suppress(*_UNREADABLE):  # another process may have written it by now
+                return read(path)
+            write(made)
+        return read(path)
     except OSError as error:
         raise ConfigError(
-            "dataset.cache_dir", cache, f"decoded images cannot be kept there: {error.strerror}",
-            {"dataset.cache_dir": "/a/folder with room for them"},
+            "dataset.cache_dir", path.parent,
+            f"decoded images cannot be kept there: {error.strerror}",
+            {"dataset.cache_dir": "/a/folder with room for them", **(hint or {})},
         ) from error  # fmt: skip
 
 
-def _mapped(files: Files, part: str, recipe: Recipe, cache: Path) -> Decoded:
-    asked = {"root": os.fsdecode(files.root), "part": part, "recipe": repr(recipe)}
-    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-    entry = cache / f"{key}-{_fingerprint(files)}"
-    found = _read(entry, files, recipe)
-    if found is not None:
-        return found
-    check_writable(entry)
-    cache.mkdir(parents=True, exist_ok=True)
-    with alone(cache / f"{key}.lock"):
-        found = _read(entry, files, recipe)  # another process may have written it by now
-        if found is None:
-            for old in cache.glob(f"{key}-*"):  # of other files, cut short, or never finished
-                shutil.rmtree(old, ignore_errors=True)
-            _write(entry, files, recipe, asked)
-            found = _read(entry, files, recipe)
-    if found is None:
-        raise OSError(0, f"{entry} cannot be read back")
-    return found
+@contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """Where to write what is to appear at `path`, a file or folder, once it is complete.
+
+    One process at a time is let in, on all machines that share the disk.
+    """
+    check_writable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f"{path.name}.partial")
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"waiting for another process that writes {path}", error=True)
+        lock.acquire()
+    try:
+        _remove(made)  # of a process that was killed
+        yield made
+        if made.exists():
+            _remove(path)
+            made.rename(path)
+    finally:
+        _remove(made)
+        lock.release()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _fingerprint(files: Files) -> str:
@@ -104,50 +147,18 @@ def _fingerprint(files: Files) -> str:
     return digest.hexdigest()[:16]
 
 
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Let one process in at a time, on all machines that share the disk."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say("waiting for another process that decodes the same images", error=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _read(entry: Path, files: Files, recipe: Recipe) -> Decoded | None:
-    """The content of a cache folder; None if it is missing, damaged or out of date."""
-    shape = (len(files), *recipe.shape)
-    try:
-        record = _Record.model_validate_json((entry / RECORD).read_bytes())
-        images = mapped(entry / IMAGES, shape)
-    except (OSError, ValueError):
-        return None
-    numbers = record.broken
-    if record.format != FORMAT or any(not 0 <= n < len(files) for n in numbers):
-        return None
-    why = {}
-    if numbers:  # what made them unreadable may be over: a permission, a disk that was away
-        broken = files.at(numbers)
-        with decoders() as pool:
-            found = decode_into(np.empty((len(broken), *shape[1:]), np.uint8), broken, recipe, pool)
-        if len(found) < len(broken):
-            return None
-        why = {broken[i]: text for i, text in found.items()}
-    kept = kept_of(len(files), numbers)
-    return Decoded(images, kept, why, rows=kept)
-
-
-def header(shape: tuple[int, ...]) -> bytes:
-    """What stands before the pixels in a file of the cache: they are in C order."""
-    start = io.BytesIO()
-    layout = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(start, layout)
-    return start.getvalue()
+def _read(entry: Path, files: Files, recipe: Recipe, state: str) -> Decoded:
+    """The content of a folder; an error of `_UNREADABLE` if it is damaged or out of date."""
+    record = _Record.model_validate_json((entry / RECORD).read_bytes())
+    if (record.format, record.state) != (FORMAT, state):
+        raise ValueError("out of date")
+    images = mapped(entry / IMAGES, (len(files), *recipe.shape))
+    # What made files unreadable may be over: a permission, a disk that was away.
+    again = decode_all(files.at(record.broken), recipe)
+    if len(again.kept):
+        raise ValueError("a broken file can be read again")
+    kept = kept_of(len(files), record.broken)
+    return Decoded(images, kept, again.broken, rows=kept)
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
@@ -156,61 +167,47 @@ def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
     Not copy-on-write: of that, systems refuse to map more than they have memory.
     Raises OSError or ValueError where the file is not a whole one of that shape.
     """
-    start = header(shape)
-    with path.open("rb") as file:
-        if file.read(len(start)) != start or path.stat().st_size != len(start) + math.prod(shape):
-            raise ValueError("not the file that was written")
-    images = np.memmap(path, np.uint8, "r", len(start), shape)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    images = np.lib.format.open_memmap(path, mode="r")
+    if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
+        raise ValueError("not the file that was written")
+    with warnings.catch_warnings(action="ignore"):  # it is not writable, and stays so
         return torch.from_numpy(images)
 
 
-def _write(entry: Path, files: Files, recipe: Recipe, asked: dict[str, str]) -> None:
-    """Decode into a folder of the cache, which appears when it is complete."""
-    needed = math.prod((len(files), *recipe.shape))
-    free = shutil.disk_usage(entry.parent).free
-    size = f"{len(files):,} images ({needed / GIB:.1f} GiB)"
-    if needed > free:
-        raise ConfigError(
-            "dataset.cache_dir", entry.parent,
-            f"{size} are to be decoded, only {free / GIB:.1f} GiB are free",
-            {"dataset.cache_dir": "/a/folder on another disk", **SMALLER},
-        )  # fmt: skip
-    say(f"decoding {size} into {entry}", error=True)
-    made = entry.with_name(entry.name + ".partial")
-    made.mkdir()
-    try:
-        with open(made / IMAGES, "wb") as file:
-            broken = _fill(file, files, recipe)
-            file.flush()
-            os.fsync(file.fileno())
-        record = {"format": FORMAT, **asked, "broken": broken}
-        (made / RECORD).write_text(json.dumps(record, indent=1))
-        made.rename(entry)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+def _write(entry: Path, files: Files, recipe: Recipe, asked: Mapping[str, str]) -> None:
+    entry.mkdir()
+    broken: list[int] = []
+    parts = _decode_in_parts(files, recipe, broken)
+    write_array(entry / IMAGES, (len(files), *recipe.shape), parts)
+    record = {"format": FORMAT, **asked, "broken": broken}
+    (entry / RECORD).write_text(json.dumps(record, indent=1))
 
 
-def _fill(file: BinaryIO, files: Files, recipe: Recipe) -> list[int]:
-    """Write files as one array, a part at a time; returns the broken ones' numbers.
+def _decode_in_parts(files: Files, recipe: Recipe, broken: list[int]) -> Iterator[np.ndarray]:
+    """All files in order, (n, C, H, W); adds the numbers of those that are broken to a list."""
+    count = max(BYTES_AT_ONCE // math.prod(recipe.shape), 8)
+    for start in range(0, len(files), count):
+        part = files.at(range(start, min(start + count, len(files))))
+        images = np.zeros((len(part), *recipe.shape), np.uint8)
+        broken += [start + i for i in decode_into(images, part, recipe)]
+        yield images
+
+
+def write_array(path: Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
+    """Write uint8 images, (N, C, H, W) as a whole, as the array that `mapped` reads.
 
     Written, not stored into a map: a full disk is an error here, a map would end the process.
     """
-    count, broken, reported = len(files), [], 0
-    file.write(header((count, *recipe.shape)))
-    step = min(max(BYTES_AT_ONCE // math.prod(recipe.shape), 8), count)
-    buffer = np.zeros((step, *recipe.shape), np.uint8)
-    bar = tqdm(total=count, unit="image", disable=not sys.stderr.isatty(), leave=False)
-    with bar, decoders() as pool:
-        for start in range(0, count, step):
-            part = range(start, min(start + step, count))
-            found = decode_into(buffer[: len(part)], files.at(part), recipe, pool)
-            broken += [start + i for i in found]
-            file.write(buffer[: len(part)].data)
-            bar.update(len(part))
-            if bar.disable and reported < 10 * part.stop // count < 10:
-                reported = 10 * part.stop // count
-                say(f"  {part.stop:,} of {count:,}", error=True)
-    return broken
+    needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
+    if needed > free:
+        needs = f"they take {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB are free"
+        raise OSError(ENOSPC, needs)
+    say(f"decoding {shape[0]:,} images ({needed / GIB:.1f} GiB) into {path.parent}", error=True)
+    with path.open("wb") as file, tqdm(total=shape[0], unit="image", delay=1, leave=False) as bar:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for images in parts:
+            file.write(images.data)
+            bar.update(len(images))
+        file.flush()
+        os.fsync(file.fileno())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from aecore.data.images.memory import GIB, SMALLER
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
+T = TypeVar("T")
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
 _WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _WHITE = 65535  # of integer files of more than 8 bits
@@ -62,11 +64,12 @@ class Decoded:
     rows: Tensor | None = None
 
 
-def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
+def _upright(image: Image.Image, white: float | None) -> Image.Image:
     """Any image as L or RGB of 8 bits, `white` as 255; transparency is drawn on white.
 
     Raises ValueError for pixels without a white level, below 0 or beyond it.
     """
+    image = ImageOps.exif_transpose(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -104,7 +107,7 @@ def decode(path: Path, recipe: Recipe) -> np.ndarray:
     Raises whatever Pillow raises for a file that it cannot read.
     """
     with open_image(path) as opened:
-        image = _eight_bits(ImageOps.exif_transpose(opened), recipe.white)
+        image = _upright(opened, recipe.white)
     image = image.convert("L" if recipe.channels == 1 else "RGB")
     if recipe.crop is not None:
         image = ImageOps.fit(image, (recipe.crop,) * 2) if min(image.size) < recipe.crop else image
@@ -116,7 +119,7 @@ def decode(path: Path, recipe: Recipe) -> np.ndarray:
 
 
 @contextmanager
-def decoders() -> Iterator[ThreadPoolExecutor]:
+def _decoders() -> Iterator[ThreadPoolExecutor]:
     """A few threads; nobody hears Pillow's warnings but that of a bomb, which is an error."""
     # Filters are shared by all threads, so they are set once around the pool.
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -125,24 +128,30 @@ def decoders() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def decode_into(
-    images: np.ndarray, files: Files, recipe: Recipe, pool: ThreadPoolExecutor
-) -> dict[int, str]:
-    """Fill (N, C, H, W) uint8 with N files; why the broken ones among them stay as they are."""
+def _at_once(function: Callable[[Path], T], paths: Iterable[Path]) -> Iterator[T]:
+    """The results of a function of paths, in order, by several threads."""
+    rest = iter(paths)
+    with _decoders() as pool:
+        while part := list(islice(rest, AT_ONCE)):
+            yield from pool.map(function, part)
 
-    def fill(i: int) -> str | None:
-        # Damaged files make Pillow raise nearly anything, also warnings turned into errors.
+
+def decode_into(images: np.ndarray, files: Files, recipe: Recipe) -> dict[int, str]:
+    """Fill (N, C, H, W) uint8 with N files; why the broken ones among them stay as they are."""
+    # Damaged files make Pillow raise nearly anything, also warnings turned into errors.
+
+    def decoded(path: Path) -> np.ndarray | str:
         try:
-            images[i] = decode(files[i], recipe)
+            return decode(path, recipe)
         except Exception as error:
             return _reason(error)
-        return None
 
-    broken: dict[int, str] = {}
-    for start in range(0, len(files), AT_ONCE):
-        part = range(start, min(start + AT_ONCE, len(files)))
-        reasons = zip(part, pool.map(fill, part), strict=True)
-        broken |= {i: why for i, why in reasons if why is not None}
+    broken = {}
+    for i, found in enumerate(_at_once(decoded, files)):
+        if isinstance(found, str):
+            broken[i] = found
+        else:
+            images[i] = found
     return broken
 
 
@@ -178,12 +187,24 @@ def decode_all(files: Files, recipe: Recipe) -> Decoded:
             "dataset.image_size", recipe.size,
             f"{len(files)} such images take {gib:.0f} GiB, more than there is memory", SMALLER,
         ) from error  # fmt: skip
-    with decoders() as pool:
-        broken = decode_into(images, files, recipe, pool)
+    broken = decode_into(images, files, recipe)
     kept = kept_of(len(files), broken)
     tensor = torch.from_numpy(images)
     why = {files[i]: text for i, text in broken.items()}
     return Decoded(tensor[kept] if broken else tensor, kept, why)
+
+
+def inspect(paths: Iterable[Path], look: Callable[[Image.Image], T]) -> Iterator[T | None]:
+    """What a function finds in each image, which is open but not decoded; None if it is broken."""
+
+    def found(path: Path) -> T | None:
+        try:
+            with open_image(path) as image:
+                return look(image)
+        except Exception:  # of many kinds, as in `decode_into`, which reports it
+            return None
+
+    return _at_once(found, paths)
 
 
 def all_grey(paths: Iterable[Path]) -> bool:
@@ -192,67 +213,38 @@ def all_grey(paths: Iterable[Path]) -> bool:
     What is grey is read from the headers, so of grey images none is decoded here.
     """
 
-    def grey(path: Path) -> bool | None:
-        try:
-            with open_image(path) as image:
-                return image.mode in GREY_MODES
-        except Exception:  # a broken file has no say here; decoding will report it
-            return None
+    def grey(image: Image.Image) -> bool:
+        if image.mode in GREY_MODES:
+            return True
+        _upright(image, None)  # broken files have no say
+        return False
 
-    def intact(path: Path) -> bool:
-        try:
-            decode(path, Recipe((1, 1), 3))
-        except Exception:  # of many kinds, as in `decode_into`, which reports it
+    found = False
+    for answer in inspect(paths, grey):
+        if answer is False:
             return False
-        return True
-
-    found_grey = False
-    rest = iter(paths)
-    with decoders() as pool:
-        while part := list(islice(rest, AT_ONCE)):
-            answers = list(zip(part, pool.map(grey, part), strict=True))
-            if any(answer is False and intact(path) for path, answer in answers):
-                return False
-            found_grey |= any(answer is True for _, answer in answers)
-    return found_grey
+        found |= answer is True
+    return found
 
 
 def count_paged(files: Files) -> int:
     """How many of the files hold more than one image, by their headers."""
-
-    def paged(path: Path) -> bool:
-        try:
-            with open_image(path) as image:
-                return getattr(image, "n_frames", 1) > 1
-        except Exception:  # decoding will report it
-            return False
-
-    some = [path for path in files if may_have_pages(path.name)]
-    with decoders() as pool:
-        return sum(pool.map(paged, some))
+    some = (path for path in files if may_have_pages(path.name))
+    return sum((n or 1) > 1 for n in inspect(some, lambda image: getattr(image, "n_frames", 1)))
 
 
 def largest_value(files: Files) -> float:
     """The largest pixel of the files, as the files have them; 0 where none can be read."""
 
-    def largest(path: Path) -> float:
-        try:
-            with open_image(path) as image:
-                return float(np.asarray(image.convert("RGB") if image.mode == "P" else image).max())
-        except Exception:  # decoding has reported it
-            return 0.0
+    def largest(image: Image.Image) -> float:
+        return float(np.asarray(image.convert("RGB") if image.mode == "P" else image).max())
 
-    with decoders() as pool:
-        return max(pool.map(largest, files), default=0.0)
+    return max((value or 0.0 for value in inspect(files, largest)), default=0.0)
 
 
-def file_shape(path: Path) -> ImageShape | None:
-    """(C, H, W) of an image file by its header, as it would be shown; None for a broken one."""
-    try:
-        with open_image(path) as image:
-            width, height = image.size
-            if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
-                width, height = height, width
-            return (1 if image.mode in GREY_MODES else 3), height, width
-    except Exception:  # decoding will report it
-        return None
+def shape_of(image: Image.Image) -> ImageShape:
+    """(C, H, W) by the header of a file, as it would be shown."""
+    width, height = image.size
+    if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
+        width, height = height, width
+    return (1 if image.mode in GREY_MODES else 3), height, width

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, final
 
@@ -18,13 +15,10 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import component
-from aecore.config.terminal import say
-from aecore.data.images.cache import alone, cache_folder, header, mapped
-from aecore.data.images.memory import GIB, InMemory, available_memory, fits
-from aecore.data.reading import check_writable
+from aecore.data.images.cache import cache_folder, mapped, read_or_write, write_array
+from aecore.data.images.memory import InMemory, available_memory, fits
 from aecore.data.sources.fetch import damaged, fetch
 from aecore.data.split import Source, Split, Which, fixed_part
-from aecore.errors import ConfigError
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{FILE}"
@@ -79,8 +73,15 @@ class DSprites(Source):
         if fits(self.in_memory, len(index), IMAGE, free):
             images, rows = _chosen(path, len(factors), index), None
         else:
-            cache = cache_folder(self.cache_dir, data_dir)
-            images, rows = _mapped(path, len(factors), cache), index
+            shape = (len(factors), *IMAGE)
+            images, rows = (
+                read_or_write(
+                    cache_folder(self.cache_dir, data_dir) / f"dsprites-{MD5[:16]}.npy",
+                    lambda file: mapped(file, shape),
+                    lambda file: write_array(file, shape, _unpacked(path, len(factors))),
+                ),
+                index,
+            )
         return Split(
             images=images,
             labels=factors[index, 0],
@@ -111,43 +112,3 @@ def _chosen(path: Path, count: int, index: Tensor) -> Tensor:
         images[done:end] = part[index.numpy()[done:end] - start]
         start, done = start + len(part), end
     return torch.from_numpy(images)
-
-
-def _mapped(path: Path, count: int, cache: Path) -> Tensor:
-    """All images, in a file of the cache that is written if it is not there."""
-    unpacked, shape = cache / f"dsprites-{MD5[:16]}.npy", (count, *IMAGE)
-    with suppress(OSError, ValueError):
-        return mapped(unpacked, shape)
-    try:
-        check_writable(unpacked)
-        cache.mkdir(parents=True, exist_ok=True)
-        with alone(unpacked.with_suffix(".lock")):
-            with suppress(OSError, ValueError):  # another process may have written it by now
-                return mapped(unpacked, shape)
-            _write(path, count, unpacked)
-        return mapped(unpacked, shape)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise ConfigError(
-            "dataset.cache_dir", cache, f"{unpacked.name} cannot be kept there: {reason or error}",
-            {"dataset.cache_dir": "/a/folder with room for it"},
-        ) from error  # fmt: skip
-
-
-def _write(path: Path, count: int, unpacked: Path) -> None:
-    """Unpack into a file that appears when it is complete."""
-    needed, free = count * math.prod(IMAGE), shutil.disk_usage(unpacked.parent).free
-    if needed > free:
-        raise OSError(f"it takes {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB are free")
-    say(f"unpacking {count:,} images ({needed / GIB:.1f} GiB) into {unpacked}", error=True)
-    made = unpacked.with_suffix(".partial")
-    try:
-        with open(made, "wb") as file:
-            file.write(header((count, *IMAGE)))
-            for part in _unpacked(path, count):
-                file.write(part.data)
-            file.flush()
-            os.fsync(file.fileno())
-        made.rename(unpacked)
-    finally:
-        made.unlink(missing_ok=True)

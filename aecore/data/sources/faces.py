@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated, final
 
@@ -14,16 +10,14 @@ from tqdm import tqdm
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.config.terminal import visible
-from aecore.data.cartoons.cartoon import VERSION, draw
-from aecore.data.cartoons.face import face
+from aecore.data.images.cache import making
 from aecore.data.images.memory import InMemory
-from aecore.data.reading import check_writable
+from aecore.data.sources.cartoon import VERSION, Face
 from aecore.data.sources.image_folder import ImageFolder
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 from aecore.version import FORMAT
 
-SEED = 0  # of the faces, the same in every run
 CLASSES = ("glasses", "plain")
 
 
@@ -53,10 +47,15 @@ class Faces(Source):
         """
         self.images = images
         self.image_size = image_size
-        self.skip_broken = skip_broken
-        self.test_fraction = test_fraction
-        self.in_memory: InMemory = in_memory
-        self.cache_dir = cache_dir
+        self._folder = ImageFolder(
+            root=None,
+            image_size=image_size,
+            channels=3,
+            skip_broken=skip_broken,
+            test_fraction=test_fraction,
+            in_memory=in_memory,
+            cache_dir=cache_dir,
+        )
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split of the folder, drawn if it is not there; see `ImageFolder.load`."""
@@ -69,46 +68,24 @@ class Faces(Source):
                 f"{folder} has {found} of its {self.images} faces",
                 "delete the folder, and they will be drawn again",
             )
-        images = ImageFolder(
-            root=str(folder),
-            image_size=self.image_size,
-            channels=3,
-            skip_broken=self.skip_broken,
-            test_fraction=self.test_fraction,
-            in_memory=self.in_memory,
-            cache_dir=self.cache_dir,
-        )
-        return images.load(split, data_dir)
+        self._folder.root = str(folder)
+        return self._folder.load(split, data_dir)
 
     def _make(self, folder: Path) -> None:
-        """Draw all faces into a temporary folder, and rename it.
-
-        Of several simultaneous processes the first to finish wins, and the others stop.
-        """
-        check_writable(folder)
-        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:
-            for name in CLASSES:
-                (temporary / name).mkdir(parents=True)
-            if self._draw_all(temporary, folder):
-                os.rename(temporary, folder)
+            with making(folder) as made:
+                if not folder.exists():
+                    self._draw_all(made)
         except OSError as error:
-            if not folder.exists():
-                raise UserError(
-                    f"{folder} cannot be drawn ({error.strerror or error}): the folder of "
-                    "paths.data_dir (or AECORE_DATA_DIR) must have room and be writable"
-                ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            raise UserError(
+                f"{folder} cannot be drawn ({error.strerror}): the folder of paths.data_dir "
+                "(or AECORE_DATA_DIR) must have room and be writable"
+            ) from error
 
-    def _draw_all(self, temporary: Path, folder: Path) -> bool:
-        """Whether all faces were drawn; not where `folder` was there before."""
+    def _draw_all(self, folder: Path) -> None:
+        for name in CLASSES:
+            (folder / name).mkdir(parents=True)
         digits = len(str(self.images - 1))
-        seldom = 0.1 if sys.stderr.isatty() else 10.0  # seconds
-        for i in tqdm(range(self.images), f"drawing {visible(folder)}", mininterval=seldom):
-            if folder.exists():
-                return False
-            drawn = face(i, SEED)
-            kind = CLASSES[drawn.glasses is None]
-            draw(drawn, self.image_size).save(temporary / kind / f"{i:0{digits}}.png")
-        return True
+        for i in tqdm(range(self.images), f"drawing {visible(folder)}", mininterval=1):
+            face = Face(i, self.image_size)
+            face.image().save(folder / CLASSES[not face.glasses] / f"{i:0{digits}}.png")

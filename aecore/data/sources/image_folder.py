@@ -23,8 +23,9 @@ from aecore.data.images.decode import (
     Recipe,
     all_grey,
     count_paged,
-    file_shape,
+    inspect,
     largest_value,
+    shape_of,
 )
 from aecore.data.images.files import Files, extensions, images_under, shown
 from aecore.data.images.memory import InMemory
@@ -113,8 +114,8 @@ class ImageFolder(Source):
 
     def shape_mismatch(self, shape: ImageShape) -> str | None:
         """The first file that is not of that size, or not grey where the model wants grey."""
-        for path in images_under(self._folder()):
-            found = file_shape(path)
+        files = images_under(self._folder())
+        for path, found in zip(files, inspect(files, shape_of), strict=True):
             if found is not None and found != shape:
                 kind = "grey" if found[0] == 1 else "colour"
                 return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"

@@ -135,7 +135,6 @@ class TestFolder:
     def test_a_changed_folder_is_decoded_again(self, tmp_path: Path, change: str) -> None:
         root = pictures(tmp_path / "images")
         before = load(root, False, test_fraction=0.0)
-        old = entries(root)
         path = root / "ant" / "000.bmp"
         if change == "gone":
             path.unlink()
@@ -144,7 +143,7 @@ class TestFolder:
             os.utime(path, ns=(0, 0))
         after = load(root, False, test_fraction=0.0)
         assert same(after, load(root, True, test_fraction=0.0)) and not same(before, after)
-        assert len(old) == len(entries(root)) == 1 and old != entries(root)
+        assert len(entries(root)) == 1
         assert len(before.pixels()) == 12  # of a file that has no name any more
 
     @pytest.mark.parametrize(

@@ -1,1 +1,0 @@
-"""Cartoon faces, drawn at first use."""
