@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from aecore.data.reading import reading_only
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
@@ -30,7 +32,7 @@ class Remembered(Source):
             self._splits[split, data_dir] = self.source.load(split, data_dir)
         return self._splits[split, data_dir]
 
-    def whole(self, data_dir: Path) -> Split:
+    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
         """As the source does."""
         return self.source.whole(data_dir)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aecore.config.component import NonNegativeInt
 from aecore.data.split import Split, Which
-from aecore.errors import ConfigError, Hint, nearest, option
+from aecore.errors import ConfigError, Hint, nearest
 
 Class = NonNegativeInt | str
 Classes = Class | Annotated[list[Class], Field(min_length=1)]
@@ -40,16 +40,6 @@ def of_classes(split: Split, classes: Classes, which: Which) -> Tensor:
             raise _refused(wanted, f"no image of the {which} split is of class {one!r}")
         found.append(label)
     return torch.isin(split.labels, torch.tensor(found))
-
-
-def some_left(images: int, classes: Classes, key: str, size: float) -> None:
-    """Raise ConfigError where a size, which is `dataset.key`, leaves no image of the classes."""
-    if images == 0:
-        wanted = classes if isinstance(classes, list) else [classes]
-        raise ConfigError(
-            f"dataset.{key}", size, f"none of these images is of {option('classes', wanted)}",
-            "give a larger one, it counts the images of all classes",
-        )  # fmt: skip
 
 
 def renumbered(split: Split, names: Sequence[str]) -> Split | None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from pytorch_lightning import LightningDataModule
@@ -16,10 +17,10 @@ from aecore.config.folders import expanded
 from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
 from aecore.data.checks import check_unit_range, warn_of_darkness
-from aecore.data.classes import Classes, count_classes, of_classes, some_left
+from aecore.data.classes import Classes, count_classes, of_classes
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import Statistics, statistics_of
-from aecore.errors import ConfigError
+from aecore.errors import ConfigError, option
 from aecore.types import ImageShape, is_table
 
 _BATCH_SIZE = 128
@@ -116,74 +117,77 @@ class ImageData(LightningDataModule):
     @cached_property
     def others(self) -> Split | None:
         """The test images of other classes than those trained on, None where there are none."""
-        if self.classes is None:
-            return None
-        split = self._test_and_others[1]
+        split = None if self.classes is None else self._test_and_others[1]
         return None if split is None else self._drawn(split, 3)
 
     @cached_property
     def whole(self) -> Split:
         """Every image of the source, of `classes` where some are named."""
-        split = self._everything
-        if self.classes is not None:
-            own = of_classes(split, self.classes, "test")
-            split = split.subset(own.nonzero()[:, 0])
-        return self._drawn(split, 4)
+        split, _ = self._everything
+        return self._drawn(_chosen(split, self._own(split, "test")), 4)
 
     @cached_property
     def origins(self) -> list[str]:
         """Which split each image of `whole` is of: train, val, test, or unused."""
-        split = self._everything
-        test = self.source.test_places(split, self.data_dir)
+        split, test = self._everything
         rest = torch.arange(len(split))[~torch.isin(torch.arange(len(split)), test)]
         held_out, kept = self._order(len(rest))
-        found = ["unused"] * len(split)
+        found = np.full(len(split), "unused")
         parts = {"train": rest[kept], "val": rest[held_out], "test": test[: self.test_size]}
         for name, places in parts.items():
-            for place in places.tolist():
-                found[place] = name
-        if self.classes is None:
-            return found
-        own = of_classes(split, self.classes, "test")
-        return [found[place] for place in own.nonzero()[:, 0].tolist()]
+            found[places] = name
+        origins: list[str] = found[self._own(split, "test")].tolist()
+        return origins
 
     @cached_property
-    def _everything(self) -> Split:
-        return self._load("all")
+    def _everything(self) -> tuple[Split, Tensor]:
+        split, test = self.source.whole(self.data_dir)
+        return self._checked(split, "all"), test
 
     @cached_property
     def _test_and_others(self) -> tuple[Split, Split | None]:
-        split = self._load("test")
+        split = self._checked(self.source.load("test", self.data_dir), "test")
         size = len(split) if self.test_size is None else self.test_size
         if size > len(split):
             problem = f"there are only {len(split)} test images"
             raise ConfigError("dataset.test_size", size, problem)
-        if self.classes is None:
-            return split if size == len(split) else split.subset(torch.arange(size)), None
-        own = of_classes(split, self.classes, "test")[:size]
-        some_left(int(own.sum()), self.classes, "test_size", size)
-        test, others = (split.subset(which.nonzero()[:, 0]) for which in (own, ~own))
-        return test, others if len(others) else None
+        own = self._own(split, "test")
+        taken = torch.arange(len(split)) < size
+        self._need_some(own & taken, "test_size", size)
+        others = ~own & taken
+        return _chosen(split, own & taken), _chosen(split, others) if others.any() else None
 
     @cached_property
     def _train_and_val(self) -> tuple[Split, Split | None]:
-        whole = self._load("train")
+        whole = self._checked(self.source.load("train", self.data_dir), "train")
+        own = self._own(whole, "train")
         held_out, kept = self._order(len(whole))
-        n_val, n_train = len(held_out), len(kept)
-        if self.classes is not None:
-            own = of_classes(whole, self.classes, "train")
-            held_out, kept = held_out[own[held_out]], kept[own[kept]]
-            some_left(len(kept), self.classes, "train_size", n_train)
-            if n_val:
-                some_left(len(held_out), self.classes, "val_size", self.val_size)
-        if self._batch_size != "auto" and self._batch_size > len(kept):
+        self._need_some(own[kept], "train_size", len(kept))
+        if len(held_out):
+            self._need_some(own[held_out], "val_size", self.val_size)
+        val, train = (part[own[part]].sort().values for part in (held_out, kept))
+        if self._batch_size != "auto" and self._batch_size > len(train):
             raise ConfigError(
                 "dataset.batch_size", self._batch_size,
-                f"there are only {len(kept)} training images",
-                {"dataset.batch_size": f"{len(kept)} or less"},
+                f"there are only {len(train)} training images",
+                {"dataset.batch_size": f"{len(train)} or less"},
             )  # fmt: skip
-        train = whole.subset(kept.sort().values)
-        return train, whole.subset(held_out.sort().values) if n_val else None
+        return whole.subset(train), whole.subset(val) if len(val) else None
+
+    def _own(self, split: Split, which: Which) -> Tensor:
+        """(N,) bool: which images of a split are of `classes`."""
+        if self.classes is None:
+            return torch.ones(len(split), dtype=torch.bool)
+        return of_classes(split, self.classes, which)
+
+    def _need_some(self, own: Tensor, key: str, size: float) -> None:
+        """Raise ConfigError where of as many images, which is `dataset.key`, none is wanted."""
+        if not own.any():
+            raise ConfigError(
+                f"dataset.{key}", size,
+                f"none of these images is of {option('classes', self.classes)}",
+                "give a larger one, it counts the images of all classes",
+            )  # fmt: skip
 
     def _order(self, n: int) -> tuple[Tensor, Tensor]:
         """Which of the source's n train images validate and which train, as the seed says."""
@@ -206,12 +210,8 @@ class ImageData(LightningDataModule):
         """The split, its pixels drawn once where they are to be drawn."""
         return throw_once(split, which) if self.binarise == "sample" else split
 
-    def _load(self, which: Which | Literal["all"]) -> Split:
+    def _checked(self, split: Split, which: str) -> Split:
         """A split as the source gives it, checked, and black and white by the threshold."""
-        if which == "all":
-            split = self.source.whole(self.data_dir)
-        else:
-            split = self.source.load(which, self.data_dir)
         if len(split) == 0:
             raise ConfigError("dataset", ..., f"the {which} split is empty")
         if self._shape is not None and self._shape != split.image_shape:
@@ -283,6 +283,11 @@ class ImageData(LightningDataModule):
         if trainer is not None and _fits(split, trainer.strategy.root_device):
             batches.to(trainer.strategy.root_device)
         return batches
+
+
+def _chosen(split: Split, own: Tensor) -> Split:
+    """Some images of a split, (N,) bool; itself where these are all, as a copy takes memory."""
+    return split if own.all() else split.subset(own.nonzero()[:, 0])
 
 
 def _fits(split: Split, device: torch.device) -> bool:

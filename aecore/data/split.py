@@ -181,13 +181,13 @@ class Source(ABC):
         Raises UserError where something is missing or damaged.
         """
 
-    def whole(self, data_dir: Path) -> Split:
-        """Every image, train and test; raises what `load` does."""
-        return joined(self.load("train", data_dir), self.load("test", data_dir))
+    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
+        """Every image, and which of them make the test split, (M,) int64.
 
-    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
-        """Which images of `whole` make the test split, (M,) int64, ascending."""
-        return torch.arange(len(whole) - len(self.load("test", data_dir)), len(whole))
+        Raises what `load` does.
+        """
+        train, test = self.load("train", data_dir), self.load("test", data_dir)
+        return joined(train, test), torch.arange(len(train), len(train) + len(test))
 
     def white_hint(self, largest: float) -> str:
         """What to do if no pixel is brighter than `largest`, a small share of white."""

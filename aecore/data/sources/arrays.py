@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import torch
-from numpy.lib.npyio import NpzFile
 from torch import Tensor
 from typing_extensions import override
 
@@ -19,13 +18,14 @@ from aecore.config.component import PositiveFloat, Probability, component
 from aecore.config.folders import expanded
 from aecore.data.images.memory import GIB, available_memory
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
-from aecore.data.split import Source, Split, Which, fixed_part, joined, to_float
+from aecore.data.split import Source, Split, Which, fixed_part, to_float
 from aecore.errors import ConfigError, UserError
 
 log = logging.getLogger("aecore")
 
 _PATH = "dataset.path"
 _UNLABELLED = "numpy.unique(y, return_inverse=True)[1] numbers classes; training needs no labels"
+_IMAGES, _LABELS = ("x", "images"), ("y", "labels")
 _PARTED = {"x_train", "x_test", "y_train", "y_test"}
 
 
@@ -57,30 +57,50 @@ class Arrays(Source):
         self.test_fraction = test_fraction
         self.layout = layout
         self.white = white
+        self._white = white or 1.0  # of the numbers that were read
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split; `data_dir` is not used."""
-        return self._read(split)
-
-    def whole(self, data_dir: Path) -> Split:
-        """Every row, in its order in the file, train before test."""
-        return self._read(None)
+        with self._opened() as content:
+            if split != "test":
+                self._name_unused(content)
+            if _is_parted(content):
+                return self._split(content, f"x_{split}", f"y_{split}")
+            whole = self._one(content)
+        index = fixed_part(len(whole), self.test_fraction, split)
+        if not len(index):
+            raise ConfigError(
+                "dataset.test_fraction", self.test_fraction,
+                f"none of the {len(whole)} rows of {self.path} is left for the {split} split",
+            )  # fmt: skip
+        return whole.subset(index)
 
     @override
-    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
-        with _opened(self._file()) as content:
-            parted = _is_parted(content)
-        if parted:
-            return super().test_places(whole, data_dir)
-        return fixed_part(len(whole), self.test_fraction, "test")
+    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
+        with self._opened() as content:
+            if _is_parted(content):
+                return super().whole(data_dir)
+            self._name_unused(content)
+            whole = self._one(content)
+        return whole, fixed_part(len(whole), self.test_fraction, "test")
 
-    def _read(self, split: Which | None) -> Split:
+    @contextmanager
+    def _opened(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """The arrays of the file; ConfigError where it, or what is read of it, is damaged."""
         path = self._file()
-        with _opened(path) as content:
-            if split is None and _is_parted(content):
-                train, test = (self._from(content, w, path) for w in ("train", "test"))
-                return joined(train, test)
-            return self._from(content, split, path)
+        try:
+            _check_memory(path)
+            with path.open("rb") as file:
+                content = np.load(file, allow_pickle=False)
+                yield {"x": content} if isinstance(content, np.ndarray) else content
+        except UserError:
+            raise
+        except Exception as error:  # NumPy and zipfile raise many kinds on what is damaged
+            reason = (str(error).splitlines() or ["it ends too early"])[0]
+            raise ConfigError(
+                _PATH, path, f"it cannot be read as .npz or .npy: {reason[:200]}",
+                "save it by numpy.savez(path, x=images) with plain numbers",
+            ) from error  # fmt: skip
 
     def _file(self) -> Path:
         if self.path is None:
@@ -96,42 +116,36 @@ class Arrays(Source):
             raise ConfigError(_PATH, path, "must be a .npz or .npy file", hint)
         return path
 
-    def _from(self, content: np.ndarray | NpzFile, split: Which | None, path: Path) -> Split:
-        if isinstance(content, np.ndarray):
-            return self._part(self._images(content, str(path)), None, split, path)
-        keys = set(content.files)
-        if _is_parted(content):
-            self._name_unused(keys - _PARTED, split)
-            key, labels_key = f"x_{split}", f"y_{split}"
-            images = self._images(content[key], f"{path} [{key}]")
-            labels = content[labels_key] if labels_key in keys else None
-            return Split(images, _labels(labels, len(images), f"{path} [{labels_key}]"))
-        key = _only(keys, ("x", "images"), path)
-        labels_key = _only(keys, ("y", "labels"), path) if keys & {"y", "labels"} else ""
-        self._name_unused(keys - {key, labels_key}, split)
-        images = self._images(content[key], f"{path} [{key}]")
-        labels = content[labels_key] if labels_key else None
-        checked = _labels(labels, len(images), f"{path} [{labels_key}]")
-        return self._part(images, checked, split, path)
-
-    def _name_unused(self, keys: set[str], split: Which | None) -> None:
-        if keys and split != "test":
-            held = "; validation images are drawn from x_train" if "x_val" in keys else ""
-            unused = ", ".join(sorted(keys))
+    def _name_unused(self, content: Mapping[str, np.ndarray]) -> None:
+        used = _PARTED if _is_parted(content) else {*_IMAGES, *_LABELS}
+        if unused := ", ".join(sorted({*content} - used)):
+            held = "; validation images are drawn from x_train" if "x_val" in content else ""
             log.warning("dataset.path=%s: not used: %s%s", self.path, unused, held)
 
-    def _part(
-        self, images: Tensor, labels: Tensor | None, split: Which | None, path: Path
-    ) -> Split:
-        if split is None:
-            return Split(images, labels)
-        index = fixed_part(len(images), self.test_fraction, split)
-        if not len(index):
+    def _one(self, content: Mapping[str, np.ndarray]) -> Split:
+        """The one array of a file that has no splits."""
+        has_labels = any(key in content for key in _LABELS)
+        labels = self._only(content, _LABELS) if has_labels else ""
+        return self._split(content, self._only(content, _IMAGES), labels)
+
+    def _only(self, content: Mapping[str, np.ndarray], wanted: Sequence[str]) -> str:
+        found = [key for key in wanted if key in content]
+        if len(found) != 1:
+            keys = ", ".join(sorted(content)) or "(none)"
+            problem = f"has the keys {keys}; one of {' and '.join(wanted)} is needed"
             raise ConfigError(
-                "dataset.test_fraction", self.test_fraction,
-                f"none of the {len(images)} rows of {path} is left for the {split} split",
+                _PATH, self._file(), problem,
+                "keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test",
             )  # fmt: skip
-        return Split(images, labels).subset(index)
+        return found[0]
+
+    def _split(self, content: Mapping[str, np.ndarray], key: str, labels: str) -> Split:
+        """The images of a key, and the labels of another, which need not be there."""
+        images = self._images(content[key], f"{self._file()} [{key}]")
+        if labels not in content:
+            return Split(images)
+        where = f"{self._file()} [{labels}]"
+        return Split(images, _labels(content[labels], len(images), where))
 
     def _images(self, array: np.ndarray, where: str) -> Tensor:
         """(N, C, H, W) uint8 or floats; raises UserError with what is wrong, and where."""
@@ -142,6 +156,7 @@ class Arrays(Source):
         if array.size == 0:
             raise UserError(f"{where}: is empty, its shape is {array.shape}")
         if array.dtype == np.uint8 and self.white is None:
+            self._white = 255.0
             return torch.from_numpy(np.ascontiguousarray(array))
         wide = array.dtype.itemsize >= (4 if array.dtype.kind in "ui" else 8)
         native = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
@@ -155,28 +170,7 @@ class Arrays(Source):
 
     @override
     def white_hint(self, largest: float) -> str:
-        scale = 255 if self.white is None and self._file_holds_bytes() else self.white or 1
-        return f"dataset.white={largest * scale:g} if that is white"
-
-    def _file_holds_bytes(self) -> bool:
-        return bool(self._read("train").images.dtype == torch.uint8)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[np.ndarray | NpzFile]:
-    """The content of a file; ConfigError where it, or what is read of it, is damaged."""
-    try:
-        _check_memory(path)
-        with path.open("rb") as file:
-            yield np.load(file, allow_pickle=False)
-    except UserError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise many kinds on what is damaged
-        reason = (str(error).splitlines() or ["it ends too early"])[0]
-        raise ConfigError(
-            _PATH, path, f"it cannot be read as .npz or .npy: {reason[:200]}",
-            "save it by numpy.savez(path, x=images) with plain numbers",
-        ) from error  # fmt: skip
+        return f"dataset.white={largest * self._white:g} if that is white"
 
 
 def _check_memory(path: Path) -> None:
@@ -191,26 +185,13 @@ def _check_memory(path: Path) -> None:
         raise ConfigError(_PATH, path, sizes, "use fewer images at a time")
 
 
-def _is_parted(content: np.ndarray | NpzFile) -> bool:
+def _is_parted(content: Mapping[str, np.ndarray]) -> bool:
     """Whether train and test are separate arrays."""
-    return isinstance(content, NpzFile) and {"x_train", "x_test"} <= set(content.files)
+    return "x_train" in content and "x_test" in content
 
 
-def _only(keys: set[str], wanted: tuple[str, ...], path: Path) -> str:
-    found = [key for key in wanted if key in keys]
-    if len(found) != 1:
-        raise ConfigError(
-            _PATH, path,
-            f"has the keys {', '.join(sorted(keys)) or '(none)'}; one of {' and '.join(wanted)} is "
-            "needed", "keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test",
-        )  # fmt: skip
-    return found[0]
-
-
-def _labels(array: np.ndarray | None, n: int, where: str) -> Tensor | None:
-    """(N,) int64, or None where there are none."""
-    if array is None:
-        return None
+def _labels(array: np.ndarray, n: int, where: str) -> Tensor:
+    """(N,) int64."""
     if array.dtype.kind not in "bui":
         raise UserError(f"{where}: holds {array.dtype}; labels must be integers", _UNLABELLED)
     if array.shape not in {(n,), (n, 1)}:

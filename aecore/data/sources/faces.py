@@ -75,17 +75,17 @@ class Faces(Source):
         try:
             with making(folder) as made:
                 if not folder.exists():
-                    self._draw_all(made)
+                    self._draw_all(made, f"drawing {visible(folder)}")
         except OSError as error:
             raise UserError(
                 f"{folder} cannot be drawn ({error.strerror}): the folder of paths.data_dir "
                 "(or AECORE_DATA_DIR) must have room and be writable"
             ) from error
 
-    def _draw_all(self, folder: Path) -> None:
+    def _draw_all(self, folder: Path, title: str) -> None:
         for name in CLASSES:
             (folder / name).mkdir(parents=True)
         digits = len(str(self.images - 1))
-        for i in tqdm(range(self.images), f"drawing {visible(folder)}", mininterval=1):
+        for i in tqdm(range(self.images), title, mininterval=2):
             face = Face(i, self.image_size)
             face.image().save(folder / CLASSES[not face.glasses] / f"{i:0{digits}}.png")

@@ -7,6 +7,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from aecore.config.component import component
 from aecore.data.pixels import Array, as_floats, as_images, as_labels, as_tensor
@@ -38,16 +39,17 @@ class Given(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """The images; UserError where a recorded run asks for them."""
-        return self.whole(data_dir)
-
-    def whole(self, data_dir: Path) -> Split:
-        """The same."""
         if self.images is None:
             raise UserError(
                 "dataset: this run was trained on images that were given in Python, and not kept",
                 "say which images to use: dataset=arrays dataset.path=FILE, dataset=mnist, ...",
             )
         return self.images
+
+    @override
+    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
+        images = self.load("test", data_dir)
+        return images, torch.arange(len(images))
 
 
 def given_split(

@@ -29,7 +29,7 @@ from aecore.data.images.decode import (
 )
 from aecore.data.images.files import Files, extensions, images_under, shown
 from aecore.data.images.memory import InMemory
-from aecore.data.images.split_folders import split_folders
+from aecore.data.images.split_folders import SplitFolders, split_folders
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
@@ -94,23 +94,30 @@ class ImageFolder(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split, or read what an earlier load left in the cache."""
-        return self._read(split, data_dir)
-
-    def whole(self, data_dir: Path) -> Split:
-        """Every image, by its path; where train/ and test/ are the splits, one after the other."""
-        if split_folders(self._folder()).test is not None:
-            return super().whole(data_dir)
-        return self._read("all", data_dir)
+        folders, found = self._found()
+        part: str = split
+        files = found[-1] if split == "test" else found[0]
+        if len(found) == 1 and len(files):
+            files = files.at(fixed_part(len(files), self.test_fraction, split).tolist())
+            part += f" of test_fraction={self.test_fraction}"
+            if not len(files):
+                raise self._none_left(split, len(found[0]))
+        if split == "train":
+            self._warn_of_left_out(folders.note, found)
+        return self._decoded(files, part, found, data_dir)
 
     @override
-    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
-        folders = split_folders(self._folder())
-        if folders.test is not None:
-            return super().test_places(whole, data_dir)
-        names = images_under(folders.train).names
-        own = {shown(names[i]) for i in fixed_part(len(names), self.test_fraction, "test").tolist()}
-        places = [n for n, name in enumerate(whole.names or ()) if name in own]
-        return torch.tensor(places, dtype=torch.int64)
+    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
+        folders, found = self._found()
+        files, *others = found
+        if others:
+            return super().whole(data_dir)
+        self._warn_of_left_out(folders.note, found)
+        whole = self._decoded(files, "all", found, data_dir)
+        index = fixed_part(len(files), self.test_fraction, "test").tolist()
+        test = {shown(files.names[i]) for i in index}
+        places = [place for place, name in enumerate(whole.names or ()) if name in test]
+        return whole, torch.tensor(places, dtype=torch.int64)
 
     def shape_mismatch(self, shape: ImageShape) -> str | None:
         """The first file that is not of that size, or not grey where the model wants grey."""
@@ -121,28 +128,21 @@ class ImageFolder(Source):
                 return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
         return None
 
-    def _read(self, split: Which | Literal["all"], data_dir: Path) -> Split:
-        root = self._folder()
-        folders = split_folders(root)
-        given = folders.test is not None
-        parts = [folders.train, *([folders.test] if folders.test else [])]
-        found = [images_under(part) for part in parts]
-        total = sum(map(len, found))
-        files = found[1] if given and split == "test" else found[0]
-        if not given and split != "all":
-            files = files.at(fixed_part(total, self.test_fraction, split).tolist())
+    def _found(self) -> tuple[SplitFolders, list[Files]]:
+        """Where the splits lie, and the files of each folder."""
+        folders = split_folders(self._folder())
+        return folders, [images_under(part) for part in (folders.train, folders.test) if part]
+
+    def _decoded(self, files: Files, part: str, found: Sequence[Files], data_dir: Path) -> Split:
+        """Some of the files that were found. part: which these are."""
         if not len(files):
-            raise self._nothing(files.root, split, total, given)
-        if split != "test":
-            self._warn_of_left_out(folders.note, found)
+            hint = f"looked for {' '.join(sorted(extensions()))} at any depth"
+            raise ConfigError(_ROOT, self.root, f"no images under {shown(files.root)}", hint)
         channels = self.channels
         if channels == "auto":
             channels = 1 if all_grey(chain.from_iterable(found)) else 3
-        part = (
-            split if given or split == "all" else f"{split} of test_fraction={self.test_fraction}"
-        )
-        cache = cache_folder(self.cache_dir, data_dir)
         recipe = Recipe(self.size, channels, white=self.white)
+        cache = cache_folder(self.cache_dir, data_dir)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
         names = [files.names[i] for i in images.kept.tolist()]
         # Of every image of the data set, so both splits number classes alike.
@@ -154,7 +154,7 @@ class ImageFolder(Source):
         return Split(
             images=images.images,
             labels=labels,
-            names=tuple(shown(name) for name in names),
+            names=tuple(map(shown, names)),
             class_names=None if classes is None else tuple(map(shown, classes)),
             rows=images.rows,
         )
@@ -171,14 +171,10 @@ class ImageFolder(Source):
             raise ConfigError(_ROOT, shown(root), "is a file; it must be a folder of images", hint)
         return root
 
-    def _nothing(self, folder: Path, split: str, total: int, given: bool) -> ConfigError:
-        where = shown(folder)
-        if total == 0 or given:
-            hint = f"looked for {' '.join(sorted(extensions()))} at any depth"
-            return ConfigError(_ROOT, self.root, f"no images under {where}", hint)
+    def _none_left(self, split: str, total: int) -> ConfigError:
         return ConfigError(
             "dataset.test_fraction", self.test_fraction,
-            f"none of the {total} images of {where} is left for the {split} split",
+            f"none of the {total} images of {shown(str(self.root))} is left for the {split} split",
             "give more images" if total < 2 else {"dataset.test_fraction": 0.1},
         )  # fmt: skip
 

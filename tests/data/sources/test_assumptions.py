@@ -103,7 +103,7 @@ class TestWhite:
         _ = module(arrays(tmp_path / "x.npy")).train
         (text,) = warned(caplog)
         assert text.endswith(f"use dataset.white={top} if that is white")
-        found = arrays(tmp_path / "x.npy", white=top).whole(Path()).pixels()
+        found = arrays(tmp_path / "x.npy", white=top).whole(Path())[0].pixels()
         torch.testing.assert_close(found, torch.from_numpy(x / top).float()[:, None])
 
     def test_white_makes_other_integers_images(self, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ class TestSplits:
         assert train.class_names == ("cat", "dog")
         assert not {*(train.names or ())} & {*(test.names or ())}
         assert "train/ holds all images" in warned(caplog)[0]
-        assert len(source.whole(Path())) == 12
+        assert len(source.whole(Path())[0]) == 12
 
     def test_folders_that_are_not_used_are_named(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -243,7 +243,7 @@ class TestLayouts:
         x = np.random.default_rng(0).random(shape).astype("f4")
         np.save(tmp_path / "x.npy", x)
         source = arrays(tmp_path / "x.npy", layout=layout)
-        found = source.whole(Path()).images.numpy()
+        found = source.whole(Path())[0].images.numpy()
         assert found.shape == (9, *(1 if axis is None else shape[1:][axis] for axis in axes))
         for at in np.ndindex(*found.shape[1:]):
             index = {axis: i for axis, i in zip(axes, at, strict=True) if axis is not None}
