@@ -103,7 +103,7 @@ def test_an_archive_that_expands_beyond_the_memory_is_refused(tmp_path: Path) ->
         archive.getinfo("x.npy").file_size = 2**41
         archive.writestr("notes", "so that the directory is written again")
     text = message(Arrays(path=str(path), test_fraction=0.2), "train")
-    assert "2048.0 GiB expanded" in text
+    assert "its arrays need 4,096.0 GiB" in text
 
 
 def test_a_pipe_is_no_image(tmp_path: Path) -> None:

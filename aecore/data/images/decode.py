@@ -18,8 +18,6 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from aecore.data.images.files import FORMATS, Files, may_have_pages
-from aecore.data.images.memory import GIB, SMALLER
-from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 T = TypeVar("T")
@@ -174,19 +172,8 @@ def kept_of(count: int, broken: Iterable[int]) -> Tensor:
 
 
 def decode_all(files: Files, recipe: Recipe) -> Decoded:
-    """Decode many files into memory; broken ones are listed, not raised.
-
-    Raises ConfigError where the result does not fit.
-    """
-    shape = (len(files), *recipe.shape)
-    try:
-        images = np.empty(shape, np.uint8)
-    except (MemoryError, ValueError) as error:
-        gib = np.prod(shape, dtype=float) / GIB
-        raise ConfigError(
-            "dataset.image_size", recipe.size,
-            f"{len(files)} such images take {gib:.0f} GiB, more than there is memory", SMALLER,
-        ) from error  # fmt: skip
+    """Decode many files into memory; broken ones are listed, not raised."""
+    images = np.empty((len(files), *recipe.shape), np.uint8)
     broken = decode_into(images, files, recipe)
     kept = kept_of(len(files), broken)
     tensor = torch.from_numpy(images)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from aecore.errors import ConfigError
+from aecore.errors import ConfigError, Hint
 
 InMemory = Literal["auto"] | bool
 
@@ -27,21 +28,28 @@ def fits(in_memory: InMemory, count: int, shape: tuple[int, ...], free: int | No
     free: bytes of free memory; None if unknown: then True unless in_memory is False.
     Raises ConfigError if in_memory is True and there is too little.
     """
-    needed = count
-    for side in shape:
-        needed *= side
-    if in_memory is False:
-        return False
-    if free is None or COPIES * needed <= (free * SHARE if in_memory == "auto" else free):
-        return True
+    needed = COPIES * count * math.prod(shape)
     if in_memory == "auto":
-        return False
-    raise ConfigError(
-        "dataset.in_memory", True,
-        f"{count:,} images of {shape} take {needed / GIB:.1f} GiB, for a moment {COPIES} times "
-        f"that; only {free / GIB:.1f} GiB of memory are free",
-        {"dataset.in_memory": "auto, which keeps them in a file", **SMALLER},
-    )  # fmt: skip
+        return free is None or needed <= free * SHARE
+    if in_memory:
+        hint = {"dataset.in_memory": "auto, which keeps them in a file", **SMALLER}
+        check_memory(needed, free, ("dataset.in_memory", True), f"{count:,} images", hint)
+    return in_memory
+
+
+def check_memory(
+    needed: int, free: int | None, option: tuple[str, object], what: str, hint: Hint
+) -> None:
+    """Raise ConfigError where more bytes are needed, if only for a moment, than are free.
+
+    option: the key and the value to blame. what: takes these bytes.
+    """
+    if free is not None and needed > free:
+        raise ConfigError(
+            *option,
+            f"{what} need {needed / GIB:,.1f} GiB for a moment, only {free / GIB:,.1f} GiB of "
+            "memory are free", hint,
+        )  # fmt: skip
 
 
 def available_memory(system: Path = Path("/")) -> int | None:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from aecore.config.component import PositiveFloat, Probability, component
 from aecore.config.folders import expanded
-from aecore.data.images.memory import GIB, available_memory
+from aecore.data.images.memory import available_memory, check_memory
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.split import Source, Split, Which, fixed_part, to_float
 from aecore.errors import ConfigError, UserError
@@ -179,10 +179,8 @@ def _check_memory(path: Path) -> None:
         return
     with zipfile.ZipFile(path) as archive:
         claimed = sum(entry.file_size for entry in archive.infolist())
-    free = available_memory()
-    if free is not None and claimed > free / 2:
-        sizes = f"{claimed / GIB:.1f} GiB expanded, and {free / GIB:.1f} GiB of memory are free"
-        raise ConfigError(_PATH, path, sizes, "use fewer images at a time")
+    hint = "use fewer images at a time"
+    check_memory(2 * claimed, available_memory(), (_PATH, path), "its arrays", hint)
 
 
 def _is_parted(content: Mapping[str, np.ndarray]) -> bool:

@@ -45,21 +45,16 @@ class CelebA(Source):
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split of `celeba/` in the data folder, downloaded if it is not there."""
         from torchvision import datasets  # slow
-        from torchvision.datasets.utils import check_integrity
 
         folder = data_dir / datasets.CelebA.base_folder
-        lists = [(folder / n, md5) for _, md5, n in datasets.CelebA.file_list if n.endswith("txt")]
-        for path, md5 in lists:
-            if path.exists() and not (path.is_file() and check_integrity(path, md5)):
-                raise damaged(path, "its checksum is wrong")
         pictures = folder / "img_align_celeba"
-        missing = [path for path in (*(p for p, _ in lists), pictures) if not path.exists()]
-        if missing:
-            fetch(
-                lambda: datasets.CelebA(data_dir, download=True),
-                missing=missing[0],
-                hint=" (the download needs `pip install gdown`)",
-            )
+        lists = {folder / name: md5 for _, md5, name in datasets.CelebA.file_list}
+        lists = {path: md5 for path, md5 in lists.items() if path.suffix == ".txt"}
+        fetch(
+            lambda: datasets.CelebA(data_dir, download=True),
+            {**lists, pictures: None},
+            " (the download needs `pip install gdown`)",
+        )
         try:
             names = datasets.CelebA(data_dir, split=split, target_type=[]).filename
         except (OSError, RuntimeError, ValueError) as error:

@@ -17,7 +17,7 @@ from torch import Tensor
 from aecore.config.component import component
 from aecore.data.images.cache import cache_folder, mapped, read_or_write, write_array
 from aecore.data.images.memory import InMemory, available_memory, fits
-from aecore.data.sources.fetch import damaged, fetch
+from aecore.data.sources.fetch import fetch
 from aecore.data.split import Source, Split, Which, fixed_part
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -55,17 +55,14 @@ class DSprites(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Unpack one split, or map the file that an earlier load unpacked."""
-        from torchvision.datasets.utils import check_integrity, download_url  # slow
+        from torchvision.datasets.utils import download_url  # slow
 
         path = data_dir / FILE
-        if not path.exists():
-            fetch(
-                lambda: download_url(URL, data_dir, FILE, MD5),
-                missing=path,
-                hint="; dataset=shapes is much like it",
-            )
-        if not check_integrity(path, MD5):
-            raise damaged(path, "its checksum is wrong")
+        fetch(
+            lambda: download_url(URL, data_dir, FILE, MD5),
+            {path: MD5},
+            "; dataset=shapes is much like it",
+        )
         with np.load(path, allow_pickle=False) as content:  # the member `metadata` is a pickle
             factors = torch.from_numpy(content["latents_classes"][:, 1:])
         index = fixed_part(len(factors), self.test_fraction, split)

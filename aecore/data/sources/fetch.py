@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
 
@@ -26,12 +26,21 @@ def _impatient() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def fetch(download: Callable[[], object], *, missing: Path, hint: str = "") -> None:
-    """Run a torchvision download; its progress bar may show, its chatter not.
+def fetch(download: Callable[[], object], files: Mapping[Path, str | None], hint: str = "") -> None:
+    """Run a torchvision download where a file is missing; its bar may show, its chatter not.
 
-    missing: the first file that is not there. hint: what else helps.
-    Raises UserError where it fails: no network, a read-only folder, a wrong checksum.
+    files: with their checksums, where these are known. hint: what else helps.
+    Raises UserError for a wrong checksum, and where the download fails: no network, a read-only
+    folder.
     """
+    from torchvision.datasets.utils import check_integrity  # slow
+
+    for path, md5 in files.items():
+        if path.exists() and md5 is not None and not check_integrity(path, md5):
+            raise damaged(path, "its checksum is wrong")
+    missing = next((path for path in files if not path.exists()), None)
+    if missing is None:
+        return
     check_writable(missing)
     try:
         with _impatient(), contextlib.redirect_stdout(io.StringIO()):

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
-from aecore.data.images.memory import COPIES, GIB, available_memory
+from aecore.data.images.memory import COPIES, available_memory, check_memory
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 
@@ -68,14 +68,11 @@ class Shapes(Source):
     def load(self, split: Which, data_dir: Path) -> Split:
         """Draw one split; `data_dir` is not used."""
         count = math.prod(self.counts)
-        needed, free = count * self.image_size**2, available_memory()
-        if free is not None and COPIES * needed > free:
-            raise ConfigError(
-                "dataset", "shapes",
-                f"{count:,} images of {self.image_size} pixels a side take {needed / GIB:,.1f} "
-                f"GiB, for a moment {COPIES} times that; only {free / GIB:,.1f} GiB of memory are "
-                "free", {"dataset.image_size": "a smaller number", "dataset.positions": "fewer"},
-            )  # fmt: skip
+        check_memory(
+            COPIES * count * self.image_size**2, available_memory(), ("dataset", "shapes"),
+            f"{count:,} images of {self.image_size} pixels a side",
+            {"dataset.image_size": "a smaller number", "dataset.positions": "fewer"},
+        )  # fmt: skip
         index = fixed_part(count, self.test_fraction, split)
         grid = np.unravel_index(index.numpy(), self.counts)
         factors = torch.from_numpy(np.stack(grid, 1).astype(np.int64))

@@ -38,15 +38,9 @@ class Torchvision(Source):
         """Read one split; of the MNIST kin, that split's files suffice."""
         from torchvision import datasets  # slow
 
-        match self.name:
-            case "MNIST":
-                return _load_idx(datasets.MNIST, split, data_dir)
-            case "FashionMNIST":
-                return _load_idx(datasets.FashionMNIST, split, data_dir)
-            case "KMNIST":
-                return _load_idx(datasets.KMNIST, split, data_dir)
-            case "CIFAR10":
-                return _load_cifar10(split, data_dir)
+        if self.name == "CIFAR10":
+            return _load_cifar10(split, data_dir)
+        return _load_idx(getattr(datasets, self.name), split, data_dir)
 
 
 def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
@@ -56,9 +50,7 @@ def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
     stem = "train" if split == "train" else "t10k"
     raw = data_dir / kind.__name__ / "raw"
     image_file, label_file = raw / f"{stem}-images-idx3-ubyte", raw / f"{stem}-labels-idx1-ubyte"
-    missing = [path for path in (image_file, label_file) if not path.exists()]
-    if missing:
-        fetch(lambda: kind(data_dir, download=True), missing=missing[0])
+    fetch(lambda: kind(data_dir, download=True), {image_file: None, label_file: None})
     path = image_file
     try:
         images = read_image_file(str(image_file))
@@ -80,21 +72,11 @@ def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
 def _load_cifar10(split: Which, data_dir: Path) -> Split:
     """Read CIFAR-10's pickles, none before every one of them has passed its checksum."""
     from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import check_integrity
 
+    meta = [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]
+    sums = dict([*CIFAR10.train_list, *CIFAR10.test_list, meta])
     folder = data_dir / CIFAR10.base_folder
-    sums = [
-        *CIFAR10.train_list,
-        *CIFAR10.test_list,
-        [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
-    ]
-    for name, md5 in sums:
-        path = folder / name
-        if path.exists() and not (path.is_file() and check_integrity(path, md5)):
-            raise damaged(path, "its checksum is wrong")
-    missing = [folder / name for name, _ in sums if not (folder / name).exists()]
-    if missing:
-        fetch(lambda: CIFAR10(data_dir, download=True), missing=missing[0])
+    fetch(lambda: CIFAR10(data_dir, download=True), {folder / name: sums[name] for name in sums})
     try:
         loaded = CIFAR10(data_dir, train=split == "train")
     except (OSError, RuntimeError) as error:

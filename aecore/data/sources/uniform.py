@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, final
 
@@ -10,8 +11,8 @@ import torch
 from pydantic import Field
 
 from aecore.config.component import PositiveInt, component
+from aecore.data.images.memory import available_memory, check_memory
 from aecore.data.split import Source, Split, Which
-from aecore.errors import ConfigError
 
 _STREAMS: dict[Which, int] = {"train": 0, "test": 1}
 
@@ -37,14 +38,12 @@ class Uniform(Source):
     def load(self, split: Which, data_dir: Path) -> Split:
         """Draw one split; `data_dir` is not used."""
         shape = (self.images, *self.shape)
-        size = int(np.prod(shape, dtype=object))
-        try:  # raw bits: what NumPy makes of them elsewhere may change between its versions
-            raw = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
-        except (MemoryError, OverflowError, ValueError) as error:
-            raise ConfigError(
-                "dataset.images", self.images,
-                f"images of {list(self.shape)} take {size / 2**30:,.0f} GiB, more than there is "
-                "memory", "give fewer or smaller ones",
-            ) from error  # fmt: skip
+        size = math.prod(shape)
+        check_memory(
+            size, available_memory(), ("dataset.images", self.images),
+            f"images of {list(self.shape)}", "give fewer or smaller ones",
+        )  # fmt: skip
+        # raw bits: what NumPy makes of them elsewhere may change between its versions
+        raw = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))
         pixels = raw.astype("<u8", copy=False).view(np.uint8)[:size]
         return Split(torch.from_numpy(pixels).view(shape))
