@@ -7,8 +7,9 @@ no unknown key. `aecore.config.build` converts its errors to one line for the us
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, validate_call
 
@@ -39,6 +40,20 @@ def component(init: _F) -> _F:
             vars(self)[_SAID] = arguments
 
     return kept  # type: ignore[return-value]
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class Component:
+    """A component whose annotated fields are the keyword arguments of its constructor, checked.
+
+    What else it is made of is set in `__post_init__`. A subclass may have a constructor instead.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" not in vars(cls):
+            dataclass(kw_only=True, eq=False, repr=False)(cls)
+            cls.__init__ = component(cls.__init__)  # type: ignore[method-assign]
 
 
 def config_of(value: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aecore.config.component import Component
 from aecore.errors import UserError
 from aecore.types import ImageShape, is_table
 
@@ -165,13 +166,13 @@ def rescaled(split: Split, limits: Tensor) -> Split:
     return replace(split, images=(split.pixels() - low) / (high - low), rows=None)
 
 
-class Source(ABC):
-    """Where a data set comes from. Building one reads nothing; `load` does.
+class Source(Component, ABC):
+    """Where a data set comes from; its fields are its options. Building one reads nothing.
 
     note: what `load` assumed of the files, for the announcement of a run; "" for nothing.
     """
 
-    note: str = ""
+    note = ""
 
     @abstractmethod
     def load(self, split: Which, data_dir: Path) -> Split:

@@ -33,7 +33,7 @@ def evaluate(
     values = _named(trial.name, CommonMetrics()(trial))
     warn_if_constant(values, trial.name)
     if noise is not None and noise.active:
-        values |= _named(f"{trial.name}_noisy", NoisyMetrics(noise)(trial))
+        values |= _named(f"{trial.name}_noisy", NoisyMetrics(noise=noise)(trial))
     for key, value in _named(trial.name, chosen_metrics(trial, metrics or {})).items():
         if key in values:
             log.warning("%s is a term of the loss, so another metric called so is left out", key)
@@ -49,7 +49,7 @@ def validate(trial: Trial) -> dict[str, float]:
     trial: with validation images, so that the test images choose nothing. The loss has the draws
         of the validation in training, so that of the last weights is that of the last epoch.
     """
-    values = CommonMetrics(VALIDATION_STREAM)(trial)
+    values = CommonMetrics(stream=VALIDATION_STREAM)(trial)
     return _named(trial.name, {key: values[key] for key in _RANKING if key in values})
 
 

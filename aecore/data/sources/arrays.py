@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveFloat, Probability, component
+from aecore.config.component import PositiveFloat, Probability
 from aecore.config.folders import expanded
 from aecore.data.images.memory import available_memory, check_memory
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
@@ -38,26 +38,15 @@ class Arrays(Source):
     `test_fraction` and a fixed permutation.
     Numbers: uint8 stays 0..255 and is read as [0, 1]; all else stays as it is, as float32 or, where
     that is too coarse for it, as float64.
+
+    path: the file; None is refused by `load`. layout: the order of axes, see `layout_of`.
+    white: the number that is white, 4095 for 12 bits; None for 255 of uint8 and 1 of others.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        path: str | None,
-        test_fraction: Probability,
-        layout: Layout = "auto",
-        white: PositiveFloat | None = None,
-    ) -> None:
-        """path: the file; None is refused by `load`. layout: the order of axes, see `layout_of`.
-
-        white: the number that is white, 4095 for 12 bits; None for 255 of uint8 and 1 of others.
-        """
-        self.path = path
-        self.test_fraction = test_fraction
-        self.layout = layout
-        self.white = white
-        self._white = white or 1.0  # of the numbers that were read
+    path: str | None
+    test_fraction: Probability
+    layout: Layout = "auto"
+    white: PositiveFloat | None = None
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split; `data_dir` is not used."""
@@ -151,12 +140,12 @@ class Arrays(Source):
         """(N, C, H, W) uint8 or floats; raises UserError with what is wrong, and where."""
         if array.dtype.kind not in "buif":
             raise UserError(f"{where}: holds {array.dtype}; images must be real numbers")
+        self._white = self.white or (255 if array.dtype == np.uint8 else 1)
         self.note = f"layout {layout_of(array.shape) if self.layout == 'auto' else self.layout}"
         array = as_nchw(array, self.layout, where)
         if array.size == 0:
             raise UserError(f"{where}: is empty, its shape is {array.shape}")
         if array.dtype == np.uint8 and self.white is None:
-            self._white = 255.0
             return torch.from_numpy(np.ascontiguousarray(array))
         wide = array.dtype.itemsize >= (4 if array.dtype.kind in "ui" else 8)
         native = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.data.images.cache import cache_folder, decoded
 from aecore.data.images.decode import Recipe
 from aecore.data.images.files import Files
@@ -22,25 +22,15 @@ class CelebA(Source):
 
     A centred square of `crop` pixels of the aligned 178 x 218 images is resized to `image_size`.
     Source: Z. Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015.
+
+    image_size: a side, or [H, W]. crop: a side in pixels of the original.
+    in_memory, cache_dir: as of `ImageFolder`.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        image_size: ImageSize,
-        crop: PositiveInt,
-        in_memory: InMemory = "auto",
-        cache_dir: str | None = None,
-    ) -> None:
-        """image_size: a side, or [H, W]. crop: a side in pixels of the original.
-
-        in_memory, cache_dir: as of `ImageFolder`.
-        """
-        self.size = height_width(image_size)
-        self.crop = crop
-        self.in_memory = in_memory
-        self.cache_dir = cache_dir
+    image_size: ImageSize
+    crop: PositiveInt
+    in_memory: InMemory = "auto"
+    cache_dir: str | None = None
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split of `celeba/` in the data folder, downloaded if it is not there."""
@@ -59,7 +49,7 @@ class CelebA(Source):
             names = datasets.CelebA(data_dir, split=split, target_type=[]).filename
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(f"{folder}: {error}") from error
-        recipe = Recipe(self.size, 3, self.crop)
+        recipe = Recipe(height_width(self.image_size), 3, self.crop)
         cache = cache_folder(self.cache_dir, data_dir)
         images = decoded(Files(pictures, names), split, recipe, self.in_memory, cache)
         if images.broken:

@@ -8,7 +8,6 @@ from typing import final
 import numpy as np
 import torch
 
-from aecore.config.component import component
 from aecore.data.split import Source, Split, Which
 
 TEST_IMAGES = 360
@@ -21,10 +20,6 @@ class Digits(Source):
     The split is stratified and in mixed order. Source: E. Alpaydin, C. Kaynak, Optical
     Recognition of Handwritten Digits, UCI 1998 (its test set).
     """
-
-    @component
-    def __init__(self) -> None:
-        """Nothing to choose."""
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read the copy of scikit-learn; `data_dir` is not used."""

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from aecore.config.component import component
 from aecore.data.images.cache import cache_folder, mapped, read_or_write, write_array
 from aecore.data.images.memory import InMemory, available_memory, fits
 from aecore.data.sources.fetch import fetch
@@ -38,20 +37,13 @@ class DSprites(Source):
     A fixed part is for testing, the same in every run. The labels are the shapes.
     Source: L. Matthey, I. Higgins, D. Hassabis, A. Lerchner, dSprites: Disentanglement testing
     Sprites dataset, 2017.
+
+    in_memory, cache_dir: as of `ImageFolder`.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        test_fraction: Annotated[float, Field(gt=0, lt=1)],
-        in_memory: InMemory,
-        cache_dir: str | None,
-    ) -> None:
-        """in_memory, cache_dir: as of `ImageFolder`."""
-        self.test_fraction = test_fraction
-        self.in_memory: InMemory = in_memory
-        self.cache_dir = cache_dir
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    in_memory: InMemory
+    cache_dir: str | None
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Unpack one split, or map the file that an earlier load unpacked."""

@@ -8,7 +8,7 @@ from typing import Annotated, final
 from pydantic import Field
 from tqdm import tqdm
 
-from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.component import PositiveInt, Probability
 from aecore.config.terminal import visible
 from aecore.data.images.cache import making
 from aecore.data.images.memory import InMemory
@@ -28,34 +28,16 @@ class Faces(Source):
     The first use draws `faces_format1_v<drawing>_<size>px_<images>/` in the data folder, with a
     subfolder for each class; from then on it is an image folder. Every size and number has a
     separate folder; the first images of a larger one are those of a smaller one.
+
+    images: how many, of both splits. image_size: a side in pixels. For the rest see `ImageFolder`.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        images: PositiveInt,
-        image_size: Annotated[int, Field(ge=16, le=1024)],
-        skip_broken: bool,
-        test_fraction: Probability,
-        in_memory: InMemory,
-        cache_dir: str | None,
-    ) -> None:
-        """images: how many, of both splits. image_size: a side in pixels.
-
-        For the rest see `ImageFolder`.
-        """
-        self.images = images
-        self.image_size = image_size
-        self._folder = ImageFolder(
-            root=None,
-            image_size=image_size,
-            channels=3,
-            skip_broken=skip_broken,
-            test_fraction=test_fraction,
-            in_memory=in_memory,
-            cache_dir=cache_dir,
-        )
+    images: PositiveInt
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    skip_broken: bool
+    test_fraction: Probability
+    in_memory: InMemory
+    cache_dir: str | None
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split of the folder, drawn if it is not there; see `ImageFolder.load`."""
@@ -68,8 +50,16 @@ class Faces(Source):
                 f"{folder} has {found} of its {self.images} faces",
                 "delete the folder, and they will be drawn again",
             )
-        self._folder.root = str(folder)
-        return self._folder.load(split, data_dir)
+        images = ImageFolder(
+            root=str(folder),
+            image_size=self.image_size,
+            channels=3,
+            skip_broken=self.skip_broken,
+            test_fraction=self.test_fraction,
+            in_memory=self.in_memory,
+            cache_dir=self.cache_dir,
+        )
+        return images.load(split, data_dir)
 
     def _make(self, folder: Path) -> None:
         try:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.data.pixels import Array, as_floats, as_images, as_labels, as_tensor
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
@@ -26,9 +25,6 @@ class Given(Source):
     """
 
     images: Split | None = None
-
-    @component
-    def __init__(self) -> None: ...
 
     @classmethod
     def of(cls, images: Split) -> Given:

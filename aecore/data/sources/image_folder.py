@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveFloat, PositiveInt, Probability, component
+from aecore.config.component import PositiveFloat, PositiveInt, Probability
 from aecore.config.folders import expanded
 from aecore.data.images.cache import cache_folder, decoded
 from aecore.data.images.decode import (
@@ -58,39 +58,25 @@ class ImageFolder(Source):
     Pixels: the shorter side is resized to fit and the centre cut out, antialiased; 16 bits become
     8, on white background, EXIF rotation is applied, of files of several pages the first counts.
     What is left out is named in a warning, with its count.
+
+    root: the folder; None is refused by `load`. image_size: a side, or [H, W].
+    channels: 1 grey, 3 RGB, "auto" grey where every file is.
+    skip_broken: leave out what cannot be decoded (with a warning) instead of refusing it all.
+    in_memory: false keeps the decoded images in a file that is mapped into memory; "auto" does
+    so where they would take over a quarter of the memory at hand. The numbers are the same.
+    cache_dir: folder of such files; None for `cache/` in the data folder.
+    white: the pixel value that is white, 4095 for 12 bits; None for the largest of the file's
+    type, 255 or 65535.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        root: str | None,
-        image_size: ImageSize,
-        channels: Literal["auto", 1, 3],
-        skip_broken: bool,
-        test_fraction: Probability,
-        in_memory: InMemory = "auto",
-        cache_dir: str | None = None,
-        white: PositiveFloat | None = None,
-    ) -> None:
-        """root: the folder; None is refused by `load`. image_size: a side, or [H, W].
-
-        channels: 1 grey, 3 RGB, "auto" grey where every file is.
-        skip_broken: leave out what cannot be decoded (with a warning) instead of refusing it all.
-        in_memory: false keeps the decoded images in a file that is mapped into memory; "auto" does
-        so where they would take over a quarter of the memory at hand. The numbers are the same.
-        cache_dir: folder of such files; None for `cache/` in the data folder.
-        white: the pixel value that is white, 4095 for 12 bits; None for the largest of the file's
-        type, 255 or 65535.
-        """
-        self.root = root
-        self.size = height_width(image_size)
-        self.channels = channels
-        self.skip_broken = skip_broken
-        self.test_fraction = test_fraction
-        self.in_memory = in_memory
-        self.cache_dir = cache_dir
-        self.white = white
+    root: str | None
+    image_size: ImageSize
+    channels: Literal["auto", 1, 3]
+    skip_broken: bool
+    test_fraction: Probability
+    in_memory: InMemory = "auto"
+    cache_dir: str | None = None
+    white: PositiveFloat | None = None
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split, or read what an earlier load left in the cache."""
@@ -141,7 +127,7 @@ class ImageFolder(Source):
         channels = self.channels
         if channels == "auto":
             channels = 1 if all_grey(chain.from_iterable(found)) else 3
-        recipe = Recipe(self.size, channels, white=self.white)
+        recipe = Recipe(height_width(self.image_size), channels, white=self.white)
         cache = cache_folder(self.cache_dir, data_dir)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
         names = [files.names[i] for i in images.kept.tolist()]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.data.images.memory import COPIES, available_memory, check_memory
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
@@ -35,35 +35,32 @@ class Shapes(Source):
     2017): shape, scale (from half to whole, equal steps), rotation (clockwise, equal steps of
     `turn`, its end left out), x (to the right) and y (down), both in steps of whole pixels. A
     fixed part of them is for testing, the same in every run. The labels are the shapes.
+
+    image_size: a side in pixels. scales, rotations, positions (each of x and y): how many. turn:
+    degrees; up to 90 no two images are the same, as a square is symmetric under it.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        image_size: Annotated[int, Field(ge=16, le=1024)],
-        scales: PositiveInt,
-        rotations: PositiveInt,
-        turn: Annotated[float, Field(gt=0, le=360)],
-        positions: PositiveInt,
-        test_fraction: Annotated[float, Field(gt=0, lt=1)],
-    ) -> None:
-        """image_size: a side in pixels. scales, rotations, positions (each of x and y): how many.
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    scales: PositiveInt
+    rotations: PositiveInt
+    turn: Annotated[float, Field(gt=0, le=360)]
+    positions: PositiveInt
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
 
-        turn: degrees; up to 90 no two images are the same, as a square is symmetric under it.
-        Raises ConfigError if positions would be less than a pixel apart.
-        """
-        most = image_size // 2 + 1
-        if positions > most:
+    def __post_init__(self) -> None:
+        """Raises ConfigError if positions would be less than a pixel apart."""
+        most = self.image_size // 2 + 1
+        if self.positions > most:
             raise ConfigError(
-                "dataset.positions", positions,
-                f"in images of {image_size} pixels a side there is room for {most}",
+                "dataset.positions", self.positions,
+                f"in images of {self.image_size} pixels a side there is room for {most}",
                 {"dataset.positions": f"{most} or less", "dataset.image_size": "a larger number"},
             )  # fmt: skip
-        self.image_size = image_size
-        self.counts = (len(SHAPES), scales, rotations, positions, positions)
-        self.turn = turn
-        self.test_fraction = test_fraction
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many values each factor has."""
+        return len(SHAPES), self.scales, self.rotations, self.positions, self.positions
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Draw one split; `data_dir` is not used."""

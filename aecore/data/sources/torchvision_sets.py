@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, final
 
 import torch
 
-from aecore.config.component import component
 from aecore.data.sources.fetch import damaged, fetch
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
@@ -29,10 +28,7 @@ class Torchvision(Source):
     `cifar-10-batches-py/`); else it is downloaded at first use.
     """
 
-    @component
-    def __init__(self, *, name: SetName) -> None:
-        """name: the class in torchvision.datasets."""
-        self.name = name
+    name: SetName
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split; of the MNIST kin, that split's files suffice."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.data.images.memory import available_memory, check_memory
 from aecore.data.split import Source, Split, Which
 
@@ -22,18 +22,12 @@ class Uniform(Source):
     """(C, H, W) uint8 images, each number uniform on 0..255 and independent of all others.
 
     Equal in every run, for any seed; fewer images are the first ones.
+
+    shape: [C, H, W]. images: number of training and of test images.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)],
-        images: PositiveInt,
-    ) -> None:
-        """shape: [C, H, W]. images: number of training and of test images."""
-        self.shape = tuple(shape)
-        self.images = images
+    shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+    images: PositiveInt
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Draw one split; `data_dir` is not used."""
@@ -41,7 +35,7 @@ class Uniform(Source):
         size = math.prod(shape)
         check_memory(
             size, available_memory(), ("dataset.images", self.images),
-            f"images of {list(self.shape)}", "give fewer or smaller ones",
+            f"images of {self.shape}", "give fewer or smaller ones",
         )  # fmt: skip
         # raw bits: what NumPy makes of them elsewhere may change between its versions
         raw = np.random.PCG64(_STREAMS[split]).random_raw(-(-size // 8))

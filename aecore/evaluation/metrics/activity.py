@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from aecore.config.component import NonNegativeFloat, component
+from aecore.config.component import NonNegativeFloat
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
@@ -38,12 +38,8 @@ class Activity(Metric):
         "activity/dead_units": Reported(False),
     }
 
-    @component
-    def __init__(
-        self, *, code_threshold: NonNegativeFloat, hidden_threshold: NonNegativeFloat
-    ) -> None:
-        self.code_threshold = code_threshold
-        self.hidden_threshold = hidden_threshold
+    code_threshold: NonNegativeFloat
+    hidden_threshold: NonNegativeFloat
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Applies to every model; of one without hidden layers the code counts as hidden."""

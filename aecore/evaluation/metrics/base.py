@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+from aecore.config.component import Component
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 
 
-class Metric(ABC):
-    """A metric of a trained model; called under `torch.no_grad`.
+class Metric(Component, ABC):
+    """A metric of a trained model; called under `torch.no_grad`. Its fields are its options.
 
     Two calls with the same trial are equal bit for bit.
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from torch import Generator
 
-from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.compression import pixel_bits
@@ -29,9 +28,6 @@ class Bits(Metric):
     """
 
     reports: ClassVar = {"bits_per_dim": Reported(False, depends_on=("reconstruction",))}
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError where there is no ELBO, or none of these images."""

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import torch
 
-from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import LARGEST, principal_components
@@ -27,9 +26,6 @@ class CodeRank(Metric):
     reports: ClassVar = dict.fromkeys(
         ("code_rank", "effective_rank", "participation_ratio"), Reported()
     )
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for very large codes."""

@@ -71,13 +71,12 @@ class CommonMetrics(Metric):
     reconstruction that is no likelihood); mean_image_mse, the mse of the best constant image, the
     mean of these images; loss, see `comparable_loss`, and the terms with final
     weights. A class-conditional model is given the class of each image.
+
+    stream: added to the seed of the trial, from which the terms of the loss are drawn.
     """
 
     reports: ClassVar = CLEAN
-
-    def __init__(self, stream: int = _TERMS_STREAM) -> None:
-        """stream: added to the seed of the trial, from which the terms of the loss are drawn."""
-        self.stream = stream
+    stream: int = _TERMS_STREAM
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Applies to every model."""
@@ -109,9 +108,7 @@ class NoisyMetrics(Metric):
     """
 
     reports: ClassVar = NOISY
-
-    def __init__(self, noise: Noise) -> None:
-        self.noise = noise
+    noise: Noise
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Applies to every model."""

@@ -9,7 +9,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aecore.config.component import component
 from aecore.data.split import PART, Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
@@ -48,9 +47,7 @@ class Compression(Metric):
         "bits_per_code": Reported(),
     }
 
-    @component
-    def __init__(self, *, bits: Annotated[int, Field(ge=1, le=16)]) -> None:
-        self.bits = bits
+    bits: Annotated[int, Field(ge=1, le=16)]
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError where the decoder needs more than the code."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import LARGEST, principal_components
@@ -30,9 +29,6 @@ class EquivalentVariance(Metric):
     """
 
     reports: ClassVar = {"sigma2_equivalent": Reported(), "linear_active_units": Reported()}
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError unless the loss is a squared error and a `kl`."""

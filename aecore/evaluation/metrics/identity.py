@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from aecore.config.component import Probability, component
+from aecore.config.component import Probability
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import need_few, principal_components
@@ -34,9 +34,7 @@ class IdentityDistance(Metric):
 
     reports: ClassVar = {"identity_distance": Reported(False)}
 
-    @component
-    def __init__(self, *, explained: Probability) -> None:
-        self.explained = explained
+    explained: Probability
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for a model that is not linear, or too large."""

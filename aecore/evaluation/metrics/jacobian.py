@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
@@ -42,16 +42,14 @@ class JacobianNorm(Metric):
 
     reports: ClassVar = {"jacobian_norm": Reported()}
 
-    @component
-    def __init__(
-        self, *, images: PositiveInt, method: Literal["exact", "estimate"], samples: PositiveInt
-    ) -> None:
-        self.images = images
-        self.norm = Contractive(method=method, samples=samples)
+    images: PositiveInt
+    method: Literal["exact", "estimate"]
+    samples: PositiveInt
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for discrete codes."""
         if not trial.model.latent.smooth:
             raise SkippedError("the code is discrete, so no small change of x changes it")
-        norms = jacobian_norms(trial.sample(self.images), self.norm)
+        norm = Contractive(method=self.method, samples=self.samples)
+        norms = jacobian_norms(trial.sample(self.images), norm)
         return {"jacobian_norm": float(norms.double().mean())}

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
@@ -48,10 +48,8 @@ class Likelihood(Metric):
         "elbo_gap": Reported(None, "nats per image"),
     }
 
-    @component
-    def __init__(self, *, samples: PositiveInt, images: PositiveInt | None) -> None:
-        self.samples = samples
-        self.images = images
+    samples: PositiveInt
+    images: PositiveInt | None
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError where an image has no likelihood."""

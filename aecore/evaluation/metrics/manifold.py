@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_images
@@ -29,10 +29,8 @@ class NearestTraining(Metric):
 
     reports: ClassVar = {"nearest_training_code": Reported(), "nearest_training_pixels": Reported()}
 
-    @component
-    def __init__(self, *, strength: PositiveFloat, images: PositiveInt) -> None:
-        self.strength = strength
-        self.images = images
+    strength: PositiveFloat
+    images: PositiveInt
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for tables."""

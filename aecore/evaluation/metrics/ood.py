@@ -9,7 +9,6 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
-from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.anomaly_score import Units, row_error
 from aecore.evaluation.metrics.base import Metric
@@ -35,9 +34,7 @@ class Ood(Metric):
 
     reports: ClassVar = {"auroc_*": Reported(True), "ap_*": Reported(True)}
 
-    @component
-    def __init__(self, *, units: Units) -> None:
-        self.units = units
+    units: Units
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError where there are no other images."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from aecore.config.component import component
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import need_few, principal_components
 from aecore.evaluation.reported import Reported
@@ -22,9 +21,6 @@ class PcaError(Metric):
     """
 
     reports: ClassVar = {"pca_mse": Reported()}  # it measures the data, not the model
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for very large images."""

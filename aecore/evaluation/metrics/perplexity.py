@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
@@ -27,9 +26,6 @@ class Perplexity(Metric):
     """
 
     reports: ClassVar = dict.fromkeys(("perplexity", "codes_used", "code_bits"), Reported())
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for continuous codes."""

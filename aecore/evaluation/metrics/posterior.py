@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from aecore.config.component import NonNegativeFloat, PositiveInt, component
+from aecore.config.component import NonNegativeFloat, PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
@@ -41,10 +41,8 @@ class PosteriorUse(Metric):
 
     reports: ClassVar = {"active_units": Reported(), "kl_*": Reported(None, "nats")}
 
-    @component
-    def __init__(self, *, threshold: NonNegativeFloat, images: PositiveInt) -> None:
-        self.threshold = threshold
-        self.images = images
+    threshold: NonNegativeFloat
+    images: PositiveInt
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for codes without a posterior."""

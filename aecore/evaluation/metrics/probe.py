@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
@@ -34,19 +34,10 @@ class Probe(Metric):
 
     reports: ClassVar = {"knn_accuracy": Reported(True), "logistic_accuracy": Reported(True)}
 
-    @component
-    def __init__(
-        self,
-        *,
-        images: PositiveInt | None,
-        neighbours: PositiveInt,
-        iterations: PositiveInt,
-        standardise: bool,
-    ) -> None:
-        self.images = images
-        self.standardise = standardise
-        self.neighbours = neighbours
-        self.iterations = iterations
+    images: PositiveInt | None
+    neighbours: PositiveInt
+    iterations: PositiveInt
+    standardise: bool
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError without labels of two classes, or with very few images.

@@ -161,7 +161,7 @@ def perfect() -> Autoencoder:
 def noisy(whole: Autoencoder, on: Split, noise: Noise, **changes: Any) -> dict[str, float]:
     values: dict[str, Any] = {"batch_size": 7}
     with torch.no_grad():
-        return NoisyMetrics(noise)(Trial(whole.eval(), on, **(values | changes)))
+        return NoisyMetrics(noise=noise)(Trial(whole.eval(), on, **(values | changes)))
 
 
 class TestNoisy:

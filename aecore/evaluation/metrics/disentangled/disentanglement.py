@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.component import PositiveInt, Probability
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
@@ -44,23 +44,13 @@ class Disentanglement(Metric):
         Reported(True),
     )  # fmt: skip
 
-    @component
-    def __init__(
-        self,
-        *,
-        images: AtLeastTwo,
-        bins: AtLeastTwo,
-        active: Probability,
-        trees: PositiveInt,
-        leaf: PositiveInt,
-        votes: PositiveInt,
-        group: AtLeastTwo,
-    ) -> None:
-        self.images = images
-        self.bins = bins
-        self.active = active
-        self.trees, self.leaf = trees, leaf
-        self.votes, self.group = votes, group
+    images: AtLeastTwo
+    bins: AtLeastTwo
+    active: Probability
+    trees: PositiveInt
+    leaf: PositiveInt
+    votes: PositiveInt
+    group: AtLeastTwo
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError without two factors that vary.

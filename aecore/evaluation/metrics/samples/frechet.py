@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aecore.config.component import NonNegativeInt, PositiveInt, component
+from aecore.config.component import NonNegativeInt, PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.probe import labels_of
@@ -46,19 +46,10 @@ class Frechet(Metric):
         "recall_cnn": Reported(True),
     }
 
-    @component
-    def __init__(
-        self,
-        *,
-        images: PositiveInt,
-        neighbours: PositiveInt,
-        epochs: PositiveInt,
-        seed: NonNegativeInt,
-    ) -> None:
-        self.images = images
-        self.neighbours = neighbours
-        self.epochs = epochs
-        self.seed = seed
+    images: PositiveInt
+    neighbours: PositiveInt
+    epochs: PositiveInt
+    seed: NonNegativeInt
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for tables, without labels, or with very few images."""

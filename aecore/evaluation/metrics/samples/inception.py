@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.config.folders import expanded, installing
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
@@ -38,10 +38,8 @@ class Inception(Metric):
 
     reports: ClassVar = {"frechet_inception_*": Reported(False)}
 
-    @component
-    def __init__(self, *, images: PositiveInt, weights: str | None) -> None:
-        self.images = images
-        self.weights = weights
+    images: PositiveInt
+    weights: str | None
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for tables, and without the package or the weights."""
