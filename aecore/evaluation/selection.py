@@ -21,12 +21,7 @@ def balanced(labels: Tensor | None, total: int, count: int, generator: Generator
         return order[:count]
     classes, kinds = torch.unique(labels.cpu()[order], return_inverse=True)
     turn = torch.randperm(len(classes), generator=generator, device=generator.device).cpu()
-    by_class = kinds.argsort(stable=True)
-    sizes = torch.bincount(kinds, minlength=len(classes))
-    starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
-    rank = torch.empty_like(kinds)
-    rank[by_class] = torch.arange(total) - starts  # its index among the images of its class
-    return order[(rank * len(classes) + turn[kinds]).argsort()[:count]]
+    return order[(_ranks(kinds) * len(classes) + turn[kinds]).argsort()[:count]]
 
 
 def first_of_each_class(labels: Tensor | None, total: int, count: int) -> Tensor:
@@ -37,13 +32,19 @@ def first_of_each_class(labels: Tensor | None, total: int, count: int) -> Tensor
     count = min(count, total)
     if labels is None:
         return torch.arange(count)
-    seen: dict[int, int] = {}
-    ranks = []
-    for index, label in enumerate(labels.tolist()):
-        ranks.append((seen.get(label, 0), label, index))
-        seen[label] = seen.get(label, 0) + 1
-    first = sorted(ranks)[:count]
-    return torch.tensor([index for _, _, index in sorted(first, key=lambda r: (r[1], r[2]))])
+    classes, kinds = torch.unique(labels.cpu(), return_inverse=True)
+    chosen = (_ranks(kinds) * len(classes) + kinds).argsort()[:count].sort().values
+    by_class: Tensor = chosen[kinds[chosen].argsort(stable=True)]
+    return by_class
+
+
+def _ranks(kinds: Tensor) -> Tensor:
+    """(N,): how many of the same kind 0, 1, ... come before each."""
+    by_kind = kinds.argsort(stable=True)
+    sizes = torch.bincount(kinds)
+    ranks = torch.empty_like(kinds)
+    ranks[by_kind] = torch.arange(len(kinds)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    return ranks
 
 
 def class_name(images: Split, label: int) -> str:

@@ -10,9 +10,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from aecore.errors import SkippedError
-from aecore.evaluation.metrics.anomaly_score import Units, row_error
+from aecore.evaluation.metrics.anomaly_score import By, Units, scorer
 from aecore.evaluation.metrics.base import Metric
-from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
+from aecore.evaluation.metrics.elbo import has_elbo
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_no_classes
 
@@ -43,13 +43,22 @@ class Ood(Metric):
                 "there are no other data, name some: evaluate.ood=[kmnist], or dataset.classes=[3]"
             )
         need_no_classes(trial)
-        known = _scores(trial, self.units)
+        kinds: dict[By, str] = {"error": "", "elbo": "_elbo"}
+        if not has_elbo(trial.model):
+            del kinds["elbo"]
+        known = {by: self._scores(trial, by) for by in kinds}
         found = {}
         for name, split in trial.ood.items():
-            for kind, unknown in _scores(trial.on(split), self.units).items():
-                found[f"auroc_{name}{kind}"] = auroc(known[kind], unknown)
-                found[f"ap_{name}{kind}"] = average_precision(known[kind], unknown)
+            for by, kind in kinds.items():
+                unknown = self._scores(trial.on(split), by)
+                found[f"auroc_{name}{kind}"] = auroc(known[by], unknown)
+                found[f"ap_{name}{kind}"] = average_precision(known[by], unknown)
         return found
+
+    def _scores(self, trial: Trial, by: By) -> Tensor:
+        """(N,) float64 on the CPU: larger is more anomalous."""
+        score = scorer(trial.model, by, trial.generator(), self.units)
+        return torch.cat([score(x, None) for x, _ in trial.batches()]).double().cpu()
 
 
 def auroc(known: Tensor, unknown: Tensor) -> float:
@@ -65,16 +74,3 @@ def average_precision(known: Tensor, unknown: Tensor) -> float:
 
 def _truth(known: Tensor, unknown: Tensor) -> np.ndarray:
     return np.repeat([0, 1], [len(known), len(unknown)])
-
-
-def _scores(trial: Trial, units: Units) -> dict[str, Tensor]:
-    """By the ending of a metric's name, (N,) float64 on the CPU: larger is more anomalous."""
-    model, draws = trial.model, trial.generator()
-    errors, surprises = [], []
-    for x, _ in trial.batches():
-        errors.append(row_error(model, model.reconstruct(x), x, units))
-        if has_elbo(model):
-            log_likelihood, kl = elbo_terms(model, x, draws)
-            surprises.append(kl - log_likelihood)
-    found = {"": errors, "_elbo": surprises}
-    return {kind: torch.cat(parts).double().cpu() for kind, parts in found.items() if parts}

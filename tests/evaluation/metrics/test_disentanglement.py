@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aecore.evaluation.metrics.disentangled.dci import completeness, disentanglement, forests
-from aecore.evaluation.metrics.disentangled.factor_vae import factor_vae_score
-from aecore.evaluation.metrics.disentangled.information import (
+from aecore.evaluation.metrics.disentangled.scores import (
+    completeness,
+    disentanglement,
+    factor_vae_score,
+    forests,
     mig,
     modularity,
     mutual_information,
+    predictability,
+    sap,
     top_gap,
 )
-from aecore.evaluation.metrics.disentangled.sap import predictability, sap
 
 BINS = 20
 

@@ -12,10 +12,17 @@ from aecore.config.component import PositiveInt, Probability
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
-from aecore.evaluation.metrics.disentangled.dci import completeness, disentanglement, forests
-from aecore.evaluation.metrics.disentangled.factor_vae import factor_vae_score
-from aecore.evaluation.metrics.disentangled.information import mig, modularity, mutual_information
-from aecore.evaluation.metrics.disentangled.sap import predictability, sap
+from aecore.evaluation.metrics.disentangled.scores import (
+    completeness,
+    disentanglement,
+    factor_vae_score,
+    forests,
+    mig,
+    modularity,
+    mutual_information,
+    predictability,
+    sap,
+)
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 

@@ -38,21 +38,14 @@ def precision_recall(made: Tensor, real: Tensor, neighbours: int) -> tuple[float
     precise = 0
     recalled = torch.zeros(len(real), dtype=torch.bool)
     for part, reach in zip(torch.split(made, _ROWS), torch.split(around, _ROWS), strict=True):
-        distances = _squares(part, real)
+        distances = torch.cdist(part, real)
         precise += int((distances <= within).any(1).sum())
         recalled |= (distances <= reach[:, None]).any(0)
     return precise / len(made), int(recalled.sum()) / len(real)
 
 
 def _reach(points: Tensor, neighbours: int) -> Tensor:
-    """The squared distance from each point to its k-th neighbour among the others, (N,)."""
-    parts = torch.split(points, _ROWS)
-    near = [_squares(p, points).topk(neighbours + 1, largest=False).values for p in parts]
-    return torch.cat(near)[:, -1]  # the nearest is the point itself
-
-
-def _squares(points: Tensor, others: Tensor) -> Tensor:
-    """Squared Euclidean distances, (N, M); not below 0."""
-    lengths = others.square().sum(1)
-    squares = points.square().sum(1, keepdim=True) + lengths - 2 * points @ others.T
-    return squares.clamp_min(0)
+    """The distance from each point to its k-th neighbour among the others, (N,)."""
+    parts = [torch.cdist(part, points) for part in torch.split(points, _ROWS)]
+    # the nearest is the point itself
+    return torch.cat([part.kthvalue(neighbours + 1, 1).values for part in parts])
