@@ -136,14 +136,17 @@ class Split:
 
         A copy of them where they are in memory, else none: then only `rows` are another's.
         """
-        return Split(
+
+        def own(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[index]
+
+        return replace(
+            self,
             images=self.stored(index) if self.rows is None else self.images,
-            labels=None if self.labels is None else self.labels[index],
+            labels=own(self.labels),
             names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
-            class_names=self.class_names,
-            rows=None if self.rows is None else self.rows[index],
-            factors=None if self.factors is None else self.factors[index],
-            factor_names=self.factor_names,
+            rows=own(self.rows),
+            factors=own(self.factors),
         )
 
     def to(self, device: torch.device | str) -> Split:

@@ -62,15 +62,8 @@ class DSprites(Source):
         if fits(self.in_memory, len(index), IMAGE, free):
             images, rows = _chosen(path, len(factors), index), None
         else:
-            shape = (len(factors), *IMAGE)
-            images, rows = (
-                read_or_write(
-                    cache_folder(self.cache_dir, data_dir) / f"dsprites-{MD5[:16]}.npy",
-                    lambda file: mapped(file, shape),
-                    lambda file: write_array(file, shape, _unpacked(path, len(factors))),
-                ),
-                index,
-            )
+            file = cache_folder(self.cache_dir, data_dir) / f"dsprites-{MD5[:16]}.npy"
+            images, rows = _mapped(path, len(factors), file), index
         return Split(
             images=images,
             labels=factors[index, 0],
@@ -94,10 +87,17 @@ def _unpacked(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
 
 def _chosen(path: Path, count: int, index: Tensor) -> Tensor:
     """The images at `index` (N,), ascending, in memory."""
-    images = np.empty((len(index), *IMAGE), np.uint8)
-    start = done = 0
-    for part in _unpacked(path, count):
-        end = int(np.searchsorted(index.numpy(), start + len(part)))
-        images[done:end] = part[index.numpy()[done:end] - start]
-        start, done = start + len(part), end
-    return torch.from_numpy(images)
+    chosen = np.isin(np.arange(count), index)
+    parts = np.split(chosen, range(AT_ONCE, count, AT_ONCE))
+    images = [part[own] for part, own in zip(_unpacked(path, count), parts, strict=True)]
+    return torch.from_numpy(np.concatenate(images))
+
+
+def _mapped(path: Path, count: int, file: Path) -> Tensor:
+    """All images, in a file of the cache that is written if it is not there."""
+    shape = (count, *IMAGE)
+    return read_or_write(
+        file,
+        lambda file: mapped(file, shape),
+        lambda file: write_array(file, shape, _unpacked(path, count)),
+    )
