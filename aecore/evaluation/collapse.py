@@ -9,12 +9,12 @@ bends the same space, so the count is a hint and no bound.
 from __future__ import annotations
 
 import logging
-import math
 
 import torch
 from torch import Tensor
 
 from aecore.data.split import Split, permutation
+from aecore.evaluation.metrics.equivalent import kl_weights
 from aecore.evaluation.metrics.principal import LARGEST
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
@@ -34,17 +34,13 @@ def warn_of_collapse(model: Autoencoder, training: Split) -> None:
     """
     variance, pixels = model.reconstruction.variance, flat(model.image_shape)
     learned = any(p.requires_grad for p in model.reconstruction.parameters())
-    weights = {
-        f"penalty.{name}.weight": model.weights[name].at(math.inf)
-        for name, penalty in model.penalties.items()
-        if penalty.is_kl
-    }
+    weights = kl_weights(model)
     beta, dim = sum(weights.values()), flat(model.code_shape)
     if variance is None or learned or not model.latent.gaussian or beta == 0 or pixels > LARGEST:
         return
     used = min(directions_above(beta * variance, model, training), dim)
     if 2 * used < dim:
-        keys = " ".join(f"{key}={value:g}" for key, value in weights.items())
+        keys = " ".join(f"penalty.{name}.weight={value:g}" for name, value in weights.items())
         log.warning(
             "%s with noise of variance %.3g: a linear VAE would use %d of %d latent dimensions, "
             "the others collapse; lower the weight, or let reconstruction=gaussian learn the "
@@ -70,7 +66,7 @@ def warn_if_collapsed(trial: Trial) -> None:
         return
     if bool((explained_share(trial.first(_IMAGES)) > _ACTIVE).any()):
         return
-    kls = [name for name, p in model.penalties.items() if p.is_kl and model.weights[name].weight]
+    kls = [name for name, weight in kl_weights(model).items() if weight]
     hint = "".join(f", lower penalty.{name}.weight" for name in kls[:1])
     if kls and model.weights[kls[0]].schedule == "constant":
         key = f"penalty.{kls[0]}"

@@ -134,7 +134,7 @@ def test_milliseconds_keep_their_differences() -> None:
     table = np.stack([stamps, np.random.default_rng(1).normal(size=n)], axis=1)
     assert len(np.unique(table[:, 0].astype("f4"))) < 30
     np.savez("data.npz", x_train=table[:800], x_test=table[800:])
-    assert main([*SMALL, "latent.dim=2", "trainer.max_epochs=60", "figures=none"]) == 0
+    assert main([*SMALL, "latent.dim=2", "optimizer.lr=0.01", "figures=none"]) == 0
     ae = aecore.load("run")
     guess = ae.reconstruct(table)
     assert guess.dtype == np.float64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from aecore.errors import SkippedError
@@ -9,6 +10,7 @@ from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import LARGEST, principal_components
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
+from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import flat
 
 
@@ -38,10 +40,10 @@ class EquivalentVariance(Metric):
             raise SkippedError(
                 "the reconstruction loss is no squared error, use reconstruction=mse or gaussian"
             )
-        names = [name for name, penalty in model.penalties.items() if penalty.is_kl]
-        if not names:
+        weights = kl_weights(model)
+        if not weights:
             raise SkippedError("the loss has no KL, use penalty=kl")
-        sigma2 = variance * sum(model.weights[name].at(float("inf")) for name in names)
+        sigma2 = variance * sum(weights.values())
         if not model.latent.gaussian or flat(model.image_shape) > LARGEST:
             return {"sigma2_equivalent": sigma2}
         seen = (model.normalise(x) for x, _ in trial.on(trial.training).batches())
@@ -50,3 +52,9 @@ class EquivalentVariance(Metric):
             "sigma2_equivalent": sigma2,
             "linear_active_units": float(min(used, flat(model.code_shape))),
         }
+
+
+def kl_weights(model: Autoencoder) -> dict[str, float]:
+    """The final weight of each KL in the loss, by the name of its penalty."""
+    kls = [name for name, penalty in model.penalties.items() if penalty.is_kl]
+    return {name: model.weights[name].at(math.inf) for name in kls}
