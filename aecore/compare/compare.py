@@ -6,33 +6,29 @@ same bytes.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aecore.compare.report.files import to_csv, to_json
+from aecore.compare.report.files import groups_csv, runs_csv, to_json
 from aecore.compare.report.page import to_html
 from aecore.compare.report.text import to_text
 from aecore.compare.runs import gather
-from aecore.compare.table import Table, summarise
+from aecore.compare.table import summarise
 from aecore.config.terminal import visible
 from aecore.runs.files import make_folder, write_atomically
 
-CSV, JSON, HTML = "summary.csv", "summary.json", "report.html"
-_STRIP = "strip"  # the page shows those of all runs in any case
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A written comparison: its numbers, their text, and the path of the page.
+    """A written comparison: its text, visible as it is, and the path of the page.
 
-    text: visible as it is, perhaps with bold.
     figures: the PNG files of joint figures of all runs, by name.
     notices: notes about these, a line each.
     """
 
-    table: Table
     text: str
     report: Path
     figures: Mapping[str, Path]
@@ -58,7 +54,7 @@ def compare(
     extra: Mapping[str, Path] | None = None,
     figures: bool = False,
 ) -> Summary:
-    """Compare runs and write summary.csv, summary.json and report.html into `out`.
+    """Compare runs; write summary.csv, groups.csv, summary.json and report.html into `out`.
 
     Runs that failed, or are still running, are reported and otherwise left out. Each file is
     replaced whole, so this may run at the same time as the runs or another comparison.
@@ -70,24 +66,18 @@ def compare(
     """
     table = summarise(gather(folders, grid))
     make_folder(out)
-    write_atomically(out / CSV, _encoded(to_csv(table)))
-    write_atomically(out / JSON, _encoded(to_json(table, title, out)))
-    drawn, notices = _figures(table, out) if figures else ({}, [])
-    captions = {
-        name.replace("_", " ").capitalize(): file for name, file in drawn.items() if name != _STRIP
+    drawn: dict[str, Path] = {}
+    notices: list[str] = []
+    if figures:  # with models and data, which a table needs not
+        from aecore.compare.report.together import draw_together
+
+        drawn, notices = draw_together(table, out)
+    files = {
+        "summary.csv": runs_csv(table),
+        "groups.csv": groups_csv(table),
+        "summary.json": to_json(table, title, out),
+        REPORT: to_html(table, title, out, extra or {}, drawn),
     }
-    write_atomically(out / HTML, _encoded(to_html(table, title, out, extra or {}, captions)))
-    text = to_text(table, title, bold=sys.stdout.isatty())
-    return Summary(table, text, out / HTML, drawn, notices)
-
-
-def _figures(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
-    from aecore.compare.report.together import (
-        draw_together,
-    )  # models and data, which a table needs not
-
-    return draw_together(table, out)
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", errors="backslashreplace")  # file names may be no valid text
+    for name, text in files.items():  # names of files may be no valid text
+        write_atomically(out / name, text.encode("utf-8", errors="backslashreplace"))
+    return Summary(to_text(table, title), out / REPORT, drawn, notices)

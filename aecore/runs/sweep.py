@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 RECORD = "sweep.json"
-_OWN = {RECORD, "summary.csv", "summary.json", "report.html", "figures"}  # of the sweep itself
+_OWN = {  # of the sweep itself
+    RECORD, "summary.csv", "groups.csv", "summary.json", "report.html", "figures",
+}  # fmt: skip
 _LONGEST = 255  # bytes of a file name, letters of a reason
 _LARGEST = 2**26  # bytes of a record
 STORAGE = "hydra.sweeper.storage"  # the database of a search, where it has one elsewhere

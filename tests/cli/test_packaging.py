@@ -57,6 +57,8 @@ def test_the_wheel_holds_every_word_and_study(wheel: zipfile.ZipFile) -> None:
         assert len(files) > 20
         assert {f"{place}/{file.as_posix()}" for file in files} <= names
     assert {"aecore/__main__.py", "hydra_plugins/aecore_optuna/__init__.py"} <= names
+    parts = ("page.html", "report.css", "report.js", "report.mplstyle")
+    assert {f"aecore/compare/report/{part}" for part in parts} <= names
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"aecore", "hydra_plugins"}
 

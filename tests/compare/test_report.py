@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import csv
-import html
+import hashlib
 import io
 import json
 import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
+import markupsafe
 import numpy as np
 import pytest
 import torch
@@ -48,7 +51,7 @@ def test_at_most_sixty_strips_and_the_page_says_so(tmp_path: Path) -> None:
     for folder in folders:
         png(folder, "strip.png", (6, 2), noise=False)
     page = compare(folders, tmp_path, title="t").report.read_text()
-    assert page.count("<img") == 60
+    assert page.count("data:image/png") == 60
     assert "first 60 of 61 runs" in page
 
 
@@ -68,6 +71,19 @@ def test_csv_has_a_row_a_run(tmp_path: Path) -> None:
     assert float(rows[4]["test/mse"]) == 9.0
     assert rows[6]["error"] == 'bad, "very"'
     assert rows[6]["test/mse"] == ""
+
+
+def test_csv_has_a_row_a_group(tmp_path: Path) -> None:
+    """Means, deviations and numbers of values over seeds, with every digit."""
+    folders = sweep(tmp_path)
+    (folders[5] / "metrics.json").write_text('{"val/mse": 1, "test/mse": null}')
+    compare([*folders, make(tmp_path / "6", error="bad")], tmp_path / "out", title="t")
+    one, other = csv.DictReader((tmp_path / "out" / "groups.csv").read_text().splitlines())
+    assert list(one)[:5] == ["latent.dim", "finished", "val/mse_mean", "val/mse_std", "val/mse_n"]
+    assert (one["latent.dim"], one["finished"], one["test/mse_n"]) == ("2", "3", "3")
+    assert float(one["test/mse_mean"]) == pytest.approx(2 + 5 / 3, rel=1e-15)
+    assert float(one["test/mse_std"]) == pytest.approx(np.std([0, 1, 4], ddof=1), rel=1e-15)
+    assert (other["test/mse_mean"], other["test/mse_n"]) == ("8.5", "2")
 
 
 def test_json_is_strict_and_relative(tmp_path: Path) -> None:
@@ -102,7 +118,7 @@ def test_the_same_runs_give_the_same_bytes_anywhere(tmp_path: Path) -> None:
         folders = [*sweep(tmp_path / place), make(tmp_path / place / "6", error="bad")]
         png(folders[0], "strip.png", (60, 12), noise=True)
         compare(folders, tmp_path / place, title="t")
-        names = ("summary.csv", "summary.json", "report.html")
+        names = ("summary.csv", "groups.csv", "summary.json", "report.html")
         written.append([(tmp_path / place / name).read_bytes() for name in names])
     assert written[0] == written[1]
     assert not list(tmp_path.rglob("*.tmp"))
@@ -135,10 +151,36 @@ def test_nothing_of_a_run_is_executed_by_the_page(tmp_path: Path) -> None:
     tags = Page(page).tags
     assert [tag for tag, _ in tags].count("script") == 1
     assert all(not key.startswith("on") for _, attrs in tags for key in attrs)
-    assert [tag for tag, _ in tags].count("img") == 0
-    assert html.escape(EVIL) in page
+    sources = [attrs["src"] or "" for tag, attrs in tags if tag == "img"]
+    assert len(sources) == 2 and all(s.startswith("data:image/svg+xml;base64,") for s in sources)
+    assert str(markupsafe.escape(EVIL)) in page
     links = [attrs["href"] for tag, attrs in tags if tag == "a"]
     assert "%22%3E%3Cscript%3Ealert%28%273%27%29%3C%26script%3E%2520%24x%24/" in links
+
+
+@pytest.mark.parametrize("text", ["\x1b[1m\x00\x07", "\u202e\ufffe", "a\nb--><b>", "中文"])
+def test_plots_are_valid_whatever_their_labels_are(tmp_path: Path, text: str) -> None:
+    words = [{"model": f"{text}{n}", "noise": text} for n in range(2)]
+    folders = [
+        make(tmp_path / str(n), words=word, metrics={f"test/{text}": n, "test/mse": n})
+        for n, word in enumerate(words)
+    ]
+    page = compare(folders, tmp_path / "out", title="t").report.read_text()
+    plots = re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', page)
+    assert len(plots) == 2
+    for plot in plots:
+        ElementTree.fromstring(base64.b64decode(plot))
+
+
+def test_the_script_is_the_one_that_the_policy_allows(tmp_path: Path) -> None:
+    page = compare(sweep(tmp_path), tmp_path / "out", title="t").report.read_text()
+    policy = next(a["content"] for tag, a in Page(page).tags if a.get("http-equiv"))
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
 
 
 def test_the_page_stands_alone_and_sorts(tmp_path: Path) -> None:
@@ -232,3 +274,16 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     assert [row["name"] for row in rows[:2]] == ["'=0", "'=1"]
     assert [float(row["test/mse"]) for row in rows[:-1]] == [-1] * 7
     assert [row["seed"] for row in rows[1:3]] == ["-1", "-2"]
+    groups = csv.DictReader((tmp_path / "out" / "groups.csv").read_text().splitlines())
+    assert {row["latent.dim"] for row in groups} == set(cells)
+
+
+def test_no_heading_is_a_formula(tmp_path: Path) -> None:
+    name, metric = "=latent.evil", '=HYPERLINK("http://x")'
+    for n in range(2):
+        make(tmp_path / str(n), config={name: n}, metrics={metric: n})
+    compare([tmp_path / "0", tmp_path / "1"], tmp_path / "out", title="t")
+    for file in ("summary.csv", "groups.csv"):
+        (header, *_) = csv.reader((tmp_path / "out" / file).read_text().splitlines())
+        assert f"'{name}" in header and any(cell.startswith(f"'{metric}") for cell in header)
+        assert not any(cell.startswith("=") for cell in header)

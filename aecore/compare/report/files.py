@@ -1,4 +1,4 @@
-"""summary.csv and summary.json: the comparison for other programs."""
+"""summary.csv, groups.csv and summary.json: the comparison for other programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +20,55 @@ from aecore.compare.values import is_number, shown
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # the beginnings of formulas in spreadsheets
 
 
-def link(folder: Path, out: Path) -> str:
-    """A run folder as seen from `out`, with forward slashes."""
-    return Path(os.path.relpath(os.path.abspath(folder), os.path.abspath(out))).as_posix()
+def link(path: Path, out: Path) -> str:
+    """A path as seen from `out`, with forward slashes."""
+    return Path(os.path.relpath(os.path.abspath(path), os.path.abspath(out))).as_posix()
 
 
-def to_csv(table: Table) -> str:
+def runs_csv(table: Table) -> str:
     """One row per run: name, state, error, varied keys, seed, every metric; empty where unknown."""
+    keys = (*table.keys, "seed")
+    header = ["name", "state", "error", *keys, *table.metrics]
+    rows = [
+        [
+            *(run.name, run.state, run.error or ""),
+            *(run.values.get(key, "") for key in keys),
+            *(_known((run.metrics or {}).get(metric)) for metric in table.metrics),
+        ]
+        for run in table.runs
+    ]
+    return _csv([header, *rows])
+
+
+def groups_csv(table: Table) -> str:
+    """One row per group of seeds: varied keys, finished runs; mean, deviation and n of metrics."""
+    columns = [f"{metric}_{what}" for metric in table.metrics for what in ("mean", "std", "n")]
+    header = [*table.keys, "finished", *columns]
+    rows = []
+    for group in table.groups:
+        stats = [group.stats[metric] for metric in table.metrics]
+        numbers = [cell for stat in stats for cell in (_known(stat.mean), _known(stat.std), stat.n)]
+        keys = (group.values.get(key, "") for key in table.keys)
+        rows.append([*keys, group.finished, *numbers])
+    return _csv([header, *rows])
+
+
+def _known(value: float | None) -> float | str:
+    return "" if value is None else value
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "state", "error", *table.keys, "seed", *table.metrics])
-    for run in table.runs:
-        metrics = run.metrics or {}
-        keys = (*table.keys, "seed")
-        values = [_cell(run.values[key]) if key in run.values else "" for key in keys]
-        numbers = [metrics.get(name) for name in table.metrics]
-        cells = ["" if number is None else repr(number) for number in numbers]
-        writer.writerow([_cell(run.name), run.state, _cell(run.error or ""), *values, *cells])
+    csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in rows)
     return text.getvalue()
 
 
 def _cell(value: Any) -> str:
     """A value as text that no spreadsheet takes for a formula: with an apostrophe before it."""
+    if is_number(value):
+        return repr(value)
     text = shown(value)
-    return f"'{text}" if not is_number(value) and text[:1] in _FORMULA else text
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def to_json(table: Table, title: str, out: Path) -> str:
@@ -57,10 +83,7 @@ def to_json(table: Table, title: str, out: Path) -> str:
                 "values": _plain(group.values),
                 "runs": [run.name for run in group.runs],
                 "finished": group.finished,
-                "metrics": {
-                    name: {"n": s.n, "mean": s.mean, "std": s.std, "best": s.best}
-                    for name, s in group.stats.items()
-                },
+                "metrics": {name: asdict(stat) for name, stat in group.stats.items()},
             }
             for group in table.groups
         ],
@@ -78,7 +101,7 @@ def _run(run: ComparedRun, table: Table, out: Path) -> dict[str, Any]:
         "error": run.error,
         "epochs": run.epochs,
         "values": _plain(values),
-        "metrics": None if run.metrics is None else dict(run.metrics),
+        "metrics": run.metrics,
     }
 
 

@@ -15,11 +15,12 @@ _FILLED = 0.6  # share of a grid that must be there for a heat map
 
 @dataclass(frozen=True)
 class Series:
-    """Groups that are joined: `name` for the legend, `colour` the number of its colour."""
+    """Groups drawn alike: `name` for the legend, `colour` the number of its colour."""
 
     name: str
     colour: int
     groups: tuple[Group, ...]
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _series(groups: Sequence[Group], others: Sequence[str]) -> tuple[Series, ...
         return tuple(Series(n, c, tuple(g)) for c, (n, g) in enumerate(members.items()))
     firsts = [label(found[0].values, others[:1]) for found in members.values()]
     if len(set(firsts)) > _COLOURS:
-        return tuple(Series("", 0, (group,)) for group in groups)
+        return (Series("", 0, tuple(groups), joined=False),)
     numbers = {name: count for count, name in enumerate(dict.fromkeys(firsts))}
     return tuple(
         Series(name, numbers[name], tuple(found))
@@ -101,4 +102,10 @@ def _series(groups: Sequence[Group], others: Sequence[str]) -> tuple[Series, ...
 
 def ticks(values: Sequence[Any]) -> list[str]:
     """Labels short enough for an axis."""
-    return [text if len(text) <= 22 else text[:21] + "…" for text in map(shown, values)]
+    texts = [printable(shown(value)) for value in values]
+    return [text if len(text) <= 22 else text[:21] + "…" for text in texts]
+
+
+def printable(text: str) -> str:
+    """A text with a `?` for each character that no line can show, and no SVG file hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

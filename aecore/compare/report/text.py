@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from aecore.compare.notes import notes_on
 from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Group, Stat, Table
-from aecore.compare.values import is_number, label, shown
+from aecore.compare.values import label, shown
 from aecore.config.terminal import in_one_line, visible
+from aecore.runs.text_table import table as text_table
 
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 _MOST = 8
 _TERMS = ("loss", "reconstruction", "kl", "input_mse")  # models of other objectives have others
 
@@ -41,27 +41,16 @@ def _exponent(value: float) -> int:
     return math.floor(math.log10(abs(value))) if value else 0
 
 
-def stat(found: Stat, finished: int) -> str:
-    """A mean with its deviation; how many values it is of where some are missing."""
-    if found.mean is None:
-        return ""
-    few = f" (of {found.n})" if found.n < finished else ""
-    return number(found.mean, found.std) + few
+def to_text(table: Table, title: str) -> str:
+    """A table of the groups, what failed, and what to know; the best with a `*`.
 
-
-def to_text(table: Table, title: str, *, bold: bool) -> str:
-    """A table of the groups, what failed, and what to know; the best in bold, or with a `*`.
-
-    No foreign text in it can move the cursor; bold is the only escape.
+    No foreign text in it can move the cursor.
     """
     metrics = main_metrics(table)
-    shown_groups = [group for group in table.groups if group.finished]
-    head = [visible(title), ""]
-    if shown_groups:
-        head += [*_grid(table, shown_groups, metrics, bold), ""]
-    lines: list[str] = []
-    starred = any(group.stats[name].best for group in shown_groups for name in metrics)
-    if starred and not bold:
+    finished = [group for group in table.groups if group.finished]
+    grid = [_grid(table, finished, metrics), ""] if finished else []
+    lines = []
+    if any(group.stats[name].best for group in finished for name in metrics):
         lines.append("* best by the validation images")
     if table.averaged:
         lines.append("± sample standard deviation over seeds")
@@ -71,7 +60,7 @@ def to_text(table: Table, title: str, *, bold: bool) -> str:
         if runs:
             lines += ["", f"{state}: {len(runs)} of {len(table.runs)}"]
             lines += [f"  {run_label(run, table)}: {run.error}" for run in runs]
-    return "\n".join([*head, *map(visible, lines)]).rstrip("\n")
+    return "\n".join([visible(title), "", *grid, *map(visible, lines)]).rstrip("\n")
 
 
 def run_label(run: ComparedRun, table: Table) -> str:
@@ -83,43 +72,33 @@ def run_label(run: ComparedRun, table: Table) -> str:
     return f"{run.name} ({details})" if details else run.name
 
 
-def _grid(table: Table, groups: Sequence[Group], metrics: Sequence[str], bold: bool) -> list[str]:
-    keys: list[str] = list(table.keys)
-    first = [] if keys else ["run"]  # then there is one group
-    header = [*first, *keys, *(["seeds"] if table.averaged else []), *metrics]
-    rows: list[list[str]] = []
-    best: set[tuple[int, int]] = set()
-    for group in groups:
-        row = [] if keys else [group.runs[0].name if len(group.runs) == 1 else "all"]
-        row += [shown(group.values[key]) if key in group.values else "" for key in keys]
-        row += [str(group.finished)] if table.averaged else []
-        for name in metrics:
-            if group.stats[name].best:
-                best.add((len(rows), len(row)))
-            mark = "*" if group.stats[name].best and not bold else ""
-            row.append(stat(group.stats[name], group.finished) + mark)
-        rows.append(row)
-    right = [len(first) + n for n, key in enumerate(keys)
-             if all(is_number(group.values.get(key, 0)) for group in groups)]  # fmt: skip
-    right += range(len(first) + len(keys), len(header))
-    return _aligned(header, rows, set(right), best if bold else set())
-
-
-def _aligned(
-    header: list[str], rows: list[list[str]], right: set[int], best: set[tuple[int, int]]
-) -> list[str]:
-    header, *rows = ([in_one_line(cell) for cell in row] for row in (header, *rows))
-    starred = [any(row[c].endswith("*") for row in rows) for c in range(len(header))]
-    rows = [
-        [cell if not starred[c] or cell.endswith("*") else f"{cell} " for c, cell in enumerate(row)]
-        for row in rows
+def _grid(table: Table, groups: Sequence[Group], metrics: Sequence[str]) -> str:
+    """The groups by the keys that vary; without any there is one."""
+    columns = [
+        [key, *(shown(group.values[key]) if key in group.values else "" for group in groups)]
+        for key in table.keys
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = []
-    for n, row in enumerate([header, *rows], start=-1):
-        cells = []
-        for c, cell in enumerate(row):
-            padded = cell.rjust(widths[c]) if c in right else cell.ljust(widths[c])
-            cells.append(f"{_BOLD}{padded}{_PLAIN}" if (n, c) in best else padded)
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    columns = columns or [["run", groups[0].runs[0].name if len(groups[0].runs) == 1 else "all"]]
+    if table.averaged:
+        columns.append(["seeds", *(str(group.finished) for group in groups)])
+    columns += [_column(name, groups) for name in metrics]
+    header, *rows = map(list, zip(*columns, strict=True))
+    return text_table(header, rows)
+
+
+def _column(metric: str, groups: Sequence[Group]) -> list[str]:
+    """A metric and its means, to the right; a `*` behind the best."""
+    found = [(group.stats[metric], group.finished) for group in groups]
+    space = " " if any(stat.best for stat, _ in found) else ""
+    cells = [_cell(stat, finished) + ("*" if stat.best else space) for stat, finished in found]
+    column = [in_one_line(metric), *cells]
+    width = max(map(len, column))
+    return [cell.rjust(width) for cell in column]
+
+
+def _cell(stat: Stat, finished: int) -> str:
+    """A mean with its deviation; how many values it is of where some are missing."""
+    if stat.mean is None:
+        return ""
+    few = f" (of {stat.n})" if stat.n < finished else ""
+    return number(stat.mean, stat.std) + few
