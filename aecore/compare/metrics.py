@@ -19,7 +19,10 @@ Reports = Mapping[str, Reported]
 
 _METRICS = "evaluate.metrics."
 # test images do not depend on these keys of the data set
-_TRAINING_ONLY = ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
+_TRAINING_ONLY = {
+    f"dataset.{key}"
+    for key in ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
+}
 
 
 def reports_of(runs: Iterable[ComparedRun]) -> Reports:
@@ -51,17 +54,15 @@ def _declared(run: ComparedRun, path: str, target: Any) -> Reports:
         return {}
 
 
-def reported(reports: Reports, metric: str) -> Reported | None:
-    """The description of a metric such as `test/mse`, None if unknown."""
-    return find_reported(reports, metric.partition("/")[2])
+def reported(reports: Reports, metric: str) -> Reported:
+    """The description of a metric such as `test/mse`, an empty one if unknown."""
+    return find_reported(reports, metric.partition("/")[2]) or Reported()
 
 
 def direction(reports: Reports, metric: str) -> Direction:
     """Which way a metric is better; none where that is unknown or not a matter of better."""
-    known = reported(reports, metric)
-    if known is None or known.higher_is_better is None:
-        return "none"
-    return "higher" if known.higher_is_better else "lower"
+    ways: dict[bool | None, Direction] = {None: "none", True: "higher", False: "lower"}
+    return ways[reported(reports, metric).higher_is_better]
 
 
 def data_of(run: ComparedRun) -> str:
@@ -69,9 +70,11 @@ def data_of(run: ComparedRun) -> str:
 
     A key that is null counts as none.
     """
-    keys = (key for key in run.values if key.startswith("dataset."))
-    values = {k: run.values[k] for k in keys if k.partition(".")[2] not in _TRAINING_ONLY}
-    values = {k: value for k, value in values.items() if value is not None}
+    values = {
+        key: value
+        for key, value in run.values.items()
+        if key.startswith("dataset.") and key not in _TRAINING_ONLY and value is not None
+    }
     return frozen([run.values.get("dataset"), values])
 
 
@@ -79,7 +82,7 @@ def scope_of(run: ComparedRun, metric: str, reports: Reports) -> str:
     """Runs of one scope report the same quantity by that metric."""
     if metric.partition("/")[2] in TIMING:  # of the machine and the training, whatever the images
         return ""
-    parts = [data_of(run), *_options(run, depends_on(reports, metric))]
+    parts = [data_of(run), *_options(run, reported(reports, metric).depends_on)]
     if metric.startswith("val/"):  # fewer validation images are other ones
         parts += _options(run, ("dataset.val_size",))
     if metric.startswith("test_noisy/"):
@@ -87,18 +90,14 @@ def scope_of(run: ComparedRun, metric: str, reports: Reports) -> str:
     return "\n".join(parts)
 
 
-def depends_on(reports: Reports, metric: str) -> Sequence[str]:
-    """The keys of the configuration that must agree, in addition to the data."""
-    known = reported(reports, metric)
-    return () if known is None else known.depends_on
-
-
 def _options(run: ComparedRun, keys: Sequence[str]) -> list[str]:
     """The choice and the options of each key, as text."""
     texts = []
     for key in keys:
-        inside = {k: v for k, v in run.values.items() if k.startswith(f"{key}.")}
-        if key == "latent":  # its kind decides what is charged, its size does not
-            inside = {k: v for k, v in inside.items() if k.endswith("_target_")}
+        # the kind of a latent decides what is charged, its size does not
+        ending = "_target_" if key == "latent" else ""
+        inside = {
+            k: v for k, v in run.values.items() if k.startswith(f"{key}.") and k.endswith(ending)
+        }
         texts.append(frozen([run.values.get(key), inside]))
     return texts

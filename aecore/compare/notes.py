@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aecore.compare.metrics import data_of, depends_on, scope_of
+from aecore.compare.metrics import data_of, reported, scope_of
 from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Group, Table
 from aecore.compare.values import frozen
@@ -15,13 +15,12 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
 
     metrics: those that the reader is shown; None for all.
     """
-    runs, groups = table.runs, table.groups
-    finished = [run for run in runs if run.state == "finished"]
+    finished = [run for run in table.runs if run.state == "finished"]
     notes = []
-    sets = dict.fromkeys(data_of(run) for run in finished)
+    sets = {data_of(run) for run in finished}
     if len(sets) > 1:
-        names = dict.fromkeys(str(run.values.get("dataset", "?")) for run in finished)
-        what = ", ".join(names) if len(names) > 1 else f"{next(iter(names))} with other settings"
+        names = [*dict.fromkeys(str(run.values.get("dataset", "?")) for run in finished)]
+        what = ", ".join(names) if len(names) > 1 else f"{names[0]} with other settings"
         notes.append(
             f"the runs were tested on different data ({what}): "
             "the best is marked among runs on the same"
@@ -29,7 +28,8 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
     incomparable = [
         metric
         for metric in (table.metrics if metrics is None else metrics)
-        if depends_on(table.reports, metric) and _scopes(finished, metric, table) > len(sets)
+        if reported(table.reports, metric).depends_on
+        and _scopes(finished, metric, table) > len(sets)
     ]
     if incomparable:
         notes.append(
@@ -37,13 +37,12 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
             "so the best is marked among runs of the same"
         )
     validated = [run for run in finished if any(m.startswith("val/") for m in run.metrics or ())]
-    if len(validated) < len(finished) and len(groups) > 1:
+    if len(validated) < len(finished) and len(table.groups) > 1:
         some = "some runs have" if validated else "these runs have"
         notes.append(f"{some} no validation images (dataset.val_size), so they are not ranked")
-    if any(_repeats(group) for group in groups):
+    if any(map(_repeats, table.groups)):
         notes.append("some runs are repeats of the same seed: their deviation is no spread")
-    if any(group.finished not in (0, stat.n) for group in groups for stat in group.stats.values()
-           if stat.n > 0):  # fmt: skip
+    if any(0 < s.n < group.finished for group in table.groups for s in group.stats.values()):
         notes.append("some values were not finite: they are left out of their means")
     if len({run.revision for run in finished}) > 1:
         notes.append("the runs were made by different revisions of the code")

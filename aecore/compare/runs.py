@@ -46,7 +46,6 @@ class ComparedRun:
     error: why it failed or what is missing; None if it finished.
     epochs: trained so far, by its history.
     complete: whether its whole configuration is known, not only its overrides.
-    readable: whether its files are of the format that this version reads.
     """
 
     folder: Path
@@ -57,7 +56,6 @@ class ComparedRun:
     error: str | None = None
     epochs: int | None = None
     complete: bool = True
-    readable: bool = True
     overrides: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, Any] | None = None
     revision: str | None = None
@@ -104,22 +102,22 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRun:
     trouble: list[str] = []
-    found = _tried(recorded, folder, RUN, trouble)
-    readable = found is None or is_current(found)
+    found = _tried(recorded, folder, RUN, trouble) or {}
     record: Mapping[str, Any] = {}
     config: Mapping[str, Any] = {}
-    if readable:
+    if found and not is_current(found):
+        trouble.append(difference(found))
+    else:
         record = (found and _tried(read_run, folder, RUN, trouble)) or {}
         config = _tried(plain_config, folder, CONFIG, trouble) or {}
-    else:
-        trouble.append(difference(found or {}))
     metrics = _tried(read_metrics, folder, METRICS, trouble)
-    asked = record.get("overrides") or _asked_of_hydra(folder)
-    overrides = as_values((o.key, o.text) for o in _readable(asked) if not o.of_hydra)
-    chosen = None if grid is None else as_values(grid.items())
+    overrides = as_values(_readable(record.get("overrides") or _asked_of_hydra(folder)))
+    chosen = None
+    if grid is not None:
+        chosen = as_values(_readable(f"{key}={text}" for key, text in grid.items()))
     choices = as_choices(record.get("choices", {}))
     values = {**overrides, **(chosen or {}), **flat(config), **choices}
-    epochs = _epochs(folder)
+    epochs = len(_tried(read_history, folder, HISTORY, []) or []) or None
     state, error = _state(folder, metrics, trouble, epochs, values.get(_EPOCHS))
     return ComparedRun(
         folder=folder,
@@ -130,18 +128,17 @@ def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRu
         error=error,
         epochs=epochs,
         complete=bool(config),
-        readable=readable,
         overrides=overrides,
         grid=chosen,
         revision=record.get("revision"),
     )
 
 
-def _readable(asked: Iterable[Any]) -> Iterator[Override]:
-    """The overrides in a record, those that can be read."""
-    for text in asked:
+def _readable(texts: Iterable[Any]) -> Iterator[Override]:
+    """Overrides of a run, those that can be read and are not Hydra's own."""
+    for text in texts:
         with suppress(UserError):
-            yield from read([text] if isinstance(text, str) else [])
+            yield from (o for o in read([text] if isinstance(text, str) else []) if not o.of_hydra)
 
 
 def _state(
@@ -193,9 +190,3 @@ def _asked_of_hydra(folder: Path) -> list[Any]:
     except UserError:
         return []
     return found if isinstance(found, list) else []
-
-
-def _epochs(folder: Path) -> int | None:
-    """How many epochs a run has trained; None where its history does not tell."""
-    rows = _tried(read_history, folder, HISTORY, [])
-    return len(rows) if rows else None

@@ -15,8 +15,6 @@ from aecore.config.folders import command, expanded
 from aecore.errors import UserError
 from aecore.runs.folder import ERROR, RUN, is_run
 
-_MAGIC = re.compile(r"[*?\[]")
-
 
 def select(runs: str | list[str]) -> list[Path]:
     """The run folders, each once; job 2 is sorted before job 10 in a pattern or a sweep.

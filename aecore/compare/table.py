@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aecore.compare.metrics import Direction, Reports, direction, reports_of, scope_of
@@ -95,15 +95,11 @@ def summarise(runs: Sequence[ComparedRun]) -> Table:
     ]
     groups = _sorted(groups, keys)
     best = {metric: _best(groups, judge_of(metric), reports) for metric in metrics}
-    marked = [
-        Group(
-            group.values,
-            group.runs,
-            {m: Stat(s.n, s.mean, s.std, n in best[m]) for m, s in group.stats.items()},
-        )
-        for n, group in enumerate(groups)
-    ]
-    return Table(keys, metrics, tuple(runs), tuple(marked), reports)
+    marked = tuple(
+        replace(g, stats={m: replace(s, best=n in best[m]) for m, s in g.stats.items()})
+        for n, g in enumerate(groups)
+    )
+    return Table(keys, metrics, tuple(runs), marked, reports)
 
 
 def judge_of(metric: str) -> str:
@@ -131,27 +127,25 @@ def _metrics(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
 def _stat(runs: Sequence[ComparedRun], metric: str) -> Stat:
     found = [(run.metrics or {}).get(metric) for run in runs]
     values = [value for value in found if value is not None]
-    if not values:
-        return Stat(0, None, None)
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Stat(len(values), statistics.fmean(values), deviation)
+    return Stat(
+        n=len(values),
+        mean=statistics.fmean(values) if values else None,
+        std=statistics.stdev(values) if len(values) > 1 else None,
+    )
 
 
-def _sorted(groups: list[Group], keys: Sequence[str]) -> list[Group]:
+def _sorted(groups: Sequence[Group], keys: Sequence[str]) -> list[Group]:
     """Numbers ascending, other values in order of their first run."""
+    order: dict[str, int] = {}
 
     def place(group: Group) -> list[tuple[int, float]]:
-        return [_place(group.values.get(key), order[key]) for key in keys]
+        values = [group.values.get(key) for key in keys]
+        return [(0, v) if is_number(v) else (1, order[frozen(v)]) for v in values]
 
-    order: dict[str, dict[str, int]] = {key: {} for key in keys}
     for group in groups:
         for key in keys:
-            order[key].setdefault(frozen(group.values.get(key)), len(order[key]))
+            order.setdefault(frozen(group.values.get(key)), len(order))
     return sorted(groups, key=place)
-
-
-def _place(value: Any, order: Mapping[str, int]) -> tuple[int, float]:
-    return (0, float(value)) if is_number(value) else (1, order[frozen(value)])
 
 
 def _best(groups: Sequence[Group], metric: str, reports: Reports) -> set[int]:
@@ -160,16 +154,16 @@ def _best(groups: Sequence[Group], metric: str, reports: Reports) -> set[int]:
     None where the metric was not measured.
     """
     way = direction(reports, metric)
-    scopes: dict[str, list[tuple[float, int]]] = {}
+    scopes: dict[str, dict[int, float]] = {}
     for n, group in enumerate(groups):
         mean = group.stats[metric].mean if metric in group.stats else None
         if mean is not None and way != "none":
             finished = next(run for run in group.runs if run.state == "finished")
-            signed = mean if way == "lower" else -mean
-            scopes.setdefault(scope_of(finished, metric, reports), []).append((signed, n))
+            scope = scopes.setdefault(scope_of(finished, metric, reports), {})
+            scope[n] = mean if way == "lower" else -mean
     best: set[int] = set()
-    for found in scopes.values():
-        top = min(found)[0]
-        if any(value > top for value, _ in found):
-            best |= {n for value, n in found if value == top}
+    for means in scopes.values():
+        top = min(means.values())
+        if top < max(means.values()):
+            best |= {n for n, mean in means.items() if mean == top}
     return best

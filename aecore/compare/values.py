@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
 
-import yaml
+from aecore.config.overrides import Override
 
 # config groups, the most informative first
 GROUPS = (
@@ -16,6 +15,8 @@ GROUPS = (
     "prior", "objective", "sampler", "init", "optimizer", "scheduler", "trainer",
     "trainer.accelerator", "evaluate.noise",
 )  # fmt: skip
+
+_SPEAKING = ("experiment", "model", "dataset")  # their values need no key beside them
 
 
 def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -36,29 +37,13 @@ def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key).rpartition("@")[2].replace("/", "."): v for key, v in joined.items()}
 
 
-def as_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Overrides `(key, text)` as values: numbers, true, false, null, lists, else the text."""
-    found = {key: _value(text) for key, text in pairs}
+def as_values(overrides: Iterable[Override]) -> dict[str, Any]:
+    """The values of overrides, by key; several options of a group as they are shown."""
+    found = {o.key: o.text if o.is_sweep else o.value for o in overrides}
     return {
         key: "+".join(map(str, value)) if isinstance(value, list) and "." not in key else value
         for key, value in found.items()
     }
-
-
-def _value(text: str) -> Any:
-    text = text.strip()
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    named = {"true": True, "false": False, "null": None}
-    if text.lower() in named:
-        return named[text.lower()]
-    if text.startswith("[") and text.endswith("]"):
-        with suppress(yaml.YAMLError):
-            return [_value(v) if isinstance(v, str) else v for v in yaml.safe_load(text)]
-    return text.strip("'\"")
 
 
 def frozen(value: Any) -> str:
@@ -68,7 +53,7 @@ def frozen(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -90,11 +75,13 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def label(values: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """`vae · latent.dim 8`: options by their names, other values with their keys."""
-    parts = [
-        shown(values[key]) if key in GROUPS else f"{key} {shown(values[key])}"
+def label(values: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """`vae · latent.dim=8`: what speaks for itself without its key."""
+    alone = len(keys) == 1
+    return " · ".join(
+        shown(values[key])
+        if key in _SPEAKING or (alone and isinstance(values[key], str))
+        else f"{key}={shown(values[key])}"
         for key in keys
         if key in values
-    ]
-    return " · ".join(parts)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
@@ -38,32 +39,20 @@ class Remembered(Source):
 
 
 class Trials(Mapping[str, Trial]):
-    """The trials of several runs, by name; a run is opened when first looked at.
+    """The trials of several runs, by name, opened when one is first looked at.
 
-    Equal test images are held once. After a run that cannot be opened none is tried again.
+    Equal test images are held once. Where a run cannot be opened, all are refused.
     """
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self._folders = dict(folders)
-        self._opened: dict[str, Trial] = {}
         self._sources: dict[str, Remembered] = {}
         self._images: list[Split] = []
-        self._failure: UserError | None = None
 
     def __getitem__(self, name: str) -> Trial:
         """The trial of a run; UserError where one cannot be opened, KeyError for another name."""
-        folder = self._folders[name]
-        if self._failure is not None:
-            raise self._failure
-        if name not in self._opened:
-            try:
-                trial = self._trial(folder)
-                ood = {kind: self._once(images) for kind, images in trial.ood.items()}
-                self._opened[name] = replace(trial, images=self._once(trial.images), ood=ood)
-            except Exception as error:  # whatever was done to the folder
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                self._failure = UserError(f"{name} cannot be opened ({reason})")
-                raise self._failure from error
+        if isinstance(self._opened, UserError):
+            raise self._opened
         return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -72,19 +61,29 @@ class Trials(Mapping[str, Trial]):
     def __len__(self) -> int:
         return len(self._folders)
 
+    @cached_property
+    def _opened(self) -> dict[str, Trial] | UserError:
+        opened = {}
+        for name, folder in self._folders.items():
+            try:
+                with reading_only():  # a run from elsewhere names its data folder itself
+                    opened[name] = self._trial(folder)
+            except Exception as error:  # whatever was done to the folder
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                return UserError(f"{name} cannot be opened ({reason})")
+        return opened
+
     def _trial(self, folder: Path) -> Trial:
         """The trial of the run in a folder, with as many images as figures look at."""
-        with reading_only():  # a run from elsewhere names its data folder itself
-            return self._read(folder)
-
-    def _read(self, folder: Path) -> Trial:
         run = open_run(folder)
         experiment = build_experiment(run.config.model_dump())
         nodes = {**run.config.evaluate.ood, "": run.config.dataset}
         for name, module in {**experiment.ood, "": experiment.data}.items():
             key = json.dumps(nodes[name], sort_keys=True, default=str)
             module.source = self._sources.setdefault(key, Remembered(module.source))
-        return for_figures(make_trial(experiment, run.model(), history=run.history))
+        trial = for_figures(make_trial(experiment, run.model(), history=run.history))
+        ood = {kind: self._once(images) for kind, images in trial.ood.items()}
+        return replace(trial, images=self._once(trial.images), ood=ood)
 
     def _once(self, images: Split) -> Split:
         """These images, or equal ones of another run."""

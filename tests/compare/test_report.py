@@ -43,7 +43,7 @@ def test_strips_stand_for_runs_and_other_figures_for_strips(tmp_path: Path) -> N
         r'<img src="data:image/(\w+);base64,[^"]*" width="(\d+)" height="(\d+)"', page
     )
     assert found == [("png", "60", "12"), ("jpeg", "640", "192")]
-    assert "run 0 (latent.dim 2)" in page
+    assert "run 0 (latent.dim=2)" in page
 
 
 def test_at_most_sixty_strips_and_the_page_says_so(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_text_has_means_failures_and_the_best(
     assert lines[3].split() == ["2", "3", *["3.667", "±", "2.082*"] * 2, "-2.000", "±", "0.000"]
     assert lines[4].split() == ["8", "3", *["9.667", "±", "2.082"] * 2, "-8.000", "±", "0.000"]
     assert "failed: 1 of 7" in lines
-    assert "  6 (latent.dim 0 · seed 0): too small" in lines
+    assert "  6 (latent.dim=0 · seed=0): too small" in lines
     assert "\x1b" not in text
 
 

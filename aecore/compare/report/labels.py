@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aecore.compare.report.plan import printable
 from aecore.compare.runs import ComparedRun
-from aecore.compare.values import GROUPS, shown
+from aecore.compare.values import label, shown
 
-SEPARATOR = " · "
 _LONGEST = 56  # letters
-_SPEAKING = ("experiment", "model", "dataset")  # their values need no key beside them
 
 
 def labels_of(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[str]:
@@ -31,13 +30,7 @@ def labels_of(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[str]:
 
 
 def _label(run: ComparedRun, keys: Sequence[str]) -> str:
-    parts = []
-    for key in keys:
-        if key in run.values:
-            value = run.values[key]
-            alone = len(keys) == 1 and (key in GROUPS or isinstance(value, str))
-            parts.append(shown(value) if alone or key in _SPEAKING else f"{key}={shown(value)}")
-    return "".join(filter(str.isprintable, SEPARATOR.join(parts))).replace("$", r"\$")
+    return printable(label(run.values, keys)).replace("$", r"\$")
 
 
 def _needed(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[str]:

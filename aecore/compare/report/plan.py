@@ -70,7 +70,7 @@ def plan(table: Table) -> Plan | None:
 
 def _numbers(groups: Sequence[Group], key: str) -> set[float]:
     found = [group.values.get(key) for group in groups]
-    return {float(value) for value in found if is_number(value)}  # type: ignore[arg-type]
+    return {float(value) for value in found if is_number(value)}
 
 
 def _fills_grid(groups: Sequence[Group], keys: Sequence[str]) -> bool:

@@ -64,11 +64,9 @@ def to_text(table: Table, title: str) -> str:
 
 
 def run_label(run: ComparedRun, table: Table) -> str:
-    """`3 (vae · latent.dim 8 · seed 1)`."""
-    parts = [label(run.values, table.keys)]
-    if len({shown(r.seed) for r in table.runs}) > 1 and run.seed is not None:
-        parts.append(f"seed {shown(run.seed)}")
-    details = " · ".join(part for part in parts if part)
+    """`3 (vae · latent.dim=8 · seed=1)`."""
+    seeds = {shown(one.seed) for one in table.runs}
+    details = label(run.values, table.keys if len(seeds) == 1 else (*table.keys, "seed"))
     return f"{run.name} ({details})" if details else run.name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ from aecore.compare.views import Trials
 from aecore.config.build import build
 from aecore.errors import SkippedError, UserError
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.runs.files import make_folder, write_atomically
+from aecore.evaluation.figures.draw import save
+from aecore.runs.files import make_folder
 from aecore.runs.folder import CONFIG, plain_config
 from aecore.runs.validation import check_targets
 
@@ -53,7 +53,7 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
         if figure is None:
             figure = tiled({label: run / FOLDER / f"{name}.png" for label, run in folders.items()})
         if figure is not None:
-            drawn[name] = _written(figure, out / FOLDER / f"{name}.png")
+            drawn[name] = save(figure, make_folder(out / FOLDER), name)
     return drawn, notices
 
 
@@ -90,12 +90,3 @@ def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str
         if notice not in notices:
             notices.append(notice)
         return None
-
-
-def _written(figure: Figure, path: Path) -> Path:
-    """The file, written whole; it holds no date and no version."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi="figure", metadata={"Software": None})
-    make_folder(path.parent)
-    write_atomically(path, picture.getvalue())
-    return path
