@@ -14,17 +14,18 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aecore.api.arguments import ARGUMENTS, MODEL, TRAINING, as_overrides, check_overrides, value_of
-from aecore.api.fit import fit, latent_of
+from aecore.api.arguments import ARGUMENTS, MODEL, TRAINING, as_overrides, check_overrides
+from aecore.api.fit import code_shape, fit
 from aecore.api.trained import Trained
-from aecore.config.overrides import Override, read
+from aecore.config.overrides import Override, as_override, read
 from aecore.data.pixels import check_shape, range_hint
 from aecore.errors import ConfigError, UserError, short
 from aecore.types import ImageShape
 
 _FLOATS = (np.float64, np.float32)
 _RANGES = {True: "standardised", False: "unit"}  # of `standardise`
-_ARGUMENTS = {**ARGUMENTS, "seed": "random_state"}
+_KNOWN = [key for key in (*MODEL, *TRAINING) if key != "dataset.range"]
+_ARGUMENTS = {**ARGUMENTS, "seed": "random_state", "dataset.range": "standardise"}
 
 
 class AutoencoderTransformer(
@@ -82,12 +83,14 @@ class AutoencoderTransformer(
         if math.prod(shape) != X.shape[1]:
             raise UserError(f"image_shape={given}: {math.prod(shape)} numbers, "
                             f"a row has {X.shape[1]}")  # fmt: skip
+        standardise = self._standardises()
+        if not standardise:
+            _check_range(X)
         with self._named():
             overrides = (*as_overrides(self.model), *as_overrides(self.overrides))
-            check_overrides(overrides, (*MODEL, *TRAINING), _ARGUMENTS)
-            overrides = (*overrides, *self._range(overrides), *self._dim(overrides, shape))
-            if value_of("dataset.range", overrides) != _RANGES[True]:
-                _check_range(X)
+            check_overrides(overrides, _KNOWN, _ARGUMENTS)
+            overrides = read([f"dataset.range={_RANGES[standardise]}"]) + overrides
+            overrides = self._dim(overrides, shape) + overrides
             self.trained_ = fit(
                 [override.typed for override in overrides],
                 X.reshape(-1, *shape),
@@ -119,41 +122,33 @@ class AutoencoderTransformer(
             names = {} if self.n_components is None else {"latent.dim": "n_components"}
             raise error.renamed(names) from error
 
-    def _range(self, overrides: Sequence[Override]) -> tuple[Override, ...]:
-        """The override of `standardise`, none where it was given; UserError for another value."""
+    def _standardises(self) -> bool:
+        """The value of `standardise`; UserError for another than True, False and None."""
         if not isinstance(self.standardise, bool | np.bool_ | None):
             given = short(self.standardise)
             raise UserError(f"standardise={given}: must be True, False or None")
-        own = None if self.standardise is None else _RANGES[bool(self.standardise)]
-        there = value_of("dataset.range", overrides)
-        if there is None:
-            return read([f"dataset.range={own or _RANGES[self.image_shape is None]}"])
-        if own not in (None, there):
-            raise UserError(
-                f"standardise={self.standardise}: the overrides give dataset.range another value",
-                "give one of them",
-            )
-        return ()
+        return self.image_shape is None if self.standardise is None else bool(self.standardise)
 
-    def _dim(self, overrides: Sequence[Override], shape: ImageShape) -> tuple[Override, ...]:
+    def _dim(self, overrides: tuple[Override, ...], shape: ImageShape) -> tuple[Override, ...]:
         """The override of `n_components`; UserError where the latent cannot have so many."""
-        n, there = self.n_components, value_of("latent.dim", overrides)
+        n = self.n_components
         if n is None:
             return ()
-        n = int(n) if isinstance(n, np.integer) else n
-        if there not in (None, n):
-            raise UserError(
-                f"n_components={n}: the overrides have latent.dim={there}", "give one of them"
-            )
-        keys, code = latent_of(overrides, shape, dim=n)
-        if math.prod(code) != n:
-            own = code if "dim" not in keys else latent_of(overrides, shape)[1]
-            columns = " x ".join(map(str, own)) + (f" = {math.prod(own)}" if own[1:] else "")
-            raise UserError(
-                f"n_components={n}: this model's codes are not made of so many numbers",
-                f"use n_components=None, which takes them as they are: {columns} columns",
-            )
-        return read([f"latent.dim={n}"]) if "dim" in keys else ()
+        own, dim = code_shape(overrides, shape), read([as_override("latent.dim", n)])
+        if math.prod(own) == n:
+            return ()
+        try:
+            if math.prod(code_shape(dim + overrides, shape)) == n:
+                return dim
+        except ConfigError:  # of the number
+            raise
+        except UserError:  # a latent without this key
+            pass
+        columns = " x ".join(map(str, own)) + (f" = {math.prod(own)}" if own[1:] else "")
+        raise UserError(
+            f"n_components={n}: this model's codes are not made of so many numbers",
+            f"use n_components=None, which takes them as they are: {columns} columns",
+        )
 
     def transform(self, X: Any) -> np.ndarray:
         """The mean codes of rows, (n_samples, n_components)."""

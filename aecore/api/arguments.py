@@ -5,8 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
+from aecore.config.arguments import parse
+from aecore.config.compose import Composition, compose
+from aecore.config.folders import flags, user_folders
 from aecore.config.overrides import Override, read
 from aecore.errors import ConfigError, UserError, nearest, short
 
@@ -61,10 +67,20 @@ def check_overrides(
             continue
         problem = f"{override.typed}: not an option of fit()"
         if key in arguments:
-            hint = f"it is an argument: {arguments[key]}={override.text or '...'}"
-            raise UserError(problem, hint)
+            raise UserError(problem, f"use its argument {arguments[key]}")
         hint = f"known: {', '.join(known)}; all else are its arguments"
         raise UserError(f"{problem}{nearest(key, known)}", hint)
+
+
+# not with options of the user, which may change; the folds of a search repeat calls
+_cached = lru_cache(maxsize=32)(compose)
+
+
+def composed(overrides: Sequence[Override]) -> Composition:
+    """The composition of these overrides, of which the configuration may be changed."""
+    arguments = replace(parse(flags()), overrides=tuple(overrides))
+    job = compose(arguments) if user_folders() else _cached(arguments)
+    return replace(job, config=deepcopy(job.config))
 
 
 @contextmanager

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from numbers import Number
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,19 +13,18 @@ import torch
 
 from aecore.api.arguments import (
     MODEL,
-    OPTIONS,
     TRAINING,
     as_overrides,
     check_overrides,
+    composed,
     in_python,
     value_of,
 )
 from aecore.api.trained import FitResult, Trained
-from aecore.config.arguments import Arguments, parse
 from aecore.config.build import known_keys, validate
-from aecore.config.compose import Composition, compose
-from aecore.config.folders import expanded, user_folders
-from aecore.config.overrides import Override, read
+from aecore.config.compose import Composition
+from aecore.config.folders import expanded
+from aecore.config.overrides import Override, as_override, read
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
 from aecore.data.pixels import Array, as_images
@@ -116,15 +112,11 @@ def fit(
         "seed": seed,
         **({} if lr is None else {"optimizer.lr": lr}),
     }
-    for key, value in options.items():
-        if not (value is None or isinstance(value, str | Number)):
-            raise UserError(f"{OPTIONS.get(key, key)}={short(value)}: must be a number")
-    every = (*_DEFAULTS, *chosen, *read(f"{key}={value}" for key, value in options.items()))
-    flags = [] if config_dir is None else ["--config-dir", str(config_dir)]
     keep = None if folder is None else _as_path(folder)
     devices = range(torch.cuda.device_count()) if place.type == "cuda" else ()
     with in_python(), trusting(config_dir), torch.random.fork_rng(devices):
-        prepared = _prepare(replace(parse(flags), overrides=every), split, joined)
+        given = read(as_override(key, value) for key, value in options.items())
+        prepared = _prepare(composed([*_DEFAULTS, *chosen, *given]), split, joined)
         return _train(prepared, keep, place, progress)
 
 
@@ -138,23 +130,11 @@ def _split(
     return given_split(as_images(images, shape), labels, shape, joined.classes, standardised)
 
 
-def latent_of(
-    overrides: Sequence[Override], shape: ImageShape, **changes: Any
-) -> tuple[set[str], Shape]:
-    """The keys of the chosen latent, and the shape of its codes with some values changed.
-
-    changes: new values by key; those that are no keys of the latent are left out.
-    Raises UserError as `fit` does.
-    """
-    check_overrides(overrides, (*MODEL, *TRAINING))
+def code_shape(overrides: Sequence[Override], shape: ImageShape) -> Shape:
+    """The shape of the codes of a model for images (C, H, W); raises UserError as `fit` does."""
     with in_python(), torch.random.fork_rng([]):
-        config = deepcopy(
-            _composition(replace(parse([]), overrides=(*_DEFAULTS, *overrides))).config
-        )
-        node = config["latent"]
-        node |= {key: value for key, value in changes.items() if key in node}
-        components = build_components(validate(Config, config))
-        return {*node}, components.latent.attach(components.network.feature_shape(shape))
+        components = build_components(validate(Config, composed([*_DEFAULTS, *overrides]).config))
+        return components.latent.attach(components.network.feature_shape(shape))
 
 
 def _as_path(folder: object) -> Path:
@@ -175,21 +155,12 @@ class _Prepared:
     overrides: list[str]
 
 
-# not with options of the user, which may change; the folds of a search repeat calls
-_cached = lru_cache(maxsize=32)(compose)
-
-
-def _composition(arguments: Arguments) -> Composition:
-    return compose(arguments) if user_folders() else _cached(arguments)
-
-
-def _prepare(arguments: Arguments, split: Split, joined: Autoencoder | None) -> _Prepared:
+def _prepare(job: Composition, split: Split, joined: Autoencoder | None) -> _Prepared:
     """Everything checked, nothing written; UserError for what cannot be trained."""
-    job = _composition(arguments)
     common = {*known_keys(ImageData), "epochs"}
     data = {key: value for key, value in job.config["dataset"].items() if key in common}
     config = {
-        **deepcopy(job.config),
+        **job.config,
         "dataset": {"_target_": "aecore.data.sources.given.Given", **data},
     }
     experiment, choices = build_experiment(config), {**job.choices, "dataset": "given"}
@@ -235,22 +206,17 @@ def _metrics(run: _Prepared, folder: Path) -> dict[str, float]:
 
 def _record(run: _Prepared, folder: Path) -> None:
     """Begin the run folder; UserError where it cannot be made or could not be opened again."""
-    _check_free(folder, run.config)
+    if is_run(folder):
+        raise UserError(f"folder={folder}: holds a run already", "give another")
+    try:
+        check_targets(run.config, folder)  # classes that cannot be imported again
+    except UserError as error:
+        raise error.with_hint(
+            "such a run cannot be opened again: put its YAML below config_dir=..., or folder=None"
+        ) from error
     try:
         make_folder(folder)
     except OSError as error:
         raise UserError(f"folder={folder}: {error.strerror}", "give another") from error
     write_run(folder, run.choices, run.overrides)
     write_config(folder, run.config)
-
-
-def _check_free(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise UserError if the folder has a run, and for classes that cannot be imported again."""
-    if is_run(folder):
-        raise UserError(f"folder={folder}: holds a run already", "give another")
-    try:
-        check_targets(config, folder)
-    except UserError as error:
-        raise error.with_hint(
-            "such a run cannot be opened again: put its YAML below config_dir=..., or folder=None"
-        ) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST = 2**31  # images drawn at once
 _BATCH = 512  # images at once
+_Function = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,9 @@ class Trained:
 
     def decode(self, codes: Array, labels: Array | None = None) -> Any:
         """Mean images (N, C, H, W) of codes; on [0, 1], not clamped."""
-        model = self.model
-        z = as_codes(codes, model.code_shape, model.like)
+        z = as_codes(codes, self.code_shape, self.model.like)
         y = self._labels(labels, len(z))
-        parts = in_parts(z, y, _BATCH)
-        with torch.no_grad():
-            images = [
-                self.model.decode(part, self.model.label_context(given)) for part, given in parts
-            ]
-        return like_given(codes, _joined(images, (0, *self.image_shape), z))
+        return like_given(codes, self._in_batches(self._decoded, z, y))
 
     def reconstruct(self, images: Array, labels: Array | None = None) -> Any:
         """Reconstructions of images, (N, C, H, W): without noise, from the mean codes."""
@@ -141,9 +136,8 @@ class Trained:
         y = cycle_classes(model, n) if labels is None else self._labels(labels, n)
         with torch.no_grad():
             z = sample_codes(model, n, self._generator(seed), y, temperature)
-            parts = in_parts(z, y, _BATCH)
-            images = [model.decode(part, model.label_context(given)).cpu() for part, given in parts]
-        return torch.cat(images).numpy()
+        images = self._in_batches(lambda z, y: self._decoded(z, y).cpu(), z, y)
+        return images.numpy()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -177,24 +171,22 @@ class Trained:
 
         return page(self)
 
-    def _mapped(
-        self,
-        function: Callable[[Tensor, Tensor | None], Tensor],
-        images: Array,
-        labels: Array | None,
-    ) -> Any:
+    def _mapped(self, function: _Function, images: Array, labels: Array | None) -> Any:
+        """A function of images, for arrays of them."""
         x = as_pixels(images, self.image_shape, self.model.standardised)
-        y = self._labels(labels, len(x))
-        with torch.no_grad():
-            if not len(x):  # the shape of nothing
-                first = torch.zeros(1, *self.image_shape, device=self.device)
-                one = function(first, None if y is None else y.new_zeros(1))
-                return like_given(images, one[:0])
-            return like_given(images, torch.cat([function(*part) for part in self._parts(x, y)]))
+        return like_given(images, self._in_batches(function, x, self._labels(labels, len(x))))
 
-    def _parts(self, x: Tensor, y: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for part, given in in_parts(x, y, _BATCH):
-            yield part.to(self.device), given
+    def _in_batches(self, function: _Function, x: Tensor, y: Tensor | None) -> Tensor:
+        """A function of inputs (N, ...) and their labels, without gradients."""
+        if not len(x):  # the shape of nothing
+            one = None if y is None else y.new_zeros(1)
+            return self._in_batches(function, x.new_zeros(1, *x.shape[1:]), one)[:0]
+        with torch.no_grad():
+            parts = in_parts(x, y, _BATCH)
+            return torch.cat([function(part.to(self.device), labels) for part, labels in parts])
+
+    def _decoded(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self.model.decode(z, self.model.label_context(y))
 
     def _labels(self, labels: Array | None, n: int) -> Tensor | None:
         """Labels for a conditional model, on its device; None for another, which takes none."""
@@ -225,15 +217,9 @@ class Trained:
             raise UserError(f"seed={seed}: must be below 2**64") from error
 
 
-def _whole(value: object, name: str) -> int:
+def _whole(value: Any, name: str) -> int:
     """A whole number, whatever holds it; UserError for others."""
     try:
-        if not isinstance(value, bool):
-            return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    raise UserError(f"{name}={short(value)}: must be an integer")
-
-
-def _joined(parts: list[Tensor], empty: tuple[int, ...], like: Tensor) -> Tensor:
-    return torch.cat(parts) if parts else like.new_empty(empty)
+        return operator.index(value)
+    except TypeError as error:
+        raise UserError(f"{name}={short(value)}: must be an integer") from error

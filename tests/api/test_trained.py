@@ -278,7 +278,7 @@ import sys, numpy, aecore
 ae = aecore.load({str(run)!r}, device="cpu")
 x = numpy.zeros((2, 8, 8))
 ae.decode(ae.encode(x)), ae.reconstruct(x), ae.sample(2), ae.score(x), ae.score(x, by="elbo")
-ae._repr_html_(), aecore.create("network=mlp"), aecore.Autoencoder
+ae._repr_html_(), aecore.Autoencoder
 found = {{name.partition(".")[0] for name in sys.modules}}
 unneeded = {{"hydra", "omegaconf", "pytorch_lightning", "lightning", "onnx", "safetensors"}}
 print(found & unneeded)
