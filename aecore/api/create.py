@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from aecore.api.arguments import composed
 from aecore.config.build import build
 from aecore.config.overrides import read
@@ -26,7 +28,8 @@ def create(option: str, /, **values: Any) -> Any:
             f"{short(option)}: no component of an autoencoder{nearest(group, SLOTS)}",
             f'write for example "network=mlp"; the components are {", ".join(SLOTS)}',
         )
-    node = composed(read([option.strip()])).config[group]
+    # what refers to the rest of a configuration stays text, which no component takes for a number
+    node: Any = OmegaConf.to_container(composed(read([option.strip()])).whole[group])
     if group in ("penalty", "reconstruction"):
         if len(node) != 1:
             hint = "leave `penalties` out for none" if group == "penalty" else "choose one"

@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from aecore.compare.runs import check_readable
 from aecore.config.folders import command, expanded
 from aecore.errors import UserError
@@ -19,8 +17,8 @@ from aecore.runs.folder import ERROR, RUN, is_run
 def select(runs: str | list[str]) -> list[Path]:
     """The run folders, each once; job 2 is sorted before job 10 in a pattern or a sweep.
 
-    A text is, in this order: a path that exists, a pattern, a list `[a,b]`, paths and patterns
-    between commas. A folder that is not a run selects the runs below it.
+    A text is, in this order: a path that exists, a pattern, paths and patterns between commas. A
+    folder that is not a run selects the runs below it.
     Raises UserError where one of them selects nothing, and where all runs are of another format.
     """
     given = [
@@ -42,13 +40,6 @@ def select(runs: str | list[str]) -> list[Path]:
 def _split(text: str) -> list[str]:
     if _expanded(text):
         return [text]
-    if text.startswith("[") and text.endswith("]"):
-        try:
-            parts = yaml.safe_load(text)
-        except yaml.YAMLError:
-            parts = None
-        if isinstance(parts, list):
-            return [str(part) for part in parts]
     parts = [part.strip() for part in text.split(",")]
     return [part for part in parts if part] or [text]
 

@@ -138,7 +138,7 @@ def test_selection_by_path_pattern_list_and_sweep(tmp_path: Path) -> None:
     assert select(str(tmp_path / "s" / "*")) == whole
     assert select(str(tmp_path)) == whole
     assert select(f"{folders[3]},{tmp_path / 's' / '[12]'}") == [folders[3], folders[1], folders[2]]
-    assert select(f"[{folders[1]}, '{folders[0]}']") == [folders[1], folders[0]]
+    assert select([str(folders[1]), str(folders[0])]) == [folders[1], folders[0]]
     assert select([str(folders[2]), str(folders[2])]) == [folders[2]]
 
 

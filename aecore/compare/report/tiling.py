@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
 
@@ -46,34 +46,30 @@ def _pixels(file: Path) -> np.ndarray | None:
             if image.width * image.height > _MOST_PIXELS:
                 return None
             coloured = image.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     ground = Image.new("RGBA", coloured.size, "white")
     return np.asarray(Image.alpha_composite(ground, coloured).convert("RGB"))
 
 
 def _page(pictures: Mapping[str, np.ndarray], foot: str) -> Figure | None:
-    cells = list(pictures.items())
-    sizes = [pixels.shape[:2] for pixels in pictures.values()]
-    columns = columns_for(len(cells), max(w for _, w in sizes), max(h for h, _ in sizes))
-    rows = [cells[n : n + columns] for n in range(0, len(cells), columns)]
-    wanted = [max(pixels.shape[1], round(_LETTER * len(label))) for label, pixels in cells]
-    widths = [max(wanted[n::columns]) for n in range(columns)]
-    heights = [_LABEL + max(pixels.shape[0] for _, pixels in row) for row in rows]
-    total_w = 2 * _EDGE + sum(widths) + _GAP * (columns - 1)
-    total_h = 2 * _EDGE + sum(heights) + _GAP * (len(rows) - 1) + (_FOOT if foot else 0)
+    """The pictures under their labels, in cells of one size, from left to right."""
+    height = max(pixels.shape[0] for pixels in pictures.values())
+    width = max(pixels.shape[1] for pixels in pictures.values())
+    columns = columns_for(len(pictures), width, height)
+    rows = -(-len(pictures) // columns)
+    step_x = _GAP + max(width, round(_LETTER * max(map(len, pictures))))
+    step_y = _GAP + _LABEL + height
+    total_w = 2 * _EDGE - _GAP + columns * step_x
+    total_h = 2 * _EDGE - _GAP + rows * step_y + (_FOOT if foot else 0)
     if max(total_w, total_h) > _TALLEST:
         return None
     figure = new_figure(total_w / DPI, total_h / DPI)
-    y = total_h - _EDGE
-    for row, height in zip(rows, heights, strict=True):
-        x = _EDGE
-        for (label, pixels), width in zip(row, widths, strict=False):
-            figure.text(x / total_w, (y - 4) / total_h, label, size=11, color=INK, weight="bold",
-                        va="top")  # fmt: skip
-            figure.figimage(pixels, x, y - _LABEL - pixels.shape[0], origin="upper")
-            x += width + _GAP
-        y -= height + _GAP
+    for n, (label, pixels) in enumerate(pictures.items()):
+        x, y = _EDGE + n % columns * step_x, total_h - _EDGE - n // columns * step_y
+        at = (x / total_w, (y - 4) / total_h)
+        figure.text(*at, label, size=11, color=INK, weight="bold", va="top")
+        figure.figimage(pixels, x, y - _LABEL - pixels.shape[0], origin="upper")
     if foot:
         figure.text(_EDGE / total_w, _EDGE / total_h, foot, size=9, color=QUIET)
     return figure
