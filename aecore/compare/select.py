@@ -71,9 +71,8 @@ def _searched(text: str) -> Path:
 def natural(paths: Iterable[Path]) -> list[Path]:
     """Sorted as a reader counts: job 2 before job 10."""
 
-    def key(path: Path) -> list[tuple[int, int, str]]:
-        parts = re.split(r"(\d+)", str(path))
-        return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
+    def key(path: Path) -> list[str | int]:  # texts and numbers take turns
+        return [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", str(path))]
 
     return sorted(paths, key=key)
 

@@ -111,13 +111,10 @@ def judge_of(metric: str) -> str:
 def _metrics(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
     """In order of importance, then of appearance; without members of a series."""
 
-    def rank(name: str) -> int:
-        if name in _FIRST:
-            return _FIRST.index(name)
-        if not name.startswith("test"):
-            return len(_FIRST) + len(_LAST) + 1
+    def rank(name: str) -> tuple[int, bool, int]:
+        first = _FIRST.index(name) if name in _FIRST else len(_FIRST)
         tail = name.rpartition("/")[2]
-        return len(_FIRST) + (_LAST.index(tail) + 1 if tail in _LAST else 0)
+        return first, not name.startswith("test"), _LAST.index(tail) if tail in _LAST else -1
 
     recorded = (name for run in runs for name in run.metrics or ())
     names = dict.fromkeys(name for name in recorded if not numbered(name))

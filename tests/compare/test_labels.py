@@ -68,13 +68,8 @@ def test_an_experiment_is_called_by_its_name(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_labels_too_long_keep_what_tells_the_runs_apart(tmp_path: Path) -> None:
-    keys = ("network.first", "network.second", "network.third", "network.fourth")
-    folders = runs(tmp_path, *(dict.fromkeys(keys, n) for n in (1, 2)), {keys[0]: 1, keys[1]: 2})
-    assert labels(folders)[:2] == [
-        "network.first=1 · network.second=1", "network.first=2 · network.second=2"
-    ]  # fmt: skip
-    same = runs(tmp_path / "same", {"dataset.root": "x" * 80 + "1"}, {"dataset.root": "x" * 80})
+def test_labels_too_long_are_cut_and_tell_the_runs_apart(tmp_path: Path) -> None:
+    same = runs(tmp_path, {"dataset.root": "x" * 80 + "1"}, {"dataset.root": "x" * 80})
     first, second = labels(same)
     assert first != second
     assert max(len(first), len(second)) < 70

@@ -78,23 +78,15 @@ def _lines(figure: Figure, axes: Axes, plan: Plan, metric: str) -> None:
 def is_logarithmic(values: Sequence[float]) -> bool:
     """Whether values are spaced evenly as ratios rather than differences; the first may be 0."""
     positive = np.unique([v for v in values if v > 0])
-    if any(v < 0 for v in values) or len(positive) < 2 or positive[-1] < 8 * positive[0]:
+    if min(values) < 0 or len(positive) < 2 or positive[-1] < 8 * positive[0]:
         return False
-
-    def unevenness(steps: np.ndarray) -> float:
-        return float(steps.std() / steps.mean())
-
-    return len(positive) == 2 or unevenness(np.diff(np.log(positive))) < unevenness(
-        np.diff(positive)
-    )
+    steps, ratios = np.diff(positive), np.diff(np.log(positive))
+    return len(positive) == 2 or bool(ratios.std() / ratios.mean() < steps.std() / steps.mean())
 
 
 def _scale_x(axes: Axes, values: Sequence[float]) -> None:
     if is_logarithmic(values):
-        if min(values) > 0:
-            axes.set_xscale("log")
-        else:
-            axes.set_xscale("symlog", linthresh=min(v for v in values if v > 0), linscale=0.5)
+        axes.set_xscale("symlog", linthresh=min(v for v in values if v > 0), linscale=0.5)
     if len(values) <= 8:
         axes.set_xticks(values, ticks(values))
     else:
