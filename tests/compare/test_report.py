@@ -192,6 +192,8 @@ def test_the_page_stands_alone_and_sorts(tmp_path: Path) -> None:
     sources = [attrs.get("src") or "" for _, attrs in tags if "src" in attrs]
     assert all(source.startswith("data:image/") for source in sources)
     assert not [tag for tag, _ in tags if tag in ("link", "iframe", "object", "base", "form")]
+    pinned = {attrs["id"]: attrs["data-pinned"] for tag, attrs in tags if tag == "table"}
+    assert pinned == {"groups": "1", "runs": "3"}, "latent.dim; run, latent.dim, seed"
     heads = [attrs for tag, attrs in tags if tag == "th"]
     assert len(heads) == [tag for tag, _ in tags].count("button") == 12
     identifiers = [attrs["id"] for _, attrs in tags if "id" in attrs]
