@@ -75,12 +75,8 @@ def gather(
     values of a job whose folder is missing or empty.
     Raises ValueError where grid and folders differ in number.
     """
-    if grid is not None and len(grid) != len(folders):
-        raise ValueError(f"{len(folders)} folders but {len(grid)} jobs in the grid")
-    return [
-        _read(folder, name, None if grid is None else grid[n])
-        for n, (folder, name) in enumerate(zip(folders, _names(folders), strict=True))
-    ]
+    grids = [None] * len(folders) if grid is None else grid
+    return [_read(*each) for each in zip(folders, _names(folders), grids, strict=True)]
 
 
 def check_readable(folders: Sequence[Path]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -106,11 +105,5 @@ def _run(run: ComparedRun, table: Table, out: Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values as they are; anything else as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inside) for key, inside in value.items()}
-    if isinstance(value, list):
-        return [_plain(inside) for inside in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    """JSON values as they are; anything else, and what is not finite, as text."""
+    return json.loads(json.dumps(value, default=str), parse_constant=str)

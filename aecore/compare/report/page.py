@@ -45,7 +45,6 @@ def to_html(
     return _template().render(
         table=table,
         title=title,
-        counts=_counts(table),
         notes=notes_on(table),
         numeric=_numeric(table),
         groups=[group for group in table.groups if group.finished],
@@ -85,15 +84,6 @@ def _template() -> jinja2.Template:
     environment.filters |= {"number": number, "shown": shown}
     environment.tests["numeric"] = is_number
     return environment.get_template("page.html")
-
-
-def _counts(table: Table) -> str:
-    """`12 runs, 1 failed`."""
-    counts = [f"{len(table.runs)} run{'' if len(table.runs) == 1 else 's'}"]
-    for state in ("failed", "unfinished"):
-        found = sum(run.state == state for run in table.runs)
-        counts += [f"{found} {state}"] if found else []
-    return ", ".join(counts)
 
 
 def _numeric(table: Table) -> set[str]:
