@@ -18,11 +18,6 @@ Direction = Literal["lower", "higher", "none"]
 Reports = Mapping[str, Reported]
 
 _METRICS = "evaluate.metrics."
-# test images do not depend on these keys of the data set
-_TRAINING_ONLY = {
-    f"dataset.{key}"
-    for key in ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
-}
 
 
 def reports_of(runs: Iterable[ComparedRun]) -> Reports:
@@ -65,24 +60,11 @@ def direction(reports: Reports, metric: str) -> Direction:
     return ways[reported(reports, metric).higher_is_better]
 
 
-def data_of(run: ComparedRun) -> str:
-    """The test data of a run: equal if the test images are.
-
-    A key that is null counts as none.
-    """
-    values = {
-        key: value
-        for key, value in run.values.items()
-        if key.startswith("dataset.") and key not in _TRAINING_ONLY and value is not None
-    }
-    return frozen([run.values.get("dataset"), values])
-
-
 def scope_of(run: ComparedRun, metric: str, reports: Reports) -> str:
     """Runs of one scope report the same quantity by that metric."""
     if metric.partition("/")[2] in TIMING:  # of the machine and the training, whatever the images
         return ""
-    parts = [data_of(run), *_options(run, reported(reports, metric).depends_on)]
+    parts = [run.test_data, *_options(run, reported(reports, metric).depends_on)]
     if metric.startswith("val/"):  # fewer validation images are other ones
         parts += _options(run, ("dataset.val_size",))
     if metric.startswith("test_noisy/"):

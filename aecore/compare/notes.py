@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aecore.compare.metrics import data_of, reported, scope_of
+from aecore.compare.metrics import reported, scope_of
 from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Group, Table
 from aecore.compare.values import frozen
@@ -17,7 +17,7 @@ def notes_on(table: Table, metrics: Sequence[str] | None = None) -> list[str]:
     """
     finished = [run for run in table.runs if run.state == "finished"]
     notes = []
-    sets = {data_of(run) for run in finished}
+    sets = {run.test_data for run in finished}
     if len(sets) > 1:
         names = [*dict.fromkeys(str(run.values.get("dataset", "?")) for run in finished)]
         what = ", ".join(names) if len(names) > 1 else f"{names[0]} with other settings"

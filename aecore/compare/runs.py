@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from aecore.compare.values import as_choices, as_values, flat
+from aecore.compare.values import as_choices, as_values, flat, frozen
 from aecore.config.overrides import Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import (
@@ -32,6 +33,11 @@ T = TypeVar("T")
 State = Literal["finished", "failed", "unfinished"]
 _ERROR_LENGTH = 600
 _EPOCHS = "trainer.max_epochs"
+# test images do not depend on these keys of the data set
+_TRAINING_ONLY = {
+    f"dataset.{key}"
+    for key in ("batch_size", "eval_batch_size", "epochs", "range", "val_size", "train_size")
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,19 @@ class ComparedRun:
     def seed(self) -> Any:
         """Its seed, None where unknown."""
         return self.values.get("seed")
+
+    @cached_property
+    def test_data(self) -> str:
+        """The data set that it was tested on: equal if the test images are.
+
+        A key that is null counts as none.
+        """
+        values = {
+            key: value
+            for key, value in self.values.items()
+            if key.startswith("dataset.") and key not in _TRAINING_ONLY and value is not None
+        }
+        return frozen([self.values.get("dataset"), values])
 
 
 def gather(

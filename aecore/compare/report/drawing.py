@@ -36,6 +36,8 @@ def draw(plan: Plan, metric: str) -> bytes:
     with style.context(_STYLE), catch_warnings():
         filterwarnings("ignore", message=r"Glyph .* missing")  # a browser has more fonts
         figure = Figure()
+        if plan.kind != "lines":  # their labels may be long; this takes as long as drawing does
+            figure.set_layout_engine("constrained")
         drawing = {"lines": _lines, "heat": _heat, "dots": _dots}[plan.kind]
         drawing(figure, figure.subplots(), plan, metric)
         file = io.BytesIO()

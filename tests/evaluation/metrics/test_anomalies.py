@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from aecore.cli import main
-from aecore.compare.metrics import data_of
 from aecore.compare.runs import gather
 from aecore.config.arguments import parse
 from aecore.config.compose import compose
@@ -207,7 +206,7 @@ class TestRuns:
             make(tmp_path / str(i), config={f"dataset.{k}": v for k, v in each.items()})
             for i, each in enumerate(settings)
         ]
-        assert len({data_of(run) for run in gather(folders)}) == 3
+        assert len({run.test_data for run in gather(folders)}) == 3
 
     @pytest.mark.parametrize("value", ["[]", "2.5"])
     def test_refusals(self, value: str, capsys: pytest.CaptureFixture[str]) -> None:
