@@ -40,4 +40,4 @@ function pin() {
   pins.textContent = rules.join("\n");
 }
 addEventListener("resize", pin);
-pin();
+addEventListener("load", () => setTimeout(pin)); // a large page is painted first
