@@ -47,8 +47,7 @@ _DISK = {
     errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EFBIG, errno.ENOENT,
 }  # fmt: skip
 _NO_READER = 141  # as shells tell of SIGPIPE: the status of a command whose reader has gone
-_GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-_SEARCH = "hydra_plugins.aecore_optuna.OptunaSweeper"
+_GRID, _SEARCH = "basic", "optuna"  # options of hydra/sweeper
 
 
 def script() -> None:
@@ -233,7 +232,7 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
         from aecore.sweeps.plan import plan_grid as plan
     else:
         raise UserError(
-            f"hydra.sweeper._target_={composition.sweeper}: no sweeper of this project",
+            f"hydra/sweeper={composition.sweeper}: no sweeper of this project",
             "known: hydra/sweeper=basic (every combination), hydra/sweeper=optuna (a search)",
         )
     sweep, selections = plan(arguments, composition)

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("results") / "mutants.md"
 PARTS = ("penalties", "latents", "priors", "objectives", "reconstruction", "samplers", "noise")
 PACKAGES = (*(f"model/{part}" for part in PARTS), "evaluation/metrics")
-COPIED = "aecore conf docs hydra_plugins sweeps tests pyproject.toml run.py README.md"
+COPIED = "aecore conf docs sweeps tests pyproject.toml run.py README.md"
 # imported once, before a process is forked for each mutant: it takes longer than most tests
 HEAVY = (
     "torch torchvision pytorch_lightning torchmetrics hydra zuko hypothesis matplotlib.pyplot "

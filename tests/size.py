@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ("aecore", "hydra_plugins")
+SHIPPED = ("aecore",)
 LONGEST = 250  # lines of code in a file
 _SILENT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,

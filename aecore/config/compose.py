@@ -70,16 +70,15 @@ def compose(arguments: Arguments) -> Composition:
     with composing(arguments, single):
         config = _composed(arguments, single)
         hydra = config.hydra
-        own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-        resolved = OmegaConf.to_container(own, resolve=True)
+        own = resolved(config)
         parameters = OmegaConf.to_container(hydra.sweeper.get("params") or OmegaConf.create({}))
-        assert isinstance(resolved, dict) and isinstance(parameters, dict)
-        if "task" not in resolved:
+        assert isinstance(parameters, dict)
+        if "task" not in own:
             raise UserError(
                 f"--config-name {arguments.config_name}: no configuration of an experiment",
                 "its defaults must begin with config, as those of conf/config.yaml",
             )
-        chosen = choices(hydra.runtime.choices, resolved)
+        chosen = choices(hydra.runtime.choices, own)
         overridden = frozenset(o.key for o in arguments.overrides)
         run_dir = Path(str(hydra.run.dir))
         if (
@@ -87,18 +86,25 @@ def compose(arguments: Arguments) -> Composition:
         ):  # its name names the folder
             run_dir = run_dir.parent.with_name(chosen["experiment"]) / run_dir.name
         return Composition(
-            config={str(key): value for key, value in resolved.items()},
+            config=own,
             choices=chosen,
             overrides=arguments.typed,
             run_dir=str(run_dir),
             sweep_dir=str(hydra.sweep.dir),
             multirun=arguments.multirun or hydra.mode == RunMode.MULTIRUN,
-            sweeper=str(hydra.sweeper.get("_target_")),
+            sweeper=str(hydra.runtime.choices["hydra/sweeper"]),
             parameters={str(k): shown(v) for k, v in parameters.items()},
             overridden=overridden,
             secrets=secret_keys(config),
             whole=config,
         )
+
+
+def resolved(whole: DictConfig) -> dict[str, Any]:
+    """Every key of a configuration except `hydra`, resolved, in plain containers."""
+    own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+    found: dict[str, Any] = OmegaConf.to_container(own, resolve=True)  # type: ignore[assignment]
+    return found
 
 
 @contextmanager

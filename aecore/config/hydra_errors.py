@@ -22,7 +22,6 @@ _EXTRAS = {
     "submitit_local": "slurm",
     "submitit_slurm": "slurm",
     "ray": "ray",
-    "optuna": "optuna",
 }
 
 

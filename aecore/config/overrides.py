@@ -21,6 +21,7 @@ from aecore.errors import UserError, shown
 
 OOD = "evaluate.ood"  # other data sets, by their names
 SUBDIR = "hydra.sweep.subdir"  # the folder of a job below that of its sweep
+SWEEPER = "hydra.sweeper"  # the settings of a search
 _OPEN = (  # mappings of Hydra's configuration that take any key
     "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
     "hydra.sweeper.params",

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import json
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from aecore.config.component import NonNegativeInt
+from aecore.config.component import NonNegativeInt, PositiveInt
 from aecore.config.schema import Node
 from aecore.config.secret import at
 from aecore.errors import UserError
 from aecore.runs.recorded import check_flags, decides_launch, job_lines, kept
 
+Direction = Literal["minimize", "maximize"]
 
-class RecordedSearch(Node):
-    """The plan of a search; `aecore.sweeps.search` validates it further.
 
-    fixed: overrides of every job. space: key -> Optuna's distribution as JSON.
-    """
+class SearchSettings(Node):
+    """`hydra.sweeper`; what each key means stands beside its value in `conf/hydra/sweeper`."""
 
-    n_trials: int
-    n_jobs: int
-    direction: str | None
+    n_trials: PositiveInt
+    n_jobs: PositiveInt
+    direction: Direction | None
     storage: str | None
     study_name: str | None
-    sampler: str
-    pruner: str
-    warmup: int
-    seed: int
+    sampler: Literal["tpe", "random"]
+    pruner: Literal["none", "median"]
+    warmup: NonNegativeInt
+    seed: NonNegativeInt
+
+
+class RecordedSearch(SearchSettings):
+    """The plan of a search; `aecore.sweeps.search` validates its space further.
+
+    metric: what it optimizes. owner: the mark of this worker's trials. fixed: overrides of every
+    job. space: key -> Optuna's distribution as JSON.
+    """
+
     metric: str
     owner: str
     fixed: list[str]

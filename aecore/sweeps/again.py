@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aecore.config.arguments import parse
 from aecore.config.folders import resuming
-from aecore.config.overrides import Override, read
+from aecore.config.overrides import SWEEPER, Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import is_finished
 from aecore.runs.places import is_place, places, same_place
@@ -28,19 +28,18 @@ def with_given(
     Raises UserError for an unfinished job that cannot be composed, and for one whose places
     (`aecore.runs.places`) are neither given nor those that this user's own configuration has.
     """
-    lines = [*sweep.flags, *sweep.overrides, *(o.line for o in hydras)]
+    launching = (o.line for o in hydras if not o.is_below(SWEEPER))
+    selections = Selections(parse([*sweep.flags, *sweep.overrides, *launching]))
     if sweep.search is not None:
         from aecore.sweeps.search.extra import check_optuna
 
         check_optuna()
-        from aecore.sweeps.search.settings import first_point, searching
+        from aecore.sweeps.search.settings import first_point
 
-        selections = Selections(parse(searching(lines)))
         point = [*read(sweep.search["fixed"]), *first_point(sweep)]
         rest, mine = _replaced(point, ours)
         _check_places(sweep, [(rest, mine)], selections)
         return replace(sweep, again=[o.line for o in ours]), None
-    selections = Selections(parse(lines))
     names = {o.name for job in sweep.jobs for o in read(job)}
     jobs, unfinished = [], []
     for job, folder in zip(sweep.jobs, sweep.folders, strict=True):

@@ -40,7 +40,7 @@ def _check_storage(folder: Path, url: str, given: list[object]) -> None:
     from aecore.sweeps.search.extra import check_optuna
 
     check_optuna()
-    from aecore.sweeps.search.study import absolute
+    from aecore.sweeps.search.settings import absolute
 
     if not any(isinstance(one, str) and absolute(one) == url for one in given):
         raise UserError(

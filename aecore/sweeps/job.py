@@ -37,7 +37,7 @@ from aecore.runs.folder import (
 )
 from aecore.runs.lock import is_led
 from aecore.runs.places import is_place
-from aecore.runs.sweep import STORAGE, job_name, sweep_of
+from aecore.runs.sweep import STORAGE, job_name, read_sweep, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.comparison import running_comparison
 from aecore.tasks.base import Request
@@ -165,11 +165,12 @@ def _resumed(request: Request, folder: Path) -> Request:
     return replace(request, config=config, secrets=secrets, resumed=True)
 
 
-def _again(request: Request) -> list[str]:
+def _again(request: Request, folder: Path) -> list[str]:
     """What a command that resumes a job must be given again of its places and secrets."""
     secrets = [o.line for o in read(request.overrides) if o.key in request.secrets]
-    storage = HydraConfig.get().sweeper.get("storage")
-    shared = [] if storage is None else [as_override(STORAGE, storage)]
+    sweep = read_sweep(sweep_of(folder))
+    storage = sweep and sweep.search and sweep.search["storage"]
+    shared = [as_override(STORAGE, storage)] if storage else []
     return [*place_overrides(request.config), *secrets, *shared]
 
 
@@ -179,7 +180,14 @@ def _in_processes(request: Request, folder: Path) -> None:
         write_run(folder, request.choices, request.overrides)
         note_redacted(folder, request.secrets)
         write_config(folder, request.config)
-    command = [sys.executable, "-m", "aecore", *flags(), f"resume={folder}", *_again(request)]
+    command = [
+        sys.executable,
+        "-m",
+        "aecore",
+        *flags(),
+        f"resume={folder}",
+        *_again(request, folder),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         try:
             with deferred():

@@ -26,6 +26,7 @@ from aecore.training.setup import Experiment, build_experiment
 CHOICES = [
     (file.parent.relative_to(CONF).as_posix(), file.stem)
     for file in sorted(CONF.glob("*/**/*.yaml"))
+    if "hydra" not in file.parts
 ]
 # what a group is called on the command line, where that is not its name
 TYPED = {"evaluate/metrics": "evaluate.metrics"}

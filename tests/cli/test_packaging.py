@@ -56,11 +56,11 @@ def test_the_wheel_holds_every_word_and_study(wheel: zipfile.ZipFile) -> None:
         files = [file.relative_to(ROOT) for file in (ROOT / group).rglob("*.yaml")]
         assert len(files) > 20
         assert {f"{place}/{file.as_posix()}" for file in files} <= names
-    assert {"aecore/__main__.py", "hydra_plugins/aecore_optuna/__init__.py"} <= names
+    assert {"aecore/__main__.py", "aecore/conf/hydra/sweeper/optuna.yaml"} <= names
     parts = ("page.html", "report.css", "report.js", "report.mplstyle")
     assert {f"aecore/compare/report/{part}" for part in parts} <= names
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"aecore", "hydra_plugins"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"aecore"}
 
 
 def test_an_editable_install_points_to_the_clone(tmp_path: Path) -> None:

@@ -365,18 +365,17 @@ def test_a_damaged_study(tmp_path: Path) -> None:
         space={"seed": '{"name": "IntDistribution", "attributes": '
                '{"log": false, "step": 1, "low": 0, "high": 9}}'},
     )  # fmt: skip
-    shared = opened(tmp_path, plan)
+    shared = opened(plan, tmp_path)
     for _ in range(3):
-        trial = shared.next()
-        assert trial is not None
+        (trial,) = shared.claim()
         shared.study.tell(trial, shared.values(trial)["seed"])
     path = tmp_path / "study.db"
     whole, outcomes = path.read_bytes(), Counter[bool]()
     for how, content in bytes_of(whole, random.Random(0), TRIES):
         path.write_bytes(content)
         try:
-            found = opened(tmp_path, plan)
-            assert found.next() is not None or len(found.mine()) == 3, how
+            found = opened(plan, tmp_path)
+            assert found.claim() or len(found.mine()) == 3, how
             outcomes[True] += 1
         except UserError as error:
             assert len(str(error).splitlines()) == 2 and "study.db" in str(error), how

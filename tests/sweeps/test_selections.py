@@ -45,7 +45,7 @@ def test_every_point_is_as_hydra_composes_it(monkeypatch: pytest.MonkeyPatch) ->
     for job, config in list(zip(jobs, found, strict=True))[::5]:
         alone = compose(at_point(arguments, job))
         assert config == alone.config
-        whole = selections.whole([o.line for o in job])
+        whole = selections.whole(job)
         own, theirs = (
             OmegaConf.to_container(OmegaConf.masked_copy(one, [*alone.config]), resolve=True)
             for one in (whole, alone.whole)

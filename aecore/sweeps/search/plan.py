@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from optuna.distributions import (
-    distribution_to_json,
-)
+from optuna.distributions import distribution_to_json
 
 from aecore.compare.metrics import direction
 from aecore.config.arguments import Arguments
 from aecore.config.compose import Composition, compose, composing, hydra_of
-from aecore.config.overrides import SUBDIR, read
+from aecore.config.overrides import SUBDIR, SWEEPER, read
 from aecore.errors import UserError, nearest
 from aecore.evaluation.reported import COMMON
 from aecore.runs.recorded import is_recordable
 from aecore.runs.sweep import Sweep
+from aecore.runs.sweep_record import Direction, SearchSettings
 from aecore.sweeps.plan import check, grid, shared, sweep_folder
-from aecore.sweeps.search.settings import Direction, SearchPlan, Settings, settings_of
+from aecore.sweeps.search.settings import SearchPlan, settings_of
 from aecore.sweeps.search.space import corners, overrides_of, split
-from aecore.sweeps.search.study import absolute, opened_at
+from aecore.sweeps.search.study import opened
 from aecore.sweeps.selections import Selections, at_point, is_numbered
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.prepare import prepare
@@ -34,8 +33,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     """
     if not is_numbered(composition.whole):
         raise UserError(f"{SUBDIR}: the folders of trials are numbered in a search; leave it out")
-    overrides = shared(arguments)
-    settings = settings_of(arguments, read(overrides))
+    settings = settings_of(composition.whole)
     lines = grid(arguments, composition)
     with composing(arguments, lines), hydra_of(arguments) as hydra:
         parts = split(lines, hydra.config_loader)
@@ -54,25 +52,22 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     check(arguments, points, what="point")
     first = compose(at_point(arguments, points[0]))
     _check_metric(metric, known_metrics(first.config))
-    way = _direction(metric, settings)
-    fixed: list[str] = []
-    unrecorded: list[str] = []
-    for override in read(parts.fixed):
-        (fixed if is_recordable(override) else unrecorded).append(override.line)
-    made = SearchPlan(
+    fixed = read(parts.fixed)
+    plan = SearchPlan(
         **settings.model_dump(exclude={"direction", "study_name"}),
-        direction=way,
+        direction=_direction(metric, settings),
         study_name=settings.study_name or "search",
         metric=metric,
         owner="",
-        fixed=fixed,
+        fixed=[o.line for o in fixed if is_recordable(o)],
         space={key: distribution_to_json(d) for key, d in parts.space.items()},
     )
-    if made.storage is not None:
-        opened_at(made.storage, made)
-        made = made.model_copy(update={"storage": absolute(made.storage)})
+    if plan.storage is not None:
+        opened(plan)
     folder = sweep_folder(composition, composition.choices.get("sweeps") or "search")
-    record = made.model_dump() | {"owner": str(folder.resolve())}
+    record = plan.model_dump() | {"owner": str(folder.resolve())}
+    overrides = [o.line for o in read(shared(arguments)) if not o.is_below(SWEEPER)]
+    unrecorded = [o.line for o in fixed if not is_recordable(o)]
     sweep = Sweep(folder, [*arguments.flags], overrides, [], [], record, again=unrecorded)
     sweep.begin()
     return sweep, None
@@ -93,7 +88,7 @@ def _objective(metric: Any) -> str:
     return metric
 
 
-def _direction(metric: str, settings: Settings) -> Direction:
+def _direction(metric: str, settings: SearchSettings) -> Direction:
     """The direction of the options, or else of the metric; UserError if it has none."""
     natural: dict[str, Direction] = {"lower": "minimize", "higher": "maximize"}
     way = settings.direction or natural.get(direction(COMMON, metric))

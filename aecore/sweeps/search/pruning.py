@@ -63,7 +63,7 @@ def pruning(sweep: Sweep, number: int) -> list[Callback]:
     Raises UserError where the storage of the search cannot be opened.
     """
     plan = plan_of(sweep)
-    shared = opened(sweep.folder, plan)
+    shared = opened(plan, sweep.folder)
     trials = shared.trials()
     if number >= len(trials):
         raise UserError(f"{plan.storage or sweep.folder / STORAGE}: it has no trial {number}")

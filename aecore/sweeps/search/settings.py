@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
-from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, json_to_distribution
 from pydantic import field_validator
 
-from aecore.config.arguments import Arguments
 from aecore.config.build import validate
-from aecore.config.component import NonNegativeInt, PositiveInt
-from aecore.config.compose import composing, hydra_of
-from aecore.config.overrides import Override, read
-from aecore.config.schema import Node
+from aecore.config.overrides import SWEEPER, Override, read
 from aecore.runs.recorded import job_lines
 from aecore.runs.sweep import RECORD, Sweep
+from aecore.runs.sweep_record import RecordedSearch, SearchSettings
 from aecore.sweeps.search.space import corners, overrides_of
 
-_SWEEPER = "hydra/sweeper=optuna"
-Direction = Literal["minimize", "maximize"]
+_FILE = re.compile(r"(sqlite[^:]*:///)(.+)")
 
 
-class Settings(Node):
-    """`hydra.sweeper`; what each key means stands beside its value in `hydra_plugins`."""
-
-    n_trials: PositiveInt
-    n_jobs: PositiveInt
-    direction: Direction | None
-    storage: str | None
-    study_name: str | None
-    sampler: Literal["tpe", "random"]
-    pruner: Literal["none", "median"]
-    warmup: NonNegativeInt
-    seed: NonNegativeInt
+def absolute(url: str) -> str:
+    """The URL with the whole path, where it names a file."""
+    found = _FILE.fullmatch(url)
+    return url if found is None else f"{found[1]}{Path(found[2]).absolute()}"
 
 
-class SearchPlan(Settings):
-    """All that a search has to remember.
+class SearchPlan(RecordedSearch):
+    """All that a search has to remember."""
 
-    metric: what it optimizes. owner: the mark of this worker's trials. fixed: overrides of every
-    job. space: key -> Optuna's distribution as JSON.
-    """
-
-    metric: str
-    owner: str
-    fixed: list[str]
-    space: dict[str, str]
+    @field_validator("storage")
+    @classmethod
+    def _absolute(cls, url: str | None) -> str | None:
+        return None if url is None else absolute(url)
 
     @field_validator("space")
     @classmethod
@@ -71,21 +56,17 @@ class SearchPlan(Settings):
         return job_lines([*self.fixed, *overrides_of(values)])
 
 
-def settings_of(arguments: Arguments, overrides: Sequence[Override]) -> Settings:
-    """`hydra.sweeper` of these overrides; raises UserError."""
-    with composing(arguments, overrides), hydra_of(arguments) as hydra:
-        config = hydra.compose_config(
-            arguments.config_name, arguments.lines_of(overrides), run_mode=RunMode.MULTIRUN
-        )
-        node = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+def settings_of(whole: DictConfig) -> SearchSettings:
+    """`hydra.sweeper` of a composed configuration; raises UserError."""
+    node = OmegaConf.to_container(whole.hydra.sweeper, resolve=True)
     assert isinstance(node, dict)
-    keys = {str(k): v for k, v in node.items() if k not in ("_target_", "params")}
-    return validate(Settings, keys, "hydra.sweeper")
+    return validate(SearchSettings, {str(k): v for k, v in node.items() if k != "params"}, SWEEPER)
 
 
-def searching(lines: list[str]) -> list[str]:
-    """Arguments with the sweeper of a search among them."""
-    return lines if _SWEEPER in lines else [*lines, _SWEEPER]
+def changed(plan: SearchPlan, overrides: Sequence[Override]) -> SearchPlan:
+    """A plan with those settings of `hydra.sweeper` that are given now; raises UserError."""
+    given = {o.key.rpartition(".")[2]: o.value for o in overrides if o.is_below(SWEEPER)}
+    return validate(SearchPlan, plan.model_dump() | given, SWEEPER)
 
 
 def first_point(sweep: Sweep) -> tuple[Override, ...]:

@@ -1,7 +1,7 @@
 """The Optuna study behind a search: its storage, and which trial belongs to which worker.
 
 Several workers, each with a folder of its own, may share a study. A trial carries the mark of the
-worker that asked for it (`OWNER`), so that a killed worker finds its own again.
+worker that claimed it (`OWNER`), so that a killed worker finds its own again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from filelock import FileLock
 from optuna import Trial
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 
 from aecore.errors import UserError
@@ -45,45 +45,52 @@ class Shared:
     storage: RDBStorage
     file: Path | None  # of a database that is a file
 
-    def next(self) -> Trial | None:
-        """A new trial of this worker, None where the study has as many as it should.
+    def claim(self) -> list[Trial]:
+        """The next trials of this worker, at most `n_jobs`: interrupted ones, then new ones.
 
-        With a database that is a file, a trial whose worker was killed while asking for it is
-        taken over, and the number of trials is exact; with others, workers that ask at the same
-        moment may exceed it.
+        Empty where the study has as many as it should. With a database that is a file that number
+        is exact; with others, workers that ask at the same moment may exceed it.
         """
-        with locked(self.file):
-            trials = self.trials()
-            lost = [
-                t.number
-                for t in trials
-                if t.state == TrialState.RUNNING and OWNER not in t.user_attrs
-            ]
-            if lost and self.file is not None:
-                trial = self.trial(lost[0])
-            elif not self.lacking():
-                return None
-            else:
-                trial = self.study.ask()
-            trial.set_user_attr(OWNER, self.plan.owner)
-        return trial
+        while len(self.running()) < self.plan.n_jobs:
+            with locked(self.file):
+                if not self.lacking():
+                    break
+                self._add()
+        return [self.trial(number) for number in self.running()[: self.plan.n_jobs]]
+
+    def running(self) -> list[int]:
+        """The trials of this worker that have not ended; one that was killed continues them."""
+        return [t.number for t in self.mine() if t.state == TrialState.RUNNING]
 
     def lacking(self) -> int:
-        """Trials that nobody has asked for yet; one that is tried again counts once."""
-        trials = self.trials()
-        waiting = sum(trial.state == TrialState.WAITING for trial in trials)
-        begun = len(trials) - waiting - len(self.retried())
-        return max(waiting, self.plan.n_trials - begun)
+        """Trials that nobody has claimed yet; one that is tried again counts once."""
+        return max(0, self.plan.n_trials - len(self.trials()) + len(self.retried()))
 
     def retry_failed(self) -> None:
-        """Queue the failed trials of this worker with their values; each gets a new number."""
+        """Claim the failed trials of this worker with their values; each gets a new number."""
         for trial in self.mine():
             if trial.state == TrialState.FAIL and trial.number not in self.retried():
-                self.study.enqueue_trial(trial.params, user_attrs={RETRIED: trial.number})
+                self._add(trial)
 
     def retried(self) -> set[int]:
         """The numbers of failed trials that are tried again by others."""
         return {t.user_attrs[RETRIED] for t in self.trials() if RETRIED in t.user_attrs}
+
+    def _add(self, failed: FrozenTrial | None = None) -> None:
+        """Add a trial of this worker, as one operation of the database."""
+        attributes: dict[str, Any] = {OWNER: self.plan.owner}
+        params, distributions = {}, {}
+        if failed is not None:
+            attributes[RETRIED] = failed.number
+            params, distributions = failed.params, failed.distributions
+        self.study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=params,
+                distributions=distributions,
+                user_attrs=attributes,
+            )
+        )
 
     def values(self, trial: Trial) -> dict[str, Any]:
         """The values of a trial, drawn where it has not got them all yet.
@@ -93,11 +100,6 @@ class Shared:
         """
         self.study.sampler = sampler(self.plan, trial.number)
         return suggest(trial, self.plan.distributions)
-
-    def unfinished(self) -> list[Trial]:
-        """The trials of this worker that were going on when it was killed."""
-        going = [t.number for t in self.mine() if t.state == TrialState.RUNNING]
-        return [self.trial(number) for number in going]
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial of the study, by its number."""
@@ -119,16 +121,12 @@ class Shared:
         self.study.tell(trial, state=TrialState.FAIL)
 
 
-def opened(folder: Path, plan: SearchPlan) -> Shared:
+def opened(plan: SearchPlan, folder: Path = Path()) -> Shared:
     """The study of a plan, made where it is not there yet; `folder`: that of the search.
 
     Raises UserError for a storage that cannot be opened or holds another study of that name.
     """
-    return opened_at(plan.storage or f"sqlite:///{checked(folder / STORAGE).absolute()}", plan)
-
-
-def opened_at(url: str, plan: SearchPlan) -> Shared:
-    """The same for the URL of a storage."""
+    url = plan.storage or f"sqlite:///{checked(folder / STORAGE).absolute()}"
     try:
         parsed = make_url(url)
         local = parsed.get_backend_name() == "sqlite"
@@ -158,14 +156,6 @@ def opened_at(url: str, plan: SearchPlan) -> Shared:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"hydra.sweeper.storage={url}: cannot be used", first) from error
     return Shared(plan, study, storage, file)
-
-
-def absolute(url: str) -> str:
-    """The URL with the whole path, where it names a file."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database is None:
-        return url
-    return f"sqlite:///{Path(parsed.database).absolute()}"
 
 
 def locked(file: Path | None) -> AbstractContextManager[Any]:
