@@ -13,11 +13,11 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from pydantic import field_validator
 
 from aecore.config.build import validate
-from aecore.config.overrides import SWEEPER, Override, read
+from aecore.config.overrides import SWEEPER, Override
 from aecore.runs.recorded import job_lines
 from aecore.runs.sweep import RECORD, Sweep
 from aecore.runs.sweep_record import RecordedSearch, SearchSettings
-from aecore.sweeps.search.space import corners, overrides_of
+from aecore.sweeps.search.space import overrides_of
 
 _FILE = re.compile(r"(sqlite[^:]*:///)(.+)")
 
@@ -67,11 +67,6 @@ def changed(plan: SearchPlan, overrides: Sequence[Override]) -> SearchPlan:
     """A plan with those settings of `hydra.sweeper` that are given now; raises UserError."""
     given = {o.key.rpartition(".")[2]: o.value for o in overrides if o.is_below(SWEEPER)}
     return validate(SearchPlan, plan.model_dump() | given, SWEEPER)
-
-
-def first_point(sweep: Sweep) -> tuple[Override, ...]:
-    """The overrides of one point of a recorded search; UserError where the record is damaged."""
-    return read(overrides_of(next(iter(corners(plan_of(sweep).distributions)))))
 
 
 def plan_of(sweep: Sweep) -> SearchPlan:
