@@ -25,25 +25,17 @@ def job_callbacks(folder: Path, given: Sequence[Override] | None = None) -> list
     sweep = read_sweep(folder.parent)
     if sweep is None or sweep.search is None or not folder.name.isdigit():
         return []
-    if given is not None and (url := sweep.search["storage"]) is not None:
-        _check_storage(folder, url, [o.value for o in given if o.key == STORAGE])
     from aecore.sweeps.search.extra import check_optuna
 
     check_optuna()
     from aecore.sweeps.search.pruning import pruning  # Optuna, Lightning
-
-    return pruning(sweep, int(folder.name))
-
-
-def _check_storage(folder: Path, url: str, given: list[object]) -> None:
-    """Raise UserError where the database of a search was not given again."""
-    from aecore.sweeps.search.extra import check_optuna
-
-    check_optuna()
     from aecore.sweeps.search.settings import absolute
 
-    if not any(isinstance(one, str) and absolute(one) == url for one in given):
+    url = sweep.search["storage"]
+    typed = [absolute(str(o.value)) for o in given or () if o.key == STORAGE]
+    if given is not None and url is not None and url not in typed:
         raise UserError(
             f"{folder}: a trial of {STORAGE}={url}: it leads elsewhere, so give it again",
             f"if it is yours: {resuming(folder)} {as_override(STORAGE, url)}",
         )
+    return pruning(sweep, int(folder.name))

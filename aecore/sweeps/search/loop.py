@@ -23,7 +23,7 @@ from aecore.sweeps.launch import launcher_of
 from aecore.sweeps.search.pruning import PRUNED
 from aecore.sweeps.search.report import finish
 from aecore.sweeps.search.settings import changed, plan_of
-from aecore.sweeps.search.study import STORAGE, Shared, opened
+from aecore.sweeps.search.study import FAILURE, STORAGE, Shared, opened
 
 
 def search(sweep: Sweep, more: Sequence[Override]) -> int:
@@ -79,4 +79,5 @@ def _tell(shared: Shared, trial: Trial, folder: Path, value: float | None) -> No
         metric = shared.plan.metric
         reason = f"{metric} became {value}" if value is not None else f"this job has no {metric}"
         write_atomically(folder / ERROR, f"{reason}\n".encode())
-    shared.fail(trial, reason)
+    trial.set_user_attr(FAILURE, reason)
+    shared.study.tell(trial, state=TrialState.FAIL)

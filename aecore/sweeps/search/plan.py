@@ -9,7 +9,7 @@ from optuna.distributions import distribution_to_json
 
 from aecore.compare.metrics import direction
 from aecore.config.arguments import Arguments
-from aecore.config.compose import Composition, compose, composing, hydra_of
+from aecore.config.compose import Composition, composing, hydra_of
 from aecore.config.overrides import SUBDIR, SWEEPER, read
 from aecore.errors import UserError, nearest
 from aecore.evaluation.reported import COMMON
@@ -20,7 +20,7 @@ from aecore.sweeps.plan import check, grid, shared, sweep_folder
 from aecore.sweeps.search.settings import SearchPlan, settings_of
 from aecore.sweeps.search.space import corners, overrides_of, split
 from aecore.sweeps.search.study import opened
-from aecore.sweeps.selections import Selections, at_point, is_numbered
+from aecore.sweeps.selections import Selections, is_numbered
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
@@ -36,9 +36,9 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
     settings = settings_of(composition.whole)
     lines = grid(arguments, composition)
     with composing(arguments, lines), hydra_of(arguments) as hydra:
-        parts = split(lines, hydra.config_loader)
+        fixed, space = split(lines, hydra.config_loader)
     metric = _objective(composition.config.get("optimized_metric"))
-    if not parts.space:
+    if not space:
         raise UserError(
             "hydra/sweeper=optuna: nothing varies",
             "give for example 'latent.dim=range(2,33)' 'optimizer.lr=interval(1e-4,1e-2)'",
@@ -48,11 +48,9 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
             f"hydra.sweeper.storage={settings.storage}: which study in it?",
             "give hydra.sweeper.study_name=NAME; workers with the same name share one",
         )
-    points = [read([*parts.fixed, *overrides_of(point)]) for point in corners(parts.space)]
-    check(arguments, points, what="point")
-    first = compose(at_point(arguments, points[0]))
-    _check_metric(metric, known_metrics(first.config))
-    fixed = read(parts.fixed)
+    points = [(*fixed, *read(overrides_of(point))) for point in corners(space)]
+    selections = check(arguments, points, what="point")
+    _check_metric(metric, known_metrics(selections.config(points[0])))
     plan = SearchPlan(
         **settings.model_dump(exclude={"direction", "study_name"}),
         direction=_direction(metric, settings),
@@ -60,7 +58,7 @@ def plan_search(arguments: Arguments, composition: Composition) -> tuple[Sweep, 
         metric=metric,
         owner="",
         fixed=[o.line for o in fixed if is_recordable(o)],
-        space={key: distribution_to_json(d) for key, d in parts.space.items()},
+        space={key: distribution_to_json(d) for key, d in space.items()},
     )
     if plan.storage is not None:
         opened(plan)

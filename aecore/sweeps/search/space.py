@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -14,7 +13,6 @@ from hydra.core.override_parser.types import (
     Sweep,
     Transformer,
 )
-from optuna import Trial
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -28,23 +26,16 @@ from aecore.errors import UserError
 Space = Mapping[str, BaseDistribution]
 
 
-@dataclass(frozen=True)
-class SearchSpace:
-    """Overrides in Hydra's grammar: `fixed` for every job, `space` for those that are searched."""
-
-    fixed: list[str]
-    space: dict[str, BaseDistribution]
-
-
-def split(overrides: Sequence[Override], loader: ConfigLoader | None = None) -> SearchSpace:
-    """Separate searched overrides from fixed ones; of a repeated key the last one counts.
+def split(
+    overrides: Sequence[Override], loader: ConfigLoader | None = None
+) -> tuple[list[Override], dict[str, BaseDistribution]]:
+    """The overrides that are fixed, and the space of the others; of a key the last one counts.
 
     Raises UserError for a space that cannot be searched.
     """
     last = {override.name: override for override in overrides}
-    fixed = [o.line for o in last.values() if not o.is_sweep]
-    swept = {name: o for name, o in last.items() if o.is_sweep}
-    return SearchSpace(fixed, {name: distribution(o, loader) for name, o in swept.items()})
+    fixed = [o for o in last.values() if not o.is_sweep]
+    return fixed, {name: distribution(o, loader) for name, o in last.items() if o.is_sweep}
 
 
 def distribution(override: Override, loader: ConfigLoader | None) -> BaseDistribution:
@@ -92,18 +83,6 @@ def _range(values: list[int] | list[float], log: bool) -> BaseDistribution:
     if log:
         raise ValueError("a range with a fractional step has no log; use interval")
     return FloatDistribution(low, high, step=step)
-
-
-def suggest(trial: Trial, space: Space) -> dict[str, Any]:
-    """The values of a trial; those not suggested yet are sampled now."""
-    for name, d in space.items():
-        if isinstance(d, FloatDistribution):
-            trial.suggest_float(name, d.low, d.high, step=d.step, log=d.log)
-        elif isinstance(d, IntDistribution):
-            trial.suggest_int(name, d.low, d.high, step=d.step, log=d.log)
-        elif isinstance(d, CategoricalDistribution):
-            trial.suggest_categorical(name, d.choices)
-    return {name: trial.params[name] for name in space}
 
 
 def overrides_of(params: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,13 @@ import numpy as np
 import optuna
 from filelock import FileLock
 from optuna import Trial
-from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
@@ -25,10 +31,9 @@ from aecore.errors import UserError
 from aecore.runs.files import checked
 from aecore.runs.format import check_format, stamp
 from aecore.sweeps.search.settings import SearchPlan
-from aecore.sweeps.search.space import suggest
 
 STORAGE = "study.db"  # in the folder of the search, where no other was given
-OWNER, ERROR, METRIC = "owner", "error", "metric"  # attributes of trials and of the study
+OWNER, FAILURE, METRIC = "owner", "error", "metric"  # attributes of trials and of the study
 RETRIED = "retried"  # of a trial: the number of the failed one whose values it tries again
 _RECORD = "aecore"  # the attribute of the study that holds its format and version
 _SQLITE_WAIT = 60  # seconds for which a writer waits for the others
@@ -70,25 +75,25 @@ class Shared:
         """Claim the failed trials of this worker with their values; each gets a new number."""
         for trial in self.mine():
             if trial.state == TrialState.FAIL and trial.number not in self.retried():
-                self._add(trial)
+                self._add(trial.params, trial.distributions, retried=trial.number)
 
     def retried(self) -> set[int]:
         """The numbers of failed trials that are tried again by others."""
         return {t.user_attrs[RETRIED] for t in self.trials() if RETRIED in t.user_attrs}
 
-    def _add(self, failed: FrozenTrial | None = None) -> None:
+    def _add(
+        self,
+        params: dict[str, Any] | None = None,
+        distributions: dict[str, BaseDistribution] | None = None,
+        **attributes: int,
+    ) -> None:
         """Add a trial of this worker, as one operation of the database."""
-        attributes: dict[str, Any] = {OWNER: self.plan.owner}
-        params, distributions = {}, {}
-        if failed is not None:
-            attributes[RETRIED] = failed.number
-            params, distributions = failed.params, failed.distributions
         self.study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,
                 params=params,
                 distributions=distributions,
-                user_attrs=attributes,
+                user_attrs={OWNER: self.plan.owner, **attributes},
             )
         )
 
@@ -99,7 +104,14 @@ class Shared:
         search that was interrupted draws the same as one that was not.
         """
         self.study.sampler = sampler(self.plan, trial.number)
-        return suggest(trial, self.plan.distributions)
+        for name, d in self.plan.distributions.items():
+            if isinstance(d, FloatDistribution):
+                trial.suggest_float(name, d.low, d.high, step=d.step, log=d.log)
+            elif isinstance(d, IntDistribution):
+                trial.suggest_int(name, d.low, d.high, step=d.step, log=d.log)
+            elif isinstance(d, CategoricalDistribution):
+                trial.suggest_categorical(name, d.choices)
+        return {name: trial.params[name] for name in self.plan.distributions}
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial of the study, by its number."""
@@ -110,15 +122,10 @@ class Shared:
         return [t for t in self.trials() if t.user_attrs.get(OWNER) == self.plan.owner]
 
     def trial(self, number: int) -> Trial:
-        """A trial that was asked for elsewhere or before."""
+        """A trial, to report to."""
         study_id = self.storage.get_study_id_from_name(self.study.study_name)
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
         return Trial(self.study, trial_id)
-
-    def fail(self, trial: Trial, error: str) -> None:
-        """Mark a trial as failed; the search goes on without it."""
-        trial.set_user_attr(ERROR, error)
-        self.study.tell(trial, state=TrialState.FAIL)
 
 
 def opened(plan: SearchPlan, folder: Path = Path()) -> Shared:
@@ -145,9 +152,7 @@ def opened(plan: SearchPlan, folder: Path = Path()) -> Shared:
                 study_name=plan.study_name,
                 direction=plan.direction,
                 load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner(n_warmup_steps=plan.warmup)
-                if plan.pruner == "median"
-                else optuna.pruners.NopPruner(),
+                pruner=_pruner(plan),
             )
             _check(study, plan)
     except UserError:
@@ -171,6 +176,12 @@ def sampler(plan: SearchPlan, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed)
 
 
+def _pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
+    if plan.pruner == "none":
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(n_warmup_steps=plan.warmup)
+
+
 def _check_whole(file: Path | None) -> None:
     """Raise an error of SQLite, or ValueError, for a database that is a damaged file."""
     if file is None or not file.exists():
@@ -186,7 +197,8 @@ def _check(study: optuna.Study, plan: SearchPlan) -> None:
 
     ValueError where its trials are not numbered from 0 or have other attributes than ours.
     """
-    for number, trial in enumerate(study.get_trials(deepcopy=False)):
+    trials = study.get_trials(deepcopy=False)
+    for number, trial in enumerate(trials):
         owner, retried = (trial.user_attrs.get(key) for key in (OWNER, RETRIED))
         known = isinstance(owner, str | None) and isinstance(retried, int | None)
         if trial.number != number or not known:
@@ -202,17 +214,13 @@ def _check(study: optuna.Study, plan: SearchPlan) -> None:
         raise UserError(f"{name}: that study optimizes {metric}, not {plan.metric}")
     if study.direction.name.lower() != plan.direction:
         raise UserError(f"{name}: that study is to {study.direction.name.lower()} {plan.metric}")
-    for key, mine in plan.distributions.items():
-        for trial in study.get_trials(deepcopy=False):
-            _same(name, key, trial.distributions.get(key), mine)
-
-
-def _same(name: str, key: str, theirs: BaseDistribution | None, mine: BaseDistribution) -> None:
-    if theirs is not None:
+    space = plan.distributions
+    tried = [(key, d) for t in trials for key, d in t.distributions.items() if key in space]
+    for key, theirs in tried:
         try:
-            check_distribution_compatibility(theirs, mine)
-        except ValueError:
+            check_distribution_compatibility(theirs, space[key])
+        except ValueError as error:
             raise UserError(
                 f"{name}: that study searches {key} in another space, {theirs}",
                 "give the same space, or another study_name",
-            ) from None
+            ) from error

@@ -20,7 +20,7 @@ from aecore.sweeps.search.space import corners, split
 
 def space(*overrides: str) -> dict[str, BaseDistribution]:
     """The space of overrides, in Hydra's grammar."""
-    return split(read(overrides)).space
+    return split(read(overrides))[1]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_a_space_that_cannot_be_searched(text: str, told: str) -> None:
 
 
 def test_the_last_of_a_key_counts_and_what_is_fixed_is_kept() -> None:
-    found = split(read(["a=1,2", "b=range(3)", "a=7", "b=1,2", "~c"]))
-    assert found.fixed == ["a=7", "~c"]
-    assert found.space == {"b": CategoricalDistribution(("1", "2"))}
+    fixed, found = split(read(["a=1,2", "b=range(3)", "a=7", "b=1,2", "~c"]))
+    assert [o.line for o in fixed] == ["a=7", "~c"]
+    assert found == {"b": CategoricalDistribution(("1", "2"))}
 
 
 def test_corners_show_both_ends_and_each_word() -> None:
