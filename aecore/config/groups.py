@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import ChoiceSweep
 
 from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
-from aecore.config.near import keys, meant, spelling
+from aecore.config.near import keys_below, spelling
 from aecore.config.overrides import OOD, SUBDIR, Override
 from aecore.errors import UserError, nearest
 
 Groups = Mapping[str, set[str]]
+_SETS = ("evaluate/metrics", "figures", "penalty", "reconstruction")  # several may be chosen
 ENVIRONMENT = "hydra.job.env_set"
 _HYDRAS = (
     "hydra.run.dir", "hydra.sweep.dir", SUBDIR, "hydra.mode", "hydra.launcher", "hydra.sweeper",
@@ -47,16 +47,17 @@ def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
             _check_hydras(override)
             continue
         if override.sign.startswith("+") and not override.is_below(OOD):
-            _refuse_plus(override, groups)
+            line = f"{override.name}={override.text}"
+            raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
         if override.group is None and any(g.startswith(f"{override.key}/") for g in groups):
-            below = sorted(key for key in keys() if key.startswith(f"{override.key}."))
+            below = ", ".join(keys_below(override.key))
             raise UserError(
-                f"{override.typed}: must be a mapping of keys to values",
-                f"it has the keys {', '.join(below)}",
+                f"{override.typed}: must be a mapping of keys to values", f"it has the keys {below}"
             )
         if override.group is not None and override.group in groups:
             if override.sign == "~":
-                _refuse_deletion(override, groups[override.group])
+                hint = f"choose one of {', '.join(sorted(groups[override.group]))}"
+                raise UserError(f"{override.typed}: cannot be removed", hint)
             _check_names(override, groups[override.group])
 
 
@@ -95,44 +96,28 @@ def environment_of(overrides: Iterable[Override]) -> dict[str, str]:
     return found
 
 
-def _refuse_deletion(override: Override, choices: set[str]) -> None:
-    """Raise UserError: a group can be set to nothing, but not be taken away."""
-    other = "none" if "none" in choices else sorted(choices)[0]
-    raise UserError(f"{override.typed}: cannot be removed", f"write {override.name}={other}")
-
-
-def _refuse_plus(override: Override, groups: Groups) -> None:
-    if override.group is not None:
-        line = f"{override.name}={override.text}"
-        raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
-    if override.key in keys():
-        line = f"{override.key}={override.text}"
-        raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
-    other = meant(override.key, override.text)
-    near = f" (did you mean {other}?)" if other else nearest(override.key, groups)
-    raise UserError(
-        f"{override.typed}: unknown key{near}",
-        f"keys cannot be added; `{command()} --help` lists the options",
-    )
-
-
 def _check_names(override: Override, known: set[str]) -> None:
-    group, value = str(override.group), override.value
+    group, value, names = str(override.group), override.value, _names(override.value)
     where = OOD if override.is_below(OOD) else override.typed_key
-    kind = group.rpartition("/")[2]
-    names = _names(value)
     for name in names:
+        if group == "dataset" and name.startswith(("/", "./", "../", "~")):
+            hint = f"for a folder of images: dataset=image_folder dataset.root={name}"
+            raise UserError(f"{override.typed}: no such dataset", hint)
         if name not in known and "/" not in name and "${" not in name:  # these are found by Hydra
             other = spelling(group, name)
             near = nearest("none" if name == "null" else name, known)
             near = near if other is None else f" (did you mean {other}?)"
             listed = ", ".join(sorted(known)) or "none yet"
+            kind = group.rpartition("/")[2]
             raise UserError(f"{where}={name}: no such {kind}{near}", f"known: {listed}")
     if isinstance(value, list) and len(names) > 1:
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
+        if (twice := max(names, key=names.count)) and names.count(twice) > 1:
             raise UserError(f"{override.typed}: {twice} is repeated", "give it once")
-        _check_list(group, names, override)
+        if group not in _SETS:
+            hint = f"choose one, for example {group}={names[0]}"
+            if group == "noise":
+                hint = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
+            raise UserError(f"{override.typed}: {group} takes one option", hint)
 
 
 def _names(value: Any) -> list[str]:
@@ -144,21 +129,3 @@ def _names(value: Any) -> list[str]:
     if isinstance(value, str | int | float):
         return [str(value)]
     return ["null"] if value is None else []
-
-
-def _check_list(group: str, names: Sequence[str], override: Override) -> None:
-    """Raise UserError for a list, unless each option of the group is one named term."""
-    files = builtin_options(group)
-    nodes = [yaml.safe_load(files[name].read_text()) for name in names if name in files]
-    if any(
-        isinstance(node, dict)
-        and (
-            "_target_" in node
-            or ("defaults" in node and not any(isinstance(v, dict) for v in node.values()))
-        )
-        for node in nodes
-    ):
-        hint = f"choose one, for example {group}={names[0]}"
-        if group == "noise":
-            hint = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
-        raise UserError(f"{override.typed}: {group} takes one option", hint)

@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aecore.config.folders import builtin_options, command, installing
+from aecore.config.folders import builtin_options, installing
 from aecore.config.near import meant
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
@@ -41,23 +41,10 @@ def explain_hydra(
         return UserError(
             f"{OOD}=[{twice.group(1)}]: a preset names this data set already", "leave it out here"
         )
-    sought = re.search(r"Could not find '([^']+)'", text)
-    asked = next((o for o in overrides if sought and _asks_for(o, sought[1])), None)
-    if asked is not None:  # else a file of the user requires it
-        hint = f"`{command()} --help` lists the options"
-        if asked.group == "dataset":
-            hint = f"for a folder of images: dataset=image_folder dataset.root={asked.text}"
-        return UserError(f"{asked.typed}: no such {asked.group}", hint)
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     quoting = "write 'null', in quotes" if "is not Optional" in text else None
     reason = f" {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else ""
     return UserError(f"{lines[0]}{reason}"[:300], quoting)
-
-
-def _asks_for(override: Override, sought: str) -> bool:
-    """Whether an override chooses the file `group/name`."""
-    name = f"{override.group}/{override.value}"
-    return override.group is not None and name.replace("//", "/") == sought.replace("//", "/")
 
 
 def _launcher(kind: str, name: str, text: str) -> UserError:

@@ -13,40 +13,21 @@ from aecore.config.folders import CONF, builtin_options, groups
 from aecore.errors import normal, option
 
 _GUESSES = {  # names that other programs use
-    "batch": "dataset.batch_size",
-    "batchsize": "dataset.batch_size",
-    "beta": "penalty.kl.weight",
-    "bs": "dataset.batch_size",
-    "codesize": "latent.dim",
-    "cuda": "trainer.accelerator",
-    "data": "dataset",
-    "datadir": "paths.data_dir",
-    "device": "trainer.accelerator",
-    "epochs": "trainer.max_epochs",
-    "gpu": "trainer.accelerator",
-    "gpus": "trainer.devices",
-    "hidden": "network.hidden",
-    "hiddendim": "network.hidden",
-    "hiddensize": "network.hidden",
-    "klweight": "penalty.kl.weight",
-    "lambda": "penalty.kl.weight",
-    "latentdim": "latent.dim",
-    "latentsize": "latent.dim",
-    "layers": "network.hidden",
-    "learningrate": "optimizer.lr",
-    "loss": "reconstruction",
-    "lr": "optimizer.lr",
-    "maxsteps": "trainer.max_epochs",
-    "nepochs": "trainer.max_epochs",
-    "numepochs": "trainer.max_epochs",
-    "numlatents": "latent.dim",
-    "outdir": "paths.output_dir",
-    "outputdir": "paths.output_dir",
-    "randomseed": "seed",
-    "patience": "trainer.early_stopping.patience",
-    "sigma": "noise.std",
-    "zdim": "latent.dim",
-    "zsize": "latent.dim",
+    "dataset": ("data",),
+    "dataset.batch_size": ("batch", "batchsize", "bs"),
+    "latent.dim": ("codesize", "latentdim", "latentsize", "numlatents", "zdim", "zsize"),
+    "network.hidden": ("hidden", "hiddendim", "hiddensize", "layers"),
+    "noise.std": ("sigma",),
+    "optimizer.lr": ("learningrate", "lr"),
+    "paths.data_dir": ("datadir",),
+    "paths.output_dir": ("outdir", "outputdir"),
+    "penalty.kl.weight": ("beta", "klweight", "lambda"),
+    "reconstruction": ("loss",),
+    "seed": ("randomseed",),
+    "trainer.accelerator": ("cuda", "device", "gpu"),
+    "trainer.devices": ("gpus",),
+    "trainer.early_stopping.patience": ("patience",),
+    "trainer.max_epochs": ("epochs", "maxsteps", "nepochs", "numepochs"),
 }
 _VALUES = {"trainer.accelerator": {"cuda": "gpu", "true": "gpu", "1": "gpu"}}
 _SPELLINGS = {  # of options, by their group
@@ -77,6 +58,11 @@ def keys() -> dict[str, tuple[str, str] | None]:
     return found | dict.fromkeys(_flat(whole, ""))
 
 
+def keys_below(node: str) -> list[str]:
+    """The keys below a node of the configuration, with dots."""
+    return sorted(key for key in keys() if key.startswith(f"{node}."))
+
+
 def _flat(node: dict[str, Any], place: str) -> Iterator[str]:
     for key, value in node.items():
         if isinstance(value, dict) and value:
@@ -90,11 +76,11 @@ def meant(key: str, text: str) -> str | None:
 
     text: its value in Hydra's grammar.
     """
-    known = keys()
     name = key.rpartition(".")[2]
-    guess = None if "." in key else _GUESSES.get(normal(key))
+    guess = next((there for there, names in _GUESSES.items() if normal(key) in names), None)
     if guess is not None:
         return _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
+    known = keys()
     if (owner := known.get(key)) is not None:
         found = [f"{owner[0]}={other} {key}={text}" for other in _owners(owner[0], key)]
     else:

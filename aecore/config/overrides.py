@@ -26,6 +26,10 @@ _OPEN = (  # mappings of Hydra's configuration that take any key
     "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
     "hydra.sweeper.params",
 )  # fmt: skip
+_PATHS = re.compile(  # keys of paths and file names, whose values need no quotes as they are typed
+    r"resume|init_from|runs?|out|paths\.(data_dir|output_dir)|hydra\.(run\.dir|sweep\.(dir|subdir))"
+    r"|(dataset|evaluate\.ood\.[^.]+)\.(root|path|cache_dir)|interpolate\.images|traverse\.image"
+)
 _PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that needs no quotes in Hydra's grammar
 _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 
@@ -189,16 +193,10 @@ def _data_sets(value: str, typed: str) -> list[str]:
 
 def _as_text(key: str, value: str) -> str:
     """The value, in quotes if it is a path with special characters."""
-    if _PLAIN.fullmatch(value) or _QUOTED.search(value) or not _is_path(key):
+    if _PLAIN.fullmatch(value) or _QUOTED.search(value) or not _PATHS.fullmatch(key):
         return value
     value = os.path.expanduser(value)
     if not (value.startswith("[") and value.endswith("]")):
         return quoted(value)
     names = [name.strip() for name in value[1:-1].split(",")]
     return f"[{','.join(n if _PLAIN.fullmatch(n) else quoted(n) for n in names)}]"
-
-
-def _is_path(key: str) -> bool:
-    from aecore.config.schema import is_path  # imports pydantic, which is slow
-
-    return key in ("hydra.run.dir", "hydra.sweep.dir", SUBDIR) or is_path(key)

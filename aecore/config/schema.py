@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -18,20 +14,7 @@ from aecore.config.component import (
     PositiveInt,
 )
 
-
-@dataclass(frozen=True)
-class PathKeys:
-    """Marks a key as a path, or the keys of a node that are paths or file names.
-
-    The command line puts such values in quotes, as Hydra's grammar cannot read all of them.
-    """
-
-    keys: tuple[str, ...] = ()
-
-
-PATH = PathKeys()
 Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]  # of one among several; files may be named so
-_DATA_KEYS = ("root", "path", "cache_dir")  # keys of every data set that reads files
 
 
 class Node(BaseModel):
@@ -69,8 +52,8 @@ class Trainer(Node):
 class Paths(Node):
     """Folders of data and runs."""
 
-    data_dir: Annotated[str, PATH]
-    output_dir: Annotated[str, PATH]
+    data_dir: str
+    output_dir: str
 
 
 class EvaluateConfig(Node):
@@ -82,7 +65,7 @@ class EvaluateConfig(Node):
     weights: Literal["auto", "last", "best"]
     noise: dict[str, Any]
     metrics: dict[Name, dict[str, Any]]
-    ood: Annotated[dict[Name, dict[str, Any]], PathKeys(tuple(f"*.{k}" for k in _DATA_KEYS))]
+    ood: dict[Name, dict[str, Any]]
 
 
 class Config(Node):
@@ -93,11 +76,11 @@ class Config(Node):
 
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
     conditional: bool
-    resume: Annotated[str | None, PATH]
-    init_from: Annotated[str | None, PATH]
-    runs: Annotated[str | list[str] | None, PATH]
-    out: Annotated[str | None, PATH]
-    run: Annotated[str | None, PATH]
+    resume: str | None
+    init_from: str | None
+    runs: str | list[str] | None
+    out: str | None
+    run: str | None
     split: Literal["train", "val", "test", "all"] | None
     resize: bool
     optimized_metric: str | None
@@ -108,12 +91,12 @@ class Config(Node):
     compress: dict[str, Any] = {}
     encode: dict[str, Any] = {}
     export: dict[str, Any] = {}
-    interpolate: Annotated[dict[str, Any], PathKeys(("images",))] = {}
+    interpolate: dict[str, Any] = {}
     reconstruct: dict[str, Any] = {}
     sample: dict[str, Any] = {}
     score: dict[str, Any] = {}
-    traverse: Annotated[dict[str, Any], PathKeys(("image",))] = {}
-    dataset: Annotated[dict[str, Any], PathKeys(_DATA_KEYS)]
+    traverse: dict[str, Any] = {}
+    dataset: dict[str, Any]
     network: dict[str, Any]
     latent: dict[str, Any]
     noise: dict[str, Any]
@@ -127,24 +110,3 @@ class Config(Node):
     scheduler: dict[str, Any]
     logger: dict[str, Any]
     figures: dict[Name, dict[str, Any]]
-
-
-def is_path(key: str) -> bool:
-    """Whether a key of the configuration, with dots, is a path or the name of a file."""
-    return any(fnmatchcase(key, pattern) for pattern in _path_keys())
-
-
-@cache
-def _path_keys() -> tuple[str, ...]:
-    return tuple(_marked(Config))
-
-
-def _marked(model: type[BaseModel], place: str = "") -> Iterator[str]:
-    for name, info in model.model_fields.items():
-        for mark in info.metadata:
-            if isinstance(mark, PathKeys):
-                yield from (f"{place}{name}.{key}" for key in mark.keys)
-                if not mark.keys:
-                    yield f"{place}{name}"
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from _marked(info.annotation, f"{place}{name}.")

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from aecore.config.near import keys as all_keys
+from aecore.config.near import keys_below
 from aecore.errors import ConfigError, nearest
 
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
@@ -56,17 +56,12 @@ def explain_validation(
         )
     if first["type"].startswith("missing"):
         return ConfigError(_joined(path, *map(str, first["loc"])), ..., "this key is missing")
-    if first["type"] in ("model_type", "dict_type") and (below := nodes_keys(_joined(path, *keys))):
+    if first["type"] in ("model_type", "dict_type") and (below := keys_below(_joined(path, *keys))):
         hint = f"it has the keys {', '.join(below)}"
         return ConfigError(_joined(path, *keys), value, "must be a mapping of keys to values", hint)
     alternatives = [e for e in found if e["loc"][:1] == first["loc"][:1]]  # of a union
     problem = _problem(alternatives, inside=first["input"] is not value)
     return ConfigError(_joined(path, *keys), value, problem)
-
-
-def nodes_keys(node: str) -> list[str]:
-    """The keys below a node of the configuration, with dots."""
-    return sorted(key for key in all_keys() if key.startswith(f"{node}."))
 
 
 def _joined(*keys: str) -> str:
