@@ -12,28 +12,7 @@ from aecore.config.near import keys_below
 from aecore.errors import ConfigError, nearest
 
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
-_WANTED = {  # expected values, by the type of pydantic's error
-    "int_type": "an integer",
-    "int_parsing": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": "text",
-    "string_too_short": "text of {min_length} or more characters",
-    "string_pattern_mismatch": "text that matches {pattern}",
-    "list_type": "a list",
-    "too_short": "a list of {min_length} or more items",
-    "too_long": "a list of {max_length} or fewer items",
-    "dict_type": "a mapping of keys to values",
-    "literal_error": "{expected}",
-    "greater_than": "greater than {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than": "less than {lt}",
-    "less_than_equal": "at most {le}",
-}
+_EXPECTED = "Input should be "  # how most messages of pydantic begin
 
 
 def explain_validation(
@@ -59,7 +38,7 @@ def explain_validation(
     if first["type"] in ("model_type", "dict_type") and (below := keys_below(_joined(path, *keys))):
         hint = f"it has the keys {', '.join(below)}"
         return ConfigError(_joined(path, *keys), value, "must be a mapping of keys to values", hint)
-    alternatives = [e for e in found if e["loc"][:1] == first["loc"][:1]]  # of a union
+    alternatives = [e for e in found if _culprit(e["loc"], node)[0] == keys]  # of a union
     problem = _problem(alternatives, inside=first["input"] is not value)
     return ConfigError(_joined(path, *keys), value, problem)
 
@@ -85,15 +64,9 @@ def _culprit(loc: tuple[int | str, ...], node: Mapping[str, Any]) -> tuple[list[
 
 
 def _problem(errors: list[ErrorDetails], inside: bool) -> str:
-    """The expected value, or that of each item; pydantic's message if there is no text here."""
-    for error in errors:
-        if error["type"] not in _WANTED:
-            return error["msg"]
-    wanted = dict.fromkeys(_WANTED[e["type"]].format(**_limits(e)) for e in errors)
-    return f"{'each ' if inside else ''}must be {' or '.join(wanted)}"
-
-
-def _limits(error: ErrorDetails) -> dict[str, Any]:
-    """The limits that were exceeded; 0.0 as 0."""
-    limits = error.get("ctx", {})
-    return {k: f"{v:.15g}" if isinstance(v, float) else v for k, v in limits.items()}
+    """What pydantic says: the expected value, or that of each item."""
+    messages = dict.fromkeys(error["msg"] for error in errors)
+    if other := next((one for one in messages if not one.startswith(_EXPECTED)), None):
+        return other
+    expected = " or ".join(one.removeprefix(_EXPECTED) for one in messages)
+    return f"{'each ' if inside else ''}must be {expected}"

@@ -134,8 +134,8 @@ def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
     [
         ({"model": "vea"}, "did you mean 'vae'"),
         ({"model": 3}, '3: no model\n.*latent.dim=8"$'),
-        ({"n_components": 0}, "^n_components=0: must be at least 1"),
-        ({"n_components": "a"}, "^n_components=a: must be an integer"),
+        ({"n_components": 0}, "^n_components=0: must be greater than or equal to 1"),
+        ({"n_components": "a"}, "^n_components=a: must be a valid integer"),
         (
             {"n_components": 3, "overrides": "latent.dim=4"},
             "n_components=3: .*\n.* 4 columns",

@@ -37,8 +37,8 @@ class TestValidate:
         [
             ({"max_epoch": 3}, "trainer.max_epoch: unknown key (did you mean 'max_epochs'?)"),
             ({"max_epochs": 0}, "trainer.max_epochs=0: must be "),
-            ({"max_epochs": 2.5}, "trainer.max_epochs=2.5: must be an integer"),
-            ({"max_epochs": "3"}, "trainer.max_epochs=3: must be an integer"),
+            ({"max_epochs": 2.5}, "trainer.max_epochs=2.5: must be a valid integer"),
+            ({"max_epochs": "3"}, "trainer.max_epochs=3: must be a valid integer"),
             ({"threads": "all"}, "trainer.threads=all: must be "),
             ({"precision": 16}, "trainer.precision=16: must be '32-true'"),
             ({"checkpoint_minutes": -1}, "trainer.checkpoint_minutes=-1: must be "),

@@ -210,7 +210,7 @@ def test_from_the_command_line(
     ("argv", "told"),
     [
         (["compress.steps=[1,0]"], "compress.steps=[1,0]: each must be greater than 0"),
-        (["compress.steps=[]"], "compress.steps=[]: must be a list of 1 or more items"),
+        (["compress.steps=[]"], "compress.steps=[]: List should have at least 1 item"),
         (["noise=dropout"], "noise=dropout: task=compress has no use for noise"),
     ],
 )

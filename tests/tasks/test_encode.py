@@ -178,7 +178,7 @@ def test_other_data_have_no_splits(runs: dict[str, Path], tmp_path: Path) -> Non
     ("run", "override", "told"),
     [
         ("vq", "encode.sample=true", "encode.sample=true: this model's codes are not drawn"),
-        ("vae", "encode.points=0", "encode.points=0: must be at least 1"),
+        ("vae", "encode.points=0", "encode.points=0: must be greater than or equal to 1"),
         ("vae", "split=tst", "split=tst: must be 'train', 'val', 'test' or 'all'"),
     ],
 )

@@ -192,7 +192,7 @@ class TestTraverse:
         ("cvae", "interpolate.images=[1,360]", "images=360: these images are numbered from 0 to 3"),
         ("cvae", "interpolate.images=[a.png,1]", "these images have no names, only numbers from 0"),
         ("cvae", "interpolate.path=slerp", "must be 'linear', 'spherical' or 'both'"),
-        ("cvae", "interpolate.steps=1", "interpolate.steps=1: must be at least 2"),
+        ("cvae", "interpolate.steps=1", "interpolate.steps=1: must be greater than or equal to 2"),
         ("ae", "interpolate.images=[02.jpg,1]", "no such image in this split (did you mean"),
         ("ae", "interpolate.images=[02.jpg,1] split=all", "it has a/00.png ... b/11.png\n"),
         ("ae", "traverse.image=1000", "traverse.image=1000: these images are numbered from 0 to 5"),

@@ -121,7 +121,7 @@ def test_what_would_have_no_effect_is_refused(
 
 def test_a_noise_is_called_what_it_was_typed_as(run: Path, refused: Callable[..., None]) -> None:
     given = f"run={run}", "task=reconstruct", "noise=gaussian"
-    refused("error: noise.std=-1: must be at least 0", *given, "noise.std=-1")
+    refused("error: noise.std=-1: must be greater than or equal to 0", *given, "noise.std=-1")
     refused("error: noise.sd: noise has no key 'sd' (did you mean 'std'?)", *given, "noise.sd=1")
 
 

@@ -239,11 +239,15 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("run", "override", "told"),
         [
-            ("vae", "sample.n=0", "sample.n=0: must be at least 1"),
+            ("vae", "sample.n=0", "sample.n=0: must be greater than or equal to 1"),
             ("vae", "sample.label=3", "sample.label=3: this model is not class-conditional"),
             ("cvae", "sample.label=4", "sample.label=4: this model was trained on 3, 5, 8 alone"),
             ("cvae", "sample.label=cat", "sample.label=cat: no class 'cat'\n  known: 0, 1, 2"),
-            ("vae", "sample.temperature=-1", "sample.temperature=-1: must be at least 0"),
+            (
+                "vae",
+                "sample.temperature=-1",
+                "sample.temperature=-1: must be greater than or equal to 0",
+            ),
             ("vae", f"sample.seed={2**63}", "must be less than 9223372036854775808"),
         ],
     )

@@ -108,8 +108,8 @@ BAD = [
     (["evaluate.metrics=jacobien"], r"evaluate.metrics=jacobien: .*did you mean 'jacobian'"),
     (["evaluate.metrics=[activity,peanut]"], "evaluate.metrics=peanut: no such metrics"),
     (["metrics=activity"], r"did you mean evaluate\.metrics=activity\?"),
-    (["evaluate.metrics=jacobian", "evaluate.metrics.jacobian.images=0"], "at least 1"),
-    (["evaluate.metrics=compression", "evaluate.metrics.compression.bits=17"], "at most 16"),
+    (["evaluate.metrics=jacobian", "evaluate.metrics.jacobian.images=0"], "or equal to 1"),
+    (["evaluate.metrics=compression", "evaluate.metrics.compression.bits=17"], "or equal to 16"),
     (
         ["evaluate.metrics=activity", "evaluate.metrics.activity.count=1"],
         "activity has no key 'count'",

@@ -55,7 +55,7 @@ def folders(sweep: Path = FOLDER) -> set[str]:
     ("overrides", "told"),
     [
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: must be"),
-        (["hydra.sweeper.n_trials=many"], "hydra.sweeper.n_trials=many: must be an integer"),
+        (["hydra.sweeper.n_trials=many"], "hydra.sweeper.n_trials=many: must be a valid integer"),
         (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0"),
         (["hydra.sweeper.direction=down"], "hydra.sweeper.direction=down"),
         (["hydra.sweeper.sampler=grid"], "hydra.sweeper.sampler=grid"),

@@ -211,7 +211,10 @@ class TestWandB:
         (["logger=mlflow", "logger.uri=mlflow.db"], "sqlite:///FILE"),
         (["logger=mlflow", "logger.uri=http://localhost:9"], "cannot be opened"),
         (["logger=mlflow", "logger.uri=sqlite:////proc/x/y.db"], "cannot be opened"),
-        (["logger=mlflow", "logger.experiment="], "logger.experiment=: must be text of 1 or more"),
+        (
+            ["logger=mlflow", "logger.experiment="],
+            "logger.experiment=: String should have at least 1",
+        ),
         (["logger=wandb", "logger.mode=on"], "'offline' or 'online'"),
     ],
 )
