@@ -45,8 +45,7 @@ class Composition:
     config: dict[str, Any]
     choices: dict[str, Any]
     overrides: list[str]
-    run_dir: str
-    sweep_dir: str
+    run_dir: Path
     multirun: bool
     sweeper: str
     parameters: dict[str, str]
@@ -80,17 +79,14 @@ def compose(arguments: Arguments) -> Composition:
             )
         chosen = choices(hydra.runtime.choices, own)
         overridden = frozenset(o.key for o in arguments.overrides)
-        run_dir = Path(str(hydra.run.dir))
-        if (
-            chosen.get("experiment") and "hydra.run.dir" not in overridden
-        ):  # its name names the folder
-            run_dir = run_dir.parent.with_name(chosen["experiment"]) / run_dir.name
+        run_dir, experiment = Path(str(hydra.run.dir)), chosen.get("experiment")
+        if experiment and "hydra.run.dir" not in overridden:  # its name names the folder
+            run_dir = run_dir.parent.with_name(experiment) / run_dir.name
         return Composition(
             config=own,
             choices=chosen,
             overrides=arguments.typed,
-            run_dir=str(run_dir),
-            sweep_dir=str(hydra.sweep.dir),
+            run_dir=run_dir,
             multirun=arguments.multirun or hydra.mode == RunMode.MULTIRUN,
             sweeper=str(hydra.runtime.choices["hydra/sweeper"]),
             parameters={str(k): shown(v) for k, v in parameters.items()},
@@ -129,10 +125,7 @@ def composing(arguments: Arguments, overrides: Sequence[Override]) -> Iterator[N
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        names = {*options_by_group(arguments.own)}
-        raise explain_hydra(
-            error, overrides, lambda kept: _composed(arguments, kept), names
-        ) from None
+        raise explain_hydra(error, overrides, lambda kept: _composed(arguments, kept)) from None
     except MarkedYAMLError as error:  # in a file of the user
         mark = error.problem_mark or error.context_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "--config-dir"

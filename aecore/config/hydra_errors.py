@@ -10,37 +10,26 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aecore.config.folders import builtin_options, installing
+from aecore.config.folders import builtin_options, groups, installing
 from aecore.config.near import meant
 from aecore.config.overrides import OOD, Override
 from aecore.errors import UserError, nearest
 
 Compose = Callable[[list[Override]], DictConfig]
 _SEARCH_KEYS = "hydra/sweeper=optuna has n_trials, n_jobs, sampler, seed and others"
-_EXTRAS = {
-    "joblib": "joblib",
-    "submitit_local": "slurm",
-    "submitit_slurm": "slurm",
-    "ray": "ray",
-}
+_EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
-def explain_hydra(
-    error: Exception, overrides: Sequence[Override], compose: Compose, groups: set[str]
-) -> UserError:
+def explain_hydra(error: Exception, overrides: Sequence[Override], compose: Compose) -> UserError:
     """The error for the user; composes without the wrong override to find similar names."""
     text = str(error)
-    launcher = re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text)
-    if launcher:
-        return _launcher(launcher.group(1), launcher.group(2), text)
-    unknown = re.search(r"Could not override '([^']+)'", text)
-    if unknown:
-        return _unknown_key(unknown.group(1), overrides, compose, groups, text)
-    twice = re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text)
-    if twice:
-        return UserError(
-            f"{OOD}=[{twice.group(1)}]: a preset names this data set already", "leave it out here"
-        )
+    if found := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text):
+        return _launcher(found[1], found[2], text)
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(found[1], overrides, compose, text)
+    if found := re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text):
+        problem = f"{OOD}=[{found[1]}]: a preset names this data set already"
+        return UserError(problem, "leave it out here")
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     quoting = "write 'null', in quotes" if "is not Optional" in text else None
     reason = f" {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else ""
@@ -48,19 +37,15 @@ def explain_hydra(
 
 
 def _launcher(kind: str, name: str, text: str) -> UserError:
+    typed = f"hydra/{kind}={name}"
     if name in _EXTRAS:
-        return UserError(
-            f"hydra/{kind}={name}: not installed", f"{installing(_EXTRAS[name])} brings it"
-        )
+        return UserError(f"{typed}: not installed", f"{installing(_EXTRAS[name])} brings it")
     known = sorted(set(re.findall(r"^\t(\w+)$", text, re.MULTILINE)))
-    return UserError(
-        f"hydra/{kind}={name}: no such {kind}{nearest(name, known)}", f"known: {', '.join(known)}"
-    )
+    problem = f"{typed}: no such {kind}{nearest(name, known)}"
+    return UserError(problem, f"known: {', '.join(known)}")
 
 
-def _unknown_key(
-    key: str, overrides: Sequence[Override], compose: Compose, groups: set[str], text: str
-) -> UserError:
+def _unknown_key(key: str, overrides: Sequence[Override], compose: Compose, text: str) -> UserError:
     asked = next((o for o in overrides if key in (o.key, o.name)), None)
     known: set[str] = set()
     parent, _, name = key.rpartition(".")
@@ -75,7 +60,7 @@ def _unknown_key(
             node = OmegaConf.select(config, parent) if parent else config
         if isinstance(node, DictConfig):
             known = {str(k) for k in node} - {"hydra", "_target_"}
-            known |= set() if parent else groups
+            known |= set() if parent else {*groups()}
     except (HydraException, OmegaConfBaseException):
         pass  # a second mistake elsewhere: reported without similar names
     if asked is not None and key == f"evaluate.{asked.typed_key}":  # as the noise of a trained run
@@ -83,19 +68,16 @@ def _unknown_key(
     if asked is not None and name in known:
         reason = next((line for line in text.splitlines()[1:] if line.strip()), "it cannot be set")
         return UserError(f"{asked.typed}: {reason.strip()}")
-    where = f"{parent} has no key" if parent else "no key"
+    problem = f"{key}: {parent} has no key {name!r}" if parent else f"{key}: no key {name!r}"
     if parent.startswith("hydra.sweeper") and "n_trials" not in known:
-        return UserError(f"{key}: {where} {name!r}", _SEARCH_KEYS)
+        return UserError(problem, _SEARCH_KEYS)
     if hint := _term_hint(parent, name, known):
-        return UserError(f"{key}: {where} {name!r}", hint)
-    near = nearest(name, known) if parent else ""
-    other = None if asked is None or near else meant(key, asked.text)
+        return UserError(problem, hint)
+    near = nearest(name, known)
+    other = None if asked is None or (parent and near) else meant(key, asked.text)
     if other is not None:
-        return UserError(f"{key}: {where} {name!r}", f"did you mean {other}?")
-    return UserError(
-        f"{key}: {where} {name!r}{nearest(name, known)}",
-        f"known here: {', '.join(sorted(known)) or 'none'}",
-    )
+        return UserError(problem, f"did you mean {other}?")
+    return UserError(f"{problem}{near}", f"known here: {', '.join(sorted(known)) or 'none'}")
 
 
 def _term_hint(parent: str, name: str, chosen: set[str]) -> str:

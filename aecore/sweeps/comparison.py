@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,26 +32,18 @@ def compared_if_interrupted(sweep: Sweep) -> Iterator[None]:
         raise
 
 
-class RunningComparison:
-    """The comparison while jobs run, in at most a tenth of the time of this process.
+_latest: dict[Path, tuple[float, float]] = {}  # when a sweep was compared here, for how long
+
+
+def compare_running(folder: Path) -> None:
+    """Compare the jobs of a sweep while others run, in at most a tenth of this process's time.
 
     Reading every job after each of them takes long where many are short. The launching process
     compares once more at the end.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._ended, self._seconds = -math.inf, 0.0  # of the last comparison
-
-    def update(self) -> None:
-        """Compare again, unless the last comparison was a short while ago."""
-        began = time.monotonic()
-        sweep = read_sweep(self.folder)
-        if sweep is not None and began - self._ended >= 9 * self._seconds:
-            compare_sweep(sweep)
-            self._ended = time.monotonic()
-            self._seconds = self._ended - began
-
-
-running_comparison = cache(RunningComparison)
-"""That of a sweep's folder, for all jobs of this process."""
+    began = time.monotonic()
+    ended, seconds = _latest.get(folder, (-math.inf, 0.0))
+    sweep = read_sweep(folder)
+    if sweep is not None and began - ended >= 9 * seconds:
+        compare_sweep(sweep)
+        _latest[folder] = time.monotonic(), time.monotonic() - began

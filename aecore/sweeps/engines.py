@@ -32,6 +32,7 @@ _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 _SHORT, _LONG = "/tmp", 40  # Ray's sockets lie there, whose paths have 107 characters at most
 Jobs = Mapping[int, Sequence[str]]
 Folders = Mapping[int, Path]
+_BEGUN = Path(".hydra", "overrides.yaml")  # Hydra writes it as a job starts
 _SAVING = 8.0  # seconds that interrupted jobs have to save their state; docker kills after ten
 
 
@@ -48,6 +49,7 @@ def run_jobs(
     folders = {n: sweep / name for n, name in named.items()}
     for folder in folders.values():
         remove(folder / ERROR)
+        remove(folder / _BEGUN)
     placed = {n: [*job, f"{SUBDIR}={quoted(named[n])}"] for n, job in jobs.items()}
     for key, value in _RAY.items():
         os.environ.setdefault(key, value)
@@ -119,7 +121,6 @@ def _launch(launcher: Launcher, folders: Folders, jobs: Jobs) -> None:
     """
     waiting = dict(jobs)
     while waiting:
-        before = {number: _begun(folders[number]) for number in waiting}
         try:
             launcher.launch(list(waiting.values()), initial_job_idx=min(waiting))
             return
@@ -128,7 +129,7 @@ def _launch(launcher: Launcher, folders: Folders, jobs: Jobs) -> None:
             if received() is not None:
                 raise
             waiting = {n: job for n, job in waiting.items() if not ended(folders[n])}
-            begun = [n for n in waiting if _begun(folders[n]) != before[n]]
+            begun = [n for n in waiting if (folders[n] / _BEGUN).is_file()]
             if not waiting:
                 return
             if not begun and not isinstance(error, BrokenExecutor):
@@ -159,17 +160,9 @@ def _dismiss(sweep: Path, folders: Sequence[Path]) -> None:
     """Tell jobs that are going on that they are not wanted, and let them save their state."""
     if not dismiss(sweep):
         return
-    going = [folder for folder in folders if _begun(folder) is not None and not ended(folder)]
+    going = [folder for folder in folders if (folder / _BEGUN).is_file() and not ended(folder)]
     deadline = time.monotonic() + _SAVING
     while not all(map(ended, going)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for folder in going:
         remove(folder / ERROR)  # not failed, only interrupted
-
-
-def _begun(folder: Path) -> int | None:
-    """A mark of the start of the job of a folder, for comparison; None if none started."""
-    try:
-        return (folder / ".hydra" / "overrides.yaml").stat().st_mtime_ns
-    except FileNotFoundError:
-        return None

@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from aecore.config.arguments import searched
-from aecore.config.compose import choices
+from aecore.config.compose import choices, resolved
 from aecore.config.folders import flags, resuming, set_user_folders
 from aecore.config.overrides import as_override, read
 from aecore.config.secret import secret_keys, without_secrets
@@ -39,7 +39,7 @@ from aecore.runs.lock import is_led
 from aecore.runs.places import is_place
 from aecore.runs.sweep import STORAGE, job_name, read_sweep, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
-from aecore.sweeps.comparison import running_comparison
+from aecore.sweeps.comparison import compare_running
 from aecore.tasks.base import Request
 from aecore.tasks.resume import place_overrides, read_training, settled
 from aecore.tasks.run import run
@@ -66,19 +66,13 @@ def run_job(config: Any) -> float | None:
     """
     hydra = HydraConfig.get()
     set_user_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    config_dict, secrets = without_secrets(
-        {str(key): value for key, value in plain.items()}, secret_keys(config)
-    )
+    config_dict, secrets = without_secrets(resolved(config), secret_keys(config))
     folder = Path(hydra.runtime.output_dir)
-    overrides = OmegaConf.to_container(hydra.overrides.task)  # as typed: secrets are not resolved
-    assert isinstance(overrides, list)
-    chosen = choices(hydra.runtime.choices, config_dict)
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task)  # as typed, with no secret
     request = Request(
         config_dict,
-        chosen,
-        [*map(str, overrides)],
+        choices(hydra.runtime.choices, config_dict),
+        overrides,
         lambda: folder,
         brief=True,
         secrets=secrets,
@@ -107,7 +101,7 @@ def _run_request(request: Request, folder: Path) -> float | None:
         traceback.clear_frames(failure.__traceback__)  # they hold the model
     gc.collect()  # Lightning leaves reference cycles behind, which hold the model
     if is_leader():
-        running_comparison(sweep_of(folder)).update()
+        compare_running(sweep_of(folder))
     if failed and started_together():
         sys.exit(1)  # so that srun ends the other processes, which would wait for this one
     return optimized(folder)

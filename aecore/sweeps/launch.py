@@ -32,9 +32,6 @@ def launch(
     if sweep.search is None:
         with writing(sweep.folder, "running this sweep"):
             return _launch_grid(sweep, more, selections)
-    from aecore.sweeps.search.extra import check_optuna
-
-    check_optuna()
     from aecore.sweeps.search.loop import search
 
     hint = (

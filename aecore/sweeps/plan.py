@@ -90,7 +90,7 @@ def sweep_folder(composition: Composition, name: str | None) -> Path:
 
     name: of the folder that sweeps of this kind have in common, None for that of the configuration.
     """
-    folder = Path(composition.sweep_dir)
+    folder = Path(str(composition.whole.hydra.sweep.dir))
     if "hydra.sweep.dir" in composition.overridden:
         return make_folder(folder)
     return reserve(folder.parent.with_name(name) / folder.name if name else folder)

@@ -107,23 +107,18 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
             f"hydra.launcher.tasks_per_node={params['tasks_per_node']}: only for submitit_slurm",
             "here a job with trainer=ddp trainer.devices=2 starts its processes itself",
         )
-    params["submitit_folder"] = _unused(str(params["submitit_folder"]))
-    own = {k: params.pop(k) for k in ("submitit_folder", "max_num_timeout") if k in params}
+    kind, folder = launcher._EXECUTOR, _unused(str(params.pop("submitit_folder")))
+    own = {f"{kind}_{k}": params.pop(k) for k in ("max_num_timeout",) if k in params}
     try:
-        executor = submitit.AutoExecutor(
-            folder=own.pop("submitit_folder"),
-            cluster=launcher._EXECUTOR,
-            **{f"{launcher._EXECUTOR}_{k}": v for k, v in own.items()},
-        )
+        executor = submitit.AutoExecutor(folder=folder, cluster=kind, **own)
     except RuntimeError as error:  # without srun
         raise UserError(
             "hydra/launcher=submitit_slurm: there is no Slurm here (no srun)",
             "start it on a login node, or use hydra/launcher=submitit_local",
         ) from error
     shared = set(BaseQueueConf.__dataclass_fields__)
-    executor.update_parameters(
-        **{k if k in shared else f"{launcher._EXECUTOR}_{k}": v for k, v in params.items()}
-    )
+    settings = {k if k in shared else f"{kind}_{k}": v for k, v in params.items()}
+    executor.update_parameters(**settings)
     if not local:
         executor.update_parameters(slurm_srun_args=["--kill-on-bad-exit=1"])
         SlurmJob.watcher = Queue(delay_s=30)

@@ -63,7 +63,7 @@ def request_of(composition: Composition) -> Request:
     """The request to run a task on a configuration; its folder is made when first asked for."""
 
     def folder() -> Path:
-        place = Path(composition.run_dir)
+        place = composition.run_dir
         if "hydra.run.dir" not in composition.overridden:
             return reserve(place)
         if is_run(place):

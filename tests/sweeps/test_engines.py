@@ -95,14 +95,16 @@ def table(sweep: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
     need_launcher(launcher)
-    argv = ["-m", "model=ae,pca", *TINY]
+    subdir = 'hydra.sweep.subdir=it\'s [${hydra.job.num}], é="x"/${hydra.job.num}'
+    argv = ["-m", "model=ae,pca", *TINY, subdir]
     done = launched(*argv, f"hydra/launcher={launcher}", "hydra.sweep.dir=there")
     assert main([*argv, "hydra.sweep.dir=here"]) == 0
     assert table(Path("there")) == table(Path("here"))
     assert sorted(p.name for p in Path("there").iterdir() if p.name != ".submitit") == [
-        "0", "1", "report.html", "summary.csv", "summary.json", "sweep.json",
+        'it\'s [0], é="x"', 'it\'s [1], é="x"', "report.html", "summary.csv", "summary.json",
+        "sweep.json",
     ]  # fmt: skip
-    for folder in Path("there").glob("[01]"):
+    for folder in Path("there").glob("it*/[01]"):
         config = yaml.safe_load((folder / "config.yaml").read_text())
         assert config["trainer"]["threads"] == 1
     assert "Warning" not in done.err

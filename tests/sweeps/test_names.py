@@ -17,7 +17,6 @@ from aecore.runs.sweep import read_sweep
 from aecore.sweeps.plan import job_names, points
 from aecore.sweeps.selections import Selections, at_point
 from helpers.commands import called
-from helpers.extras import need
 
 TINY = [
     "dataset=digits", "model=ae", "trainer.max_epochs=1", "network.hidden=[4]", "figures=none",
@@ -60,17 +59,6 @@ def test_a_sweep_with_names_is_resumed_and_compared(capsys: pytest.CaptureFixtur
     (sweep / "report.html").unlink()
     assert main(["task=compare", f"runs={sweep}"]) == 0
     assert (sweep / "report.html").is_file() and not Path("outputs/comparisons").exists()
-
-
-@pytest.mark.parametrize(("launcher", "extra"), [("joblib", "joblib"), ("submitit_local", "slurm")])
-def test_names_in_other_processes(launcher: str, extra: str) -> None:
-    need(extra)
-    argv = ["-m", *TINY, "latent.dim=2,8", f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep"]
-    called(*argv, 'hydra.sweep.subdir=it\'s [${latent.dim}], é="x"/${hydra.job.num}')
-    names = [f'it\'s [{dim}], é="x"/{number}' for number, dim in enumerate((2, 8))]
-    assert [row[:3] for row in rows(Path("sweep"))] == [
-        (name, "finished", dim) for name, dim in zip(names, "28", strict=True)
-    ]
 
 
 def named(*argv: str) -> tuple[Any, list[Any], list[str] | None]:
