@@ -159,7 +159,7 @@ def test_a_study_of_ones_own_preset(own: Path, capsys: pytest.CaptureFixture[str
         ("echo 'class Mine: pass' > my/$MODULE.py", "no Penalty of that name"),
         ("sed -i /power/d my/penalty/mine.yaml", r"missing a required .*argument: 'power'"),
         ("echo 'a: [' > my/penalty/mine.yaml", "mine.yaml, line 2: no YAML"),
-        ("sed -i /mine:/d my/penalty/mine.yaml", "a mapping of keys to values"),
+        ("sed -i /mine:/d my/penalty/mine.yaml", "must be a valid dictionary"),
         ("cp my/penalty/mine.yaml my/penalty/kl.yaml", "there is a penalty=kl already"),
         ("mv my/penalty my/penalties", "no such penalty"),
         ("rm -r my/*/", "no options there"),
