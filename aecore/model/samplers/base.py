@@ -35,9 +35,12 @@ class Fitted(ABC):
         """A code for each class of y (n,), (n, D); independent of y unless fitted by class."""
         return self.draw(len(y), like, generator, temperature)
 
-    @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """Its parameters, by name."""
+        """Its parameters, by name.
+
+        It is no `nn.Module`, as a model must not own it: its weights are those that were trained.
+        """
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
 class Sampler(ABC):

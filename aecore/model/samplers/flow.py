@@ -46,8 +46,8 @@ class Warped(Fitted):
 
     @override
     def tensors(self) -> dict[str, Tensor]:
-        weights = {f"warp.{k}": v.cpu() for k, v in self.warp.state_dict().items()}
-        return {"mean": self.mean, "scale": self.scale, **weights}
+        weights = self.warp.state_dict(prefix="warp.")
+        return {**super().tensors(), **{name: value.cpu() for name, value in weights.items()}}
 
 
 class FlowSampler(Sampler):

@@ -30,10 +30,6 @@ class Normal(Fitted):
         normal = like.new_empty((n, len(factor))).normal_(generator=generator)
         return mean + (temperature * normal) @ factor
 
-    @override
-    def tensors(self) -> dict[str, Tensor]:
-        return {"mean": self.mean, "factor": self.factor}
-
 
 class GaussianSampler(Sampler):
     """A Gaussian with the mean and the unbiased full covariance of the codes (Ghosh et al. 2020).

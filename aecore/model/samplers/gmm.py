@@ -47,10 +47,6 @@ class Normals(Fitted):
             drawn[own] += normal[own] @ factor.T
         return drawn
 
-    @override
-    def tensors(self) -> dict[str, Tensor]:
-        return {"weights": self.weights, "means": self.means, "factors": self.factors}
-
 
 class GMM(Sampler):
     """A mixture of Gaussians by expectation maximisation (Ghosh et al. 2020, with 10).

@@ -44,10 +44,6 @@ class Between(Fitted):
         share = torch.rand((n, 1), generator=generator, device=device, dtype=codes.dtype)
         return torch.lerp(codes[first], codes[near.gather(1, which)[:, 0]], share)
 
-    @override
-    def tensors(self) -> dict[str, Tensor]:
-        return {"codes": self.codes}
-
 
 class KNN(Sampler):
     """A uniform point on the line from a training code to one of its k nearest neighbours.
