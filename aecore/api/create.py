@@ -10,7 +10,8 @@ from aecore.api.arguments import composed
 from aecore.config.build import build
 from aecore.config.overrides import read
 from aecore.errors import UserError, nearest, short
-from aecore.model.components import build_noise, build_penalty, build_reconstruction
+from aecore.model.components import build_loss, build_noise, build_penalty
+from aecore.model.penalties.weight import WEIGHT_KEYS
 from aecore.model.slots import SLOTS
 
 
@@ -36,8 +37,11 @@ def create(option: str, /, **values: Any) -> Any:
             raise UserError(f"{option}: {len(node)} terms", hint)
         ((name, term),) = node.items()
         term |= values
-        if group == "reconstruction":
-            return build_reconstruction({name: term})
-        return build_penalty(term, f"penalty.{name}")
+        if group == "penalty":
+            return build_penalty(name, term)
+        if given := values.keys() & set(WEIGHT_KEYS):
+            hint = 'the model takes it: Autoencoder(..., weights={"reconstruction": 2.0})'
+            raise UserError(f"{option}: `{min(given)}` is no option of the loss itself", hint)
+        return build_loss(name, term)[0]
     node |= values
     return build_noise(node, group) if group == "noise" else build(node, group, SLOTS[group])

@@ -32,7 +32,7 @@ def warn_of_collapse(model: Autoencoder, training: Split) -> None:
     No warning where the theory does not apply: it needs a Gaussian code, a `kl` and Gaussian noise
     of a fixed variance; nor for images so large that counting would take long. model: on the CPU.
     """
-    variance, pixels = model.reconstruction.variance, flat(model.image_shape)
+    variance, pixels = model.noise_variance, flat(model.image_shape)
     learned = any(p.requires_grad for p in model.reconstruction.parameters())
     weights = kl_weights(model)
     beta, dim = sum(weights.values()), flat(model.code_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -23,10 +24,11 @@ from aecore.model.objectives.base import Objective, Terms, check_names
 from aecore.model.objectives.elbo import Elbo
 from aecore.model.passes import EncoderPass, Pass
 from aecore.model.penalties.base import Penalty, by_name
-from aecore.model.penalties.weight import Weight, Weighted, weighted_penalties
+from aecore.model.penalties.weight import Weight, Weighted, as_weight, weighted_penalties
 from aecore.model.priors.base import Prior, PriorDensity
 from aecore.model.priors.standard import Standard
 from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.beside import ImageTerm
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.sample_codes import cycle_classes, sample_codes
 from aecore.model.slots import check_components, component_configs
@@ -45,8 +47,9 @@ class Autoencoder(nn.Module):
     image_shape: (C, H, W); a table of D columns is (1, 1, D).
     noise, reconstruction, prior, objective: None for no noise, the squared error, the standard
         prior of the latent, the ELBO (for a deterministic code: the loss without a KL).
-    penalties: by unique names. weights: by these names, numbers or `Weight`s; the default is 1, or
-        the weight of a `Weighted`.
+    penalties: by unique names; further reconstruction terms are `image_term`s among them.
+    weights: by these names or `reconstruction`, numbers or `Weight`s; the default is 1, or the
+        weight of a `Weighted`.
     shift, scale: (C, 1, 1) or (1, 1, D) statistics of standardised data; None keeps [0, 1].
         float64 where float32 is too coarse for the data.
     limits: (2,) the smallest and largest training pixel of images outside [0, 1]; None within it.
@@ -87,11 +90,12 @@ class Autoencoder(nn.Module):
             "prior": Standard() if prior is None else prior,
             "objective": Elbo() if objective is None else objective,
         }
-        weighted = weighted_penalties(
-            {} if penalties is None else penalties, {} if weights is None else weights
-        )
+        weights = {} if weights is None else weights
+        weighted = weighted_penalties({} if penalties is None else penalties, weights)
         check_components(components, weighted)
-        self.nodes = component_configs(components, weighted)  # to build this model again
+        own = {n: as_weight(w) for n, w in weights.items() if n == "reconstruction"}
+        self.weights = own | {name: term.weight for name, term in weighted.items()}
+        self.nodes = component_configs(components, weighted, own)  # to build this model again
         self.image_shape = image_shape = check_shape(image_shape)
         self.output_activation = network.output_activation
         self.needs_context = network.needs_context
@@ -112,13 +116,12 @@ class Autoencoder(nn.Module):
         self.noise: Noise = components["noise"]
         self.reconstruction: Reconstruction = deepcopy(components["reconstruction"])
         self.penalty_modules = by_name({n: deepcopy(t.penalty) for n, t in weighted.items()})
-        self.weights = {name: term.weight for name, term in weighted.items()}
         rule = deepcopy(components["prior"])
         self.prior: Prior = rule.attach(self.latent, self.code_shape, image_shape)
         self.sampler: Fitted | None = None
         self.objective: Objective = components["objective"]
-        for adversary in self.adversaries.values():
-            adversary.attach_critic(self)
+        for term in (self.reconstruction, *self.penalties.values()):
+            term.connect(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
         check_names(self)
         self.latent.check()
@@ -147,6 +150,18 @@ class Autoencoder(nn.Module):
     def prior_density(self) -> PriorDensity:
         """p(z) with the current weights; that of a VampPrior depends on the encoder."""
         return self.prior.density(self)
+
+    @property
+    def noise_variance(self) -> float | None:
+        """`v` if the loss counts the squared error / (2 v) plus a constant, else None."""
+        variance, weight = self.reconstruction.variance, self.weights.get("reconstruction")
+        return variance if weight is None or variance is None else variance / weight.at(math.inf)
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether the reconstruction is a likelihood of pixels and nothing else."""
+        alone = not any(isinstance(p, ImageTerm) for p in self.penalties.values())
+        return alone and self.reconstruction.likelihood
 
     @property
     def adversaries(self) -> dict[str, Adversary]:
@@ -232,7 +247,7 @@ class Autoencoder(nn.Module):
         y: Tensor | None = None,
     ) -> Terms:
         """The objective on pixels (N, C, H, W), with the penalty weights after `epoch` epochs."""
-        weights = {name: weight.at(epoch) for name, weight in self.weights.items()}
+        weights = {name: w.at(epoch) for name, w in self.weights.items() if w.has_started(epoch)}
         self.latent.set_epoch(epoch)
         for penalty in self.penalties.values():
             penalty.set_epoch(epoch)

@@ -36,6 +36,7 @@ def comparable_loss(model: Autoencoder, x: Tensor, terms: Terms, y: Tensor | Non
 
 def is_trained_loss_comparable(model: Autoencoder) -> bool:
     """Whether the loss that is trained is `comparable_loss`: no critic, and nothing scheduled."""
-    growing = any(w.schedule != "constant" and w.warmup > 0 for w in model.weights.values())
+    weights = model.weights.values()
+    growing = any(w.start or (w.schedule != "constant" and w.warmup > 0) for w in weights)
     moving = any(type(p).set_epoch is not Penalty.set_epoch for p in model.penalties.values())
     return not (model.adversaries or growing or moving)

@@ -27,6 +27,7 @@ from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.weight import WEIGHT_KEYS, Weight, Weighted
 from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.beside import image_term, term_name
 from aecore.model.samplers.base import Sampler
 from aecore.types import ImageShape
 
@@ -79,42 +80,67 @@ def build_components(settings: Config) -> Components:
     Raises ConfigError.
     """
     torch.manual_seed(settings.seed)
-    penalties, weights = {}, {}
-    for name, node in settings.penalty.items():
-        path = f"penalty.{name}"
-        if name in _RESERVED:
-            problem = "this name is reserved for a term of every loss"
-            raise ConfigError(path, ..., problem, "choose another")
-        term = build_penalty(node, path)
-        penalties[name], weights[name] = term.penalty, term.weight
+    penalties = {name: build_penalty(name, node) for name, node in settings.penalty.items()}
+    reconstruction, weights, others = build_reconstruction(settings.reconstruction)
+    for name in others.keys() & penalties.keys():
+        raise ConfigError(
+            f"penalty.{name}", ..., "a reconstruction term has that name", "rename it"
+        )
+    weighted = penalties | others
     return Components(
         network=build(settings.network, "network", Network),
         latent=build(settings.latent, "latent", Latent),
         noise=build_noise(settings.noise, "noise"),
-        penalties=penalties,
-        weights=weights,
-        reconstruction=build_reconstruction(settings.reconstruction),
+        penalties={name: term.penalty for name, term in weighted.items()},
+        weights=weights | {name: term.weight for name, term in weighted.items()},
+        reconstruction=reconstruction,
         prior=build(settings.prior, "prior", Prior),
         objective=build(settings.objective, "objective", Objective),
         sampler=build(settings.sampler, "sampler", Sampler) if settings.sampler else None,
     )
 
 
-def build_reconstruction(terms: Mapping[str, Mapping[str, Any]]) -> Reconstruction:
-    """The reconstruction loss; ConfigError unless there is exactly one term."""
-    if len(terms) != 1:
-        hint = f"choose one, for example reconstruction={next(iter(terms), 'mse')}"
-        raise ConfigError("reconstruction", [*terms], "must be exactly one term", hint)
-    ((name, node),) = terms.items()
-    return build(node, f"reconstruction.{name}", Reconstruction)
+def build_reconstruction(
+    terms: Mapping[str, Mapping[str, Any]],
+) -> tuple[Reconstruction, dict[str, Weight], dict[str, Weighted]]:
+    """The reconstruction loss, its weight unless that is 1, and the terms beside it; ConfigError.
+
+    The first one decides the output activation, the image and the likelihood.
+    """
+    if not terms:
+        raise ConfigError("reconstruction", [], "no term", "choose one: reconstruction=mse")
+    built = {name: build_loss(name, node) for name, node in terms.items()}
+    (_, (first, weight)), *others = built.items()
+    plain = weight.weight == 1 and weight.schedule == "constant" and weight.start == 0
+    return (
+        first,
+        {} if plain else {"reconstruction": weight},
+        {term_name(name): Weighted(image_term(loss), weight) for name, (loss, weight) in others},
+    )
 
 
-def build_penalty(node: Mapping[str, Any], path: str) -> Weighted:
-    """A penalty and its weight, from one node."""
-    weight = {k: node[k] for k in WEIGHT_KEYS if k in node}
-    counts = build({"_target_": "aecore.model.penalties.weight.Weight", **weight}, path, Weight)
+def build_loss(name: str, node: Mapping[str, Any]) -> tuple[Reconstruction, Weight]:
+    """A reconstruction loss and its weight, from one node."""
+    path = f"reconstruction.{name}"
     own = {k: v for k, v in node.items() if k not in WEIGHT_KEYS}
-    return Weighted(build(own, path, Penalty), counts)
+    return build(own, path, Reconstruction), build_weight(node, path)
+
+
+def build_penalty(name: str, node: Mapping[str, Any]) -> Weighted:
+    """A penalty and its weight, from one node."""
+    path = f"penalty.{name}"
+    if name in _RESERVED:
+        problem = "this name is reserved for a term of every loss"
+        raise ConfigError(path, ..., problem, "choose another")
+    own = {k: v for k, v in node.items() if k not in WEIGHT_KEYS}
+    return Weighted(build(own, path, Penalty), build_weight(node, path))
+
+
+def build_weight(node: Mapping[str, Any], path: str) -> Weight:
+    """The weight of a term, from its node; constantly 1 where the node has none."""
+    weight = {"weight": 1.0, "schedule": "constant", "warmup": 0.0}
+    weight |= {k: node[k] for k in WEIGHT_KEYS if k in node}
+    return build({"_target_": "aecore.model.penalties.weight.Weight", **weight}, path, Weight)
 
 
 def build_noise(node: Mapping[str, Any], path: str) -> Noise:

@@ -36,7 +36,7 @@ class Adversary(ABC):
     critic_lr: float
 
     @abstractmethod
-    def attach_critic(self, model: Model) -> None:
+    def connect(self, model: Model) -> None:
         """Create the critic for codes or images of a model that is complete except its critics."""
 
     @abstractmethod

@@ -37,7 +37,7 @@ def sample_codes(
     if model.sampler is None:
         prior = model.prior_density
         temperature = _checked(temperature, prior.no_temperature)
-        return prior.sample(n, shape, like, generator, temperature)
+        return prior.sample(n, shape, like, generator, temperature).view(n, *shape)
     temperature = _checked(temperature, model.sampler.no_temperature)
     if model.classes is None:
         z = model.sampler.draw(n, like, generator, temperature)

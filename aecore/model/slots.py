@@ -12,9 +12,10 @@ from aecore.model.networks.base import Network
 from aecore.model.noise.base import Noise
 from aecore.model.objectives.base import Objective
 from aecore.model.penalties.base import Penalty
-from aecore.model.penalties.weight import WEIGHT_KEYS, Weighted
+from aecore.model.penalties.weight import WEIGHT_KEYS, Weight, Weighted
 from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
+from aecore.model.reconstruction.beside import ImageTerm
 
 SLOTS: dict[str, type] = {
     "network": Network,
@@ -40,17 +41,30 @@ def check_components(components: Mapping[str, object], penalties: Mapping[str, W
 
 
 def component_configs(
-    components: Mapping[str, object], penalties: Mapping[str, Weighted]
+    components: Mapping[str, object],
+    penalties: Mapping[str, Weighted],
+    weights: Mapping[str, Weight],
 ) -> dict[str, Any]:
-    """The configuration nodes of these components."""
-    terms = {}
-    for name, term in penalties.items():
-        weight = config_of(term.weight)
-        terms[name] = {**config_of(term.penalty), **{key: weight[key] for key in WEIGHT_KEYS}}
+    """The configuration nodes of these components. weights: that of the reconstruction, if any."""
     nodes, loss = config_of(components), components["reconstruction"]
     assert isinstance(loss, Reconstruction)
     name = loss.name or type(loss).__name__
-    return {**nodes, "reconstruction": {name: nodes["reconstruction"]}, "penalty": terms}
+    losses = {name: _with_weight(nodes["reconstruction"], weights.get("reconstruction"))}
+    terms = {}
+    for name, term in penalties.items():
+        if isinstance(term.penalty, ImageTerm):
+            losses[term.penalty.path(name).partition(".")[2]] = _with_weight(
+                config_of(term.penalty.term), term.weight
+            )
+        else:
+            terms[name] = _with_weight(config_of(term.penalty), term.weight)
+    return {**nodes, "reconstruction": losses, "penalty": terms}
+
+
+def _with_weight(node: dict[str, Any], weight: Weight | None) -> dict[str, Any]:
+    """The node of a term with the keys of its weight."""
+    keys = {} if weight is None else config_of(weight)
+    return {**node, **{key: keys[key] for key in WEIGHT_KEYS if key in keys}}
 
 
 def named(nodes: Mapping[str, Any]) -> dict[str, Any]:

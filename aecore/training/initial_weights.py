@@ -30,7 +30,8 @@ def copy_weights(model: Autoencoder, run: Run) -> None:
     """
     other = run.model(sampler=False)
     left = _left_out(model, other)
-    skipped = (*_STATISTICS, *left.values())
+    fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
+    skipped = (*_STATISTICS, *fixed, *left.values())
     own, state = (_without(m.state_dict(), skipped) for m in (model, other))
     check_weights(own, state, run.path)
     if _class(model, "latent") != _class(other, "latent"):

@@ -44,12 +44,14 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
         classes = data.count_classes() if config.conditional else None
         model = experiment.components.autoencoder(shape, data.statistics(), classes)
     resolve_sizes(experiment)
-    for penalty in model.penalties.values():
-        penalty.attach(len(data.train), experiment.max_epochs)
+    attach_terms(experiment, model)
     model.prior.begin(model, data.train, config.seed)
     check_fits(experiment, model, len(data.train))
     if experiment.init is not None:
         experiment.init.begin(model, data.train)
+    model.reconstruction.begin(model, data.train, config.seed)
+    for penalty in model.penalties.values():
+        penalty.begin(model, data.train, config.seed)
     warn_of_schedules(experiment, model)
     regularised = model.penalties or model.objective.holds_prior
     if model.latent.variational and not regularised:
@@ -78,6 +80,29 @@ def resolve_sizes(experiment: Experiment) -> None:
     }
 
 
+def attach_terms(experiment: Experiment, model: Autoencoder) -> None:
+    """Tell each term how long the training is; ConfigError where one starts after its end."""
+    images, epochs = len(experiment.data.train), experiment.max_epochs
+    for penalty in model.penalties.values():
+        penalty.attach(images, epochs)
+    for name, weight in model.weights.items():
+        weight.attach(experiment.data.train_dataloader().steps)
+        if weight.start_epoch >= epochs:
+            raise ConfigError(
+                f"{term_path(model, name)}.start",
+                weight.start,
+                f"the training ends after {epochs} epochs, so this term never counts",
+                "choose an earlier one",
+            )
+
+
+def term_path(model: Autoencoder, name: str) -> str:
+    """The key of the options of a term of the loss."""
+    if name == "reconstruction":
+        return f"reconstruction.{model.reconstruction.name}"
+    return model.penalties[name].path(name)
+
+
 def check_unused(config: Config) -> None:
     """Raise UserError for a key that only other tasks read."""
     values = {"runs": config.runs, "out": config.out, "split": config.split}
@@ -89,6 +114,10 @@ def check_unused(config: Config) -> None:
 
 def check_fits(experiment: Experiment, model: Autoencoder, images: int) -> None:
     """Raise UserError if optimizer, sampler or others do not support the model or the data."""
+    first = model.weights.get("reconstruction")
+    if first is not None and first.start != 0:
+        key, problem = term_path(model, "reconstruction"), "the first term counts from the start"
+        raise ConfigError(f"{key}.start", first.start, problem, "put another term before it")
     experiment.optimizer.check(model, images)
     if experiment.components.sampler is not None:
         experiment.components.sampler.check(model, images)
@@ -101,7 +130,7 @@ def warn_of_schedules(experiment: Experiment, model: Autoencoder) -> None:
     """Warn of a weight whose schedule has no effect, or does not end within the training."""
     epochs = experiment.max_epochs
     for name, weight in model.weights.items():
-        key = f"penalty.{name}"
+        key = term_path(model, name)
         if (weight.schedule == "constant") != (weight.warmup == 0):
             log.warning(
                 "%s.schedule=%s with %s.warmup=%g is constant; schedule=linear warmup=10 grows "

@@ -89,7 +89,7 @@ class CommonMetrics(Metric):
             constant.add(x)
             if model.latent.variational:
                 log_likelihood, kl = elbo_terms(model, x, elbo_draws, y)
-                if model.reconstruction.likelihood:
+                if model.has_likelihood:
                     means.add("elbo", log_likelihood - kl)
                 means.add("kl", kl)
             terms = model.terms(x, term_draws, epoch=FINAL_EPOCH, noisy=False, y=y)

@@ -11,7 +11,7 @@ ELBO_STREAM = 1  # added to a seed: the codes of `test/elbo` are drawn from a se
 
 def has_elbo(model: Autoencoder) -> bool:
     """Whether the model has an ELBO: a posterior and a likelihood."""
-    return model.latent.variational and model.reconstruction.likelihood
+    return model.latent.variational and model.has_likelihood
 
 
 def elbo_terms(

@@ -35,7 +35,7 @@ class EquivalentVariance(Metric):
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError unless the loss is a squared error and a `kl`."""
         model = trial.model
-        variance = model.reconstruction.variance
+        variance = model.noise_variance
         if variance is None:
             raise SkippedError(
                 "the reconstruction loss is no squared error, use reconstruction=mse or gaussian"

@@ -76,8 +76,8 @@ def check(model: Autoencoder) -> None:
     """Raise SkippedError where codes of an image cannot be drawn and weighed."""
     if not model.latent.variational:
         raise SkippedError("the code has no posterior to draw from, as latent=gaussian has one")
-    if not model.reconstruction.likelihood:
-        raise SkippedError("this reconstruction loss is no likelihood")
+    if not model.has_likelihood:
+        raise SkippedError("this reconstruction is no likelihood")
     if model.needs_context:
         raise SkippedError("the decoder also needs the places of the maxima, so there is no p(x)")
 

@@ -13,6 +13,7 @@ from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
 from aecore.model.codes import posterior_of
+from aecore.model.objectives.importance import log_density
 from aecore.model.penalties.base import precise
 from aecore.model.penalties.total_correlation import mixture
 
@@ -84,8 +85,8 @@ def decompose_kl(trial: Trial, generator: Generator) -> tuple[Tensor, Tensor, Te
     """
     model = trial.model
     codes = [model.encode(x, generator, y) for x, y in trial.batches()]
-    z = torch.cat([precise(code.z) for code in codes])
-    own = torch.cat([posterior_of(c).log_prob(precise(c.z)).sum(1) for c in codes])
+    z = torch.cat([precise(code.z).flatten(1) for code in codes])
+    own = torch.cat([log_density(posterior_of(c), c.z) for c in codes])
     sums = []
     for code in codes:
         even = z.new_zeros(len(z), len(code.z))

@@ -91,3 +91,13 @@ class Latent(nn.Module, ABC):
     def set_epoch(self, epoch: float) -> None:
         """Set the number of (fractional) epochs of training so far; infinity after training."""
         return None
+
+
+def need_map(feature_shape: Shape, name: str, instead: str) -> tuple[int, int]:
+    """(H, W) of features (channels, H, W); UserError for others. name, instead: of the latents."""
+    if len(feature_shape) != 3:
+        raise UserError(
+            f"latent={name}: this network's features are no map (channels, H, W)",
+            f"use network=conv, or latent={instead}",
+        )
+    return feature_shape[1], feature_shape[2]

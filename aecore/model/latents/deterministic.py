@@ -6,9 +6,8 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
-from aecore.errors import UserError
 from aecore.model.codes import Code
-from aecore.model.latents.base import Latent
+from aecore.model.latents.base import Latent, need_map
 from aecore.model.networks.base import Activation, activation_layer, flat
 from aecore.model.networks.dense import Dense
 from aecore.types import Shape
@@ -52,16 +51,12 @@ class Spatial(Latent):
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
-        if len(feature_shape) != 3:
-            raise UserError(
-                "latent=spatial: this network's features are no map (channels, H, W)",
-                "use network=conv, or latent=deterministic",
-            )
+        height, width = need_map(feature_shape, "spatial", "deterministic")
         layers: list[nn.Module] = []
         if self.channels is not None:
             layers.append(nn.Conv2d(feature_shape[0], self.channels, 1))
         self.project = nn.Sequential(*layers, *activation_layer(self.activation))
-        return (self.channels or feature_shape[0], *feature_shape[1:])
+        return (self.channels or feature_shape[0], height, width)
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:

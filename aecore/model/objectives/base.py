@@ -83,17 +83,29 @@ def component_costs(p: Pass) -> dict[str, Tensor]:
 
 
 def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """The costs and penalties of a pass, means over images, and the weight of each."""
-    costs = component_costs(p)
-    penalties = {name: penalty(p) for name, penalty in p.model.penalties.items()}
+    """The costs and penalties of a pass, means over images, and the weight of each.
+
+    Penalties without a weight have not started: they are not computed, and cost 0.
+    """
+    costs, waiting = component_costs(p), p.x.new_zeros(1)
+    penalties = {
+        name: penalty(p) if name in weights else waiting
+        for name, penalty in p.model.penalties.items()
+    }
     values = {name: cost.mean() for name, cost in (costs | penalties).items()}
-    return values, dict.fromkeys(costs, 1.0) | {name: weights[name] for name in penalties}
+    return values, dict.fromkeys(costs, 1.0) | {name: weights.get(name, 0.0) for name in penalties}
 
 
-def critic_losses(p: Pass) -> dict[str, Tensor]:
-    """The loss of each critic of the model in this pass, a mean over images."""
-    adversaries = p.model.adversaries
-    return {critic_term(name): one.critic_loss(p).mean() for name, one in adversaries.items()}
+def critic_losses(p: Pass, weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """The loss of each critic of the model in this pass, a mean over images.
+
+    0 where it is of a penalty without a weight, which has not started.
+    """
+    started = {*weights, "reconstruction"}
+    return {
+        critic_term(name): one.critic_loss(p).mean() if name in started else p.x.new_zeros(())
+        for name, one in p.model.adversaries.items()
+    }
 
 
 def critic_term(name: str) -> str:
@@ -122,12 +134,11 @@ def check_names(model: Model) -> None:
     """Raise UserError if a penalty has the name of another logged value."""
     taken = {"loss": "the sum of all terms", "running_loss": "the loss in training"}
     taken |= own_terms(model)
-    taken |= {weighted_term(name): f"the weighted penalty.{name}" for name in model.penalties}
+    paths = {name: penalty.path(name) for name, penalty in model.penalties.items()}
+    taken |= {weighted_term(name): f"the weighted {path}" for name, path in paths.items()}
     taken |= dict.fromkeys(_COMMON_METRICS, "a metric of every model")
     if model.latent.variational:
         taken["kl"] = "the KL to the prior"
     for name, penalty in model.penalties.items():
         if name in taken and not (name == "kl" and penalty.is_kl):
-            raise UserError(
-                f"penalty.{name}: this name is taken by {taken[name]}", "choose another"
-            )
+            raise UserError(f"{paths[name]}: this name is taken by {taken[name]}", "choose another")

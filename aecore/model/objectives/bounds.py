@@ -52,7 +52,7 @@ class Bound(Objective):
         return Terms(
             {"reconstruction": draws.costs.mean(), self.term: -self.bound(draws).mean(), **values},
             {"reconstruction": 0.0, self.term: 1.0, **factors},
-            critic_losses(draws.first),
+            critic_losses(draws.first, weights),
         )
 
     @override

@@ -36,6 +36,6 @@ class Elbo(Objective):
         values, factors = charges(p, weights)
         return Terms(
             {"reconstruction": model.reconstruction(p.output, p.x).mean(), **values},
-            {"reconstruction": 1.0, **factors},
-            critic_losses(p),
+            {"reconstruction": weights.get("reconstruction", 1.0), **factors},
+            critic_losses(p, weights),
         )

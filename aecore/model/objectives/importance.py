@@ -112,7 +112,7 @@ def pathwise(code: Code) -> Pathwise:
 
 def log_density(of: PriorDensityProtocol | Posterior, z: Tensor) -> Tensor:
     """Log density of codes (R, *code_shape) in nats, (R,), in at least single precision."""
-    return of.log_prob(precise(z)).sum(1)
+    return of.log_prob(precise(z).flatten(1)).sum(1)
 
 
 def times(x: Tensor, samples: int) -> Tensor:

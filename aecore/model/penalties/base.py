@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from aecore.errors import UserError
 from aecore.model.passes import Model, Pass
+
+if TYPE_CHECKING:
+    from aecore.data.split import Split
 
 
 class Penalty(nn.Module, ABC):
@@ -29,8 +33,24 @@ class Penalty(nn.Module, ABC):
     def forward(self, p: Pass) -> Tensor:
         """The unweighted cost of each image, (N,)."""
 
+    def path(self, name: str) -> str:
+        """The key of its options, where its term has that name."""
+        return f"penalty.{name}"
+
+    def connect(self, model: Model) -> None:
+        """Create what depends on the model, which is complete but for such parts."""
+        return None
+
     def attach(self, images: int, epochs: int) -> None:
         """Called before training with the numbers of training images and of epochs."""
+        return None
+
+    def begin(self, model: Model, training: Split, seed: int) -> None:
+        """Called before training, once the weights of the model have been initialised.
+
+        training: the images, with labels where there are some. Raises UserError where they are
+        not what this penalty needs.
+        """
         return None
 
     def set_epoch(self, epoch: float) -> None:

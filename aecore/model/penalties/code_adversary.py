@@ -24,5 +24,5 @@ class CodeAdversary(Adversary, Penalty):
         self.critic_lr = critic_lr
 
     @override
-    def attach_critic(self, model: Model) -> None:
+    def connect(self, model: Model) -> None:
         self.critic = code_critic(flat(model.code_shape), self.units, self.layers)

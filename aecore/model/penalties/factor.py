@@ -26,8 +26,8 @@ class Factor(CodeAdversary):
     """
 
     @override
-    def attach_critic(self, model: Model) -> None:
-        super().attach_critic(model)
+    def connect(self, model: Model) -> None:
+        super().connect(model)
         self.parts = parts_of(model)
 
     @override
@@ -36,7 +36,7 @@ class Factor(CodeAdversary):
 
     @override
     def critic_loss(self, p: Pass) -> Tensor:
-        z = p.code.z.detach()
+        z = p.code.z.detach().flatten(1)
         both = torch.cat([z, permuted(z, self.parts, p.generator)])
         joint, product = self.critic(both).chunk(2)
         return 0.5 * (real_loss(joint) + fake_loss(product))

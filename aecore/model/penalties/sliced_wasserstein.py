@@ -34,6 +34,7 @@ class SlicedWasserstein(Penalty):
             drawn = p.model.prior_density.sample(
                 len(z), p.model.code_shape, z, p.generator
             ).flatten(1)
+            drawn = drawn.flatten(1)
             lines = drawn.new_empty(drawn.shape[1], self.projections)
             directions = F.normalize(lines.normal_(generator=p.generator), dim=0)
             return shared(sliced_wasserstein(z.flatten(1), drawn, directions), p)

@@ -94,7 +94,7 @@ def split_kl(code: Code, prior: PriorDensityProtocol, images: int) -> tuple[Tens
     """
     own, joint, marginal = densities(code, images)
     product = marginal.sum(1)
-    return own - joint, joint - product, product - prior.log_prob(precise(code.z)).sum(1)
+    return own - joint, joint - product, product - prior.log_prob(precise(code.z).flatten(1)).sum(1)
 
 
 def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,7 +107,7 @@ def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
     over the order of the batch; so exp of it is unbiased, and exact for the full batch. A batch
     larger than `images` (of another split) is treated as a full batch.
     """
-    z, posterior = precise(code.z), code.posterior
+    z, posterior = precise(code.z).flatten(1), code.posterior
     assert posterior is not None, "only variational latents have densities"
     joint, marginal = mixture(z, posterior, log_weights(len(z), images, z))
     return posterior.log_prob(z).sum(1), joint, marginal

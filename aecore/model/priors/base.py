@@ -33,13 +33,13 @@ class PriorDensity(ABC):
         code this is the log ratio at the mean, not an estimate of the KL.
         """
         assert code.posterior is not None, "only variational latents have a KL"
-        z = code.z.to(torch.promote_types(code.z.dtype, torch.float32))
+        z = code.z.to(torch.promote_types(code.z.dtype, torch.float32)).flatten(1)
         own, here = code.posterior.log_prob(z), self.log_prob(z)
         return own.sum(-1, keepdim=True) - here.sum(-1, keepdim=True)
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density of each part in nats, (N, parts)."""
+        """Log density of each part of flattened codes (N, dim) in nats, (N, parts)."""
 
     @abstractmethod
     def sample(

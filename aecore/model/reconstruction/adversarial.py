@@ -60,7 +60,7 @@ class AdversarialReconstruction(Adversary, Reconstruction):
         self.critic_lr = critic_lr
 
     @override
-    def attach_critic(self, model: Model) -> None:
+    def connect(self, model: Model) -> None:
         self.logits = not model.standardised and model.output_activation is None
         self.critic = ImageCritic(model.image_shape, self.channels, self.units, self.layer)
         with torch.no_grad():
@@ -68,7 +68,11 @@ class AdversarialReconstruction(Adversary, Reconstruction):
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        features, targets = (frozen(self.critic.trunk, i) for i in (self.image(output), x))
+        return self.between(self.image(output), x)
+
+    @override
+    def between(self, image: Tensor, x: Tensor) -> Tensor:
+        features, targets = (frozen(self.critic.trunk, i) for i in (image, x))
         return 0.5 * (features - targets).square().flatten(1).sum(1)
 
     @override
@@ -82,21 +86,23 @@ class AdversarialReconstruction(Adversary, Reconstruction):
     @override
     def costs(self, p: Pass) -> Mapping[str, Tensor]:
         # decoded again, from detached codes: no gradient for the encoder
-        fakes = self._decoded([p.code.z.detach(), *_drawn(p)], p)
+        fakes = _decoded([p.code.z.detach(), *_drawn(p)], p)
         losses = real_loss(frozen(self.critic, torch.cat(fakes)))
         return {"realism": self.realism * self.features * losses.view(len(fakes), -1).sum(0)}
 
     @override
     def critic_loss(self, p: Pass) -> Tensor:
         with torch.no_grad():
-            fakes = [self.image(p.output), *self._decoded(_drawn(p), p)]
+            fakes = [p.model.reconstruction.image(p.output), *_decoded(_drawn(p), p)]
             images = torch.cat([p.x, *fakes])
         logits = self.critic(images).view(1 + len(fakes), -1)
         return 0.5 * (real_loss(logits[0]) + fake_loss(logits[1:]).mean(0))
 
-    def _decoded(self, codes: list[Tensor], p: Pass) -> list[Tensor]:
-        context = tuple(part.detach() for part in p.code.context)
-        return [self.image(p.model.output(z, context)) for z in codes]
+
+def _decoded(codes: list[Tensor], p: Pass) -> list[Tensor]:
+    """The images of codes, in the model's range."""
+    context = tuple(part.detach() for part in p.code.context)
+    return [p.model.reconstruction.image(p.model.output(z, context)) for z in codes]
 
 
 @torch.no_grad()
@@ -104,4 +110,5 @@ def _drawn(p: Pass) -> list[Tensor]:
     """Samples of the prior, as many as the batch has images, if they can be decoded."""
     if not p.model.draws_prior:
         return []
-    return [p.model.prior_density.sample(len(p.x), p.model.code_shape, p.code.z, p.generator)]
+    shape, z = p.model.code_shape, p.code.z
+    return [p.model.prior_density.sample(len(z), shape, z, p.generator).view_as(z)]

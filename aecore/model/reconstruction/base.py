@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from aecore.model.passes import Model
 
 if TYPE_CHECKING:
+    from aecore.data.split import Split
     from aecore.model.passes import Pass
 
 
@@ -43,6 +44,23 @@ class Reconstruction(nn.Module, ABC):
 
         0 if the cost is not a likelihood.
         """
+
+    def connect(self, model: Model) -> None:
+        """Create what depends on the model, which is complete but for such parts."""
+        return None
+
+    def begin(self, model: Model, training: Split, seed: int) -> None:
+        """Called before training, once the weights of the model have been initialised.
+
+        training: the images, with labels where there are some. Raises UserError where they are
+        not what this loss needs.
+        """
+        return None
+
+    def between(self, image: Tensor, x: Tensor) -> Tensor:
+        """Cost of each image in the model's range, as of `image(output)`, (N,)."""
+        cost: Tensor = self(image, x)
+        return cost
 
     def costs(self, p: Pass) -> Mapping[str, Tensor]:
         """Further costs with a weight of 1, each (N,), by name."""

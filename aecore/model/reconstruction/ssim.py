@@ -45,6 +45,10 @@ class _Similarity(Reconstruction):
         """The similarity, at most 1, (N,). options: for torchmetrics."""
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return self.between(self.image(output.to(x.dtype)), x)
+
+    @override
+    def between(self, image: Tensor, x: Tensor) -> Tensor:
         options = {
             "sigma": 1.5 * self.window / 11,
             "kernel_size": self.window,
@@ -52,7 +56,7 @@ class _Similarity(Reconstruction):
             "reduction": "none",
         }
         with torch.autocast(x.device.type, enabled=False):  # differences of squares
-            likeness: Tensor = self.similarity(self.image(output.to(x.dtype)), x, options)
+            likeness: Tensor = self.similarity(image.to(x.dtype), x, options)
         return x[0].numel() * (1 - likeness)
 
     def log_constant(self, pixels: int) -> float:

@@ -7,26 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 
 from aecore.api.create import create
 from aecore.config.folders import builtin_options
+from aecore.errors import UserError
+from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import Pathwise
 from aecore.model.latents.base import Latent
+from aecore.model.layers import leaves
 from helpers.gradients import check_gradient
-from helpers.models import gen, images, model
+from helpers.models import conv, gen, images, model
 
 KEYS: dict[str, dict[str, Any]] = {"categorical": {"epochs": 1}}
-FLAGS: dict[str, set[str]] = {
-    "variational": {"categorical", "flow", "gaussian", "hypersphere"},
-    "layered": {"deterministic", "deterministic_small", "deterministic_wide"},
-    "gaussian": {"gaussian"},
-    "relaxed": {"categorical"},
-    "pathwise": {"gaussian", "hypersphere"},
-    "sequential": {"flow"},
-    "codebook_size": {"categorical", "fsq", "vq"},
-}
-SMOOTH = sorted(set(builtin_options("latent")) - {"fsq", "vq"})
 
 
 def made(option: str) -> Latent:
@@ -34,20 +28,48 @@ def made(option: str) -> Latent:
     return latent
 
 
-def test_what_each_is() -> None:
-    every = {option: made(option) for option in builtin_options("latent")}
-    for flag, options in FLAGS.items():
-        assert {name for name, one in every.items() if getattr(one, flag)} == options, flag
-    assert {name for name, one in every.items() if one.smooth} == set(SMOOTH)
-    assert [name for name, one in every.items() if not one.shared_codebook] == ["categorical"]
+def with_latent(option: str) -> Autoencoder:
+    """A small model, of maps where the latent needs one."""
+    try:
+        return model(latent=made(option))
+    except UserError:
+        return model(latent=made(option), network=conv(2))
 
 
-@pytest.mark.parametrize("option", sorted(FLAGS["variational"]))
+OPTIONS = sorted(builtin_options("latent"))
+VARIATIONAL, PATHWISE = (
+    [o for o in OPTIONS if getattr(made(o), flag)] for flag in ("variational", "pathwise")
+)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_it_is_what_it_says(option: str) -> None:
+    whole, x = with_latent(option).double().eval(), images(4, 1, 4, 4, dtype=torch.float64)
+    latent, code = whole.latent, whole.encode(x)
+    drawn = [whole.encode(x, gen(seed)) for seed in (1, 2)]
+    assert latent.variational == (code.posterior is not None)
+    assert latent.variational == (not torch.equal(drawn[0].z, drawn[1].z))
+    assert (latent.codebook_size is None) == (code.indices is None)
+    moved = whole.encode(x + 1e-9).mean
+    assert latent.smooth == (not torch.equal(moved, code.mean))
+    assert latent.pathwise == isinstance(code.posterior, Pathwise)
+    if latent.layered:
+        h, _ = whole.features(x)
+        torch.testing.assert_close(nn.Sequential(*leaves(latent))(h), code.z)
+    if latent.gaussian:
+        at = code.posterior
+        assert at is not None and at.kl_standard() is not None
+        normal = Normal(at.mean, at.variance.sqrt())
+        expected = kl_divergence(normal, Normal(torch.zeros(1).double(), torch.ones(1).double()))
+        torch.testing.assert_close(at.kl_standard(), expected)
+
+
+@pytest.mark.parametrize("option", VARIATIONAL)
 def test_no_part_of_a_density_is_held_fixed(option: str) -> None:
     """By the weights that make the posterior, and by the code."""
-    whole = model(latent=made(option)).double().eval()
+    whole = with_latent(option).double().eval()
     x = images(4, 1, 4, 4, dtype=torch.float64)
-    given = whole.encode(x, gen(1)).z.detach()
+    given = whole.encode(x, gen(1)).z.detach().flatten(1)
     given.requires_grad_(not whole.latent.relaxed)
 
     def part(name: str) -> Tensor | None:
@@ -65,9 +87,9 @@ def test_no_part_of_a_density_is_held_fixed(option: str) -> None:
             check_gradient(partial(part, name), [given, *whole.parameters()])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("option", sorted(FLAGS["pathwise"]))
+@pytest.mark.parametrize("option", PATHWISE)
 def test_a_detached_density_is_a_function_of_the_code_alone(option: str) -> None:
-    posterior = model(latent=made(option)).encode(images(4, 1, 4, 4)).posterior
+    posterior = with_latent(option).encode(images(4, 1, 4, 4)).posterior
     assert isinstance(posterior, Pathwise)
     z = posterior.sample(gen()).detach()
     fixed = posterior.detached()
