@@ -10,6 +10,7 @@ from aecore.model.samplers.flow import FlowSampler
 from aecore.model.samplers.gaussian import GaussianSampler
 from aecore.model.samplers.gmm import GMM
 from aecore.model.samplers.knn import KNN
+from aecore.model.samplers.two_stage import TwoStage
 
 
 def gmm(components: int = 2, covariance: Any = "full") -> GMM:
@@ -22,10 +23,15 @@ def flow(epochs: int = 1) -> FlowSampler:
     )
 
 
+def two_stage(epochs: int = 1) -> TwoStage:
+    return TwoStage(hidden=[32], epochs=epochs, batch_size=64, lr=1e-2, images=100)
+
+
 EVERY = [
     pytest.param(GaussianSampler(images=100), id="gaussian"),
     pytest.param(gmm(), id="gmm"),
     pytest.param(gmm(covariance="diag"), id="gmm-diag"),
     pytest.param(flow(), id="flow"),
     pytest.param(KNN(k=3, images=100), id="knn"),
+    pytest.param(two_stage(), id="two_stage"),
 ]

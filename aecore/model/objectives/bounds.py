@@ -24,11 +24,12 @@ class Bound(Objective):
 
     name: of the option. term: the name of the bound among the terms.
     samples: number of codes per image.
-    fixed: whether log q(z | x) is computed with detached parameters.
+    fixed, apart: how the weights are computed, see `draw`.
     """
 
     holds_prior = True
     fixed: bool = False
+    apart: bool = False
     name: str
     term: str
     samples: int
@@ -47,7 +48,16 @@ class Bound(Objective):
         noisy: bool,
         y: Tensor | None = None,
     ) -> Terms:
-        draws = draw(model, x, generator, samples=self.samples, noisy=noisy, fixed=self.fixed, y=y)
+        draws = draw(
+            model,
+            x,
+            generator,
+            samples=self.samples,
+            noisy=noisy,
+            fixed=self.fixed,
+            apart=self.apart,
+            y=y,
+        )
         values, factors = charges(draws.first, weights)
         return Terms(
             {"reconstruction": draws.costs.mean(), self.term: -self.bound(draws).mean(), **values},
@@ -119,6 +129,33 @@ class Miwae(Bound):
     def bound(self, draws: ImportanceSamples) -> Tensor:
         each = draws.log_weights.view(self.within, -1, draws.log_weights.shape[1])
         return log_mean_exp(each).mean(0)
+
+
+class Piwae(Miwae):
+    """The bound of all M K samples, whose gradient of the encoder is that of `miwae`.
+
+    Rainforth et al. 2018 (PIWAE): decoder and prior learn by the tighter bound, the encoder by the
+    one with the clearer gradient. Takes a second pass of the decoder.
+    """
+
+    name = term = "piwae"
+    apart = True
+
+    @override
+    def bound(self, draws: ImportanceSamples) -> Tensor:
+        assert draws.decoder_log_weights is not None
+        encoder = super().bound(draws)
+        return log_mean_exp(draws.decoder_log_weights) + encoder - encoder.detach()
+
+    @override
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if model.prior.encodes:
+            raise UserError(
+                "objective=piwae: this prior is made by the encoder, which learns by another bound "
+                "than the prior",
+                "use prior=standard or prior=flow, or objective=iwae",
+            )
 
 
 class Ciwae(Bound):

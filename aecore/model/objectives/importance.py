@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,12 +35,15 @@ class ImportanceSamples:
     first: the pass with the first code of each image, for penalties.
     z: (K N, *code_shape), sample by sample, with the gradients of the weights.
     costs, log_weights: (K, N).
+    decoder_log_weights: where encoder and decoder have bounds of their own, those of the decoder
+        and the prior, (K, N); `log_weights` are then without gradients of these.
     """
 
     first: Pass
     z: Tensor
     costs: Tensor
     log_weights: Tensor
+    decoder_log_weights: Tensor | None = None
 
 
 def draw(
@@ -49,12 +54,14 @@ def draw(
     samples: int,
     noisy: bool,
     fixed: bool = False,
+    apart: bool = False,
     y: Tensor | None = None,
 ) -> ImportanceSamples:
     """Encode pixels (N, C, H, W) once, sample `samples` codes of each, decode all of them at once.
 
     The first code of each image is the one that `model.run` samples with this generator.
     fixed: whether log q(z | x) is computed with detached parameters.
+    apart: whether the weights are computed for the encoder and for the decoder separately.
     y: labels (N,), required by a conditional model.
     """
     clean, x_in, h, context = model.encoder_pass(x, generator, noisy=noisy, y=y)
@@ -72,17 +79,38 @@ def draw(
     else:
         log_q = [log_density(posterior_of(code), code.z) for code in codes]
     around = tuple(times(part, samples) for part in context)
-    weighed = importance_weights(
-        model, model.prior_density, times(clean, samples), z, torch.cat(log_q), around
-    )
-    # a hook on z for the gradients of the weights must not change those of penalties
-    output = model.output(first.z, context) if fixed else weighed.output[: len(x)]
+    images, log_posterior = times(clean, samples), torch.cat(log_q)
+    decoder_log_weights = None
+    with constant(model) if apart else nullcontext():
+        weighed = importance_weights(model, model.prior_density, images, z, log_posterior, around)
+    if apart:
+        codes_alone = importance_weights(
+            model, model.prior_density, images, z.detach(), log_posterior.detach(), around
+        )
+        decoder_log_weights = codes_alone.log_weight.view(samples, -1)
+    # gradients of the weights must not be those of penalties
+    output = model.output(first.z, context) if fixed or apart else weighed.output[: len(x)]
     return ImportanceSamples(
         Pass(clean, x_in, h, first, output, model, generator, y),
         z,
         weighed.cost.view(samples, -1),
         weighed.log_weight.view(samples, -1),
+        decoder_log_weights,
     )
+
+
+@contextmanager
+def constant(model: Model) -> Iterator[None]:
+    """Decoder, reconstruction and prior without gradients of their parameters."""
+    parts = (model.decoder, model.reconstruction, model.prior)
+    learned = [p for part in parts for p in part.parameters() if p.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
 
 
 def importance_weights(

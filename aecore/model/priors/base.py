@@ -63,9 +63,11 @@ class Prior(nn.Module, ABC):
 
     factorised: whether parts of a code that are independent in the posterior, such as the
         dimensions of a Gaussian, are also independent in p(z).
+    encodes: whether it is computed by the encoder of the model.
     """
 
     factorised: bool = False
+    encodes: bool = False
 
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
         """The prior of codes (*code_shape) of this latent, by default itself.

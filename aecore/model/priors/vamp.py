@@ -35,6 +35,8 @@ class Vamp(Prior):
         images of the respective classes.
     """
 
+    encodes = True
+
     @component
     def __init__(self, *, components: PositiveInt, start: Literal["noise", "data"]) -> None:
         super().__init__()

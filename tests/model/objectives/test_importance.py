@@ -19,7 +19,7 @@ from aecore.model.latents.categorical import Categorical
 from aecore.model.latents.flow import FlowLatent
 from aecore.model.latents.hypersphere import Hypersphere
 from aecore.model.networks.base import Network
-from aecore.model.objectives.bounds import Bound, Ciwae, Dreg, Iwae, Miwae
+from aecore.model.objectives.bounds import Bound, Ciwae, Dreg, Iwae, Miwae, Piwae
 from aecore.model.objectives.elbo import Elbo
 from aecore.model.objectives.importance import draw
 from aecore.model.passes import Pass
@@ -29,6 +29,7 @@ from aecore.model.penalties.free_bits import FreeBits
 from aecore.model.penalties.kl import KL
 from aecore.model.penalties.l2 import CodeL2
 from aecore.model.penalties.total_correlation import TotalCorrelation
+from aecore.model.priors.mixture import Mixture
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.model.reconstruction.ssim import SSIM
@@ -44,6 +45,7 @@ SEVERAL = [
     Dreg(samples=5),
     Miwae(samples=5, bounds=2),
     Ciwae(samples=5, beta=0.3),
+    Piwae(samples=5, bounds=2),
 ]
 
 
@@ -185,6 +187,22 @@ class TestGradient:
                 torch.testing.assert_close(doubly[name], gradient)
             else:
                 assert not torch.allclose(doubly[name], gradient)
+
+    def test_each_side_has_a_bound_of_its_own(self) -> None:
+        """The decoder's gradient is that of `iwae` of all samples, the encoder's of `miwae`."""
+        whole = small(prior=Mixture(components=3), objective=Piwae(samples=3, bounds=2))
+        x = images(5, 1, 4, 4, dtype=torch.float64)
+        both = gradients(whole, Piwae(samples=3, bounds=2), x, seed=2)
+        tight = gradients(whole, Iwae(samples=6), x, seed=2)
+        clear = gradients(whole, Miwae(samples=3, bounds=2), x, seed=2)
+        assert both.keys() == tight.keys()
+        assert {"prior.means"} < both.keys()
+        for name, gradient in both.items():
+            generative = is_decoder(name) or name.startswith("prior")
+            one, other = (tight, clear) if generative else (clear, tight)
+            torch.testing.assert_close(gradient, one[name])
+            assert not torch.allclose(gradient, other[name])
+        assert all(p.requires_grad for p in whole.parameters())
 
     def test_doubly_reparametrised_of_the_exact_posterior_is_nothing(self) -> None:
         whole, rows = exact_gaussian(exact=True)

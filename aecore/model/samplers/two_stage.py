@@ -1,0 +1,125 @@
+"""A second variational autoencoder, of the codes, as sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+from typing_extensions import override
+
+from aecore.config.component import LearningRate, PositiveInt, component
+from aecore.model.autoencoder import Autoencoder
+from aecore.model.latents.gaussian import GaussianLatent
+from aecore.model.limits import limited_to
+from aecore.model.networks.mlp import MLP
+from aecore.model.penalties.kl import KL
+from aecore.model.reconstruction.gaussian import GaussianLikelihood
+from aecore.model.samplers.base import Fitted, Sampler
+
+
+@dataclass(frozen=True)
+class SecondStage(Fitted):
+    """p(z) = int p(z | u) N(u; 0, I) du, by a VAE of codes, which are tables for it."""
+
+    vae: Autoencoder
+
+    no_temperature = None
+
+    @torch.no_grad()
+    @override
+    def draw(
+        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
+    ) -> Tensor:
+        vae = self.vae.to(like)
+        mean = vae.normalise(vae.sample(n, generator, temperature=temperature))
+        noise = torch.empty_like(mean).normal_(generator=generator)
+        deviation = (vae.reconstruction.variance or 0.0) ** 0.5
+        return vae.denormalise(mean + temperature * deviation * noise).flatten(1)
+
+    @override
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: value.cpu() for name, value in self.vae.state_dict().items()}
+
+
+class TwoStage(Sampler):
+    """A VAE of the codes, with as many latent dimensions and a learned variance, trained with Adam.
+
+    Dai & Wipf 2019. Its learning rate falls to 0 along a cosine.
+
+    hidden: units of the layers of its encoder; its decoder mirrors them.
+    epochs, batch_size, lr: of its training.
+    images: maximum number of training images that are encoded.
+    """
+
+    name = "two_stage"
+
+    @component
+    def __init__(
+        self,
+        *,
+        hidden: Annotated[list[PositiveInt], Field(min_length=1)],
+        epochs: PositiveInt,
+        batch_size: PositiveInt,
+        lr: LearningRate,
+        images: PositiveInt,
+    ) -> None:
+        self.hidden = hidden
+        self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
+        self.images = images
+
+    @override
+    def fit(self, codes: Tensor, seed: int) -> SecondStage:
+        spread = codes.std(0)
+        scale = torch.where(spread > 0, spread, 1)
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(seed)
+            vae = self._vae(codes.mean(0), scale)
+            self._train(vae, codes.view(-1, 1, 1, codes.shape[1]), Generator().manual_seed(seed))
+        return SecondStage(vae.eval().requires_grad_(False))
+
+    def _vae(self, mean: Tensor, scale: Tensor) -> Autoencoder:
+        dim = len(mean)
+        network = MLP(
+            hidden=self.hidden,
+            decoder_hidden=None,
+            activation="relu",
+            output_activation=None,
+            bias=True,
+            norm=None,
+            dropout=0.0,
+        )
+        return Autoencoder(
+            image_shape=(1, 1, dim),
+            network=network,
+            latent=GaussianLatent(dim=dim),
+            reconstruction=GaussianLikelihood(scale="learned"),
+            penalties={"kl": KL()},
+            shift=mean.view(1, 1, dim),
+            scale=scale.view(1, 1, dim),
+        )
+
+    def _train(self, vae: Autoencoder, rows: Tensor, generator: Generator) -> None:
+        optimizer = torch.optim.Adam(vae.parameters(), lr=self.lr)
+        steps = self.epochs * -(-len(rows) // self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(self.epochs):
+            order = torch.randperm(len(rows), generator=generator)
+            for batch in torch.split(order, self.batch_size):
+                optimizer.zero_grad()
+                vae.terms(rows[batch], generator, epoch=0.0, noisy=True).loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+
+    @override
+    def restore(self, tensors: Mapping[str, Tensor], dim: int) -> SecondStage:
+        with torch.random.fork_rng(devices=[]), limited_to(tensors.values()):
+            vae = self._vae(torch.zeros(dim), torch.ones(dim)).requires_grad_(False)
+        expected = {k: (v.shape, v.dtype) for k, v in vae.state_dict().items()}
+        if {k: (v.shape, v.dtype) for k, v in tensors.items()} != expected:
+            raise ValueError("another second stage")
+        vae.load_state_dict(dict(tensors))
+        return SecondStage(vae.eval())
