@@ -111,6 +111,11 @@ def build_reconstruction(
         raise ConfigError("reconstruction", [], "no term", "choose one: reconstruction=mse")
     built = {name: build_loss(name, node) for name, node in terms.items()}
     (_, (first, weight)), *others = built.items()
+    for name, (loss, _) in others:
+        if loss.likelihood:
+            problem = f"{name} is a likelihood of pixels, which only the first term may be"
+            hint = "put it first, and beside it adversarial, perceptual, ssim or ms_ssim"
+            raise ConfigError("reconstruction", [*terms], problem, hint)
     plain = weight.weight == 1 and weight.schedule == "constant" and weight.start == 0
     return (
         first,

@@ -80,7 +80,10 @@ def fit(
         all_callbacks.append(Images(images=8, dims=16, points=1000, seed=config.seed))
     with quiet(), _interruptible():
         validate = data.val is not None and len(data.val) > 0
-        trainer = make_trainer(config, all_callbacks, loggers, checkpoint_io, validate=validate)
+        idle = any(weight.start for weight in model.weights.values())
+        trainer = make_trainer(
+            config, all_callbacks, loggers, checkpoint_io, validate=validate, idle=idle
+        )
         path = None if checkpoint is None else checkpoint.path
         try:
             trainer.fit(_module(experiment, model), datamodule=data, ckpt_path=path)

@@ -30,15 +30,20 @@ def make_trainer(
     checkpoint_io: AtomicIO,
     *,
     validate: bool,
+    idle: bool = False,
 ) -> Trainer:
-    """A Trainer that does nothing each step but train."""
+    """A Trainer that does nothing each step but train.
+
+    idle: whether some parameters have no gradient in some steps.
+    """
     options = config.trainer
+    searching = "_find_unused_parameters_true" if idle and options.strategy == "ddp" else ""
     assert options.max_epochs != "auto", "prepare() makes it a number"
     trainer = Trainer(
         accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,
-        strategy=options.strategy,
+        strategy=options.strategy + searching,
         precision=options.precision,
         max_epochs=options.max_epochs,
         callbacks=[*callbacks],

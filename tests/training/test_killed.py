@@ -27,7 +27,8 @@ def test_sigkill_in_the_second_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Through the command line; of two processes, the one of rank 1 is killed."""
     monkeypatch.chdir(tmp_path)
     write_yaml(tmp_path / "words", rank=1, step=50)
-    command = [*MORTAL, "trainer=ddp", "trainer.devices=2"]
+    late = ["reconstruction=[mse,adversarial]", "reconstruction.adversarial.start=1"]
+    command = [*MORTAL, *late, "trainer=ddp", "trainer.devices=2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with started(*command, "hydra.run.dir=parts", environment=environment) as first:
         assert first.wait().status != 0 and not Path("parts/metrics.json").exists()

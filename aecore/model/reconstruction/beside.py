@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from aecore.errors import ConfigError
 from aecore.model.critics import Adversary
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
@@ -27,15 +26,7 @@ class ImageTerm(Penalty):
     """
 
     def __init__(self, term: Reconstruction) -> None:
-        """Raises ConfigError for a likelihood."""
         super().__init__()
-        if term.likelihood:
-            raise ConfigError(
-                "reconstruction",
-                [..., term.name],
-                f"{term.name} is a likelihood of pixels, which only the first term may be",
-                "put it first, and beside it adversarial, perceptual, ssim or ms_ssim",
-            )
         self.term = term
 
     @override
@@ -90,5 +81,5 @@ def term_name(name: str) -> str:
 
 
 def image_term(term: Reconstruction) -> ImageTerm:
-    """A reconstruction loss as a term beside another; ConfigError for a likelihood."""
+    """A reconstruction loss as a term beside another."""
     return AdversarialTerm(term) if isinstance(term, Adversary) else ImageTerm(term)
