@@ -34,7 +34,8 @@ class RunLogger(Logger):
     purge_step: the first step that a resumed run logs again; what an earlier process logged from
         there on no longer counts. None for a new run.
 
-    Lightning calls `finalize` when training ends. The run is then evaluated, `results` called, and
+    Only the leader of several processes has loggers. Lightning calls `finalize` when training ends.
+    The run is then evaluated, `results` called, and
     `finalize` once more; a run that fails before that ends with `finalize("failed")`.
     Raises UserError where the extra is missing.
     """
@@ -42,28 +43,17 @@ class RunLogger(Logger):
     extra: ClassVar[str | None] = None
     takes_images: ClassVar[bool] = False
     secrets: Mapping[str, Any] = MappingProxyType({})
+    name = version = ""  # the run folder has the name, and holds one run
 
     def __init__(self, folder: Path, purge_step: int | None) -> None:
         if self.extra is not None:
-            check_installed(self.extra)
+            spec = find_spec(self.extra)
+            if spec is None or spec.origin is None:  # a mere folder of that name is no package
+                hint = f"{installing(self.extra)} brings it"
+                raise UserError(f"logger={self.extra}: not installed", hint)
         super().__init__()
         self.folder = folder
         self._purge_step = purge_step
-
-    @property
-    def name(self) -> str:
-        """Empty: the run folder has the name."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """Empty: a run folder holds one run."""
-        return ""
-
-    @property
-    def save_dir(self) -> str:
-        """The run folder."""
-        return str(self.folder)
 
     def check(self) -> None:
         """Raise UserError if it cannot be used; called before the run folder is made."""
@@ -96,17 +86,16 @@ class RunLogger(Logger):
         """Log the metrics of the evaluated run, such as `test/mse`."""
 
 
-def check_installed(extra: str) -> None:
-    """Raise UserError where the package of a logger is not installed."""
-    spec = find_spec(extra)
-    if spec is None or spec.origin is None:  # a mere folder of that name is no package
-        raise UserError(f"logger={extra}: not installed", f"{installing(extra)} brings it")
-
-
 def pixels(grid: Tensor) -> np.ndarray:
     """An image (1|3, H, W) in [0, 1] as bytes, (H, W) or (H, W, 3)."""
     scaled = grid.detach().float().cpu().clamp(0, 1).mul(255).round().to(torch.uint8)
     return np.asarray(scaled[0] if len(scaled) == 1 else scaled.permute(1, 2, 0))
+
+
+def finite(values: Tensor) -> np.ndarray:
+    """Those of some values of any shape that are finite, (N,) float32, for a histogram."""
+    flat = values.detach().float().cpu().flatten()
+    return flat[flat.isfinite()].numpy()
 
 
 @contextmanager

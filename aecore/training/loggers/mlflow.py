@@ -6,28 +6,34 @@ import json
 import logging
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from lightning_utilities.core.rank_zero import rank_zero_only
+from filelock import FileLock
 from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
 from aecore.config.secret import masked
 from aecore.errors import ConfigError, UserError
-from aecore.runs.files import write_atomically
+from aecore.runs.files import checked, make_folder, write_atomically
 from aecore.runs.folder import CONFIG, numbered
 from aecore.runs.validation import read_json
-from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, pixels
-from aecore.training.loggers.mlflow_store import library, open_store
+from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, environment, pixels
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RECORD = "mlflow.json"  # in the run folder: which run of which store it is
 _RECORDED = TypeAdapter(dict[str, str])
+_SQLITE = "sqlite:///"
+_QUIETLY = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing is reported to anyone
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # no file stays open between two calls
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a missing server is reported at once
+}
 _METRICS, _PARAMETERS = 1000, 100  # at most in one request
 Value = tuple[str, float, int, int]  # of a metric: name, value, milliseconds, step
 
@@ -35,7 +41,7 @@ log = logging.getLogger("aecore")
 
 
 class MLflow(RunLogger):
-    """Hyperparameters, metrics, images and figures of a run, written by the main process only.
+    """Hyperparameters, metrics, images and figures of a run.
 
     A resumed run continues its MLflow run. MLflow deletes no metric, so steps that the store has
     already are not written again. If the store is lost during the training, the training
@@ -124,7 +130,6 @@ class MLflow(RunLogger):
             reason = masked(str(error).strip().partition("\n")[0], self.secrets)
             log.warning(f"logger=mlflow: {reason}; the run continues without it")
 
-    @rank_zero_only
     def hparams(self, parameters: Mapping[str, object]) -> None:
         """Write the hyperparameters that the store does not have: MLflow changes none.
 
@@ -140,7 +145,6 @@ class MLflow(RunLogger):
         self._open()
         self._write(write)
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write the values, many at a time; Lightning's `epoch` is left out."""
         now, at = _milliseconds(), step or 0
@@ -149,7 +153,6 @@ class MLflow(RunLogger):
         if late or len(self._waiting) > _METRICS:
             self.save()
 
-    @rank_zero_only
     def save(self) -> None:
         """Write the waiting metrics."""
         waiting, self._waiting, self._flushed = self._waiting, [], time.monotonic()
@@ -164,12 +167,10 @@ class MLflow(RunLogger):
             client.log_batch(self._run, metrics=[metric(*value) for value in some])
         self._written |= {key: step for key, _, _, step in new}
 
-    @rank_zero_only
     def image(self, tag: str, grid: Tensor, step: int) -> None:
         """Log one image (1|3, H, W), pixels in [0, 1]."""
         self._write(lambda client: client.log_image(self._run, pixels(grid), key=tag, step=step))
 
-    @rank_zero_only
     def results(self, metrics: Mapping[str, float]) -> None:
         """Write the test metrics, but none of a series, the figures and the configuration."""
 
@@ -185,7 +186,6 @@ class MLflow(RunLogger):
         self._write(write)
         self._evaluated = True
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what waits and end the run, once it is evaluated or has failed."""
         if self._client is None:
@@ -199,3 +199,45 @@ class MLflow(RunLogger):
 
 def _milliseconds() -> int:
     return int(time.time() * 1000)
+
+
+def library() -> Any:
+    """MLflow, which decides on its import whether it reports its use."""
+    with environment(**_QUIETLY):
+        import mlflow
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it reports every new table
+        return mlflow
+
+
+def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """The store and the id of the experiment; both are created where they are missing.
+
+    The artifacts of a database file lie beside it. Raises UserError where it cannot be opened.
+    """
+    file = Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
+    mlflow = library()
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with environment(**_QUIETLY), _locked(file):
+            client = mlflow.MlflowClient(uri if file is None else f"{_SQLITE}{file}")
+            existing = client.get_experiment_by_name(experiment)
+            if existing is not None:
+                return client, str(existing.experiment_id)
+            place = None if file is None else (file.parent / f"{file.stem}-artifacts").as_uri()
+            return client, str(client.create_experiment(experiment, artifact_location=place))
+    except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0][:150]
+        raise UserError(f"logger.uri={uri}: cannot be opened", reason) from error
+
+
+@contextmanager
+def _locked(file: Path | None) -> Iterator[None]:
+    """Keep other jobs from creating the database or the experiment at the same time."""
+    if file is None:
+        yield
+        return
+    make_folder(checked(file).parent)
+    with FileLock(checked(file.with_name(f".{file.name}.lock"))):
+        yield

@@ -8,15 +8,13 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightning_utilities.core.rank_zero import rank_zero_only
-
 from aecore.config.component import NonNegativeInt, component
 from aecore.runs.files import appending, make_folder, write_atomically
 from aecore.training.loggers.base import RunLogger
 
 
 class StepCSV(RunLogger):
-    """Lines `step,metric,value` in `folder/steps.csv`, written by the main process only.
+    """Lines `step,metric,value` in `folder/steps.csv`.
 
     With one line per value a metric that appears later needs no new column, and a resumed run
     appends.
@@ -30,7 +28,6 @@ class StepCSV(RunLogger):
         self.path = folder / "steps.csv"
         self._started = False
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append the values; Lightning's `epoch` is left out."""
         if not self._started:

@@ -5,28 +5,25 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from aecore.config.component import NonNegativeInt, component
 from aecore.evaluation.figures.grid import displayable, one_line
 from aecore.evaluation.figures.latent import project
 from aecore.runs.files import checked, remove_tree
 from aecore.runs.folder import numbered
-from aecore.training.loggers.base import BINS, FLUSH_SECONDS, RunLogger
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from aecore.training.loggers.base import BINS, FLUSH_SECONDS, RunLogger, finite
 
 _POINTS, _DIMS, _SPRITE = 2000, 128, 32  # of the projector: points, dimensions, thumbnail side
 _SPLITS = ("train", "val")
 
 
 class TensorBoard(RunLogger):
-    """TensorBoard events in `folder/tensorboard`, written by the main process only.
+    """TensorBoard events in `folder/tensorboard`.
 
     `train/TERM` and `val/TERM` are written as `TERM` into the sub-folders `train` and `val`, so
     TensorBoard draws both as lines of one chart. `test/...` and the hyperparameters go into the
@@ -49,22 +46,18 @@ class TensorBoard(RunLogger):
         return [("TensorBoard", f"tensorboard --logdir {shlex.quote(shown)}")]
 
     def _writer(self, part: str = "") -> SummaryWriter:
-        from torch.utils.tensorboard import SummaryWriter  # here: its import takes a second
-
-        root = self.folder / "tensorboard"
         if self._purge_step is not None:
             step, self._purge_step = self._purge_step, None
-            remove_tree(root / "test")  # all of it is written again
-            for name in ("", *_SPLITS):
-                self._writers[name] = SummaryWriter(
-                    str(checked(root / name)), purge_step=step, flush_secs=FLUSH_SECONDS
-                )
+            remove_tree(self.folder / "tensorboard" / "test")  # all of it is written again
+            self._writers = {name: self._opened(name, step) for name in ("", *_SPLITS)}
         if part not in self._writers:
-            place = str(checked(root / part))
-            self._writers[part] = SummaryWriter(place, flush_secs=FLUSH_SECONDS)
+            self._writers[part] = self._opened(part)
         return self._writers[part]
 
-    @rank_zero_only
+    def _opened(self, part: str, purge_step: int | None = None) -> SummaryWriter:
+        place = checked(self.folder / "tensorboard" / part)
+        return SummaryWriter(str(place), purge_step=purge_step, flush_secs=FLUSH_SECONDS)
+
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write scalars, the two splits of a term on one chart; Lightning's `epoch` is left out."""
         for key, value in metrics.items():
@@ -76,20 +69,15 @@ class TensorBoard(RunLogger):
             elif key != "epoch":
                 self._writer().add_scalar(key, value, step)
 
-    @rank_zero_only
     def image(self, tag: str, grid: Tensor, step: int) -> None:
         """Log one image (1|3, H, W), pixels in [0, 1]."""
         self._writer().add_image(tag, grid.detach().float().cpu().clamp(0, 1), step)
 
-    @rank_zero_only
     def histogram(self, tag: str, values: Tensor, step: int) -> None:
         """Write the distribution of values of any shape; those that are not finite are left out."""
-        finite = values.detach().float().cpu().flatten()
-        finite = finite[finite.isfinite()]
-        if len(finite):
-            self._writer().add_histogram(tag, finite.numpy(), step, bins=BINS)
+        if len(kept := finite(values)):
+            self._writer().add_histogram(tag, kept, step, bins=BINS)
 
-    @rank_zero_only
     def embedding(
         self, codes: Tensor, labels: list[str] | None, images: Tensor | None, step: int
     ) -> None:
@@ -104,8 +92,7 @@ class TensorBoard(RunLogger):
         if codes.shape[1] < 3:  # the projector draws three dimensions
             codes = pad(codes, (0, 3 - codes.shape[1]))
         # SummaryWriter warns of a folder that exists, and files of an earlier call might stay
-        earlier = self.folder / "tensorboard" / f"{step:05d}" / "code"
-        remove_tree(earlier)
+        remove_tree(self.folder / "tensorboard" / f"{step:05d}" / "code")
         checked(self.folder / "tensorboard" / "projector_config.pbtxt")
         self._writer().add_embedding(
             codes,
@@ -116,46 +103,34 @@ class TensorBoard(RunLogger):
         )
         self._writers.pop("").close()  # one that is open would list this again beside the next
 
-    @rank_zero_only
     def hparams(self, parameters: Mapping[str, object]) -> None:
         """Write the hyperparameters into the HParams table.
 
         Numbers and text stay, None is left out, all else becomes text. Every run's parameters
         appear in the table, also those that other runs do not have.
         """
-        from torch.utils.tensorboard.summary import hparams
-
         scalars = {key: _scalar(value) for key, value in parameters.items()}
         # Without the experiment record: TensorBoard would take one run's columns for all runs.
         _, start, _ = hparams(scalars, {})  # type: ignore[no-untyped-call]
-        self._write("test", start)
+        self._writer("test")._get_file_writer().add_summary(start, 0)  # type: ignore[no-untyped-call]
 
-    @rank_zero_only
     def results(self, metrics: Mapping[str, float]) -> None:
         """Write the test metrics into the HParams table and mark the run as finished there.
 
         Without what is one of a series, which would be a column each.
         """
-        from torch.utils.tensorboard.summary import hparams
-
+        writer = self._writer("test")
         for key, value in metrics.items():
             if not numbered(key):
-                self._writer("test").add_scalar(key, value, 0, new_style=True)
+                writer.add_scalar(key, value, 0, new_style=True)
         _, _, end = hparams({}, {})  # type: ignore[no-untyped-call]
-        self._write("test", end)
+        writer._get_file_writer().add_summary(end, 0)  # type: ignore[no-untyped-call]
 
-    def _write(self, part: str, summary: Any) -> None:
-        writer = self._writer(part).file_writer
-        assert writer is not None  # open until close()
-        writer.add_summary(summary, 0)
-
-    @rank_zero_only
     def save(self) -> None:
         """Write to disk what is still in memory."""
         for writer in self._writers.values():
             writer.flush()
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Close the files and end their threads; a later call opens new files."""
         for writer in self._writers.values():

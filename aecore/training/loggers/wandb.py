@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from lightning_utilities.core.rank_zero import rank_zero_only
 from pydantic import Field, TypeAdapter
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from aecore.errors import UserError
 from aecore.runs.files import checked, write_atomically
 from aecore.runs.folder import numbered
 from aecore.runs.validation import read_json
-from aecore.training.loggers.base import BINS, RunLogger, environment, pixels
+from aecore.training.loggers.base import BINS, RunLogger, environment, finite, pixels
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -29,7 +28,7 @@ _IDS = TypeAdapter(dict[str, Annotated[str, Field(pattern=r"^\w{1,64}$")]])
 
 
 class WandB(RunLogger):
-    """Hyperparameters, metrics, images and figures of a run, written by the main process only.
+    """Hyperparameters, metrics, images and figures of a run.
 
     Offline, all goes to `folder/wandb`, and nothing to the network; `wandb sync` uploads it. A
     resumed run keeps its id in another folder there: uploaded, both are one run, in which the
@@ -108,12 +107,10 @@ class WandB(RunLogger):
             write_atomically(path, (json.dumps({"id": run_id}) + "\n").encode())
             return run_id
 
-    @rank_zero_only
     def hparams(self, parameters: Mapping[str, object]) -> None:
         """Write the hyperparameters; raises UserError where the run cannot be opened."""
         self._open().config.update(dict(parameters), allow_val_change=True)
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write the values; Lightning's `epoch` is left out."""
         self._log({k: v for k, v in metrics.items() if k != "epoch"}, step or 0)
@@ -122,45 +119,35 @@ class WandB(RunLogger):
         self._step = max(self._step, step)  # W&B takes steps in order only
         self._open().log(dict(values), step=self._step)
 
-    @rank_zero_only
     def image(self, tag: str, grid: Tensor, step: int) -> None:
         """Log one image (1|3, H, W), pixels in [0, 1]."""
         import wandb
 
         self._log({tag: wandb.Image(pixels(grid))}, step)
 
-    @rank_zero_only
     def histogram(self, tag: str, values: Tensor, step: int) -> None:
         """Write the distribution of values of any shape; those that are not finite are left out."""
         import wandb
 
-        finite = values.detach().float().cpu().flatten()
-        finite = finite[finite.isfinite()]
-        if len(finite):
-            counts = np.histogram(finite.numpy(), bins=BINS)
+        if len(kept := finite(values)):
+            counts = np.histogram(kept, bins=BINS)
             self._log({tag: wandb.Histogram(np_histogram=counts)}, step)
 
-    @rank_zero_only
     def results(self, metrics: Mapping[str, float]) -> None:
         """Write the test metrics, none that is one of a series, and the figures."""
         import wandb
 
         run = self._open()
         run.summary.update({k: v for k, v in metrics.items() if not numbered(k)})
-        figures = sorted((self.folder / "figures").glob("*"))
-        media: dict[str, object] = {
-            f"figures/{f.stem}": wandb.Image(str(f)) for f in figures if f.suffix == ".png"
-        }
+        figures = self.folder / "figures"
+        media = {f"figures/{f.stem}": wandb.Image(str(f)) for f in figures.glob("*.png")}
         media |= {
-            f"figures/{f.stem}": wandb.Video(str(f), format="gif")
-            for f in figures
-            if f.suffix == ".gif"
+            f"figures/{f.stem}": wandb.Video(str(f), format="gif") for f in figures.glob("*.gif")
         }
         if media:
             self._log(media, self._step)
         self._evaluated = True
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """End the run and its process once it is evaluated, or at once where it failed."""
         if self._run is None or (status == "success" and not self._evaluated):

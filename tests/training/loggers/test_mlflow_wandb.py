@@ -16,8 +16,7 @@ import torch
 
 from aecore.cli import main
 from aecore.training.loggers.base import finalized_on_failure
-from aecore.training.loggers.mlflow import MLflow
-from aecore.training.loggers.mlflow_store import library
+from aecore.training.loggers.mlflow import MLflow, library
 from aecore.training.loggers.wandb import WandB
 from helpers import models as making
 from helpers.commands import called

@@ -238,7 +238,7 @@ class TestConf:
         if path.stem in MODULES:
             need(path.stem)
         logger = build(node, "logger", RunLogger, folder=tmp_path, purge_step=None)
-        assert (logger.name, logger.version, logger.save_dir) == ("", "", str(tmp_path))
+        assert (logger.name, logger.version, logger.folder) == ("", "", tmp_path)
 
     def test_wrong_values_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ValidationError):
