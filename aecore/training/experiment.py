@@ -42,7 +42,6 @@ from aecore.training.fit import fit
 from aecore.training.fit_sampler import add_sampler
 from aecore.training.loggers.base import RunLogger, finalized_on_failure
 from aecore.training.machine import set_up_machine
-from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.prepare import prepare
 from aecore.training.processes import is_leader
 from aecore.training.report import announce, hyperparameters, one_line, summary
@@ -79,74 +78,64 @@ def run(
     loggers = build_loggers(experiment, Path(os.devnull))  # UserError where an extra is missing
     model = prepare(experiment)
     if not is_leader():
-        checkpoint = (
-            resume_point(make_folder() / "checkpoints", experiment, model) if resumed else None
-        )
-        follow(experiment, model, checkpoint, callbacks())
+        folder = make_folder() if resumed else None
+        follow(experiment, model, _resume_point(experiment, model, folder), callbacks())
         return {}
     for logger in loggers:
         logger.check()
 
     # the jobs of a sweep wait until those of a leader that was killed have saved their state
     with writing(make_folder(), seconds=10 if brief else 1) as folder:
-        return _write(experiment, model, folder, choices, overrides, resumed, brief, callbacks)
+        if is_run(folder) and not resumed:
+            raise UserError(f"{folder}: holds a run already", "give another folder")
+        checkpoint = _resume_point(experiment, model, folder if resumed else None)
+        if checkpoint is not None and checkpoint.history:
+            write_history(folder, checkpoint.history)  # it may have been lost or damaged
+        metrics = read_metrics(folder) if resumed and is_finished(folder) else None
+        if metrics is None or not is_trained(experiment, checkpoint):
+            for name in (METRICS, sampler_file.FILE):  # of weights that are about to change
+                remove(folder / name)
+            if not resumed:
+                write_run(folder, choices, list(overrides))
+            note_redacted(folder, experiment.secrets)
+            write_config(folder, config.model_dump(exclude_unset=True))  # makes the folder a run
+            if brief:
+                say(f"job {job_name(folder)}: {' '.join(overrides)}")
+            else:
+                say(announce(experiment, model, choices, folder, checkpoint, resumed=resumed))
+            purge_step = checkpoint.step + 1 if checkpoint else 0 if resumed else None
+            loggers = build_loggers(experiment, folder, purge_step)
+            with finalized_on_failure(loggers):
+                for logger in loggers:
+                    logger.hparams(hyperparameters(config, choices))
+                progress = [Progress(brief), *callbacks()]
+                train(experiment, model, folder, checkpoint, loggers, progress)
+                metrics = _evaluated(experiment, model, folder)
+                for logger in loggers:
+                    logger.results(metrics)
+                    logger.finalize("success")
+            write_metrics(folder, metrics)
+
+        say(one_line(metrics) if brief else summary(experiment, model.image_shape, folder, metrics))
+        return metrics
 
 
-def _write(
-    experiment: Experiment,
-    model: Autoencoder,
-    folder: Path,
-    choices: Mapping[str, Any],
-    overrides: Sequence[str],
-    resumed: bool,
-    brief: bool,
-    callbacks: Callable[[], Sequence[Callback]],
-) -> dict[str, float]:
-    """What `run` does in the folder, as the only process that writes there."""
-    config = experiment.config
-    if is_run(folder) and not resumed:
-        raise UserError(f"{folder}: holds a run already", "give another folder")
-    checkpoint = resume_point(folder / "checkpoints", experiment, model) if resumed else None
-    if checkpoint is not None and checkpoint.history:
-        write_history(folder, checkpoint.history)  # it may have been lost or damaged
-    metrics = read_metrics(folder) if resumed and is_finished(folder) else None
-    if metrics is None or not is_trained(experiment, checkpoint):
-        for name in (METRICS, sampler_file.FILE):  # of weights that are about to change
-            remove(folder / name)
-        if not resumed:
-            write_run(folder, choices, list(overrides))
-        note_redacted(folder, experiment.secrets)
-        write_config(folder, config.model_dump(exclude_unset=True))  # makes the folder a run
-        if brief:
-            say(f"job {job_name(folder)}: {' '.join(overrides)}")
-        else:
-            say(announce(experiment, model, choices, folder, checkpoint, resumed=resumed))
+def _resume_point(
+    experiment: Experiment, model: Autoencoder, folder: Path | None
+) -> ResumePoint | None:
+    """Where the run of a folder continues, None for a new run."""
+    return None if folder is None else resume_point(folder / "checkpoints", experiment, model)
 
-        purge_step = checkpoint.step + 1 if checkpoint else 0 if resumed else None
-        loggers = build_loggers(experiment, folder, purge_step)
-        with finalized_on_failure(loggers):
-            for logger in loggers:
-                logger.hparams(hyperparameters(config, choices))
-            train(experiment, model, folder, checkpoint, loggers, [Progress(brief), *callbacks()])
-            trial = make_trial(experiment, model, history=read_history(folder))
-            metrics = evaluate(trial, metrics=experiment.metrics, noise=experiment.test_noise)
-            if experiment.data.val is not None:
-                metrics |= validate(
-                    make_trial(experiment, model, images=experiment.data.val, name="val")
-                )
-            metrics |= timing(trial.history)
-            warn_if_collapsed(trial)
-            draw_figures(experiment.figures, trial, folder / "figures")
-            for logger in loggers:
-                logger.results(metrics)
-                logger.finalize("success")
-        write_metrics(folder, metrics)
 
-    if brief:
-        say(one_line(metrics))
-    else:
-        say(summary(experiment, model.image_shape, folder, metrics))
-    return metrics
+def _evaluated(experiment: Experiment, model: Autoencoder, folder: Path) -> dict[str, float]:
+    """The metrics of the trained model; its figures are drawn, too."""
+    trial = make_trial(experiment, model, history=read_history(folder))
+    metrics = evaluate(trial, metrics=experiment.metrics, noise=experiment.test_noise)
+    if experiment.data.val is not None:
+        metrics |= validate(make_trial(experiment, model, images=experiment.data.val, name="val"))
+    warn_if_collapsed(trial)
+    draw_figures(experiment.figures, trial, folder / "figures")
+    return metrics | timing(trial.history)
 
 
 def train(
@@ -169,10 +158,7 @@ def train(
 
 def is_trained(experiment: Experiment, checkpoint: ResumePoint | None) -> bool:
     """Whether a checkpoint is that of a completed training."""
-    if checkpoint is None:
-        return False
-    solved = isinstance(experiment.optimizer, ClosedForm)
-    return solved or checkpoint.is_complete(experiment.max_epochs)
+    return checkpoint is not None and checkpoint.is_complete(experiment.max_epochs)
 
 
 def follow(

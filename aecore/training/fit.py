@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 
@@ -19,7 +19,7 @@ from aecore.runs.checkpoint import BEST, LAST, PREFIX, check_weights, evaluates_
 from aecore.runs.folder import HISTORY
 from aecore.runs.record import make_record
 from aecore.training.callbacks.checkpoint import AtomicIO, Checkpoints
-from aecore.training.callbacks.early_stopping import early_stopping
+from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
 from aecore.training.callbacks.history import History
 from aecore.training.callbacks.images import Images
 from aecore.training.loggers.base import RunLogger
@@ -63,22 +63,23 @@ def fit(
         content = {"state_dict": state, "step": 0, "epoch": 0}
         checkpoint_io.save_checkpoint(content, checkpoints / LAST)
         return
-    options = config.trainer
+    options, stopping = config.trainer, config.trainer.early_stopping
     saving = Checkpoints(
-        checkpoints,
-        options.checkpoint_minutes,
-        options.early_stopping.monitor,
-        keep=evaluates_best(config),
+        checkpoints, options.checkpoint_minutes, stopping.monitor, keep=evaluates_best(config)
     )
-    all_callbacks = [
-        History(folder / HISTORY),
-        saving,
-        *callbacks,
-        *early_stopping(config),
-    ]
+    all_callbacks = [History(folder / HISTORY), saving, *callbacks]
+    if stopping.patience is not None:
+        early = ResumableEarlyStopping(
+            stopping.monitor,
+            min_delta=stopping.min_delta,
+            patience=stopping.patience,
+            check_on_train_epoch_end=True,
+        )
+        all_callbacks.append(early)
     if any(logger.takes_images for logger in loggers):
         all_callbacks.append(Images(images=8, dims=16, points=1000, seed=config.seed))
-    with quiet(), _interruptible():
+    # in a program that is not ours only Ctrl-C is noted
+    with quiet(), nullcontext() if is_listening() else listening((SIGINT,)), deferred():
         validate = data.val is not None and len(data.val) > 0
         idle = any(weight.start for weight in model.weights.values())
         trainer = make_trainer(
@@ -101,13 +102,6 @@ def fit(
     if saving.weights is not None:
         check_weights(model.state_dict(), saving.weights, checkpoints / BEST)
         model.load_state_dict(saving.weights)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Note signals; in a program that is not ours only Ctrl-C."""
-    with nullcontext() if is_listening() else listening((SIGINT,)), deferred():
-        yield
 
 
 def _module(experiment: Experiment, model: Autoencoder) -> Training:

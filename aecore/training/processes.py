@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aecore.errors import UserError
-
-if TYPE_CHECKING:
-    from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 
 @dataclass(frozen=True)
@@ -86,21 +82,3 @@ def check_processes(devices: int, nodes: int) -> None:
             "trainer.devices=1",
             "unset them, or use trainer=ddp",
         )
-
-
-def cluster_environment(devices: int) -> ClusterEnvironment:
-    """The same for Lightning, whose own detection is not used.
-
-    It would take every Slurm job for one of its own, ask it to be requeued, and wait for others.
-    """
-    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-
-    launcher = process_group().launcher
-    if launcher == "torchrun":
-        return TorchElasticEnvironment()
-    if launcher == "srun":
-        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(devices))  # Lightning insists on it
-        return SLURMEnvironment(auto_requeue=False)
-    return LightningEnvironment()

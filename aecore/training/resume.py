@@ -24,7 +24,7 @@ class ResumePoint:
     """A checkpoint that was read and checked, and its path."""
 
     path: Path
-    checkpoint: Mapping[str, Any]
+    checkpoint: Mapping[str, Any]  # without callbacks where it was solved in closed form
 
     @property
     def step(self) -> int:
@@ -42,20 +42,17 @@ class ResumePoint:
         return int(self.checkpoint["epoch"]) + (0 if self.within_epoch else 1)
 
     def is_complete(self, max_epochs: int) -> bool:
-        """Whether training has ended, by its last epoch or by early stopping."""
-        stopped = any(state.get("stopped") for state in self._callbacks.values())
+        """Whether training has ended: solved, by its last epoch, or by early stopping."""
+        states = self.checkpoint.get("callbacks")
+        stopped = states is None or any(state.get("stopped") for state in states.values())
         return stopped or self.epochs >= max_epochs
 
     @property
     def history(self) -> list[dict[str, float]]:
         """What each epoch recorded; empty for a closed form."""
-        rows: list[dict[str, float]] = self._callbacks.get("History", {}).get("rows", [])
+        history = self.checkpoint.get("callbacks", {}).get("History", {"rows": []})
+        rows: list[dict[str, float]] = history["rows"]
         return rows
-
-    @property
-    def _callbacks(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.checkpoint.get("callbacks", {})
-        return found
 
 
 def resume_point(folder: Path, experiment: Experiment, model: Autoencoder) -> ResumePoint | None:
@@ -64,21 +61,19 @@ def resume_point(folder: Path, experiment: Experiment, model: Autoencoder) -> Re
     folder: that of the checkpoints. model: as `prepare` made it.
     Raises UserError, naming the newest, where none is one of this training.
     """
-    failure: UserError | None = None
-    for name in (LAST, PREVIOUS):
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            found = _read(path, experiment, model)
-        except UserError as error:
-            failure = failure or error
-            continue
-        if failure is not None:
-            log.warning("%s; %s is used", failure.summary, path.name)
-        return found
-    if failure is not None:
-        raise failure
+    failures: list[UserError] = []
+    for path in (folder / LAST, folder / PREVIOUS):
+        if path.exists():
+            try:
+                found = _read(path, experiment, model)
+            except UserError as error:
+                failures.append(error)
+                continue
+            if failures:
+                log.warning("%s; %s is used", failures[0].summary, path.name)
+            return found
+    if failures:
+        raise failures[0]
     return None
 
 
@@ -87,15 +82,13 @@ def _read(path: Path, experiment: Experiment, model: Autoencoder) -> ResumePoint
     if not isinstance(experiment.optimizer, GradientDescent):
         check_weights(model.state_dict(), weights(content), path)
         return ResumePoint(path, {"step": content["step"], "epoch": content["epoch"]})
-    return ResumePoint(
+    parts = checked(
+        content,
         path,
-        checked(
-            content,
-            path,
-            model=model,
-            optimizer=experiment.optimizer,
-            schedule=experiment.scheduler,
-            batches=experiment.data.train_dataloader(),
-            max_epochs=experiment.max_epochs,
-        ),
+        model=model,
+        optimizer=experiment.optimizer,
+        schedule=experiment.scheduler,
+        batches=experiment.data.train_dataloader(),
+        max_epochs=experiment.max_epochs,
     )
+    return ResumePoint(path, parts)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
 from aecore.config.schema import Config
 from aecore.training.callbacks.checkpoint import AtomicIO
 from aecore.training.loggers.base import RunLogger
-from aecore.training.processes import cluster_environment
+from aecore.training.processes import process_group
 
 
 class _Deaf(_SignalConnector):
@@ -48,7 +53,7 @@ def make_trainer(
         max_epochs=options.max_epochs,
         callbacks=[*callbacks],
         logger=[*loggers] or False,
-        plugins=[checkpoint_io, cluster_environment(options.devices)],
+        plugins=[checkpoint_io, _environment(options.devices)],
         enable_checkpointing=True,  # by our own callback: Lightning adds none where one is
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -59,6 +64,20 @@ def make_trainer(
     )
     trainer._signal_connector = _Deaf(trainer)
     return trainer
+
+
+def _environment(devices: int) -> ClusterEnvironment:
+    """The processes of the training for Lightning, whose own detection is not used.
+
+    It would take every Slurm job for one of its own, ask it to be requeued, and wait for others.
+    """
+    launcher = process_group().launcher
+    if launcher == "torchrun":
+        return TorchElasticEnvironment()
+    if launcher == "srun":
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(devices))  # Lightning insists on it
+        return SLURMEnvironment(auto_requeue=False)
+    return LightningEnvironment()
 
 
 @contextmanager
