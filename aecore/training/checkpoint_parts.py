@@ -23,11 +23,10 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import PREFIX, check_weights, weights
 from aecore.runs.validation import printable
 from aecore.training.generators import check_state
-from aecore.training.loops import counters
 from aecore.training.module import EPOCH_PROGRESS
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.restored import GREATEST, alike, restored_states
-from aecore.training.optimizers.schedulers import Schedule
+from aecore.training.setup import Experiment
 
 Count = Annotated[int, Field(ge=0, lt=GREATEST)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -83,7 +82,7 @@ class _Pruning(_Part):
     stopped: bool
 
 
-class _Callbacks(_Part, extra="forbid"):
+class _Callbacks(_Part):
     """Their states, by the names of their classes."""
 
     History: _History
@@ -109,43 +108,36 @@ class _Parts(_Part, extra="ignore"):
 def checked(
     content: Mapping[str, Any],
     path: Path,
-    *,
+    experiment: Experiment,
     model: Autoencoder,
-    optimizer: GradientDescent,
-    schedule: Schedule,
-    batches: Batches,
-    max_epochs: int,
 ) -> dict[str, Any]:
     """A checkpoint as Lightning takes it, of checked parts alone.
 
-    content: what `load` read from the file `path`. The others are those of the training.
+    content: what `load` read from the file `path`. model: as `prepare` made it.
     Raises UserError, which names file and part, for what another training or none has left.
     """
     state = weights(content)
     check_weights(model.state_dict(), state, path)
+    optimizer = experiment.optimizer
+    assert isinstance(optimizer, GradientDescent)
     try:
         parts = _Parts.model_validate(content)
         known = _Callbacks.model_fields
         callbacks = {k: v for k, v in parts.callbacks.items() if _class(k) in known}
-        _check_agreement(
-            parts, _Callbacks.model_validate({_class(k): v for k, v in callbacks.items()}), batches
-        )
+        states = _Callbacks.model_validate({_class(k): v for k, v in callbacks.items()})
+        _check_agreement(parts, states, experiment.data.train_dataloader())
         built = optimizer(model.parameter_groups())
-        scheduler = schedule(built, max_epochs)
+        scheduler = experiment.scheduler(built, experiment.max_epochs)
         options = built.state_dict()["param_groups"]
         schedules = [] if scheduler is None else [scheduler.state_dict()]
         (saved,) = parts.optimizer_states
         if [g.get("params") for g in saved.param_groups] != [g["params"] for g in options]:
             raise ValueError("param_groups: of other parameters")
-        found = {
-            "optimizer_states": [
-                {
-                    "state": restored_states(optimizer, built, saved.state),
-                    "param_groups": alike(options, saved.param_groups, "param_groups"),
-                }
-            ],
-            "lr_schedulers": alike(schedules, parts.lr_schedulers, "lr_schedulers"),
+        restored = {
+            "state": restored_states(optimizer, built, saved.state),
+            "param_groups": alike(options, saved.param_groups, "param_groups"),
         }
+        schedules = alike(schedules, parts.lr_schedulers, "lr_schedulers")
     except (ValueError, RuntimeError, OverflowError) as error:
         reason = str(error)
         if isinstance(error, ValidationError):
@@ -159,12 +151,31 @@ def checked(
     chunks = None if parts.epoch_progress is None else parts.epoch_progress.chunks
     return {
         **plain,
-        **found,
+        "optimizer_states": [restored],
+        "lr_schedulers": schedules,
         "state_dict": {PREFIX + name: value for name, value in state.items()},
         "callbacks": callbacks,
         "loops": {"fit_loop": counters(parts.epoch, chunks)},
         "pytorch-lightning_version": version("pytorch-lightning"),
     }
+
+
+def counters(epoch: int, chunks: int | None) -> dict[str, Any]:
+    """Lightning's counters of the loop of epochs, as far as a training that continues needs them.
+
+    epoch: the number of the epoch, from 0. chunks: done of it; None where it has ended.
+    """
+    ended = epoch + 1 if chunks is None else epoch
+    found = {"epoch_progress": _progress(epoch + 1, ended, epoch)}
+    if chunks is not None:
+        batches = _progress(chunks + 1, chunks, chunks)
+        found["epoch_loop.batch_progress"] = {**batches, "is_last_batch": False}
+    return found
+
+
+def _progress(begun: int, processed: int, completed: int) -> dict[str, Any]:
+    counts = {"ready": begun, "started": begun, "processed": processed, "completed": completed}
+    return {"total": counts, "current": counts}
 
 
 def _class(key: str) -> str:

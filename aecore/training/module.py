@@ -171,7 +171,7 @@ class Training(LightningModule):
     def _is_interrupted(self) -> bool:
         """Whether a signal came to any rank."""
         stop = received() is not None
-        if self.trainer.world_size > 1:
+        if self._ranks > 1:
             stop = self.trainer.strategy.reduce_boolean_decision(stop, all=False)
         self.stopped = self.stopped or stop
         return self.stopped
@@ -189,8 +189,8 @@ class Training(LightningModule):
         check_finite(values, names, first)
         for offset, (row, size) in enumerate(zip(values.tolist(), sizes, strict=True)):
             step = first + offset + 1
-            weights = self.weights_at((step - 1) / self.steps_an_epoch)
-            entry = with_weighted(dict(zip(names, row, strict=True)), weights)
+            entry = dict(zip(names, row, strict=True))
+            entry = self.with_weighted(entry, (step - 1) / self.steps_an_epoch)
             self.train_mean.add(entry, size)
             self._since_log.add(entry, size)
             if step % self.log_every == 0:
@@ -198,9 +198,10 @@ class Training(LightningModule):
                 self._since_log = Mean()
         self.latest = dict(zip(names, values.mean(0).tolist(), strict=True))
 
-    def weights_at(self, epoch: float) -> dict[str, float]:
-        """The penalties' weights after that many epochs."""
-        return {name: weight.at(epoch) for name, weight in self.autoencoder.weights.items()}
+    def with_weighted(self, terms: dict[str, float], epoch: float) -> dict[str, float]:
+        """The terms, and for each with a weight the two multiplied, after that many epochs."""
+        weights = {n: w for n, w in self.autoencoder.weights.items() if n in terms}
+        return terms | {weighted_term(n): w.at(epoch) * terms[n] for n, w in weights.items()}
 
     def _log(self, metrics: dict[str, float], step: int) -> None:
         for logger in self.loggers:
@@ -216,7 +217,6 @@ class Training(LightningModule):
     @override
     def validation_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
         model, draws = self.autoencoder, self._val_generator
-        weights = self.weights_at(FINAL_EPOCH)
         for batch in chunk:
             running = self._running_loss(batch)
             terms = model.terms(batch.x, draws, epoch=FINAL_EPOCH, noisy=False, y=batch.y)
@@ -229,7 +229,7 @@ class Training(LightningModule):
             entry = dict(zip(logged, values[0].tolist(), strict=True))
             self._is_interrupted()
             self._check_interrupted()
-            self.val_mean.add(with_weighted(entry, weights), sizes[0])
+            self.val_mean.add(self.with_weighted(entry, FINAL_EPOCH), sizes[0])
 
     def _running_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The loss as it is trained at this moment, with the same draws, where it is another."""
@@ -258,7 +258,7 @@ class Training(LightningModule):
 
         Every rank sees the same values, so all of them end where one is not finite.
         """
-        if self.trainer.world_size == 1:
+        if self._ranks == 1:
             return rows, sizes
         weights = torch.tensor(sizes, dtype=torch.float64, device=rows.device)[:, None]
         mine = torch.cat([rows * weights, weights], 1)
@@ -294,11 +294,6 @@ class Training(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
         self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
-
-
-def with_weighted(entry: dict[str, float], weights: Mapping[str, float]) -> dict[str, float]:
-    """The terms, and `name_weighted` for each that has a weight."""
-    return entry | {weighted_term(n): w * entry[n] for n, w in weights.items() if n in entry}
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0, step: int = 0) -> int:

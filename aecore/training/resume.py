@@ -82,13 +82,4 @@ def _read(path: Path, experiment: Experiment, model: Autoencoder) -> ResumePoint
     if not isinstance(experiment.optimizer, GradientDescent):
         check_weights(model.state_dict(), weights(content), path)
         return ResumePoint(path, {"step": content["step"], "epoch": content["epoch"]})
-    parts = checked(
-        content,
-        path,
-        model=model,
-        optimizer=experiment.optimizer,
-        schedule=experiment.scheduler,
-        batches=experiment.data.train_dataloader(),
-        max_epochs=experiment.max_epochs,
-    )
-    return ResumePoint(path, parts)
+    return ResumePoint(path, checked(content, path, experiment, model))

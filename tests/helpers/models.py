@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback
@@ -28,6 +29,7 @@ from aecore.training.checkpoint_parts import checked
 from aecore.training.module import Training
 from aecore.training.optimizers.gradient import Adam, GradientDescent
 from aecore.training.optimizers.schedulers import Constant, Schedule
+from aecore.training.setup import Experiment
 from aecore.training.trainer import make_trainer, quiet
 
 
@@ -188,15 +190,10 @@ def fit(
     )
     resumed = None
     if ckpt_path is not None:
-        resumed = checked(
-            load(ckpt_path),
-            ckpt_path,
-            model=whole,
-            optimizer=optimizer,
-            schedule=schedule,
-            batches=module.train_dataloader(),
-            max_epochs=epochs,
+        experiment = SimpleNamespace(
+            optimizer=optimizer, scheduler=schedule, data=module, max_epochs=epochs
         )
+        resumed = checked(load(ckpt_path), ckpt_path, cast(Experiment, experiment), whole)
     with quiet():
         trainer = make_trainer(
             trainer_options(epochs, **options),

@@ -6,9 +6,9 @@ import math
 import os
 import random
 from collections import Counter
-from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -21,6 +21,7 @@ from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
 from aecore.training.checkpoint_parts import checked
 from aecore.training.optimizers.gradient import SGD, GradientDescent
 from aecore.training.optimizers.schedulers import Cosine, Plateau, Schedule, Step
+from aecore.training.setup import Experiment
 from helpers.checkpoints import Break, Broken, checkpointed, leaves, read
 from helpers.damage import replaced, trees, without
 from helpers.models import adam, conv, data, gaussian, images, model
@@ -47,14 +48,13 @@ class Run:
         self, make: Any, optimizer: GradientDescent, schedule: Schedule, within: bool
     ) -> None:
         self.make, self.optimizer, self.schedule, self.within = make, optimizer, schedule, within
-        self.check = partial(
-            checked,
-            model=make(8),
-            optimizer=optimizer,
-            schedule=schedule,
-            batches=module().train_dataloader(),
-            max_epochs=EPOCHS,
+        self.experiment = SimpleNamespace(
+            optimizer=optimizer, scheduler=schedule, data=module(), max_epochs=EPOCHS
         )
+        self.model = make(8)
+
+    def check(self, content: dict[str, Any], path: Path) -> None:
+        checked(content, path, cast(Experiment, self.experiment), self.model)
 
     def fit(self, folder: Path, seed: int = 0, *callbacks: Any, resume: bool = False) -> None:
         stopping = ResumableEarlyStopping(monitor="val/loss", patience=9)

@@ -18,7 +18,7 @@ from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.runs.folder import HISTORY, write_history
 from aecore.training.callbacks.history import History
-from aecore.training.module import Mean, Training, epoch_seed, with_weighted
+from aecore.training.module import Mean, Training, epoch_seed
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Cosine, Plateau, Step
 from aecore.training.timing import timing
@@ -145,14 +145,11 @@ class TestWeights:
     def test_within_an_epoch(self) -> None:
         whole = model(penalties={"l1": L1Penalty()}, weights={"l1": weight(7.0, "linear", 1)})
         training = fit(whole, data(X, chunk=3), epochs=1)
-        assert training.weights_at(3 / training.steps_an_epoch) == pytest.approx({"l1": 3.0})
+        entry = training.with_weighted({"loss": 1.0, "l1": 2.0}, 3 / training.steps_an_epoch)
+        assert entry == pytest.approx({"loss": 1.0, "l1": 2.0, "l1_weighted": 6.0})
         single = model(penalties={"l1": L1Penalty()}, weights={"l1": weight(7.0, "linear", 1)})
         single_steps(single, 1)
         assert equal(single.state_dict(), whole.state_dict())
-
-    def test_weighted_entries(self) -> None:
-        entry = {"loss": 3.0, "reconstruction": 1.0, "kl": 4.0}
-        assert with_weighted(entry, {"kl": 0.5}) == {**entry, "kl_weighted": 2.0}
 
 
 class TestMean:

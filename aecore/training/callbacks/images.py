@@ -8,16 +8,15 @@ from typing import cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.data.module import ImageData
-from aecore.data.split import Split, rescaled
+from aecore.data.split import Split
 from aecore.evaluation.figures.grid import tile
-from aecore.evaluation.selection import balanced
+from aecore.evaluation.trial import Trial
 from aecore.training.loggers.base import RunLogger
 from aecore.training.module import Training
-from aecore.types import is_table
 
 
 class Images(Callback):
@@ -61,63 +60,40 @@ class Images(Callback):
             return
         module = cast(Training, pl_module)
         data = cast(ImageData, trainer.datamodule)  # type: ignore[attr-defined]
-        split = data.test if data.val is None else data.val
-        if (limits := module.autoencoder.limits) is not None:
-            split = rescaled(split, limits)
-        step = module.step
+        split, step = data.test if data.val is None else data.val, module.step
+        trial = Trial(module.autoencoder, split, seed=self.seed, batch_size=500).in_unit_range()
+        some, logged_before = trial.balanced(self.points), step == self._last_step
         with evaluating(module.autoencoder):
-            images = {} if step == self._last_step else self._images(module, split)
-            chosen, codes = self._codes(module, split)
+            images = {} if logged_before or trial.is_table else self._images(trial)
+            codes = some.codes().float()
         for logger in loggers:
             for tag, image in images.items():
                 logger.image(tag, image, step)
-            if step != self._last_step:
+            if not logged_before:
                 for dim in range(min(self.dims, codes.shape[1])):
                     logger.histogram(f"code/{dim:02d}", codes[:, dim], step)
             if last:
-                table = is_table(split.image_shape)
-                thumbnails = None if table else split.pixels(chosen)
-                logger.embedding(codes, _names(split, chosen), thumbnails, step)
+                thumbnails = None if trial.is_table else some.images.pixels()
+                logger.embedding(codes, _names(some.images), thumbnails, step)
         self._last_step = step
 
-    def _images(self, module: Training, split: Split) -> dict[str, Tensor]:
-        model = module.autoencoder.in_unit_range()
-        if is_table(split.image_shape):
-            return {}  # the rows of a table
-        generator = Generator(device=module.device).manual_seed(self.seed)
-        x, y = _at(module, split, self._choose(split, self.images))
+    def _images(self, trial: Trial) -> dict[str, Tensor]:
+        model, generator = trial.model, trial.generator()
+        x, y = trial.balanced(self.images).tensors()
         noisy = [model.corrupt(x, generator)] if model.noise.active else []
         images = {"reconstructions": tile([x, *noisy, model.reconstruct(x, y)])}
         if model.can_sample:
-            generator.manual_seed(self.seed)
             count = 2 * self.images
             classes = None if y is None else y[torch.arange(count, device=y.device) % len(y)]
-            samples = model.sample(count, generator, classes)
+            samples = model.sample(count, trial.generator(), classes)
             images["samples"] = tile(torch.split(samples, self.images))
         return images
 
-    def _codes(self, module: Training, split: Split) -> tuple[Tensor, Tensor]:
-        chosen = self._choose(split, self.points)
-        batches = (_at(module, split, rows) for rows in torch.split(chosen, 500))
-        model = module.autoencoder.in_unit_range()
-        means = [model.encode(x, y=y).mean.flatten(1) for x, y in batches]
-        return chosen, torch.cat(means).float().cpu()
 
-    def _choose(self, split: Split, count: int) -> Tensor:
-        generator = Generator().manual_seed(self.seed)
-        return balanced(split.labels, len(split), count, generator)
-
-
-def _at(module: Training, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Pixels and labels on the device of the module and in its precision."""
-    y = None if split.labels is None else split.labels[chosen].to(module.device)
-    return split.pixels(chosen).to(module.autoencoder.like), y
-
-
-def _names(split: Split, chosen: Tensor) -> list[str] | None:
+def _names(split: Split) -> list[str] | None:
     if split.labels is None:
         return None
-    labels = split.labels[chosen].tolist()
+    labels = split.labels.tolist()
     return [split.class_names[n] if split.class_names else str(n) for n in labels]
 
 
