@@ -169,7 +169,8 @@ def _with_last(arguments: Arguments) -> Arguments:
     for override in arguments.overrides:
         if override.key in ("resume", "init_from") and override.value == "last":
             from aecore.runs.folder import newest
-            from aecore.runs.sweep import RECORD, sweep_of
+            from aecore.runs.sweep import sweep_of
+            from aecore.runs.sweep_record import RECORD
 
             file = "config.yaml" if override.key == "resume" else "checkpoints/last.ckpt"
             folder = newest(place, file)

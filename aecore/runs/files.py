@@ -7,6 +7,7 @@ may be links.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -78,6 +79,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write plain values as strict JSON, atomically; ValueError for what is not finite."""
+    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def replace_by_link(path: Path, other: Path) -> None:

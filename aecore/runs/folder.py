@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import platform
@@ -31,7 +30,7 @@ from aecore.config.build import validate
 from aecore.config.folders import command, resuming
 from aecore.config.schema import Config
 from aecore.errors import UserError
-from aecore.runs.files import checked, make_folder, write_atomically
+from aecore.runs.files import checked, make_folder, write_atomically, write_json
 from aecore.runs.format import check_format, stamp
 from aecore.runs.validation import (
     check_plain,
@@ -141,7 +140,7 @@ def write_run(folder: Path, choices: Mapping[str, Any], overrides: list[str]) ->
         "packages": {"python": platform.python_version(), **_packages()},
         "revision": _revision(),
     }
-    write_atomically(folder / RUN, (json.dumps(record, indent=2) + "\n").encode())
+    write_json(folder / RUN, record)
 
 
 def note_redacted(folder: Path, keys: Iterable[str]) -> None:
@@ -149,14 +148,10 @@ def note_redacted(folder: Path, keys: Iterable[str]) -> None:
 
     Those noted before stay noted. Raises UserError where the record is damaged.
     """
-    if new := {*keys} - {*redacted(record := read_run(folder))}:
-        record["redacted"] = sorted({*redacted(record), *new})
-        write_atomically(folder / RUN, (json.dumps(record, indent=2) + "\n").encode())
-
-
-def redacted(record: Mapping[str, Any]) -> list[str]:
-    """The keys noted in a record of `write_run`."""
-    return list(record.get("redacted", []))
+    record = read_run(folder)
+    if not {*keys} <= {*record["redacted"]}:
+        record["redacted"] = sorted({*record["redacted"], *keys})
+        write_json(folder / RUN, record)
 
 
 class _Run(BaseModel, strict=True, extra="allow"):
@@ -187,9 +182,7 @@ def recorded(folder: Path) -> dict[str, Any]:
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     """Write metrics.json: flat, numbers only, null for what is not finite."""
     plain = {k: (v if math.isfinite(v) else None) for k, v in metrics.items()}
-    write_atomically(
-        folder / METRICS, (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode()
-    )
+    write_json(folder / METRICS, plain)
 
 
 def numbered(metric: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aecore.config.build import build, validate
 from aecore.config.folders import command, expanded
@@ -14,7 +14,7 @@ from aecore.errors import UserError, short
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.samplers.base import Fitted, Sampler
 from aecore.runs import sampler_file
-from aecore.runs.checkpoint import BEST, EXPORTED, LAST, SAMPLER, evaluated, load
+from aecore.runs.checkpoint import EXPORTED, LAST, SAMPLER, evaluated, load
 from aecore.runs.folder import (
     CONFIG,
     checked_config,
@@ -65,15 +65,6 @@ class Run:
     def history(self) -> list[dict[str, float]]:
         """What each epoch recorded, empty where there is no history."""
         return [] if self.folder is None else read_history(self.folder)
-
-    def checkpoint(self, which: Literal["best", "last"] | None = None) -> Path:
-        """A checkpoint of the run; None for the one that it was evaluated with.
-
-        A checkpoint or an export that lies elsewhere is the only one that there is.
-        """
-        if which is None or self.folder is None:
-            return self.path
-        return self.folder / "checkpoints" / {"best": BEST, "last": LAST}[which]
 
     def model(self, *, sampler: bool = True) -> Autoencoder:
         """The trained model on the CPU, in evaluation mode, with its sampler where one was fitted.

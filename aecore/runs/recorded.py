@@ -102,8 +102,8 @@ def job_lines(lines: Iterable[str]) -> list[str]:
     return [o.line for o in overrides]
 
 
-def check_flags(flags: list[str]) -> None:
-    """ValueError for flags of a record that name no folder or configuration in a plain way."""
+def flags_of(flags: list[str]) -> list[str]:
+    """The flags of a record; ValueError where they name no folder or configuration plainly."""
     names, values = flags[::2], flags[1::2]
     if len(names) != len(values):
         raise ValueError("a flag without a value")
@@ -111,6 +111,7 @@ def check_flags(flags: list[str]) -> None:
         plain = name == "--config-name" and _NAME.fullmatch(value) is not None
         if not (plain or name == "--config-dir"):
             raise ValueError(f"{name}={value} is not taken from a record")
+    return flags
 
 
 def _read(lines: Iterable[str]) -> tuple[Override, ...]:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from aecore.config.overrides import read as read_overrides
-from aecore.config.terminal import in_one_line, say
+from aecore.config.terminal import say
 from aecore.errors import UserError
-from aecore.runs.files import make_folder, write_atomically
+from aecore.runs.files import make_folder, write_atomically, write_json
 from aecore.runs.folder import ERROR, is_finished
 from aecore.runs.format import check_format, stamp
 from aecore.runs.lock import writing
+from aecore.runs.recorded import decides_launch, is_recordable, kept
+from aecore.runs.sweep_record import RECORD, RecordedSweep
+from aecore.runs.validation import damaged, printable, read_json
 
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-
-RECORD = "sweep.json"
-_OWN = {  # of the sweep itself
-    RECORD, "summary.csv", "groups.csv", "summary.json", "report.html", "figures",
-}  # fmt: skip
-_LONGEST = 255  # bytes of a file name, letters of a reason
-_LARGEST = 2**26  # bytes of a record
 STORAGE = "hydra.sweeper.storage"  # the database of a search, where it has one elsewhere
+_MAPPING = TypeAdapter(dict[str, Any])
+_ANEW = "start the sweep anew"
 
 
 @dataclass(frozen=True)
@@ -58,8 +52,6 @@ class Sweep:
 
     def write(self) -> None:
         """Record in its folder what a record may hold; of all else, the keys."""
-        from aecore.runs.recorded import decides_launch, is_recordable, kept
-
         overrides, *others = kept(self.overrides, decides_launch)
         jobs = []
         for lines in (*self.jobs, self.again):
@@ -74,7 +66,7 @@ class Sweep:
             record |= {"numbers": self.numbers, "search": self.search}
         if self.names is not None:
             record["names"] = self.names
-        write_atomically(self.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+        write_json(self.folder / RECORD, record)
 
     def begin(self) -> None:
         """Record a new sweep; UserError where its folder holds one already."""
@@ -107,79 +99,18 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    from pydantic import ValidationError  # slow, and not needed for every command
-
-    from aecore.runs.sweep_record import RecordedSweep
-
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError("too large")
-        record = json.loads(path.read_bytes())
-        if not isinstance(record, dict):
-            raise ValueError("no mapping")
-        check_format(record, folder, "start the sweep again")
+        record = read_json(path, _MAPPING)
+    except UserError as error:
+        raise error.with_hint(_ANEW) from error
+    check_format(record, folder, "start the sweep again")
+    try:
         found = RecordedSweep.model_validate(record)
-        for key, places in {"numbers": found.numbers, "names": found.names}.items():
-            if places is not None and len(places) != len(found.jobs):
-                raise ValueError(f"{key} is not a list of one for each job")
-            if (wrong := unusable([*map(str, places or ())])) is not None:
-                raise ValueError(wrong)
     except ValidationError as error:
-        raise _damaged(path, _first(error)) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, str(error) or type(error).__name__) from error
-    search = None if found.search is None else found.search.model_dump()
-    return Sweep(
-        folder, found.flags, found.overrides, found.jobs, found.numbers, search, found.names,
-        unrecorded=found.unrecorded,
-    )  # fmt: skip
-
-
-def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"{path}: damaged record of a sweep ({in_one_line(reason)[:_LONGEST]})",
-        "start the sweep anew",
-    )
-
-
-def _first(error: ValidationError) -> str:
-    """The first of pydantic's errors: where, and what."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def unusable(names: Sequence[str]) -> str | None:
-    """Why the jobs of a sweep cannot have folders of these names below its own; None if they can.
-
-    They lie one or two levels below it, all equally deep so that none is within another.
-    """
-    for name in names:
-        parts = name.split("/")
-        problem = "more than two levels" if len(parts) > 2 else None
-        problem = next(filter(None, map(_unusable, parts)), problem)
-        if problem is None and parts[0] in _OWN:
-            problem = "a file of the sweep has that name"
-        if problem is not None:
-            return f"{name!r}: {problem}"
-    name, count = max(Counter(names).items(), key=itemgetter(1), default=("", 0))
-    if count > 1:
-        return f"{name!r}: {count} jobs would have the same folder"
-    deep = {name.count("/") for name in names}
-    return "some jobs one level deep, others two" if len(deep) > 1 else None
-
-
-def _unusable(part: str) -> str | None:
-    """Why no folder can have a name; hidden ones are not looked into."""
-    if not part.strip():
-        return "must be a relative path without an empty part"
-    if part.startswith("."):
-        return "no part may begin with '.'"
-    if not part.isprintable() or set("\\$") & set(part):
-        return "has a character that is not allowed in names"
-    if len(os.fsencode(part)) > _LONGEST:
-        return f"longer than {_LONGEST} bytes"
-    return None
+        raise damaged(path, error).with_hint(_ANEW) from error
+    except (UserError, RecursionError) as error:  # of an override in it
+        raise UserError(f"{path}: damaged ({printable(error)})", _ANEW) from error
+    return Sweep(folder, **found.model_dump(exclude={"format", "version"}))
 
 
 def sweep_of(job: Path) -> Path:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Literal, Self
+import os
+from collections import Counter
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from aecore.config.component import NonNegativeInt, PositiveInt
 from aecore.config.schema import Node
 from aecore.config.secret import at
-from aecore.errors import UserError
-from aecore.runs.recorded import check_flags, decides_launch, job_lines, kept
+from aecore.runs.recorded import decides_launch, flags_of, job_lines, kept
+
+RECORD = "sweep.json"
+_OWN = {  # of the sweep itself
+    RECORD, "summary.csv", "groups.csv", "summary.json", "report.html", "figures",
+}  # fmt: skip
+_LONGEST = 255  # bytes of a file name
+Lines = Annotated[list[str], AfterValidator(job_lines)]
 
 Direction = Literal["minimize", "maximize"]
 
@@ -39,13 +49,8 @@ class RecordedSearch(SearchSettings):
 
     metric: str
     owner: str
-    fixed: list[str]
+    fixed: Lines
     space: dict[str, str]
-
-    @field_validator("fixed")
-    @classmethod
-    def _plain(cls, lines: list[str]) -> list[str]:
-        return _as_values(lines)
 
     @field_validator("space")
     @classmethod
@@ -53,7 +58,7 @@ class RecordedSearch(SearchSettings):
         for key, text in space.items():
             choices = at(json.loads(text), "attributes.choices")
             for value in ["0", *(choices if isinstance(choices, list) else ())]:
-                _as_values([f"{key}={value}"])
+                job_lines([f"{key}={value}"])
         return space
 
 
@@ -62,38 +67,58 @@ class RecordedSweep(Node):
 
     format: int
     version: str = ""
-    flags: list[str]
+    flags: Annotated[list[str], AfterValidator(flags_of)]
     overrides: list[str]
-    jobs: list[list[str]]
+    jobs: list[Lines]
     unrecorded: list[str] = Field(default_factory=list)
     numbers: list[NonNegativeInt] | None = None
     names: list[str] | None = None
     search: RecordedSearch | None = None
 
-    @field_validator("flags")
-    @classmethod
-    def _known(cls, flags: list[str]) -> list[str]:
-        check_flags(flags)
-        return flags
-
-    @field_validator("jobs")
-    @classmethod
-    def _jobs(cls, jobs: list[list[str]]) -> list[list[str]]:
-        return [_as_values(job) for job in jobs]
-
     @model_validator(mode="after")
     def _launch(self) -> Self:
-        try:
-            self.overrides, others = kept(self.overrides, decides_launch)
-        except UserError as error:
-            raise ValueError(error.summary) from error
+        self.overrides, others = kept(self.overrides, decides_launch)
         self.unrecorded = [*dict.fromkeys([*self.unrecorded, *others])]
         return self
 
+    @model_validator(mode="after")
+    def _places(self) -> Self:
+        for key, places in {"numbers": self.numbers, "names": self.names}.items():
+            if places is not None and len(places) != len(self.jobs):
+                raise ValueError(f"{key} is not a list of one for each job")
+            if (wrong := unusable([*map(str, places or ())])) is not None:
+                raise ValueError(wrong)
+        return self
 
-def _as_values(lines: list[str]) -> list[str]:
-    """The overrides of a job; ValueError for one that a record may not hold."""
-    try:
-        return job_lines(lines)
-    except UserError as error:
-        raise ValueError(error.summary) from error
+
+def unusable(names: Sequence[str]) -> str | None:
+    """Why the jobs of a sweep cannot have folders of these names below its own; None if they can.
+
+    They lie one or two levels below it, all equally deep so that none is within another.
+    """
+    for name in names:
+        parts = name.split("/")
+        problem = "more than two levels" if len(parts) > 2 else None
+        problem = next(filter(None, map(_unusable, parts)), problem)
+        if problem is None and parts[0] in _OWN:
+            problem = "a file of the sweep has that name"
+        if problem is not None:
+            return f"{name!r}: {problem}"
+    name, count = max(Counter(names).items(), key=itemgetter(1), default=("", 0))
+    if count > 1:
+        return f"{name!r}: {count} jobs would have the same folder"
+    deep = {name.count("/") for name in names}
+    return "some jobs one level deep, others two" if len(deep) > 1 else None
+
+
+def _unusable(part: str) -> str | None:
+    """Why no folder can have a name; hidden ones are not looked into."""
+    if not part.strip():
+        return "must be a relative path without an empty part"
+    if part.startswith("."):
+        return "no part may begin with '.'"
+    if not part.isprintable() or set("\\$") & set(part):
+        return "has a character that is not allowed in names"
+    if len(os.fsencode(part)) > _LONGEST:
+        return f"longer than {_LONGEST} bytes"
+    return None

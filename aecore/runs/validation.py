@@ -66,9 +66,15 @@ def read_json(path: Path, kind: TypeAdapter[T]) -> T:
 
 def damaged(path: Path, error: ValidationError) -> UserError:
     """What a model says of the content of a file, in one line."""
+    return UserError(f"{path}: damaged ({first_of(error)})")
+
+
+def first_of(error: ValidationError) -> str:
+    """The first of pydantic's errors, where and what, as it may stand in a line."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = "".join(f"{part}: " for part in first["loc"][:1])
-    return UserError(f"{path}: damaged ({printable(place + first['msg'])})")
+    place = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return printable(f"{place}: {message}" if place else message)
 
 
 def _content(path: Path, longest: int) -> bytes:

@@ -28,7 +28,8 @@ from aecore.errors import UserError
 from aecore.runs.files import make_folder
 from aecore.runs.folder import reserve
 from aecore.runs.recorded import is_recordable
-from aecore.runs.sweep import Sweep, unusable
+from aecore.runs.sweep import Sweep
+from aecore.runs.sweep_record import unusable
 from aecore.sweeps.selections import Point, Selections
 
 _MANY = 50  # jobs above which a line announces that they are being checked

@@ -14,7 +14,8 @@ from aecore.config.overrides import SWEEPER, Override, read
 from aecore.errors import UserError
 from aecore.runs.folder import is_finished
 from aecore.runs.places import is_place, places, same_place
-from aecore.runs.sweep import RECORD, STORAGE, Sweep, read_sweep
+from aecore.runs.sweep import STORAGE, Sweep, read_sweep
+from aecore.runs.sweep_record import RECORD
 from aecore.sweeps.launch import launch
 from aecore.sweeps.selections import Selections
 

@@ -19,7 +19,7 @@ from aecore.config.overrides import OOD, Override, as_override
 from aecore.config.schema import Config
 from aecore.config.secret import at, put, without_secrets
 from aecore.errors import UserError
-from aecore.runs.folder import CONFIG, read_config, read_run, redacted
+from aecore.runs.folder import CONFIG, read_config, read_run
 from aecore.runs.places import is_place, places, same_place
 from aecore.runs.sweep import STORAGE
 from aecore.runs.validation import printable
@@ -93,7 +93,7 @@ def settled(
             f"{folder / CONFIG}: {', '.join(unknown)}: leads elsewhere, so give it again",
             f"if it is yours: {resuming(folder)} {shlex.join(unknown)}",
         )
-    noted = [key for key in redacted(read_run(folder)) if at(recorded, key) is None]
+    noted = [key for key in read_run(folder)["redacted"] if at(recorded, key) is None]
     missing = [key for key in noted if key not in secrets and key not in given]
     if missing:
         again = " ".join(f"{key}='${{oc.env:NAME}}'" for key in missing)

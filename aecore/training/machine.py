@@ -66,13 +66,8 @@ def check_device(config: Config) -> None:
 
 
 def device_of(config: Config) -> torch.device:
-    """The device on which a model is evaluated."""
-    name = config.trainer.accelerator
-    if name in ("auto", "gpu") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if name in ("auto", "mps") and torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """The device on which a model is evaluated: the CPU where the accelerator is missing."""
+    return _first(config.trainer.accelerator)
 
 
 def device_named(name: str) -> torch.device:
@@ -81,12 +76,19 @@ def device_named(name: str) -> torch.device:
     if not isinstance(name, str | torch.device):
         raise ConfigError("device", short(name), "must be a name", hint)
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return _first(name)
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ConfigError("device", name, "torch cannot use it here", hint) from error
     return device
+
+
+def _first(accelerator: str) -> torch.device:
+    """The first device of that kind ("auto": of any) which is here, else the CPU."""
+    if accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

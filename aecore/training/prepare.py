@@ -146,14 +146,12 @@ def warn_of_schedules(experiment: Experiment, model: Autoencoder) -> None:
 def check_monitor(experiment: Experiment, model: Autoencoder) -> None:
     """Raise UserError where early stopping or `scheduler=plateau` has nothing to monitor."""
     options = experiment.config.trainer.early_stopping
-    patience = "trainer.early_stopping.patience"
-    for key, value, instead in (
-        ("scheduler", "plateau" if isinstance(experiment.scheduler, Plateau) else None, "constant"),
-        (patience, options.patience, None),
-    ):
-        if value is not None and experiment.data.val_size == 0:
-            hint = {"dataset.val_size": 0.1, key: instead}
-            raise ConfigError(key, value, "there is no validation split", hint)
+    plateau = isinstance(experiment.scheduler, Plateau)
+    if experiment.data.val_size == 0 and (plateau or options.patience is not None):
+        patience = "trainer.early_stopping.patience"
+        key, value = ("scheduler", "plateau") if plateau else (patience, options.patience)
+        hint = {"dataset.val_size": 0.1, key: "constant" if plateau else None}
+        raise ConfigError(key, value, "there is no validation split", hint)
     if options.patience is None:
         return
     weighted = [weighted_term(name) for name in model.penalties]

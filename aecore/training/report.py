@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aecore.config.schema import Config
+from aecore.config.secret import leaves
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.evaluation.trial import scaled_note
@@ -48,13 +49,12 @@ def announce(
     note = data.source.note and f" ({data.source.note})"
     classes = "" if model.classes is None else f", conditional on {model.classes} classes"
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    threads = config.trainer.threads
-    plural = "" if threads == 1 else "s"
+    threads = f"{config.trainer.threads} thread{'' if config.trainer.threads == 1 else 's'}"
     lines = [
         f"{name} on {_option(choices['dataset'])}: {components}",
         f"  data     {splits} {what} of {_size(model.image_shape)}{note}",
         f"  model    code of {code}{classes}, {weights:,} parameters",
-        f"  run      {device_of(config)}, {threads} thread{plural}, seed {config.seed}, "
+        f"  run      {device_of(config)}, {threads}, seed {config.seed}, "
         f"{_plan(experiment, checkpoint, resumed)}",
         f"  folder   {folder}",
     ]
@@ -112,18 +112,17 @@ def metrics_table(
         reports |= metric.reports
     series = Counter(name.rpartition("/")[0] for name in metrics if numbered(name))
     for name, value in metrics.items():
-        if numbered(name):
-            continue
-        shown = (
-            "not finite"
-            if value is None
-            else f"{value:,.5g}"
-            if abs(value) < 1e5
-            else f"{value:,.0f}"
-        )
-        rows.append([name, shown, _unit(find_reported(reports, name.partition("/")[2]), shape)])
+        if not numbered(name):
+            unit = _unit(find_reported(reports, name.partition("/")[2]), shape)
+            rows.append([name, _number(value), unit])
     rows += [[f"{name}/...", "", f"{n} numbers, in metrics.json"] for name, n in series.items()]
     return table(["metric", "value", ""], rows)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "not finite"
+    return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
 
 
 def _unit(reported: Reported | None, shape: ImageShape) -> str:
@@ -141,26 +140,16 @@ def one_line(metrics: Mapping[str, float | None]) -> str:
 
 def hyperparameters(config: Config, choices: Mapping[str, Any]) -> dict[str, object]:
     """The options chosen and the values of their keys, flat, for a table of hyperparameters."""
-    values: dict[str, object] = {
-        group: _option(choice)
-        for group, choice in choices.items()
-        if group in (*_COMPONENTS, *_OTHERS)
-    }
+    groups = (*_COMPONENTS, *_OTHERS)
+    values: dict[str, object] = {g: _option(c) for g, c in choices.items() if g in groups}
     for group in (*_COMPONENTS, "optimizer", "scheduler"):
-        _flatten(getattr(config, group), group, values)
+        keys = leaves(getattr(config, group), group)
+        values |= {k: v for k, v in keys if not (k.endswith("_target_") or isinstance(v, Mapping))}
     values["conditional"] = config.conditional
     values["seed"] = config.seed
     values["batch_size"] = config.dataset["batch_size"]
     values["max_epochs"] = config.trainer.max_epochs
     return values
-
-
-def _flatten(node: Mapping[str, Any], path: str, into: dict[str, object]) -> None:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            _flatten(value, f"{path}.{key}", into)
-        elif key != "_target_":
-            into[f"{path}.{key}"] = value
 
 
 def _option(choice: Any) -> str:

@@ -18,7 +18,7 @@ from aecore.config.folders import HOME, ROOT, command
 from aecore.errors import UserError, nearest
 from aecore.runs.files import write_atomically
 from aecore.runs.folder import is_run
-from aecore.runs.sweep import RECORD
+from aecore.runs.sweep_record import RECORD
 
 from .page import page
 from .rows import Row, documents, is_finished

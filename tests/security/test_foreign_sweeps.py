@@ -222,7 +222,7 @@ def test_what_is_no_record(content: Any, capsys: pytest.CaptureFixture[str]) -> 
 def test_what_is_no_json(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("sweep").mkdir()
     Path("sweep/sweep.json").write_bytes(text.encode("latin-1"))
-    assert "damaged record of a sweep" in refused(capsys)
+    assert "sweep.json: damaged (" in refused(capsys)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from pydantic import field_validator
 from aecore.config.build import validate
 from aecore.config.overrides import SWEEPER, Override
 from aecore.runs.recorded import job_lines
-from aecore.runs.sweep import RECORD, Sweep
-from aecore.runs.sweep_record import RecordedSearch, SearchSettings
+from aecore.runs.sweep import Sweep
+from aecore.runs.sweep_record import RECORD, RecordedSearch, SearchSettings
 from aecore.sweeps.search.space import overrides_of
 
 _FILE = re.compile(r"(sqlite[^:]*:///)(.+)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import time
@@ -18,7 +17,7 @@ from torch import Tensor
 from aecore.config.component import NonNegativeInt, component
 from aecore.config.secret import masked
 from aecore.errors import ConfigError, UserError
-from aecore.runs.files import checked, make_folder, write_atomically
+from aecore.runs.files import checked, make_folder, write_json
 from aecore.runs.folder import CONFIG, numbered
 from aecore.runs.validation import read_json
 from aecore.training.loggers.base import FLUSH_SECONDS, RunLogger, environment, pixels
@@ -116,7 +115,7 @@ class MLflow(RunLogger):
         run = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
         uri = None if "logger.uri" in self.secrets else self.uri
         record = {"uri": uri, "experiment": self.experiment, "run": run}
-        write_atomically(self.folder / _RECORD, (json.dumps(record, indent=2) + "\n").encode())
+        write_json(self.folder / _RECORD, record)
         return run
 
     def _write(self, write: Callable[[MlflowClient], None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import uuid
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from aecore.config.component import NonNegativeInt, component
 from aecore.errors import UserError
-from aecore.runs.files import checked, write_atomically
+from aecore.runs.files import checked, write_json
 from aecore.runs.folder import numbered
 from aecore.runs.validation import read_json
 from aecore.training.loggers.base import BINS, RunLogger, environment, finite, pixels
@@ -104,7 +103,7 @@ class WandB(RunLogger):
             return read_json(path, _IDS)["id"]
         except (UserError, KeyError):
             run_id = uuid.uuid4().hex[:8]
-            write_atomically(path, (json.dumps({"id": run_id}) + "\n").encode())
+            write_json(path, {"id": run_id})
             return run_id
 
     def hparams(self, parameters: Mapping[str, object]) -> None:
