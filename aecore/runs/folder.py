@@ -98,13 +98,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises UserError where the folder holds no run, a damaged one or one of another format.
     """
-    if not folder.exists():
-        raise UserError(f"{folder}: no such run folder", f"`{command()} task=list` shows the runs")
     if not is_run(folder):
-        raise UserError(
-            f"{folder}: no run of this project ({CONFIG} is missing)",
-            f"`{command()} task=list` shows the runs",
-        )
+        missing = f"no run of this project ({CONFIG} is missing)"
+        problem = missing if folder.exists() else "no such run folder"
+        raise UserError(f"{folder}: {problem}", f"`{command()} task=list` shows the runs")
     read_run(folder)
     config = plain_config(folder)
     check_targets(config, folder / CONFIG)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -42,15 +43,10 @@ def read_sampler(sampler: Sampler, path: Path, model: Autoencoder) -> Fitted:
             f"{path}: no such file, so this run was not finished",
             f"{resuming(path.parents[1])} fits the sampler",
         )
-    try:
+    with _refused(path, "delete the run's metrics.json and resume it, which fits another"):
         content = read_tensors(path)
-    except Exception as error:  # torch raises many kinds on damaged files
-        raise _damaged(path, error) from error
-    check_format(content, path)
-    try:
-        return _restored(sampler, content[_KEY], model)
-    except Exception as error:  # of whatever a file may hold
-        raise _damaged(path, error) from error
+        check_format(content, path)
+        return _fitted(sampler, content[_KEY], model)
 
 
 def restored(
@@ -60,23 +56,25 @@ def restored(
 
     tensors: what the export holds of it. path: of the export, for the message.
     """
+    with _refused(path, "export the run again"):
+        return _fitted(sampler, tensors, model)
+
+
+@contextmanager
+def _refused(path: Path, hint: str) -> Iterator[None]:
+    """Report whatever a damaged or a foreign file leads to as a UserError."""
     try:
-        return _restored(sampler, tensors, model)
-    except Exception as error:  # of whatever a file may hold
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # torch raises many kinds
         raise UserError(
-            f"{path}: damaged, or another model's sampler ({type(error).__name__})",
-            "it was not used; export the run again",
+            f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})",
+            f"it was not used; {hint}",
         ) from error
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path}: truncated, damaged or another model's sampler ({type(error).__name__})",
-        "it was not used; delete the run's metrics.json and resume it, which fits another",
-    )
-
-
-def _restored(sampler: Sampler, tensors: Mapping[str, Tensor], model: Autoencoder) -> Fitted:
+def _fitted(sampler: Sampler, tensors: Mapping[str, Tensor], model: Autoencoder) -> Fitted:
     dim = flat(model.code_shape)
     if model.classes is None:
         return sampler.restore(tensors, dim)

@@ -19,7 +19,7 @@ class Progress(Callback):
 
     def __init__(self, brief: bool) -> None:
         self.brief = brief
-        self.bar: tqdm[Any] | None = None
+        self.bar: tqdm[Any] = tqdm(disable=True)
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -27,44 +27,40 @@ class Progress(Callback):
         self._start = time.perf_counter()
         done = pl_module.step % pl_module.steps_an_epoch  # of an epoch that continues
         self._first = pl_module.step - done
-        if trainer.is_global_zero and sys.stderr.isatty():
-            self.bar = tqdm(
-                initial=done,
-                total=pl_module.steps_an_epoch,
-                desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-                unit="step",
-                dynamic_ncols=True,
-                leave=not self.brief,
-                file=sys.stderr,
-                bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}{postfix}",
-            )
+        self.bar = tqdm(
+            initial=done,
+            total=pl_module.steps_an_epoch,
+            desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+            unit="step",
+            dynamic_ncols=True,
+            leave=not self.brief,
+            file=sys.stderr,
+            bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}{postfix}",
+            disable=not (trainer.is_global_zero and sys.stderr.isatty()),
+        )
 
     @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.bar is not None and isinstance(pl_module, Training):
+        if not self.bar.disable and isinstance(pl_module, Training):
             self.bar.set_postfix_str(_terms(pl_module.latest), refresh=False)
             self.bar.update(pl_module.step - self._first - self.bar.n)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
-        means = {
-            k.removeprefix("train/"): v for k, v in pl_module.train_mean.result("train").items()
-        }
-        text = _terms({k: v for k, v in means.items() if not k.endswith("_weighted")})
-        validation = pl_module.val_mean.result("val")
-        if validation:
+        means = pl_module.train_mean.result("train").items()
+        terms = {k.removeprefix("train/"): v for k, v in means if not k.endswith("_weighted")}
+        text = _terms(terms)
+        if validation := pl_module.val_mean.result("val"):
             text += f" | val loss {validation['val/loss']:.4g}"
-        if self.bar is not None:
+        if not self.bar.disable:
             self.bar.set_postfix_str(text, refresh=False)
             self.close()
         elif trainer.is_global_zero and not self.brief:
             seconds = time.perf_counter() - self._start
-            say(
-                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {seconds:.1f} s, {text}",
-            )
+            say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {seconds:.1f} s, {text}")
 
     @override
     def on_exception(
@@ -74,10 +70,8 @@ class Progress(Callback):
 
     def close(self) -> None:
         """Close the bar in its present state."""
-        if self.bar is not None:
-            self.bar.refresh()
-            self.bar.close()
-            self.bar = None
+        self.bar.refresh()
+        self.bar.close()
 
 
 def _terms(values: dict[str, float]) -> str:

@@ -32,36 +32,40 @@ class GradientDescent(Optimizer):
         """The torch optimizer of parameters, or of parameter groups."""
 
 
-class _Adaptive(GradientDescent):
-    """What Adam and AdamW share: the arguments, and torch's fused kernel, one call for all."""
+class _Fused(GradientDescent):
+    """An optimizer of torch with its arguments, in the fused kernel: one call for all weights."""
 
-    kind: type[torch.optim.Adam]
+    kind: type[torch.optim.Optimizer]
+    arguments: dict[str, Any]
+
+    @override
+    def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
+        return self.kind(parameters, **self.arguments, fused=True)  # type: ignore[call-arg]
+
+
+class Adam(_Fused):
+    """Kingma & Ba 2015."""
+
+    kind: type[torch.optim.Optimizer] = torch.optim.Adam
 
     @component
     def __init__(
         self, *, lr: LearningRate, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
     ) -> None:
-        self.lr, self.betas, self.eps = lr, (betas[0], betas[1]), eps
-        self.weight_decay = weight_decay
-
-    def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
-        return self.kind(parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True)
+        both = (betas[0], betas[1])
+        self.arguments = {"lr": lr, "betas": both, "eps": eps, "weight_decay": weight_decay}
 
 
-class Adam(_Adaptive):
-    """Kingma & Ba 2015."""
-
-    kind = torch.optim.Adam
-
-
-class AdamW(_Adaptive):
+class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     kind = torch.optim.AdamW
 
 
-class SGD(GradientDescent):
+class SGD(_Fused):
     """Stochastic gradient descent with momentum."""
+
+    kind = torch.optim.SGD
 
     @component
     def __init__(
@@ -74,16 +78,5 @@ class SGD(GradientDescent):
     ) -> None:
         if nesterov and momentum == 0:
             raise ConfigError("optimizer.nesterov", True, "needs a momentum above 0")
-        self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
-        self.weight_decay = weight_decay
-
-    @override
-    def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
-        return torch.optim.SGD(
-            parameters,
-            self.lr,
-            self.momentum,
-            weight_decay=self.weight_decay,
-            nesterov=self.nesterov,
-            fused=True,
-        )
+        self.arguments = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
+        self.arguments["weight_decay"] = weight_decay
