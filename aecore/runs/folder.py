@@ -24,18 +24,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter
 
 from aecore.config.build import validate
 from aecore.config.folders import command, resuming
 from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.files import checked, make_folder, write_atomically, write_json
-from aecore.runs.format import check_format, stamp
+from aecore.runs.format import read_mapping, read_stamped, stamp
 from aecore.runs.validation import (
     check_plain,
     check_targets,
-    damaged,
     inside,
     printable,
     read_json,
@@ -44,7 +43,6 @@ from aecore.runs.validation import (
 
 CONFIG, RUN, METRICS, HISTORY = "config.yaml", "run.json", "metrics.json", "history.csv"
 ERROR = "error.txt"  # why a job of a multirun failed
-_MAPPING = TypeAdapter(dict[str, Any])
 _METRICS: TypeAdapter[Any] = TypeAdapter(
     Annotated[dict[str, FiniteFloat | None], Field(min_length=1)]
 )
@@ -163,17 +161,12 @@ class _Run(BaseModel, strict=True, extra="allow"):
 
 def read_run(folder: Path) -> dict[str, Any]:
     """The record of `write_run`; UserError where it is damaged or of another format."""
-    record = recorded(folder)
-    check_format(record, folder)
-    try:
-        return _Run.model_validate(record).model_dump()
-    except ValidationError as error:
-        raise damaged(folder / RUN, error) from error
+    return read_stamped(folder / RUN, _Run).model_dump()
 
 
 def recorded(folder: Path) -> dict[str, Any]:
     """What run.json holds, of any format; UserError where it is missing or damaged."""
-    return read_json(folder / RUN, _MAPPING)
+    return read_mapping(folder / RUN)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:

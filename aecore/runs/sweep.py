@@ -8,22 +8,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from aecore.config.overrides import read as read_overrides
 from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.runs.files import make_folder, write_atomically, write_json
 from aecore.runs.folder import ERROR, is_finished
-from aecore.runs.format import check_format, stamp
+from aecore.runs.format import read_stamped, stamp
 from aecore.runs.lock import writing
 from aecore.runs.recorded import decides_launch, is_recordable, kept
 from aecore.runs.sweep_record import RECORD, RecordedSweep
-from aecore.runs.validation import damaged, printable, read_json
 
 STORAGE = "hydra.sweeper.storage"  # the database of a search, where it has one elsewhere
-_MAPPING = TypeAdapter(dict[str, Any])
-_ANEW = "start the sweep anew"
 
 
 @dataclass(frozen=True)
@@ -99,17 +94,7 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    try:
-        record = read_json(path, _MAPPING)
-    except UserError as error:
-        raise error.with_hint(_ANEW) from error
-    check_format(record, folder, "start the sweep again")
-    try:
-        found = RecordedSweep.model_validate(record)
-    except ValidationError as error:
-        raise damaged(path, error).with_hint(_ANEW) from error
-    except (UserError, RecursionError) as error:  # of an override in it
-        raise UserError(f"{path}: damaged ({printable(error)})", _ANEW) from error
+    found = read_stamped(path, RecordedSweep, "start the sweep again")
     return Sweep(folder, **found.model_dump(exclude={"format", "version"}))
 
 

@@ -63,7 +63,17 @@ def fit(
         content = {"state_dict": state, "step": 0, "epoch": 0}
         checkpoint_io.save_checkpoint(content, checkpoints / LAST)
         return
+    assert isinstance(experiment.optimizer, GradientDescent)
     options, stopping = config.trainer, config.trainer.early_stopping
+    module = Training(
+        model,
+        experiment.optimizer,
+        experiment.scheduler,
+        seed=config.seed,
+        log_every=options.log_every,
+        gradient_clip=options.gradient_clip,
+        compile_mode=options.compile,
+    )
     saving = Checkpoints(
         checkpoints, options.checkpoint_minutes, stopping.monitor, keep=evaluates_best(config)
     )
@@ -87,7 +97,7 @@ def fit(
         )
         path = None if checkpoint is None else checkpoint.path
         try:
-            trainer.fit(_module(experiment, model), datamodule=data, ckpt_path=path)
+            trainer.fit(module, datamodule=data, ckpt_path=path)
         except StoppedError:
             leave_process_group()
             _failed_rank(trainer)  # waits for the other processes
@@ -102,20 +112,6 @@ def fit(
     if saving.weights is not None:
         check_weights(model.state_dict(), saving.weights, checkpoints / BEST)
         model.load_state_dict(saving.weights)
-
-
-def _module(experiment: Experiment, model: Autoencoder) -> Training:
-    assert isinstance(experiment.optimizer, GradientDescent)
-    options = experiment.config.trainer
-    return Training(
-        model,
-        experiment.optimizer,
-        experiment.scheduler,
-        seed=experiment.config.seed,
-        log_every=options.log_every,
-        gradient_clip=options.gradient_clip,
-        compile_mode=options.compile,
-    )
 
 
 def leave_process_group() -> None:

@@ -62,12 +62,13 @@ class _Listener:
         return self.signum
 
 
-_listeners: list[_Listener] = []  # of this process, the innermost last
+# of this process, the innermost last; the first one stands for a program that is not ours
+_listeners = [_Listener(repeated=False, leads=None)]
 
 
 def is_listening() -> bool:
     """Whether signals are noted in this process."""
-    return bool(_listeners)
+    return len(_listeners) > 1
 
 
 @contextmanager
@@ -111,14 +112,14 @@ def end_with(parent: int) -> None:
 
 def listen_again() -> None:
     """Put the handlers in place again, where a library may have put its own."""
-    for signum in _listeners[-1].previous if _listeners else ():
+    for signum in _listeners[-1].previous:
         signal.signal(signum, _listeners[-1])
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
     """Only note signals here, where `received` is asked; what came is raised at the end."""
-    listener = _listeners[-1] if _listeners else _Listener(True, None)
+    listener = _listeners[-1]
     listener.deferring += 1
     try:
         yield
@@ -130,7 +131,7 @@ def deferred() -> Iterator[None]:
 
 def received() -> int | None:
     """The signal by which this process is to end, None where there is none."""
-    return _listeners[-1].ask() if _listeners else None
+    return _listeners[-1].ask()
 
 
 def check_received() -> None:
@@ -141,13 +142,13 @@ def check_received() -> None:
 
 def previous_handler(signum: int) -> Callable[[int, FrameType | None], Any] | None:
     """What handled a signal before it was listened to, as submitit does; None for Python's own."""
-    handler = _listeners[-1].previous.get(signum) if _listeners else None
+    handler = _listeners[-1].previous.get(signum)
     return handler if callable(handler) and handler is not signal.default_int_handler else None
 
 
 def repeats_end() -> bool:
     """Whether this process is a command of the user's, which a second signal ends at once."""
-    return bool(_listeners) and _listeners[-1].repeated
+    return _listeners[-1].repeated
 
 
 def queue_signals() -> tuple[int, ...]:
