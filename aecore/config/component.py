@@ -6,10 +6,10 @@ no unknown key. `aecore.config.build` converts its errors to one line for the us
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import wraps
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_type_hints
 
 from pydantic import ConfigDict, Field, validate_call
 
@@ -46,14 +46,27 @@ def component(init: _F) -> _F:
 class Component:
     """A component whose annotated fields are the keyword arguments of its constructor, checked.
 
-    What else it is made of is set in `__post_init__`. A subclass may have a constructor instead.
+    What else it is made of is set in `__post_init__`. A class may have a constructor instead.
+    options=False: of a base class, whose fields say what its subclasses are.
     """
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, options: bool = True) -> None:
         super().__init_subclass__()
-        if "__init__" not in vars(cls):
+        owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        written = issubclass(owner, Component) and "__dataclass_fields__" not in vars(owner)
+        if options and not written:
             dataclass(kw_only=True, eq=False, repr=False)(cls)
+            cls.__init__.__annotations__ = dict(_field_types(cls))
             cls.__init__ = component(cls.__init__)  # type: ignore[method-assign]
+
+
+def _field_types(cls: type) -> Iterator[tuple[str, Any]]:
+    """Each field with its type, which is that of the module of the class that declares it."""
+    names = {field.name for field in fields(cls)}
+    for base in reversed(cls.__mro__):
+        declared = {k: v for k, v in vars(base).get("__annotations__", {}).items() if k in names}
+        here = type(base.__name__, (), {"__annotations__": declared, "__module__": base.__module__})
+        yield from get_type_hints(here, include_extras=True).items()
 
 
 def config_of(value: Any) -> Any:

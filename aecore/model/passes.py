@@ -73,6 +73,7 @@ class LatentProtocol(ModuleProtocol, Protocol):
     pathwise: bool
     relaxed: bool
     sequential: bool
+    uneven: bool
     codebook_size: int | None
     cost_names: tuple[str, ...]
 
@@ -100,9 +101,10 @@ class ReconstructionProtocol(Protocol):
 class PenaltyProtocol(Protocol):
     """A penalty of a model: see `aecore.model.penalties.base.Penalty`."""
 
-    is_kl: bool
-    holds_prior: bool
-
+    @property
+    def is_kl(self) -> bool: ...
+    @property
+    def holds_prior(self) -> bool: ...
     def __call__(self, p: Pass) -> Tensor: ...
     def path(self, name: str) -> str: ...
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from aecore.errors import UserError
 from aecore.model.codes import Code
+from aecore.model.module import ComponentModule
 from aecore.model.priors.base import Standalone
 from aecore.model.priors.standard import Standard
 from aecore.types import Shape
 
 
-class Latent(nn.Module, ABC):
+class Latent(ComponentModule, ABC, options=False):
     """Maps features to a code: the projection and, where the code is random, its distribution.
 
     Its state (the running means of a codebook, the usage of units) changes only in training mode
@@ -29,6 +30,7 @@ class Latent(nn.Module, ABC):
     pathwise: whether a posterior's `detached` density can be differentiated along a sample.
     sequential: whether the density of a code that the posterior did not sample needs a pass for
         each dimension, which is too slow for every code under every posterior.
+    uneven: whether the independent parts of a code differ in width.
     codebook_size: number of entries (or categories) to choose from, None for continuous codes.
         `Code.indices` holds the chosen ones, from 0.
     shared_codebook: whether all positions of a code choose from the same entries.
@@ -41,6 +43,7 @@ class Latent(nn.Module, ABC):
     relaxed: bool = False
     pathwise: bool = False
     sequential: bool = False
+    uneven: bool = False
     codebook_size: int | None = None
     shared_codebook: bool = True
     cost_names: tuple[str, ...] = ()

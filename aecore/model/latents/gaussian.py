@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.model.codes import Code
-from aecore.model.latents.base import Latent, need_map
+from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
 from aecore.types import Shape
@@ -77,27 +77,3 @@ class GaussianLatent(Latent):
         posterior = DiagonalGaussian(mean, LOG_VAR_BOUND * torch.tanh(raw / LOG_VAR_BOUND))
         z = posterior.sample(generator) if sample else mean
         return Code(z, mean, posterior)
-
-
-class GaussianMap(GaussianLatent):
-    """A Gaussian of `channels` dimensions at each position of the feature map (channels, H, W)."""
-
-    @component
-    def __init__(self, *, channels: PositiveInt) -> None:
-        Latent.__init__(self)
-        self.channels = channels
-
-    @override
-    def attach(self, feature_shape: Shape) -> Shape:
-        height, width = need_map(feature_shape, "gaussian_map", "gaussian")
-        convolution = nn.Conv2d(feature_shape[0], 2 * self.channels, 1)
-        # the means of all positions, then the log-variances
-        self.project = nn.Sequential(convolution, nn.Flatten())
-        self.code_shape = self.channels, height, width
-        return self.code_shape
-
-    @override
-    def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        code = super().forward(h, generator, sample)
-        shape = (-1, *self.code_shape)
-        return replace(code, z=code.z.view(shape), mean=code.mean.view(shape))

@@ -87,6 +87,7 @@ class Joint(Latent):
 
     variational = True
     relaxed = True
+    uneven = True
 
     @component
     def __init__(

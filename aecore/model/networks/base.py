@@ -10,6 +10,7 @@ from typing import Literal
 from torch import nn
 from typing_extensions import override
 
+from aecore.config.component import Component
 from aecore.errors import ConfigError
 from aecore.model.networks.dense import Dense
 from aecore.types import ImageShape, Shape, is_table
@@ -34,7 +35,7 @@ def activation_layer(name: Activation | None) -> list[nn.Module]:
     return [] if name is None else [_ACTIVATIONS[name]()]
 
 
-class Network(ABC):
+class Network(Component, ABC, options=False):
     """Builds an encoder and the mirrored decoder for the shape of the data.
 
     The output of the encoder are features, the input of the decoder is a code; the projection
@@ -63,7 +64,7 @@ class Network(ABC):
         """A module (N, *code_shape) -> (N, C, H, W)."""
 
 
-class Halving(Network):
+class Halving(Network, options=False):
     """Networks that halve the image once for each of `channels`, the number of channels after it.
 
     rounds_up: whether a side of n becomes ceil(n / 2), else floor(n / 2).

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.component import PositiveInt, Probability
 from aecore.errors import UserError
 from aecore.model.networks.base import Activation, Halving, Norm, activation_layer, unfolded
 from aecore.types import ImageShape, Shape
@@ -24,35 +24,24 @@ class Conv(Halving):
     2(m - 1) - 2p + k + output_padding; see `_restoring` for those that restore n.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        channels: Annotated[list[PositiveInt], Field(min_length=1)],
-        kernel_size: Literal[3, 5, 7],
-        down: Literal["stride", "max", "average"],
-        activation: Activation | None,
-        output_activation: Activation | None,
-        bias: bool,
-        norm: Norm | None,
-        dropout: Probability,
-        ceil_mode: bool,
-    ) -> None:
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    kernel_size: Literal[3, 5, 7]
+    down: Literal["stride", "max", "average"]
+    activation: Activation | None
+    output_activation: Activation | None
+    bias: bool
+    norm: Norm | None
+    dropout: Probability
+    ceil_mode: bool
+
+    def __post_init__(self) -> None:
         """Raises UserError for strided convolutions that round down."""
-        if down == "stride" and not ceil_mode:
+        if self.down == "stride" and not self.ceil_mode:
             raise UserError(
                 "network.ceil_mode=false: strided convolutions round up",
                 "use network.down=max or network.down=average",
             )
-        self.channels = channels
-        self.kernel_size = kernel_size
-        self.down = down
-        self.activation = activation
-        self.output_activation = output_activation
-        self.bias = bias
-        self.norm = norm
-        self.dropout = dropout
-        self.rounds_up = self.ceil_mode = ceil_mode
+        self.rounds_up = self.ceil_mode
 
     @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
 from aecore.types import ImageShape, Shape
 
@@ -28,23 +28,12 @@ class ConvUnpool(Halving):
     needs_context = True
     rounds_up = False
 
-    @component
-    def __init__(
-        self,
-        *,
-        channels: Annotated[list[PositiveInt], Field(min_length=1)],
-        kernel_size: Literal[3, 5, 7],
-        up: Literal["conv", "transposed"],
-        activation: Activation | None,
-        output_activation: Activation | None,
-        bias: bool,
-    ) -> None:
-        self.channels = channels
-        self.kernel_size = kernel_size
-        self.up = up
-        self.activation = activation
-        self.output_activation = output_activation
-        self.bias = bias
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    kernel_size: Literal[3, 5, 7]
+    up: Literal["conv", "transposed"]
+    activation: Activation | None
+    output_activation: Activation | None
+    bias: bool
 
     @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.component import PositiveInt, Probability
 from aecore.model.networks.base import Activation, Network, Norm, activation_layer, flat
 from aecore.model.networks.dense import Dense
 from aecore.types import ImageShape, Shape
@@ -18,25 +18,17 @@ class MLP(Network):
     output activation. `activation=None` makes a deep linear network.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        hidden: list[PositiveInt],
-        decoder_hidden: list[PositiveInt] | None,
-        activation: Activation | None,
-        output_activation: Activation | None,
-        bias: bool,
-        norm: Norm | None,
-        dropout: Probability,
-    ) -> None:
-        self.hidden = hidden
-        self.decoder_hidden = hidden[::-1] if decoder_hidden is None else decoder_hidden
-        self.activation = activation
-        self.output_activation = output_activation
-        self.bias = bias
-        self.norm = norm
-        self.dropout = dropout
+    hidden: list[PositiveInt]
+    decoder_hidden: list[PositiveInt] | None
+    activation: Activation | None
+    output_activation: Activation | None
+    bias: bool
+    norm: Norm | None
+    dropout: Probability
+
+    def __post_init__(self) -> None:
+        units = self.decoder_hidden
+        self.decoder_units = self.hidden[::-1] if units is None else units
 
     @override
     def feature_shape(self, image_shape: ImageShape) -> Shape:
@@ -49,10 +41,10 @@ class MLP(Network):
     @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         width = flat(code_shape)
-        last = self.decoder_hidden[-1] if self.decoder_hidden else width
+        last = self.decoder_units[-1] if self.decoder_units else width
         return nn.Sequential(
             nn.Flatten(),
-            *self._layers(width, self.decoder_hidden),
+            *self._layers(width, self.decoder_units),
             Dense(last, flat(image_shape), bias=self.bias),
             *activation_layer(self.output_activation),
             nn.Unflatten(1, image_shape),
@@ -80,10 +72,8 @@ class Linear(Network):
 
     norm = None
 
-    @component
-    def __init__(self, *, bias: bool, output_activation: Activation | None) -> None:
-        self.bias = bias
-        self.output_activation = output_activation
+    bias: bool
+    output_activation: Activation | None
 
     @override
     def feature_shape(self, image_shape: ImageShape) -> Shape:

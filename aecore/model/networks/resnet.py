@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeInt, PositiveInt, component
+from aecore.config.component import NonNegativeInt, PositiveInt
 from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
 from aecore.types import ImageShape, Shape
 
@@ -32,25 +32,13 @@ class ResNet(Halving):
     norm = None  # the group norm is not an option of `norm`
     rounds_up = True
 
-    @component
-    def __init__(
-        self,
-        *,
-        channels: Annotated[list[PositiveInt], Field(min_length=1)],
-        blocks: NonNegativeInt,
-        kernel_size: Literal[3, 5, 7],
-        activation: Activation | None,
-        output_activation: Activation | None,
-        bias: bool,
-        groups: PositiveInt | None,
-    ) -> None:
-        self.channels = channels
-        self.blocks = blocks
-        self.kernel_size = kernel_size
-        self.activation = activation
-        self.output_activation = output_activation
-        self.bias = bias
-        self.groups = groups
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    blocks: NonNegativeInt
+    kernel_size: Literal[3, 5, 7]
+    activation: Activation | None
+    output_activation: Activation | None
+    bias: bool
+    groups: PositiveInt | None
 
     @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:

@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 
 from torch import Generator, Tensor
 
+from aecore.config.component import Component
+
 Span = tuple[Tensor, Tensor]  # black and white in the model's range, each (C, 1, 1) or (1, 1, D)
 
 
-class Noise(ABC):
+class Noise(Component, ABC, options=False):
     """A random change of the input, in the model's range.
 
     active: whether it changes the input.

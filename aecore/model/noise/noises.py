@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, Probability, component
+from aecore.config.component import NonNegativeFloat, Probability
 from aecore.model.noise.base import Noise, Span
 
 
@@ -22,9 +22,6 @@ class NoNoise(Noise):
 
     active = False
 
-    @component
-    def __init__(self) -> None: ...
-
     @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
         return x
@@ -33,9 +30,7 @@ class NoNoise(Noise):
 class GaussianNoise(Noise):
     """x + std * eps, eps ~ N(0, 1) for each pixel."""
 
-    @component
-    def __init__(self, *, std: NonNegativeFloat) -> None:
-        self.std = std
+    std: NonNegativeFloat
 
     @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
@@ -45,9 +40,7 @@ class GaussianNoise(Noise):
 class Dropout(Noise):
     """Masking: each value becomes 0 (black; the mean of standardised data) with probability p."""
 
-    @component
-    def __init__(self, *, p: Probability) -> None:
-        self.p = p
+    p: Probability
 
     @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
@@ -57,10 +50,8 @@ class Dropout(Noise):
 class SaltAndPepper(Noise):
     """Each value is replaced with probability p: by white in `salt` of the cases, else by black."""
 
-    @component
-    def __init__(self, *, p: Probability, salt: Probability) -> None:
-        self.p = p
-        self.salt = salt
+    p: Probability
+    salt: Probability
 
     @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
@@ -72,10 +63,10 @@ class SaltAndPepper(Noise):
 class Chain(Noise):
     """Several noises in sequence."""
 
-    @component
-    def __init__(self, *, steps: Annotated[list[Noise], Field(min_length=1)]) -> None:
-        self.steps = steps
-        self.active = any(step.active for step in steps)
+    steps: Annotated[list[Noise], Field(min_length=1)]
+
+    def __post_init__(self) -> None:
+        self.active = any(step.active for step in self.steps)
 
     @override
     def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:

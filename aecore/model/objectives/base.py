@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from aecore.config.component import Component
 from aecore.errors import UserError
 from aecore.model.passes import Model
 
@@ -47,7 +48,7 @@ class Terms:
         return {**self.values, **self.critics}
 
 
-class Objective(ABC):
+class Objective(Component, ABC, options=False):
     """A pure function of (parameters, batch, generator, weights).
 
     holds_prior: whether it contains the KL to the prior, as `penalty=kl` does.

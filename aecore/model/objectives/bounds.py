@@ -15,7 +15,7 @@ from aecore.model.objectives.importance import ImportanceSamples, draw, log_mean
 from aecore.model.passes import Model
 
 
-class Bound(Objective):
+class Bound(Objective, options=False):
     """The negative of a lower bound of log p(x), in nats, from K samples of the code of each image.
 
     Computed from log weights log w_k = log p(x | z_k) + log p(z_k) - log q(z_k | x). The loss also
@@ -102,9 +102,7 @@ class Iwae(Bound):
 
     name = term = "iwae"
 
-    @component
-    def __init__(self, *, samples: PositiveInt) -> None:
-        self.samples = samples
+    samples: PositiveInt
 
     @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
@@ -166,9 +164,8 @@ class Ciwae(Bound):
 
     name = term = "ciwae"
 
-    @component
-    def __init__(self, *, samples: PositiveInt, beta: Probability) -> None:
-        self.samples, self.beta = samples, beta
+    samples: PositiveInt
+    beta: Probability
 
     @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
@@ -187,9 +184,7 @@ class Dreg(Bound):
     name, term = "dreg", "iwae"
     fixed = True
 
-    @component
-    def __init__(self, *, samples: PositiveInt) -> None:
-        self.samples = samples
+    samples: PositiveInt
 
     @override
     def bound(self, draws: ImportanceSamples) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
 from aecore.model.passes import Model
 
@@ -18,9 +17,6 @@ class Elbo(Objective):
     With a variational latent, a likelihood and `kl` of weight 1 this is the negative ELBO
     (Kingma & Welling 2014, eq. 3) from one sample of z, up to the constant of the likelihood.
     """
-
-    @component
-    def __init__(self) -> None: ...
 
     @override
     def __call__(

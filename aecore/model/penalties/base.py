@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from aecore.errors import UserError
+from aecore.model.module import ComponentModule
 from aecore.model.passes import Model, Pass
 
 if TYPE_CHECKING:
     from aecore.data.split import Split
 
 
-class Penalty(nn.Module, ABC):
+class Penalty(ComponentModule, ABC, options=False):
     """A cost of a pass, for each image; weight and schedule are a `Weight`.
 
     matches_prior: whether it matches the distribution of all codes to the prior, so that samples
@@ -25,9 +26,9 @@ class Penalty(nn.Module, ABC):
     holds_prior: whether it contains this KL in any form, so that another KL would count twice.
     """
 
-    matches_prior: bool = False
-    is_kl: bool = False
-    holds_prior: bool = False
+    matches_prior: ClassVar[bool] = False
+    is_kl: ClassVar[bool] = False
+    holds_prior: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, p: Pass) -> Tensor:

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, component
+from aecore.config.component import NonNegativeFloat
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
 from aecore.model.penalties.checks import need_posterior
@@ -23,11 +23,10 @@ class Capacity(Penalty):
 
     holds_prior = True
 
-    @component
-    def __init__(self, *, nats: NonNegativeFloat, epochs: NonNegativeFloat | None) -> None:
-        super().__init__()
-        self.nats = nats
-        self.epochs = epochs
+    nats: NonNegativeFloat
+    epochs: NonNegativeFloat | None
+
+    def __post_init__(self) -> None:
         self.epoch = math.inf
 
     @override

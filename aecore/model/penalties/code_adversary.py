@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, PositiveInt, component
+from aecore.config.component import LearningRate, PositiveInt
 from aecore.model.critics import Adversary, code_critic
 from aecore.model.networks.base import flat
 from aecore.model.passes import Model
@@ -17,11 +17,9 @@ class CodeAdversary(Adversary, Penalty):
     units, layers: of the critic.
     """
 
-    @component
-    def __init__(self, *, units: PositiveInt, layers: PositiveInt, critic_lr: LearningRate) -> None:
-        super().__init__()
-        self.units, self.layers = units, layers
-        self.critic_lr = critic_lr
+    units: PositiveInt
+    layers: PositiveInt
+    critic_lr: LearningRate
 
     @override
     def connect(self, model: Model) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import product
@@ -38,13 +38,8 @@ class Contractive(Penalty):
         for which it costs about as much as the encoder, and the estimate otherwise.
     """
 
-    @component
-    def __init__(
-        self, *, method: Literal["auto", "exact", "estimate"], samples: PositiveInt
-    ) -> None:
-        super().__init__()
-        self.method = method
-        self.samples = samples
+    method: Literal["auto", "exact", "estimate"]
+    samples: PositiveInt
 
     @override
     def forward(self, p: Pass) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, component
+from aecore.config.component import NonNegativeFloat
 from aecore.errors import UserError
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, precise, shared, unmixed
@@ -23,11 +23,8 @@ class DIP(Penalty):
     covariance of the sampled codes, of latents whose posteriors have independent dimensions.
     """
 
-    @component
-    def __init__(self, *, kind: Literal["i", "ii"], diagonal: NonNegativeFloat) -> None:
-        super().__init__()
-        self.kind = kind
-        self.diagonal = diagonal
+    kind: Literal["i", "ii"]
+    diagonal: NonNegativeFloat
 
     @override
     def forward(self, p: Pass) -> Tensor:

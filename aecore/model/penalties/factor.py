@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from aecore.errors import UserError
 from aecore.model.critics import fake_loss, frozen, real_loss
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import precise
@@ -45,6 +46,11 @@ class Factor(CodeAdversary):
     def check(self, model: Model) -> None:
         need_posterior(model, "factor")
         need_parts(model, "factor")
+        if model.latent.uneven:
+            raise UserError(
+                "penalty=factor: it permutes parts of equal width, and this latent's differ",
+                "use latent=gaussian, or penalty=total_correlation",
+            )
 
 
 def permuted(z: Tensor, parts: int, generator: Generator | None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, component
+from aecore.config.component import NonNegativeFloat
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, shared
 from aecore.model.penalties.checks import need_posterior
@@ -22,10 +22,7 @@ class FreeBits(Penalty):
 
     holds_prior = True
 
-    @component
-    def __init__(self, *, nats: NonNegativeFloat) -> None:
-        super().__init__()
-        self.nats = nats
+    nats: NonNegativeFloat
 
     @override
     def forward(self, p: Pass) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import no_batch_norm
@@ -24,11 +24,8 @@ class GradientPenalty(Penalty):
     random projections: E ||J^T v||^2 = ||J||_F^2 for independent signs v (Hutchinson 1990).
     """
 
-    @component
-    def __init__(self, *, method: Literal["exact", "estimate"], samples: PositiveInt) -> None:
-        super().__init__()
-        self.method = method
-        self.samples = samples
+    method: Literal["exact", "estimate"]
+    samples: PositiveInt
 
     @override
     def forward(self, p: Pass) -> Tensor:

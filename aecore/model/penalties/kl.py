@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.errors import UserError
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
@@ -20,10 +19,6 @@ class KL(Penalty):
 
     is_kl = True
     holds_prior = True
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, p: Pass) -> Tensor:

@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.errors import UserError
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, precise, shared
@@ -22,10 +21,7 @@ class KLSparsity(Penalty):
     Codes must lie between 0 and 1: the latent has to end in a sigmoid.
     """
 
-    @component
-    def __init__(self, *, rho: Annotated[float, Field(gt=0, lt=1)]) -> None:
-        super().__init__()
-        self.rho = rho
+    rho: Annotated[float, Field(gt=0, lt=1)]
 
     @override
     def forward(self, p: Pass) -> Tensor:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.passes import Pass
 from aecore.model.penalties.base import Penalty
 
 
 class L1Penalty(Penalty):
     """sum_j |z_j|, per image."""
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, p: Pass) -> Tensor:

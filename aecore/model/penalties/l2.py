@@ -6,17 +6,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.passes import Pass
 from aecore.model.penalties.base import Penalty, shared
 
 
 class CodeL2(Penalty):
     """||z||^2 / 2, per image (Ghosh et al. 2020, the term L_Z of a RAE)."""
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, p: Pass) -> Tensor:
@@ -28,10 +23,6 @@ class DecoderL2(Penalty):
 
     Ghosh et al. 2020. Equal for all images.
     """
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, p: Pass) -> Tensor:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveFloat, component
+from aecore.config.component import PositiveFloat
 from aecore.model.passes import Pass
 from aecore.model.penalties.base import Penalty, precise, shared, unmixed
 from aecore.model.penalties.distances import Kernel, mmd
@@ -28,13 +28,8 @@ class MMD(Penalty):
 
     matches_prior = True
 
-    @component
-    def __init__(
-        self, *, kernel: Kernel, scales: Annotated[list[PositiveFloat], Field(min_length=1)]
-    ) -> None:
-        super().__init__()
-        self.kernel: Kernel = kernel
-        self.scales = scales
+    kernel: Kernel
+    scales: Annotated[list[PositiveFloat], Field(min_length=1)]
 
     @override
     def forward(self, p: Pass) -> Tensor:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.errors import ConfigError, UserError
 from aecore.model.networks.base import flat
 from aecore.model.passes import Model, Pass
@@ -19,10 +18,6 @@ class Orthogonal(Penalty):
     Of several linear layers, W is the product. Orthonormal rows preserve lengths and angles within
     the subspace of the code (Baldi & Hornik 1989 for linear autoencoders). Equal for all images.
     """
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, p: Pass) -> Tensor:

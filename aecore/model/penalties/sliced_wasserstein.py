@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.passes import Pass
 from aecore.model.penalties.base import Penalty, precise, shared, unmixed
 from aecore.model.penalties.distances import sliced_wasserstein
@@ -22,10 +22,7 @@ class SlicedWasserstein(Penalty):
 
     matches_prior = True
 
-    @component
-    def __init__(self, *, projections: PositiveInt) -> None:
-        super().__init__()
-        self.projections = projections
+    projections: PositiveInt
 
     @override
     def forward(self, p: Pass) -> Tensor:

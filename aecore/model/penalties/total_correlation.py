@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, component
+from aecore.config.component import NonNegativeFloat
 from aecore.errors import UserError
 from aecore.model.codes import Code, Posterior
 from aecore.model.passes import Model, Pass, PriorDensityProtocol
@@ -33,12 +33,11 @@ class TotalCorrelation(Penalty):
     parts are not separable from KL(q(z) || p(z)).
     """
 
-    @component
-    def __init__(
-        self, *, alpha: NonNegativeFloat, beta: NonNegativeFloat, gamma: NonNegativeFloat
-    ) -> None:
-        super().__init__()
-        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+    alpha: NonNegativeFloat
+    beta: NonNegativeFloat
+    gamma: NonNegativeFloat
+
+    def __post_init__(self) -> None:
         self.images: int | None = None
 
     @property

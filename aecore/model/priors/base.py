@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.model.codes import Code
+from aecore.model.module import ComponentModule
 from aecore.model.passes import LatentProtocol, Model
 from aecore.types import ImageShape, Shape
 
@@ -58,7 +59,7 @@ class PriorDensity(ABC):
         """
 
 
-class Prior(nn.Module, ABC):
+class Prior(ComponentModule, ABC, options=False):
     """The prior p(z) of a model, with its learned parameters.
 
     factorised: whether parts of a code that are independent in the posterior, such as the
@@ -94,7 +95,7 @@ class Prior(nn.Module, ABC):
         """The density with the current weights, which may depend on the model."""
 
 
-class Standalone(Prior, PriorDensity):
+class Standalone(Prior, PriorDensity, options=False):
     """A prior that does not depend on the rest of the model."""
 
     @override
@@ -102,7 +103,7 @@ class Standalone(Prior, PriorDensity):
         return self
 
 
-class Closed(Standalone):
+class Closed(Standalone, options=False):
     """A prior for which posteriors may have a closed form of the KL of each part."""
 
     factorised = True

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.flows import Kind, Warp
 from aecore.model.networks.base import flat
 from aecore.model.passes import LatentProtocol, Model
@@ -30,17 +30,9 @@ class FlowPrior(Standalone):
 
     no_temperature = None
 
-    @component
-    def __init__(
-        self,
-        *,
-        kind: Kind,
-        transforms: PositiveInt,
-        hidden: Annotated[list[PositiveInt], Field(min_length=1)],
-    ) -> None:
-        super().__init__()
-        self.kind: Kind = kind
-        self.transforms, self.hidden = transforms, hidden
+    kind: Kind
+    transforms: PositiveInt
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)]
 
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:

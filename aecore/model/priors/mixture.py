@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.networks.base import flat
 from aecore.model.passes import LatentProtocol, Model
 from aecore.model.priors.base import Prior, Standalone
@@ -27,10 +27,7 @@ class Mixture(Standalone):
 
     no_temperature = None
 
-    @component
-    def __init__(self, *, components: PositiveInt) -> None:
-        super().__init__()
-        self.components = components
+    components: PositiveInt
 
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:

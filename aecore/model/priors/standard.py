@@ -7,7 +7,6 @@ import math
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.passes import LatentProtocol
 from aecore.model.priors.base import Closed, Prior
 from aecore.types import ImageShape, Shape
@@ -17,10 +16,6 @@ class Standard(Closed):
     """p(z) = N(0, I); for bounded codes the uniform distribution."""
 
     no_temperature = None
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:

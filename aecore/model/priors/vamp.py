@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import UserError
 from aecore.model.codes import Posterior
 from aecore.model.passes import LatentProtocol, Model
@@ -37,10 +37,8 @@ class Vamp(Prior):
 
     encodes = True
 
-    @component
-    def __init__(self, *, components: PositiveInt, start: Literal["noise", "data"]) -> None:
-        super().__init__()
-        self.components, self.start = components, start
+    components: PositiveInt
+    start: Literal["noise", "data"]
 
     @override
     def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
+from aecore.model.module import ComponentModule
 from aecore.model.passes import Model
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from aecore.model.passes import Pass
 
 
-class Reconstruction(nn.Module, ABC):
+class Reconstruction(ComponentModule, ABC, options=False):
     """The cost of the decoder's raw output, and its conversion to an image.
 
     name: its option in conf/reconstruction; "" for external classes.

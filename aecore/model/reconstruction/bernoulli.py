@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import Probability, component
+from aecore.config.component import Probability
 from aecore.errors import ConfigError, UserError
 from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
@@ -26,13 +26,8 @@ class Bernoulli(Reconstruction):
     name = "bernoulli"
     density = False
 
-    @component
-    def __init__(
-        self, *, targets: Literal["soft", "threshold", "stochastic"], threshold: Probability
-    ) -> None:
-        super().__init__()
-        self.targets = targets
-        self.threshold = threshold
+    targets: Literal["soft", "threshold", "stochastic"]
+    threshold: Probability
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:

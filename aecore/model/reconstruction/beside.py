@@ -25,9 +25,7 @@ class ImageTerm(Penalty):
     term: a loss that is no likelihood, of which a model has one.
     """
 
-    def __init__(self, term: Reconstruction) -> None:
-        super().__init__()
-        self.term = term
+    term: Reconstruction
 
     @override
     def forward(self, p: Pass) -> Tensor:
@@ -82,4 +80,4 @@ def term_name(name: str) -> str:
 
 def image_term(term: Reconstruction) -> ImageTerm:
     """A reconstruction loss as a term beside another."""
-    return AdversarialTerm(term) if isinstance(term, Adversary) else ImageTerm(term)
+    return (AdversarialTerm if isinstance(term, Adversary) else ImageTerm)(term=term)

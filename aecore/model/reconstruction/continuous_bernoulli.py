@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import need_logits
@@ -24,10 +23,6 @@ class ContinuousBernoulli(Reconstruction):
     """
 
     name = "continuous_bernoulli"
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.reconstruction.base import Reconstruction
 
 
@@ -17,10 +16,6 @@ class MSE(Reconstruction):
 
     name = "mse"
     variance = 0.5
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
@@ -35,10 +30,6 @@ class L1Loss(Reconstruction):
     """Absolute error summed over the image: a Laplace of scale 1, up to a constant."""
 
     name = "l1"
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:

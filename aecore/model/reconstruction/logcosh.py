@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.reconstruction.base import Reconstruction
 
 
@@ -19,10 +18,6 @@ class LogCosh(Reconstruction):
     """
 
     name = "logcosh"
-
-    @component
-    def __init__(self) -> None:
-        super().__init__()
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:

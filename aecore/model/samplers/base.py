@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from torch import Generator, Tensor
 
+from aecore.config.component import Component
 from aecore.errors import ConfigError
 from aecore.model.passes import Model
 
@@ -43,7 +44,7 @@ class Fitted(ABC):
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
-class Sampler(ABC):
+class Sampler(Component, ABC, options=False):
     """Fits a distribution to the mean codes of training images, after training.
 
     With a sampler any latent can be sampled, with or without a prior. For a latent with restricted

@@ -11,7 +11,9 @@ from aecore.errors import UserError
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.deterministic import Spatial
-from aecore.model.latents.gaussian import LOG_VAR_BOUND, DiagonalGaussian
+from aecore.model.latents.gaussian import LOG_VAR_BOUND, DiagonalGaussian, GaussianLatent
+from aecore.model.latents.gaussian_map import GaussianMap
+from aecore.model.penalties.kl import KL
 from aecore.model.priors.standard import Standard
 from helpers.models import conv, gaussian, gen, images, mlp, model, plain
 
@@ -200,3 +202,24 @@ def test_prior_samples() -> None:
     z = Standard().sample(40_000, (2,), torch.zeros(1, dtype=torch.float64), gen())
     assert z.shape == (40_000, 2) and z.dtype == torch.float64
     assert z.mean(0).abs().max() < 4.5 / 200 and (z.std(0) - 1).abs().max() < 4.5 / 200 / 2**0.5
+
+
+def test_a_map_of_one_position_is_the_vector() -> None:
+    """With the same weights and draws, in samples, KL and loss, within 1e-12."""
+    wholes = [
+        model(latent=latent, network=conv(2, 3), image_shape=(1, 4, 4), penalties={"kl": KL()})
+        for latent in (GaussianLatent(dim=5), GaussianMap(channels=5))
+    ]
+    vector, as_map = (whole.double() for whole in wholes)
+    assert as_map.code_shape == (5, 1, 1)
+    state = vector.state_dict()
+    weights = "latent.project.1.weight"
+    state["latent.project.0.weight"] = state.pop(weights).view(10, -1, 1, 1)
+    state["latent.project.0.bias"] = state.pop("latent.project.1.bias")
+    as_map.load_state_dict(state)
+    x = images(6, 1, 4, 4, dtype=torch.float64)
+    one, two = (w.terms(x, gen(), epoch=0, noisy=True) for w in (vector, as_map))
+    for name, value in one.values.items():
+        torch.testing.assert_close(two.values[name], value, rtol=1e-12, atol=1e-12)
+    codes = [w.encode(x, gen(1)).z.flatten(1) for w in (vector, as_map)]
+    torch.testing.assert_close(codes[0], codes[1], rtol=1e-12, atol=1e-12)
