@@ -16,7 +16,7 @@ from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.samples.classifier_cache import cached_classifier
 from aecore.evaluation.metrics.samples.distances import frechet, precision_recall
-from aecore.evaluation.metrics.samples.extractor import FEATURES, train_classifier
+from aecore.evaluation.metrics.samples.extractor import FEATURES, trained_classifier
 from aecore.evaluation.metrics.samples.frechet import Frechet, samples
 from aecore.evaluation.metrics.samples.inception import Inception, weights_file
 from aecore.evaluation.trial import Trial
@@ -137,13 +137,13 @@ class TestFrechet:
     def test_classifier(self) -> None:
         split = halves(300, 0)
         state = torch.get_rng_state()
-        found = train_classifier(split, 10, 0, torch.device("cpu"))
+        found = trained_classifier(split, 10, 0, torch.device("cpu"))
         assert torch.equal(torch.get_rng_state(), state)
         test = halves(90, 1)
         assert float((found(test.images).argmax(1) == test.labels).float().mean()) > 0.95
-        again = train_classifier(split, 10, 0, torch.device("cpu"))
+        again = trained_classifier(split, 10, 0, torch.device("cpu"))
         assert torch.equal(found.extract(test.images), again.extract(test.images))
-        other = train_classifier(split, 10, 1, torch.device("cpu"))
+        other = trained_classifier(split, 10, 1, torch.device("cpu"))
         assert not torch.equal(found.extract(test.images), other.extract(test.images))
 
     def test_a_classifier_is_trained_once(
@@ -160,7 +160,7 @@ class TestFrechet:
         (file,) = (tmp_path / "cache").iterdir()
         with monkeypatch.context() as patched:
             patched.setattr(
-                "aecore.evaluation.metrics.samples.classifier_cache.train_classifier", None
+                "aecore.evaluation.metrics.samples.classifier_cache.trained_classifier", None
             )
             assert judge()(kept) == plain
         assert torch.equal(torch.get_rng_state(), state)
@@ -189,13 +189,13 @@ class TestFrechet:
             cached_classifier(split, epochs, seed, cpu, tmp_path)
             assert len(list(tmp_path.iterdir())) == count + 1
             again = cached_classifier(split, epochs, seed, cpu, tmp_path)
-            own = train_classifier(split, epochs, seed, cpu)
+            own = trained_classifier(split, epochs, seed, cpu)
             assert torch.equal(again.extract(split.images), own.extract(split.images))
 
     @pytest.mark.parametrize("shape", [(1, 2, 2), (3, 9, 5), (2, 64, 33)])
     def test_images_of_any_size(self, shape: tuple[int, int, int]) -> None:
         split = Split(images(6, *shape), torch.arange(6) % 2)
-        found = train_classifier(split, 1, 0, torch.device("cpu"))
+        found = trained_classifier(split, 1, 0, torch.device("cpu"))
         assert found.extract(split.images).shape == (6, FEATURES)
         assert torch.equal(found.extract(split.images - 2), found.extract(split.images * 0))
 
@@ -229,7 +229,7 @@ class TestFrechet:
         whole = model(penalties={"kl": KL()}, **words).eval()
         test = halves(40, 1)
         on = Trial(whole, images=test, read_training=lambda: training)
-        network = train_classifier(training, 2, 0, torch.device("cpu"))
+        network = trained_classifier(training, 2, 0, torch.device("cpu"))
         made = whole.sample(40, gen())
         sets = {"reconstructions": whole.reconstruct(test.images), "samples": made}
         spread = network.extract(training.images).double().std(0)

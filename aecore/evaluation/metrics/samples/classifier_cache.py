@@ -12,7 +12,8 @@ import torch
 
 from aecore.data.split import PART, Split
 from aecore.evaluation.metrics.samples import extractor
-from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, train_classifier
+from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, trained_classifier
+from aecore.model import extractors
 from aecore.runs.checkpoint import read_tensors
 from aecore.runs.files import make_folder, write_atomically
 from aecore.runs.format import is_current, stamp
@@ -21,17 +22,17 @@ from aecore.runs.format import is_current, stamp
 def cached_classifier(
     split: Split, epochs: int, seed: int, device: torch.device, cache: Path | None
 ) -> Classifier:
-    """`train_classifier`, or the same bits from a file that an earlier call left in `cache`.
+    """`trained_classifier`, or the same bits from a file that an earlier call left in `cache`.
 
     The file is named by all that the weights depend on: images and labels, epochs and seed, what
     trains it and on what. A damaged one is written anew; where none can be written, none is.
     """
     if cache is None:
-        return train_classifier(split, epochs, seed, device)
+        return trained_classifier(split, epochs, seed, device)
     path = cache / f"classifier-{_key(split, epochs, seed, device)}.ckpt"
     model = _read(path, split)
     if model is None:
-        model = train_classifier(split, epochs, seed, device)
+        model = trained_classifier(split, epochs, seed, device)
         _write(path, model)
     return model.to(device)
 
@@ -39,7 +40,8 @@ def cached_classifier(
 def _key(split: Split, epochs: int, seed: int, device: torch.device) -> str:
     """A hash of all that decides the weights to their last bit."""
     assert split.labels is not None, "a classifier learns labels"
-    made_by = Path(extractor.__file__).read_bytes()
+    sources = (extractor.__file__, extractors.__file__)
+    made_by = b"".join(Path(source).read_bytes() for source in sources)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     on = (name, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
     how = (torch.__version__, torch.get_float32_matmul_precision(), epochs, seed)

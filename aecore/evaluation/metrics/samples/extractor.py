@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecore.data.batches import Batches
 from aecore.data.split import Split
+from aecore.model.extractors import train_classifier
 
 FEATURES = 64
 _SIDE = 32  # pixels: larger images are reduced to it
-_BATCH, _RATE = 128, 2e-3
 
 
 class Classifier(nn.Module):
@@ -57,30 +57,10 @@ def classifier(split: Split) -> Classifier:
     return Classifier(*split.image_shape, int(split.labels.max()) + 1)
 
 
-def train_classifier(split: Split, epochs: int, seed: int, device: torch.device) -> Classifier:
-    """A classifier of the labels of a split; a pure function of its arguments.
-
-    By Adam, with a rate that falls to 0. The generators of PyTorch are left as they were.
-    """
-    devices = [device] if device.type == "cuda" else []
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-    with torch.random.fork_rng(devices), torch.enable_grad(), exact:
-        torch.manual_seed(seed)
-        model = classifier(split).to(device)
-        optimizer = torch.optim.Adam(model.parameters(), lr=_RATE)
-        batches = Batches(split, _BATCH, shuffle=True, seed=seed, chunk=None)
-        steps = epochs * batches.steps
-        falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
-        for epoch in range(epochs):
-            batches.set_epoch(epoch)
-            for batch in (batch for chunk in batches for batch in chunk):
-                assert batch.y is not None, "the split has labels"
-                optimizer.zero_grad()
-                loss = F.cross_entropy(model(batch.x.to(device)), batch.y.to(device))
-                torch.autograd.backward(loss)
-                optimizer.step()
-                falling.step()
-    return model.eval().requires_grad_(False)
+def trained_classifier(split: Split, epochs: int, seed: int, device: torch.device) -> Classifier:
+    """A classifier of the labels of a split; see `train_classifier`."""
+    make = partial(classifier, split)
+    return train_classifier(make, Classifier.forward, split, epochs, seed, device)
 
 
 def features(model: Classifier, batches: Iterable[Tensor]) -> Tensor:
