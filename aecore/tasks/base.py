@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aecore.config.component import Component
 from aecore.config.compose import Composition
 from aecore.config.folders import resuming
 from aecore.config.secret import without_secrets
@@ -51,7 +52,7 @@ class Request:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-class Task(ABC):
+class Task(Component, ABC):
     """One thing that can be done with a configuration."""
 
     @abstractmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.config.terminal import say
 from aecore.tasks.base import Request, Task
 from aecore.tasks.component_pairs import check_pairs, summary
@@ -18,9 +17,6 @@ class Combinations(Task):
     All other values are those of conf/ and of the presets: a pair that needs another value is
     refused here too.
     """
-
-    @component
-    def __init__(self) -> None: ...
 
     @override
     def __call__(self, request: Request) -> dict[str, float]:

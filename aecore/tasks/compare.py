@@ -9,7 +9,6 @@ from pathlib import Path
 from aecore.compare.compare import compare
 from aecore.compare.select import is_job, select
 from aecore.config.build import validate
-from aecore.config.component import component
 from aecore.config.folders import command, expanded
 from aecore.config.schema import Config
 from aecore.config.terminal import show
@@ -26,9 +25,6 @@ class Compare(Task):
     sweep's own folder where the whole of one sweep is compared, else to a new one below
     `paths.output_dir`/comparisons.
     """
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, request: Request) -> dict[str, float]:
         """Compare; raises UserError if no run is selected."""

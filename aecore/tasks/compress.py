@@ -8,7 +8,7 @@ from typing import Annotated
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.errors import UserError
@@ -40,17 +40,9 @@ class Compress(Use):
 
     takes = ("dataset", "split", "resize")
 
-    @component
-    def __init__(
-        self,
-        *,
-        steps: Annotated[list[PositiveFloat], Field(min_length=1)],
-        images: PositiveInt,
-        training: PositiveInt,
-    ) -> None:
-        self.steps = steps
-        self.images = images
-        self.training = training
+    steps: Annotated[list[PositiveFloat], Field(min_length=1)]
+    images: PositiveInt
+    training: PositiveInt
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.errors import UserError
@@ -38,10 +38,8 @@ class Encode(Use):
 
     takes = ("dataset", "split", "resize", "noise")
 
-    @component
-    def __init__(self, *, sample: bool, points: PositiveInt) -> None:
-        self.sample = sample
-        self.points = points
+    sample: bool
+    points: PositiveInt
 
     def use(self, opened: Opened) -> dict[str, float]:
         """All images of the run's data set by default."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aecore.config.component import component
 from aecore.config.terminal import say
 from aecore.evaluation.evaluate import evaluate
 from aecore.evaluation.figures.draw import draw_figures
@@ -25,9 +24,6 @@ class Evaluate(Use):
     """
 
     unit_range = False  # the trial does it
-
-    @component
-    def __init__(self) -> None: ...
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""

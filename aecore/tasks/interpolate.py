@@ -11,14 +11,21 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Generator, Tensor
 
-from aecore.config.component import NonNegativeInt, PositiveInt, Seed, component
+from aecore.config.component import NonNegativeInt, PositiveInt, Seed
 from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.animation import there_and_back
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.interpolations import blend, class_note, heads, repeated, slerp
+from aecore.evaluation.figures.interpolations import (
+    between,
+    blend,
+    class_note,
+    heads,
+    slerp,
+    with_ends,
+)
 from aecore.evaluation.selection import balanced
 from aecore.tasks.pictured import need_pictures, places
 from aecore.tasks.use import Opened, Use
@@ -44,27 +51,19 @@ class Interpolate(Use):
 
     takes = ("dataset", "split", "resize")
 
-    @component
-    def __init__(
-        self,
-        *,
-        images: list[NonNegativeInt | str] | None,
-        pairs: PositiveInt,
-        steps: Annotated[int, Field(ge=2)],
-        path: Literal["linear", "spherical", "both"],
-        seed: Seed,
-    ) -> None:
-        """Raises UserError for images that are no pairs."""
-        if images is not None and (not images or len(images) % 2):
+    images: list[NonNegativeInt | str] | None
+    pairs: PositiveInt
+    steps: Annotated[int, Field(ge=2)]
+    path: Literal["linear", "spherical", "both"]
+    seed: Seed
+
+    def __post_init__(self) -> None:
+        """Raise UserError for images that are no pairs."""
+        if self.images is not None and (not self.images or len(self.images) % 2):
             raise UserError(
-                f"interpolate.images=[{','.join(map(str, images))}]: each pair has two images",
+                f"interpolate.images=[{','.join(map(str, self.images))}]: each pair has two images",
                 "give an even number of them",
             )
-        self.images = images
-        self.pairs = pairs
-        self.steps = steps
-        self.paths = [*_PATHS] if path == "both" else [path]
-        self.seed = seed
 
     def use(self, opened: Opened) -> dict[str, float]:
         """Between test images by default."""
@@ -72,7 +71,11 @@ class Interpolate(Use):
         split = opened.images()
         chosen = self._chosen(opened, split)
         images, y = opened.trial(split).at(torch.tensor(chosen)).tensors()
-        ways = self._ways(opened, images, y)
+        ways = {
+            path: between(opened.ae.model, images, y, self.steps, line).cpu()
+            for path, line in _PATHS.items()
+            if self.path in (path, "both")
+        }
         save(self._figure(images.cpu(), ways, class_note(opened.ae.model)), opened.folder, _PICTURE)
         columns = math.ceil(math.sqrt(len(chosen) // 2))
         for path, way in ways.items():
@@ -90,15 +93,12 @@ class Interpolate(Use):
 
     def _figure(self, images: Tensor, ways: dict[str, Tensor], suffix: str) -> Figure:
         """Each way between its images (2 * pairs, C, H, W), a block for each pair."""
-        rows, labels = [], []
-        for n in range(0, len(images), 2):
-            for path, way in ways.items():
-                rows.append(torch.cat([images[n : n + 1], way[n // 2], images[n + 1 : n + 2]]))
-                labels.append(path)
+        rows = torch.stack([with_ends(images, way) for way in ways.values()], dim=1).flatten(0, 1)
+        labels = [*ways] * (len(images) // 2)
         several = len(ways) > 1
         kind = "Interpolations" if several else f"{labels[0].capitalize()} interpolations"
         return image_grid(
-            rows,
+            [*rows],
             title=f"{kind} between the codes of two images{suffix}",
             labels=labels if several else (),
             heads=heads(self.steps),
@@ -114,17 +114,3 @@ class Interpolate(Use):
         count = 2 * min(self.pairs, len(split) // 2)
         generator = Generator().manual_seed(self.seed)
         return balanced(split.labels, len(split), count, generator).tolist()
-
-    def _ways(self, opened: Opened, images: Tensor, y: Tensor | None) -> dict[str, Tensor]:
-        """Decoded images on each way between pairs, (pairs, steps, C, H, W) on the CPU."""
-        model = opened.ae.model
-        code = model.encode(images, y=y)
-        found: dict[str, Tensor] = {}
-        for path in self.paths:
-            ways = []
-            for n in range(0, len(images), 2):
-                z = _PATHS[path](code.mean[n], code.mean[n + 1], self.steps)
-                passing = repeated(code.context, n, self.steps)
-                ways.append(model.decode(model.latent.nearest(z), passing).cpu())
-            found[path] = torch.stack(ways)
-        return found

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.config.folders import command
 from aecore.config.terminal import say
 from aecore.errors import UserError
@@ -19,9 +18,6 @@ _SHOWN = ("test/mse", "test/psnr", "test/elbo", "train/seconds")
 
 class List(Task):
     """Prints a table of all runs below `paths.output_dir`, the newest last."""
-
-    @component
-    def __init__(self) -> None: ...
 
     @override
     def __call__(self, request: Request) -> dict[str, float]:

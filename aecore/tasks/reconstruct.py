@@ -12,11 +12,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.config.terminal import say
 from aecore.data.split import Split
-from aecore.evaluation.figures.draw import save
-from aecore.evaluation.figures.files import save_image
+from aecore.evaluation.figures.draw import save, save_image
 from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid
 from aecore.evaluation.metrics.anomaly_score import Units, error_unit, row_error
 from aecore.evaluation.metrics.common import NOISE_STREAM
@@ -59,14 +58,10 @@ class Reconstruct(Use):
 
     takes = ("dataset", "split", "resize", "noise")
 
-    @component
-    def __init__(
-        self, *, images: bool, units: Units, columns: PositiveInt, rows: PositiveInt
-    ) -> None:
-        self.images = images
-        self.units = units
-        self.columns = columns
-        self.rows = rows
+    images: bool
+    units: Units
+    columns: PositiveInt
+    rows: PositiveInt
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""

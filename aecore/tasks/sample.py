@@ -11,13 +11,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from aecore.config.component import NonNegativeFloat, PositiveInt, Seed, component
+from aecore.config.component import NonNegativeFloat, PositiveInt, Seed
 from aecore.config.folders import command
 from aecore.config.terminal import say
 from aecore.data.classes import Class, Classes
 from aecore.errors import ConfigError, UserError, nearest
-from aecore.evaluation.figures.draw import save
-from aecore.evaluation.figures.files import save_image
+from aecore.evaluation.figures.draw import save, save_image
 from aecore.evaluation.figures.grid import image_grid
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import sample_codes
@@ -44,14 +43,10 @@ class Sample(Use):
 
     takes = ("sampler",)
 
-    @component
-    def __init__(
-        self, *, n: PositiveInt, label: Classes | None, temperature: NonNegativeFloat, seed: Seed
-    ) -> None:
-        self.n = n
-        self.label = label
-        self.temperature = temperature
-        self.seed = seed
+    n: PositiveInt
+    label: Classes | None
+    temperature: NonNegativeFloat
+    seed: Seed
 
     def use(self, opened: Opened) -> dict[str, float]:
         """From the sampler if one was given or the run has one, else from the prior."""

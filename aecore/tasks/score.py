@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.component import PositiveInt, Probability
 from aecore.config.terminal import say
 from aecore.data.module import ImageData
 from aecore.data.split import Split
@@ -47,23 +47,12 @@ class Score(Use):
 
     takes = ("dataset", "split", "resize", "noise")
 
-    @component
-    def __init__(
-        self,
-        *,
-        by: By,
-        units: Units,
-        quantile: Probability,
-        threshold: float | None,
-        columns: PositiveInt,
-        rows: PositiveInt,
-    ) -> None:
-        self.by = by
-        self.units = units
-        self.quantile = quantile
-        self.threshold = threshold
-        self.columns = columns
-        self.rows = rows
+    by: By
+    units: Units
+    quantile: Probability
+    threshold: float | None
+    columns: PositiveInt
+    rows: PositiveInt
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aecore.config.component import component
 from aecore.tasks.base import Request, Task
 from aecore.training.experiment import run
 from aecore.training.prepare import check_unused
@@ -11,9 +10,6 @@ from aecore.training.setup import build_experiment
 
 class Train(Task):
     """One run, as `aecore.training.experiment` describes it."""
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, request: Request) -> dict[str, float]:
         """Train in the folder of the request; returns the test metrics."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from aecore.config.component import NonNegativeInt, PositiveFloat, PositiveInt, component
+from aecore.config.component import NonNegativeInt, PositiveFloat, PositiveInt
 from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.evaluation.figures.animation import there_and_back
@@ -38,19 +38,10 @@ class Traverse(Use):
 
     takes = ("dataset", "split", "resize")
 
-    @component
-    def __init__(
-        self,
-        *,
-        span: PositiveFloat,
-        steps: Annotated[int, Field(ge=2)],
-        dims: PositiveInt,
-        image: NonNegativeInt | str,
-    ) -> None:
-        self.span = span
-        self.steps = steps
-        self.dims = dims
-        self.image = image
+    span: PositiveFloat
+    steps: Annotated[int, Field(ge=2)]
+    dims: PositiveInt
+    image: NonNegativeInt | str
 
     def use(self, opened: Opened) -> dict[str, float]:
         """Around a test image by default."""

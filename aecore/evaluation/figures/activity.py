@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from aecore.config.component import NonNegativeFloat, component
+from aecore.config.component import NonNegativeFloat
 from aecore.evaluation.figures.axes import finish
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK, new_figure
@@ -21,9 +21,7 @@ class ActivityFigure(TrialFigure):
     mean code; active is |activation| > threshold. The last layer, the output, is left out.
     """
 
-    @component
-    def __init__(self, *, threshold: NonNegativeFloat) -> None:
-        self.threshold = threshold
+    threshold: NonNegativeFloat
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:

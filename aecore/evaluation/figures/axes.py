@@ -15,7 +15,12 @@ from aecore.evaluation.figures.grid import INK, QUIET, new_figure
 def beside_legend(names: Collection[str]) -> tuple[Figure, Axes]:
     """An empty plot with space on the right for a legend of these names."""
     width = 6.8 + 0.09 * max(map(len, names), default=0)
-    figure = new_figure(width, max(4.2, 1.2 + 0.22 * len(names)), constrained=True)
+    return single(width, max(4.2, 1.2 + 0.22 * len(names)))
+
+
+def single(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty plot; sizes in inches."""
+    figure = new_figure(width, height, constrained=True)
     return figure, figure.subplots()
 
 
@@ -31,9 +36,9 @@ def logarithmic(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def finish(axes: Axes, *, title: str, x: str, y: str) -> None:
-    """Left-aligned title, small axis labels, a faint grid."""
-    axes.set_title(title, size=11, color=INK, loc="left")
+def finish(axes: Axes, *, title: str, x: str = "", y: str = "", size: int = 11) -> None:
+    """Left-aligned title of this size, small axis labels, a faint grid."""
+    axes.set_title(title, size=size, color=INK, loc="left")
     axes.set_xlabel(x, size=9, color=QUIET)
     axes.set_ylabel(y, size=9, color=QUIET)
     axes.tick_params(labelsize=8, colors=QUIET)

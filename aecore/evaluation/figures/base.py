@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from aecore.config.component import Component
 from aecore.evaluation.figures.animation import Animation
 from aecore.evaluation.trial import Trial
 
 
-class TrialFigure(ABC):
+class TrialFigure(Component, ABC):
     """A figure of a trained model: a pure function of a trial."""
 
     @abstractmethod

@@ -6,12 +6,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.dimensions import dimensions
-from aecore.evaluation.figures.grid import DPI, INK, QUIET, new_figure
-from aecore.evaluation.figures.heat import add_bar, colour_map
+from aecore.evaluation.figures.heat import heat_map
+from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.trial import Trial
 
 _INACTIVE = 0.01
@@ -27,9 +27,7 @@ class CodeCorrelation(TrialFigure):
     (Burda et al. 2016).
     """
 
-    @component
-    def __init__(self, *, dims: PositiveInt) -> None:
-        self.dims = dims
+    dims: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -49,7 +47,15 @@ class CodeCorrelation(TrialFigure):
             f"Correlation of {len(matrix)}{of} code dimensions by {found.kind}\n"
             f"mean |r| of different ones {mean_correlation:.2f}"
         )
-        return _page(matrix, [f"z{d + 1}" for d in chosen.tolist()], title)
+        figure = heat_map(matrix, Scale(1.0), title, _SIDE)
+        every = -(-len(matrix) // 40)
+        ticks = range(0, len(matrix), every)
+        names = [f"z{d + 1}" for d in chosen[::every].tolist()]
+        axes = figure.axes[0]
+        axes.set_xticks(ticks, names, rotation=90)
+        axes.set_yticks(ticks, names)
+        axes.tick_params(labelsize=7, length=0)
+        return figure
 
 
 def correlation(codes: Tensor, least: float) -> Tensor:
@@ -64,21 +70,3 @@ def correlation(codes: Tensor, least: float) -> Tensor:
     rows = centred / norm
     matrix: Tensor = (rows.T @ rows).float()
     return matrix
-
-
-def _page(matrix: Tensor, names: list[str], title: str) -> Figure:
-    size = len(matrix)
-    dots = size * max(1, _SIDE // size)
-    width, height = dots + 60, dots + 98
-    figure = new_figure(width / DPI, height / DPI)
-    figure.text(46 / width, 1 - 10 / height, title, size=11, color=INK, va="top")
-    axes = figure.add_axes((46 / width, 42 / height, dots / width, dots / height))
-    axes.imshow(matrix.numpy(), colour_map(True), vmin=-1, vmax=1, interpolation="nearest",
-                aspect="auto")  # fmt: skip
-    every = -(-size // 40)
-    axes.set_xticks(range(0, size, every), names[::every], rotation=90)
-    axes.set_yticks(range(0, size, every), names[::every])
-    axes.tick_params(labelsize=7, colors=QUIET, length=0)
-    for spine in axes.spines.values():
-        spine.set_color("#cccccc")
-    return add_bar(figure, 1.0, signed=True)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
-from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.metrics.manifold import nearest, noisy_images
@@ -29,15 +29,8 @@ class CodeNoise(TrialFigure):
     images: test images, a block each.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        strengths: Annotated[list[PositiveFloat], Field(min_length=1)],
-        images: PositiveInt,
-    ) -> None:
-        self.strengths = strengths
-        self.images = images
+    strengths: Annotated[list[PositiveFloat], Field(min_length=1)]
+    images: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:

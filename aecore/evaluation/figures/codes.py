@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from matplotlib.figure import Figure
 
-from aecore.config.component import NonNegativeFloat, PositiveInt, component
+from aecore.config.component import NonNegativeFloat, PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.heat import add_bar, arranged, centred, colours, enlarged, scale
+from aecore.evaluation.figures.heat import arranged, centred, enlarged
+from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.selection import first_of_each_class
 from aecore.evaluation.trial import Trial
 
@@ -24,10 +25,8 @@ class Codes(TrialFigure):
     columns: images side by side.
     """
 
-    @component
-    def __init__(self, *, columns: PositiveInt, threshold: NonNegativeFloat) -> None:
-        self.columns = columns
-        self.threshold = threshold
+    columns: PositiveInt
+    threshold: NonNegativeFloat
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -39,8 +38,8 @@ class Codes(TrialFigure):
             )
         chosen = first_of_each_class(trial.images.labels, len(trial), self.columns)
         shown = codes[chosen].reshape(-1, *trial.model.code_shape)
-        limit, signed = scale(shown)
-        coded = colours(torch.stack([arranged(code) for code in shown]), limit, signed)
+        scale = Scale.of(shown)
+        coded = scale.colours(torch.stack([arranged(code) for code in shown]))
         if trial.is_table:
             rows, labels = [centred(coded)], ["code"]
         else:
@@ -52,4 +51,4 @@ class Codes(TrialFigure):
             f"Codes of {codes.shape[1]} dimensions: {100 * active:.1f} % active "
             f"(|z| > {self.threshold:g}), mean |z| {codes.abs().mean():.3g}"
         )
-        return add_bar(image_grid(rows, title=title, labels=labels), limit, signed)
+        return image_grid(rows, title=title, labels=labels, scale=scale)

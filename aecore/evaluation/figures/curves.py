@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.axes import beside_legend, finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
@@ -29,10 +28,6 @@ Curve = tuple[list[float], list[float]]  # epochs, values
 
 class Curves(TrialFigure):
     """The loss and each of its terms over the epochs, training and validation in one Axes."""
-
-    @component
-    def __init__(self) -> None:
-        pass
 
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError without a training history."""
@@ -69,10 +64,8 @@ def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
                markerfacecolor=QUIET if split == "train" else "white")
         for split, (line, label) in _DASHES.items() if split in present
     ]  # fmt: skip
-    if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
-        axes.set_yscale("log")
-        logarithmic(axes.yaxis)
-    finish(axes, title="Loss per image", x="epoch", y="")
+    _set_scale(axes, drawn)
+    finish(axes, title="Loss per image", x="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     if axes.dataLim.width == 0:  # a single epoch is drawn as a marker
         axes.set_xticks([axes.dataLim.x0])
@@ -128,11 +121,13 @@ def _draw_term(axes: Axes, term: str, splits: Mapping[str, Curve]) -> None:
         axes.plot(epochs, values, color=_COLOURS[split], label=split, marker=marker,
                   markersize=3, linewidth=1.5)  # fmt: skip
     drawn = [value for _, values in splits.values() for value in values]
-    if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
-        axes.set_yscale("log")
-    axes.set_title(term, size=10, color=INK, loc="left")
+    finish(axes, title=term, size=10)
+    _set_scale(axes, drawn)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.grid(color="#e6e6e6", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#cccccc")
+
+
+def _set_scale(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis for positive values over more than a power of ten."""
+    if min(values) > 0 and max(values) > 10 * min(values):
+        axes.set_yscale("log")
+        logarithmic(axes.yaxis)

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
@@ -24,10 +24,8 @@ class Denoised(TrialFigure):
     Below the images is their squared error per pixel to the clean ones.
     """
 
-    @component
-    def __init__(self, *, columns: PositiveInt, rows: PositiveInt) -> None:
-        self.columns = columns
-        self.rows = rows
+    columns: PositiveInt
+    rows: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:

@@ -10,10 +10,13 @@ from warnings import catch_warnings, filterwarnings
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.animation import Animation
 from aecore.evaluation.figures.base import TrialFigure
+from aecore.evaluation.figures.grid import levels
 from aecore.evaluation.trial import Trial
 from aecore.runs.files import make_folder, replacing
 
@@ -61,3 +64,9 @@ def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
             filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
             drawn.savefig(file, format="png", dpi="figure", metadata={"Software": None})
     return path
+
+
+def save_image(image: Tensor, path: Path) -> None:
+    """Write one image (C, H, W), pixels in [0, 1], as PNG of the same size: grey, RGB or RGBA."""
+    with replacing(path) as file:
+        to_pil_image(levels(image)).save(file, format="PNG")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.axes import finish, logarithmic
@@ -36,10 +36,8 @@ class ErrorDistribution(TrialFigure):
     images: of each kind, at most. bins: of the histograms, on a logarithmic axis.
     """
 
-    @component
-    def __init__(self, *, images: PositiveInt, bins: PositiveInt) -> None:
-        self.images = images
-        self.bins = bins
+    images: PositiveInt
+    bins: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:

@@ -6,11 +6,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.heat import add_bar, centred, colours, enlarged, scale
+from aecore.evaluation.figures.heat import centred, enlarged
+from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.selection import first_of_each_class
 from aecore.evaluation.trial import Trial, need_images
 from aecore.model.layers import layers
@@ -22,10 +23,8 @@ class FeatureMaps(TrialFigure):
     images: rows. maps: the first so many filters, at most. All share one colour scale.
     """
 
-    @component
-    def __init__(self, *, images: PositiveInt, maps: PositiveInt) -> None:
-        self.images = images
-        self.maps = maps
+    images: PositiveInt
+    maps: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -41,17 +40,17 @@ class FeatureMaps(TrialFigure):
         if not found:
             raise SkippedError("the encoder has no convolution")
         maps = found[0][:, : self.maps].float().cpu()
-        limit, signed = scale(maps)
+        scale = Scale.of(maps, "activation")
         side = max(enlarged(x[:1]).shape[2:])
         rows = [
-            torch.cat([centred(image[None], side), centred(colours(row, limit, signed), side)])
+            torch.cat([centred(image[None], side), centred(scale.colours(row), side)])
             for image, row in zip(x, maps, strict=True)
         ]
         total = found[0].shape[1]
         several = f"{maps.shape[1]} of " if maps.shape[1] < total else ""
-        figure = image_grid(
+        return image_grid(
             rows,
             title=f"Feature maps of the first convolution: {several}{total} maps",
             heads=["image", *(str(n + 1) for n in range(maps.shape[1]))],
+            scale=scale,
         )
-        return add_bar(figure, limit, signed, label="activation")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
+
+from aecore.evaluation.figures.scale import Scale
 
 INK, QUIET, ACCENT = "#222222", "#777777", "#d1495b"
 DPI = 100
@@ -26,6 +30,51 @@ def new_figure(width: float, height: float, *, constrained: bool = False) -> Fig
     return figure
 
 
+class Page:
+    """A figure whose parts are placed in pixels from its top left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = new_figure(width / DPI, height / DPI)
+
+    def text(
+        self,
+        left: float,
+        top: float,
+        text: str,
+        *,
+        size: float = 11,
+        color: str = INK,
+        weight: str = "normal",
+    ) -> None:
+        """Write a text below a position."""
+        x, y = left / self.width, 1 - top / self.height
+        self.figure.text(x, y, text, size=size, color=color, weight=weight, va="top")
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Empty Axes of this size."""
+        bottom = self.height - top - height
+        sides = left / self.width, bottom / self.height, width / self.width, height / self.height
+        return self.figure.add_axes(sides)
+
+    def picture(self, left: float, top: float, pixels: Tensor, zoom: int = 1, **style: Any) -> Axes:
+        """An image (C, H, W), each pixel `zoom` wide."""
+        height, width = pixels.shape[1:]
+        axes = self.axes(left, top, zoom * width, zoom * height)
+        axes.set_axis_off()
+        array = pixels.movedim(0, -1).numpy()
+        axes.imshow(array, interpolation="nearest", aspect="auto", **style)
+        return axes
+
+    def bar(self, scale: Scale, left: float, top: float, height: float) -> None:
+        """The bar of a colour scale."""
+        axes = self.axes(left, top, 11, height)
+        self.figure.colorbar(ScalarMappable(scale.norm, scale.colour_map), cax=axes)
+        axes.tick_params(labelsize=7, colors=QUIET, length=2)
+        axes.set_ylabel(scale.label, size=8, color=QUIET)
+        axes.spines[:].set_visible(False)
+
+
 def displayable(images: Tensor) -> Tensor:
     """Pixels that can be shown: (..., C, H, W) -> (..., 1|3|4, H, W) in [0, 1] on the CPU.
 
@@ -33,6 +82,11 @@ def displayable(images: Tensor) -> Tensor:
     """
     images = images.detach().float().cpu().nan_to_num().clamp(0, 1)
     return images if images.shape[-3] in (1, 3, 4) else images[..., :1, :, :]
+
+
+def levels(images: Tensor) -> Tensor:
+    """Pixels that can be shown, in 256 levels: uint8."""
+    return (displayable(images) * 255).round().to(torch.uint8)
 
 
 def strip(images: Tensor, gap: int) -> Tensor:
@@ -60,6 +114,7 @@ def image_grid(
     captions: Sequence[Sequence[str]] = (),
     framed: Sequence[int] = (),
     gaps: Sequence[int] = (),
+    scale: Scale | None = None,
 ) -> Figure:
     """Rows of images, one Axes per row; pixels are enlarged by an integer, so nothing is blurred.
 
@@ -70,10 +125,11 @@ def image_grid(
         files among them may hold anything, and are shown in one line, as they are.
     framed: the columns to mark.
     gaps: the rows after which a new block begins.
+    scale: of colours, whose bar is drawn beside the rows.
     """
     total = sum(len(row) for row in rows)
-    cells, scale = zip(*(_to_cell(displayable(row), total) for row in rows), strict=True)
-    zoom, (count, _, height, width) = scale[0], cells[0].shape
+    cells, zooms = zip(*(_to_cell(displayable(row), total) for row in rows), strict=True)
+    zoom, (count, _, height, width) = zooms[0], cells[0].shape
     gap = max(1, round(4 / zoom))
     page_w, row_h = zoom * (count * (width + gap) - gap), zoom * height
     widest = max((len(line) for text in labels for line in text.split("\n")), default=0)
@@ -81,31 +137,35 @@ def image_grid(
     under = [15 if any(texts) else 0 for texts in captions] or [0] * len(rows)
     after = [u + (14 if i in gaps else gap * zoom) for i, u in enumerate(under)]
     top = 34 + (16 if heads else 0)
-    total_w = max(left + page_w + 14, left + 14 + 8 * len(title))
-    total_h = top + row_h * len(rows) + sum(after) + 8
-    figure = new_figure(total_w / DPI, total_h / DPI)
-    figure.text(left / total_w, 1 - 10 / total_h, title, size=11, color=INK, va="top")
-    y = total_h - top
+    bottom = top + row_h * len(rows) + sum(after)
+    page = Page(max(left + page_w + 14, left + 14 + 8 * len(title)) + _bar_width(scale), bottom + 8)
+    page.text(left, 10, title)
+    y = top
     for i, images in enumerate(cells):
-        y -= row_h
-        axes = figure.add_axes((left / total_w, y / total_h, page_w / total_w, row_h / total_h))
-        _draw_row(axes, images, gap, captions[i] if captions else (), framed)
+        axes = page.picture(left, y, strip(images, gap), zoom)
+        _annotate(axes, images, gap, captions[i] if captions else (), framed)
         if labels:
             axes.text(-8 / page_w, 0.5, labels[i], size=9, color=QUIET, ha="right", va="center",
                       transform=axes.transAxes)  # fmt: skip
         for n, text in enumerate(heads if i == 0 else ()):
             x = n * (width + gap) + width / 2 - 0.5
             axes.text(x, -0.5 - 4 / zoom, text, size=8, color=QUIET, ha="center", va="bottom")
-        y -= after[i]
-    return figure
+        y += row_h + after[i]
+    if scale is not None:
+        page.bar(scale, left + page_w + 15, top, y - after[-1] - top)
+    return page.figure
 
 
-def _draw_row(
+def _bar_width(scale: Scale | None) -> int:
+    """Pixels at the right of a page for the bar of a scale."""
+    return 0 if scale is None else 95 if scale.label else 75
+
+
+def _annotate(
     axes: Axes, images: Tensor, gap: int, captions: Sequence[str], framed: Sequence[int]
 ) -> None:
+    """Captions and frames of a row of images (N, C, H, W)."""
     height, width = images.shape[-2:]
-    axes.imshow(strip(images, gap).permute(1, 2, 0).numpy(), interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
     for n, text in enumerate(captions):
         x = n * (width + gap) + width / 2 - 0.5
         axes.annotate(one_line(text), (x, height - 0.5), (0, -2), textcoords="offset points",
@@ -114,6 +174,25 @@ def _draw_row(
     for n in framed:
         corner = (n * (width + gap) - 0.5, -0.5)
         axes.add_patch(Rectangle(corner, width, height, fill=False, ec=ACCENT, lw=2, clip_on=False))
+
+
+def block_grid(
+    kinds: Mapping[str, tuple[Tensor, Sequence[str]]], columns: int, title: str
+) -> Figure:
+    """Images, kind below kind, in blocks of so many columns.
+
+    kinds: by their labels, images (N, C, H, W) and their captions, N or none. What does not fill a
+        last block is left out.
+    """
+    rows, captions = [], []
+    count = len(next(iter(kinds.values()))[0])
+    for block in range(0, count - count % columns or count, columns):
+        for images, texts in kinds.values():
+            rows.append(images[block : block + columns])
+            captions.append(texts[block : block + columns])
+    labels = [*kinds] * (len(rows) // len(kinds))
+    gaps = range(len(kinds) - 1, len(rows), len(kinds))
+    return image_grid(rows, title=title, labels=labels, captions=captions, gaps=gaps)
 
 
 def one_line(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.animation import Animation, there_and_back
 from aecore.evaluation.figures.base import TrialFigure
@@ -22,21 +22,11 @@ class InterpolationGif(TrialFigure):
     side: pixels of an image on the page, at most. duration: of a frame, in milliseconds.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        rows: PositiveInt,
-        columns: PositiveInt,
-        steps: PositiveInt,
-        side: PositiveInt,
-        duration: PositiveInt,
-    ) -> None:
-        self.rows = rows
-        self.columns = columns
-        self.steps = steps
-        self.side = side
-        self.duration = duration
+    rows: PositiveInt
+    columns: PositiveInt
+    steps: PositiveInt
+    side: PositiveInt
+    duration: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Animation:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
@@ -27,10 +28,8 @@ class Interpolations(TrialFigure):
     rows: pairs of images. steps: decoded images from code to code, both ends included.
     """
 
-    @component
-    def __init__(self, *, rows: PositiveInt, steps: PositiveInt) -> None:
-        self.rows = rows
-        self.steps = steps
+    rows: PositiveInt
+    steps: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -45,19 +44,38 @@ class Interpolations(TrialFigure):
             raise SkippedError("there is only one image")
         count = 2 * min(self.rows, len(trial) // 2)
         images, labels = trial.balanced(count).tensors()
-        code = trial.model.encode(images, y=labels)
-        codes = code.mean
-        rows = []
-        for n in range(0, count, 2):
-            way = trial.model.latent.nearest(blend(codes[n], codes[n + 1], self.steps))
-            middle = trial.model.decode(way, repeated(code.context, n, self.steps))
-            rows.append(torch.cat([images[n : n + 1], middle, images[n + 1 : n + 2]]))
+        ways = between(trial.model, images, labels, self.steps, blend)
         return image_grid(
-            rows,
+            [*with_ends(images, ways)],
             title="Interpolations between the codes of two images" + class_note(trial.model),
             heads=heads(self.steps),
             framed=(0, self.steps + 1),
         )
+
+
+def between(
+    model: Autoencoder,
+    images: Tensor,
+    labels: Tensor | None,
+    steps: int,
+    path: Callable[[Tensor, Tensor, int], Tensor],
+) -> Tensor:
+    """Decoded codes between the images of pairs: (2 * P, C, H, W) -> (P, steps, C, H, W).
+
+    path: `blend` or `slerp`; codes that are not valid are replaced by the nearest valid ones. A
+        class-conditional model is given the class of the first image all the way.
+    """
+    code = model.encode(images, y=labels)
+    ways = []
+    for n in range(0, len(images), 2):
+        z = model.latent.nearest(path(code.mean[n], code.mean[n + 1], steps))
+        ways.append(model.decode(z, repeated(code.context, n, steps)))
+    return torch.stack(ways)
+
+
+def with_ends(images: Tensor, ways: Tensor) -> Tensor:
+    """Ways (P, steps, C, H, W) with the images (2 * P, C, H, W) that they join at both ends."""
+    return torch.cat([images[::2, None], ways, images[1::2, None]], dim=1)
 
 
 def class_note(model: Autoencoder) -> str:

@@ -6,10 +6,10 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from aecore.config.component import PositiveInt, component
-from aecore.evaluation.figures.axes import finish
+from aecore.config.component import PositiveInt
+from aecore.evaluation.figures.axes import finish, single
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import ACCENT, INK, new_figure
+from aecore.evaluation.figures.grid import ACCENT, INK
 from aecore.evaluation.metrics.jacobian import jacobian_norms
 from aecore.evaluation.trial import Trial, noun_of
 from aecore.model.penalties.contractive import Contractive
@@ -24,26 +24,17 @@ class Jacobian(TrialFigure):
     method: 'exact', or 'estimate' from `samples` random projections, for large codes.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        images: PositiveInt,
-        bins: PositiveInt,
-        method: Literal["exact", "estimate"],
-        samples: PositiveInt,
-    ) -> None:
-        self.images = images
-        self.bins = bins
-        self.method = method
-        self.norm = Contractive(method=method, samples=samples)
+    images: PositiveInt
+    bins: PositiveInt
+    method: Literal["exact", "estimate"]
+    samples: PositiveInt
 
     def __call__(self, trial: Trial) -> Figure:
         """Draw; applies to every model and to tables too."""
-        norms = jacobian_norms(trial.balanced(self.images), self.norm)
+        norm = Contractive(method=self.method, samples=self.samples)
+        norms = jacobian_norms(trial.balanced(self.images), norm)
         noun = noun_of(trial.model.image_shape)
-        figure = new_figure(5.6, 3.7, constrained=True)
-        axes = figure.subplots()
+        figure, axes = single(5.6, 3.7)
         axes.hist(norms.numpy(), bins=self.bins, color="#30638e", alpha=0.8)
         mean = float(norms.mean())
         axes.axvline(mean, color=ACCENT, linewidth=1.4, label=f"mean {mean:.3g}")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.heat import add_bar, colour_weights, in_rows
+from aecore.evaluation.figures.heat import colour_weights, in_rows
 from aecore.evaluation.figures.panels import Filters, filter_panels, most_shown
+from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.metrics.activity import layer_batches
 from aecore.evaluation.trial import Trial, need_images
-from aecore.model.autoencoder import Autoencoder
-from aecore.model.layers import Layer, dead_units, layers
+from aecore.model.layers import dead_units, layers
 from aecore.model.networks.base import flat
 from aecore.types import ImageShape
 
@@ -35,31 +35,30 @@ class Kernels(TrialFigure):
     images; those among the shown ones are marked.
     """
 
-    @component
-    def __init__(
-        self, *, side: Literal["encoder", "decoder"], count: PositiveInt, columns: PositiveInt
-    ) -> None:
-        self.side = side
-        self.count = count
-        self.columns = columns
+    side: Literal["encoder", "decoder"]
+    count: PositiveInt
+    columns: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where that layer does not touch the pixels."""
         weights, dead = self._found(trial)
         shown = weights[: self.count].cpu()
-        limit = max(float(shown.abs().max()), 1e-12)
-        pictures = in_rows(colour_weights(shown, limit), self.columns)
-        few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
+        scale = _scale([shown])
+        pictures = in_rows(colour_weights(shown, scale), self.columns)
         coloured = weights.shape[1] == 3
-        scale = f"; grey is 0, full colour {limit:.2g}" if coloured else ""
-        title = f"{self._layer}: {len(weights)} units{few}, {int(dead.sum())} dead{scale}"
+        colours = f"; grey is 0, full colour {scale.limit:.2g}" if coloured else ""
+        title = f"{self._layer}: {_note(weights, shown, dead)}{colours}"
         # a space if it is not dead, so that all rows have equal distances
         marks = ["dead" if gone else " " for gone in dead[: len(shown)].tolist()]
         width = len(pictures[0])
         captions = [marks[n : n + width] for n in range(0, len(marks), width)]
-        figure = image_grid(pictures, title=title, captions=captions if dead.any() else ())
-        return figure if coloured else add_bar(figure, limit, signed=True, label="weight")
+        return image_grid(
+            pictures,
+            title=title,
+            captions=captions if dead.any() else (),
+            scale=None if coloured else scale,
+        )
 
     @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
@@ -76,16 +75,14 @@ class Kernels(TrialFigure):
                 without.append(name)
                 continue
             shown = weights[: most_shown(weights, self.count)].cpu()
-            few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
-            note = f"{len(weights)} units{few}, {int(dead.sum())} dead"
-            panels.append(Filters(name, note, shown))
+            panels.append(Filters(name, _note(weights, shown, dead), shown))
         if len(panels) < 2 or len({panel.weights.shape[1] == 3 for panel in panels}) > 1:
             raise SkippedError("fewer than two runs have filters of one kind")
-        limit = max(*(float(panel.weights.abs().max()) for panel in panels), 1e-12)
+        scale = _scale([panel.weights for panel in panels])
         coloured = panels[0].weights.shape[1] == 3
-        scale = f"grey is 0, full colour {limit:.2g}" if coloured else "one colour scale"
+        colours = f"grey is 0, full colour {scale.limit:.2g}" if coloured else "one colour scale"
         none = f"; none in {', '.join(without)}" if without else ""
-        return filter_panels(panels, f"{self._layer} of each run, {scale}{none}", limit)
+        return filter_panels(panels, f"{self._layer} of each run, {colours}{none}", scale)
 
     @property
     def _layer(self) -> str:
@@ -94,21 +91,28 @@ class Kernels(TrialFigure):
     def _found(self, trial: Trial) -> tuple[Tensor, Tensor]:
         """The weights (units, C, H, W), and which units are dead, (units,) bool."""
         need_images(trial)
-        weights = self._weights(layers(trial.model, *trial.first(1).tensors()), trial.model)
-        dead = dead_units(self._units(found) for found in layer_batches(trial))
-        return weights, dead
-
-    def _units(self, found: list[Layer]) -> Tensor:
-        return found[0].output if self.side == "encoder" else found[-1].input
-
-    def _weights(self, found: list[Layer], model: Autoencoder) -> Tensor:
+        model = trial.model
+        found = layers(model, *trial.first(1).tensors())
         if self.side == "encoder":
             weights = incoming(found[0].module, model.encoder_shape)
+            dead = dead_units(batch[0].output for batch in layer_batches(trial))
         else:
             weights = outgoing(found[-1].module, model.image_shape)
+            dead = dead_units(batch[-1].input for batch in layer_batches(trial))
         if weights is None:
             raise SkippedError(f"the {self.side} has no layer of weights next to the pixels")
-        return weights[:, : model.image_shape[0]].detach().float()  # without those of the class
+        # without those of the class
+        return weights[:, : model.image_shape[0]].detach().float(), dead
+
+
+def _scale(weights: Sequence[Tensor]) -> Scale:
+    """One signed scale for all these weights."""
+    return Scale(max(*(float(w.abs().max()) for w in weights), 1e-12), label="weight")
+
+
+def _note(weights: Tensor, shown: Tensor, dead: Tensor) -> str:
+    few = f", {len(shown)} shown" if len(shown) < len(weights) else ""
+    return f"{len(weights)} units{few}, {int(dead.sum())} dead"
 
 
 def incoming(module: nn.Module, shape: ImageShape) -> Tensor | None:

@@ -12,11 +12,13 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
+from torch.nn.functional import pad
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.data.split import Split
+from aecore.evaluation.figures.axes import finish, single
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import INK, QUIET, new_figure
+from aecore.evaluation.figures.grid import INK
 from aecore.evaluation.selection import class_name
 from aecore.evaluation.trial import Trial, noun_of
 
@@ -30,9 +32,7 @@ class LatentScatter(TrialFigure):
     principal components. points: test images shown, at most.
     """
 
-    @component
-    def __init__(self, *, points: PositiveInt) -> None:
-        self.points = points
+    points: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -82,7 +82,6 @@ def project(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     scores = scores * torch.where(peaks < 0, -1.0, 1.0)
     shares = values / x.square().sum().clamp_min(torch.finfo(x.dtype).tiny)
     missing = count - len(values)
-    pad = torch.nn.functional.pad
     return pad(scores, (0, missing)).float(), pad(shares, (0, missing)).float()
 
 
@@ -98,42 +97,33 @@ def scatter(
     points: Tensor, kinds: Tensor, names: Sequence[str], axes_names: Sequence[str], title: str
 ) -> Figure:
     """Points (N, 2) coloured by kind (N,), an index into `names`; no names: one colour."""
-    figure = new_figure(6.6 if names else 5.6, 5.2, constrained=True)
-    axes = figure.subplots()
+    figure, axes = single(6.6 if names else 5.6, 5.2)
     colours = np.array(palette(max(1, len(names))))
     # One call in shuffled order: no class lies on top of the others.
     size = 14 if len(points) <= 1000 else 7
     x, y = points.T.numpy()
     axes.scatter(x, y, c=colours[kinds.numpy()], s=size, alpha=0.6, linewidths=0)
     axes.set_aspect("equal", "datalim")
-    axes.set_xlabel(axes_names[0], size=9, color=INK)
-    axes.set_ylabel(axes_names[1], size=9, color=INK)
-    _finish(axes, names, title)
+    x_name, y_name = axes_names
+    finish(axes, title=title, x=x_name, y=y_name)
+    _add_legend(axes, names)
     return figure
 
 
 def histogram(values: Tensor, kinds: Tensor, names: Sequence[str], title: str) -> Figure:
     """Values (N,) of a code of one dimension, one outline a kind (N,)."""
-    figure = new_figure(6.6 if names else 5.6, 4.2, constrained=True)
-    axes = figure.subplots()
+    figure, axes = single(6.6 if names else 5.6, 4.2)
     edges = np.histogram_bin_edges(values.numpy(), bins=40)
     for kind, colour in enumerate(palette(max(1, len(names)))):
         counts, _ = np.histogram(values[kinds == kind].numpy(), edges)
         axes.stairs(counts, edges, fill=True, alpha=0.15, color=colour)
         axes.stairs(counts, edges, color=colour, linewidth=1.4)
-    axes.set_xlabel("code", size=9, color=INK)
-    axes.set_ylabel("count", size=9, color=INK)
-    _finish(axes, names, title)
+    finish(axes, title=title, x="code", y="count")
+    _add_legend(axes, names)
     return figure
 
 
-def _finish(axes: Axes, names: Sequence[str], title: str) -> None:
-    axes.set_title(title, size=11, color=INK, loc="left")
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.grid(color="#e6e6e6", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for spine in axes.spines.values():
-        spine.set_color("#cccccc")
+def _add_legend(axes: Axes, names: Sequence[str]) -> None:
     if not 0 < len(names) <= _LEGEND_LIMIT:
         return
     handles = [

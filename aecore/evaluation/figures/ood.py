@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
@@ -22,9 +22,7 @@ class OodFigure(TrialFigure):
     columns: images side by side. Their mean squared error per pixel stands at the left.
     """
 
-    @component
-    def __init__(self, *, columns: PositiveInt) -> None:
-        self.columns = columns
+    columns: PositiveInt
 
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables and where no other data set is named."""

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from aecore.evaluation.figures.axes import finish, logarithmic
-from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
+from aecore.evaluation.figures.axes import finish, logarithmic, single
+from aecore.evaluation.figures.grid import ACCENT, INK, QUIET
 
 Point = tuple[float, float]  # bits per pixel, PSNR in dB
 # where a text may stand, in 1/72 inch from its point; that of the curve's end behind it
@@ -36,20 +36,12 @@ def rate_distortion(
     curve: rounded codes, each with a label if there is room. points: other codes, by
     name. rates: of formats without loss, as lines.
     """
-    figure = new_figure(7.2, 4.6, constrained=True)
-    axes = figure.subplots()
+    figure, axes = single(7.2, 4.6)
     shown = [(text, point) for text, point in curve if point[0] > 0]
     if shown:
         x, y = zip(*(point for _, point in shown), strict=True)
-        axes.plot(
-            x,
-            y,
-            "o-",
-            color="#3d85c6",
-            markersize=5,
-            linewidth=1.5,
-            label="code, rounded to a step",
-        )
+        label = "code, rounded to a step"
+        axes.plot(x, y, "o-", color="#3d85c6", markersize=5, linewidth=1.5, label=label)
     others = {name: point for name, point in points.items() if point[0] > 0}
     for (name, point), marker in zip(others.items(), "sD*^", strict=False):
         axes.plot(*point, marker, color=INK, markersize=7, label=name)

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
+from aecore.evaluation.figures.axes import finish
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, image_grid, new_figure
+from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, block_grid, image_grid, new_figure
 from aecore.evaluation.trial import Trial, need_images, same_images
 
 _LINES = "Reconstructions, with the squared error per feature"
@@ -25,10 +26,8 @@ class Reconstructions(TrialFigure):
     reconstruction, that per feature of a table above each row, in the units of the table.
     """
 
-    @component
-    def __init__(self, *, columns: PositiveInt, rows: PositiveInt) -> None:
-        self.columns = columns
-        self.rows = rows
+    columns: PositiveInt
+    rows: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -62,20 +61,13 @@ def blocks(kinds: Mapping[str, Tensor], columns: int, title: str) -> Figure:
     The first kind is the truth: under the others stands their squared error per pixel.
     """
     truth = next(iter(kinds.values()))
-    rows, captions = [], []
-    for block in range(0, len(truth) - len(truth) % columns or len(truth), columns):
-        part = slice(block, block + columns)
-        for images in kinds.values():
-            rows.append(images[part])
-            errors = pixel_error(images[part], truth[part]).tolist()
-            captions.append([] if images is truth else [f"{error:.4f}" for error in errors])
-    return image_grid(
-        rows,
-        title=title,
-        labels=[*kinds] * (len(rows) // len(kinds)),
-        captions=captions,
-        gaps=range(len(kinds) - 1, len(rows), len(kinds)),
-    )
+    errors = {
+        name: [f"{error:.4f}" for error in pixel_error(images, truth).tolist()]
+        for name, images in kinds.items()
+        if images is not truth
+    }
+    shown = {name: (images, errors.get(name, ())) for name, images in kinds.items()}
+    return block_grid(shown, columns, title)
 
 
 def labelled(outputs: Mapping[str, Tensor], x: Tensor) -> list[str]:
@@ -121,11 +113,8 @@ def line_grid(
         style = {"marker": marker, "markersize": 2.5, "linewidth": 1.2}
         axes.plot(x[n].numpy(), color=INK, label="input", **style)
         axes.plot(output[n].numpy(), color=ACCENT, label="reconstruction", alpha=0.85, **style)
-        axes.set_title(heads[n], size=8, color=QUIET)
+        finish(axes, title=heads[n], size=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.tick_params(labelsize=7, colors=QUIET)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color("#cccccc")
     figure.suptitle(title, size=11, color=INK)
     figure.supxlabel("column", size=9, color=QUIET)
     handles, names = grid[0, 0].get_legend_handles_labels()

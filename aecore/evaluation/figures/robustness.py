@@ -9,11 +9,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.data.split import Split
-from aecore.evaluation.figures.axes import beside_legend, finish
+from aecore.evaluation.figures.axes import beside_legend, finish, single
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
+from aecore.evaluation.figures.grid import ACCENT, INK, QUIET
 from aecore.evaluation.figures.latent import palette
 from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.trial import Trial, element_of, noun_of, same_images
@@ -42,14 +42,10 @@ class Robustness(TrialFigure):
     levels: points on the curve. images: test images, at most.
     """
 
-    @component
-    def __init__(
-        self, *, kind: Kind, largest: PositiveFloat, levels: PositiveInt, images: PositiveInt
-    ) -> None:
-        self.kind = kind
-        self.largest = largest
-        self.levels = levels
-        self.images = images
+    kind: Kind
+    largest: PositiveFloat
+    levels: PositiveInt
+    images: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -91,11 +87,7 @@ def _plot(
 ) -> Figure:
     """A curve per name; several have a legend next to the plot. names: of the two axes."""
     alone = len(curves) == 1
-    if alone:
-        figure = new_figure(5.6, 3.9, constrained=True)
-        axes = figure.subplots()
-    else:
-        figure, axes = beside_legend(curves)
+    figure, axes = single(5.6, 3.9) if alone else beside_legend(curves)
     axes.plot(levels, noisy, color=QUIET, linestyle="--", linewidth=1.2, label="noisy input")
     colours = [ACCENT] if alone else palette(len(curves))
     for (name, errors), colour in zip(curves.items(), colours, strict=True):

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
@@ -21,10 +21,8 @@ class Samples(TrialFigure):
     Of a class-conditional model each column is one of the first `columns` classes of the images.
     """
 
-    @component
-    def __init__(self, *, rows: PositiveInt, columns: PositiveInt) -> None:
-        self.rows = rows
-        self.columns = columns
+    rows: PositiveInt
+    columns: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torchvision.utils import make_grid
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import DPI, displayable, new_figure
+from aecore.evaluation.figures.grid import Page
+from aecore.evaluation.figures.heat import enlarged
 from aecore.evaluation.selection import first_of_each_class
 from aecore.evaluation.trial import Trial, need_images
 
@@ -24,9 +24,7 @@ class Strip(TrialFigure):
     seed or the model, so that the strips of two runs can be compared.
     """
 
-    @component
-    def __init__(self, *, columns: PositiveInt) -> None:
-        self.columns = columns
+    columns: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -34,29 +32,13 @@ class Strip(TrialFigure):
         need_images(trial)
         chosen = first_of_each_class(trial.images.labels, len(trial), self.columns)
         x, y = trial.at(chosen).tensors()
-        rows = [_row(x, below=_GAP), _row(trial.model.reconstruct(x, y), below=0)]
-        picture = torch.cat(rows, dim=1)
-        height, width = picture.shape[1:]
-        figure = new_figure(width / DPI, height / DPI)
-        figure.set_facecolor("none")
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest", aspect="auto")
-        return figure
-
-
-def _row(images: Tensor, below: int) -> Tensor:
-    """(N, C, H, W) side by side with transparent gaps: (4, H' + below, N * (W' + gap) - gap)."""
-    images = displayable(images)
-    images = images if images.shape[1] >= 3 else images.expand(-1, 3, -1, -1)
-    if images.shape[1] == 3:
-        images = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
-    side = max(images.shape[2:])
-    if side > _SIDE:
-        size = tuple(max(1, round(n * _SIDE / side)) for n in images.shape[2:])
-        images = interpolate(images, size, mode="area")
-    else:
-        zoom = _SIDE // side
-        images = images.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
-    images = pad(images, (0, _GAP, 0, below))
-    return torch.cat(list(images), dim=2)[:, :, :-_GAP]
+        images = torch.cat([x, trial.model.reconstruct(x, y)])
+        images = enlarged(images, _SIDE)
+        if images.shape[1] == 3:
+            images = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
+        picture = make_grid(images, nrow=len(x), padding=_GAP, pad_value=0.0)
+        picture = picture[:, _GAP:-_GAP, _GAP:-_GAP]
+        page = Page(picture.shape[2], picture.shape[1])
+        page.figure.set_facecolor("none")
+        page.picture(0, 0, picture)
+        return page.figure

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.evaluation.figures.grid import image_grid
+from aecore.evaluation.figures.grid import block_grid
 from aecore.evaluation.figures.reconstructions import line_grid
 from aecore.types import is_table
 
@@ -28,19 +28,9 @@ def top_anomalies(
         return line_grid(x.flatten(1), output.flatten(1), heads, columns, title)
     height, width = x.shape[2:]
     letters = max(round(_LETTERS * min(1.0, width / height)), 4)
-    rows, captions = [], []
-    for block in range(0, len(x) - len(x) % columns or len(x), columns):
-        part = slice(block, block + columns)
-        rows += [x[part], output[part]]
-        captions.append([_short(name, letters) for name in names[part]])
-        captions.append([f"{score:#.4g}" for score in scores[part].tolist()])
-    return image_grid(
-        rows,
-        title=title,
-        labels=["image", "reconstruction"] * (len(rows) // 2),
-        captions=captions,
-        gaps=range(1, len(rows), 2),
-    )
+    shown = [_short(name, letters) for name in names]
+    scored = [f"{score:#.4g}" for score in scores.tolist()]
+    return block_grid({"image": (x, shown), "reconstruction": (output, scored)}, columns, title)
 
 
 def _short(name: str, letters: int) -> str:

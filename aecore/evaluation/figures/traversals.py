@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveFloat, PositiveInt, component
+from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.dimensions import Dimensions, dimensions
 from aecore.evaluation.figures.grid import image_grid
@@ -30,19 +30,10 @@ class Traversals(TrialFigure):
         is given the class of that image in both cases.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        dims: PositiveInt,
-        steps: PositiveInt,
-        span: PositiveFloat,
-        start: Literal["image", "zero"],
-    ) -> None:
-        self.dims = dims
-        self.steps = steps
-        self.span = span
-        self.start = start
+    dims: PositiveInt
+    steps: PositiveInt
+    span: PositiveFloat
+    start: Literal["image", "zero"]
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:

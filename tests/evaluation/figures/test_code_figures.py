@@ -17,8 +17,9 @@ from aecore.evaluation.figures.codes import Codes
 from aecore.evaluation.figures.dimensions import dimensions
 from aecore.evaluation.figures.draw import draw_figures
 from aecore.evaluation.figures.feature_maps import FeatureMaps
-from aecore.evaluation.figures.heat import arranged, centred, colours, enlarged
+from aecore.evaluation.figures.heat import arranged, centred, enlarged
 from aecore.evaluation.figures.interpolation_gif import InterpolationGif, pairs
+from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.figures.traversals import Traversals, moved
 from aecore.evaluation.trial import Trial
 from aecore.model.latents.deterministic import Spatial
@@ -184,7 +185,7 @@ class TestCodes:
             codes = trial.codes()
         limit = float(codes[:3].max())
         pictures = torch.stack([arranged(code) for code in codes[:3]])
-        expected = centred(colours(pictures, limit, signed=False))
+        expected = centred(Scale(limit, signed=False).colours(pictures))
         torch.testing.assert_close(row(figure.axes[1], 3), expected, atol=1e-6, rtol=0)
         torch.testing.assert_close(row(figure.axes[0], 3), centred(trial.images.images[:3]))
         active = 100 * float((codes > 0.1).float().mean())
@@ -218,7 +219,7 @@ def test_feature_maps_are_the_first_convolution_activated() -> None:
     limit = float(maps.abs().max())
     for axes, image, each in zip(figure.axes, trial.images.images, maps, strict=False):
         torch.testing.assert_close(row(axes, 4)[:1], enlarged(image[None]))
-        expected = enlarged(colours(each, limit, signed=True))
+        expected = enlarged(Scale(limit).colours(each))
         # a strided convolution's maps are smaller than the image and drawn as large
         assert expected.shape == row(axes, 4)[1:].shape
         torch.testing.assert_close(row(axes, 4)[1:], expected, atol=1e-5, rtol=0)

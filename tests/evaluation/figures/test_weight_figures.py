@@ -15,11 +15,11 @@ from aecore.evaluation.figures.heat import (
     arranged,
     centred,
     colour_weights,
-    colours,
     enlarged,
     in_rows,
 )
 from aecore.evaluation.figures.kernels import Kernels
+from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.figures.weight_product import WeightProduct
 from aecore.evaluation.metrics.identity import distance, principal_space, product
 from aecore.evaluation.trial import Trial
@@ -44,17 +44,17 @@ pytestmark = pytest.mark.filterwarnings("error")
 class TestHeat:
     def test_colours_of_known_numbers(self) -> None:
         values = torch.tensor([[[-2.0, 0.0, 2.0, float("nan")]]])
-        blue, white, red, none = colours(values, 2.0, signed=True)[0, :, 0].T
+        blue, white, red, none = Scale(2.0).colours(values)[0, :, 0].T
         assert blue[2] > 0.3 > blue[0]
         assert red[0] > 0.3 > red[2]
         assert float(white.min()) > 0.95
         assert none.tolist() == pytest.approx([0.9, 0.9, 0.9])
-        dark, bright = colours(torch.tensor([[[0.0, 2.0]]]), 2.0, signed=False)[0, :, 0].T
+        dark, bright = Scale(2.0, signed=False).colours(torch.tensor([[[0.0, 2.0]]]))[0, :, 0].T
         assert float(dark.mean()) < 0.35 < float(bright.mean())
 
     def test_weights_of_three_channels_are_rgb_around_grey(self) -> None:
         weights = torch.tensor([-1.0, 0.0, 0.5]).view(1, 3, 1, 1)
-        assert colour_weights(weights, 1.0).flatten().tolist() == [0.0, 0.5, 0.75]
+        assert colour_weights(weights, Scale(1.0)).flatten().tolist() == [0.0, 0.5, 0.75]
 
     @pytest.mark.parametrize(("size", "found"), [((3, 3), 9), ((10, 5), 10), ((40, 20), 10)])
     def test_enlarged_by_whole_numbers(self, size: tuple[int, int], found: int) -> None:
@@ -123,7 +123,7 @@ class TestKernels:
         for side, weights in (("encoder", first.weight), ("decoder", last.weight.T)):
             figure = Kernels(side=side, count=6, columns=6)(trial)  # type: ignore[arg-type]
             images = weights.detach().reshape(6, 1, 4, 4)
-            expected = enlarged(colour_weights(images, float(weights.detach().abs().max())))
+            expected = enlarged(colour_weights(images, Scale(float(weights.detach().abs().max()))))
             torch.testing.assert_close(row(figure.axes[0], 6), expected, atol=1e-6, rtol=0)
             assert title(figure).endswith("layer: 6 units, 0 dead")
 
@@ -134,7 +134,7 @@ class TestKernels:
             figure = Kernels(side=side, count=9, columns=9)(trial)  # type: ignore[arg-type]
             images = weights.detach()
             assert images.shape == (4, 1, 3, 3)
-            expected = enlarged(colour_weights(images, float(images.abs().max())))
+            expected = enlarged(colour_weights(images, Scale(float(images.abs().max()))))
             torch.testing.assert_close(row(figure.axes[0], 4), expected, atol=1e-6, rtol=0)
 
     def test_dead_units_are_counted_and_marked(self) -> None:
