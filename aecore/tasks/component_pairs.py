@@ -10,7 +10,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -27,36 +27,38 @@ from aecore.types import ImageShape
 SLOTS = ("network", "latent", "noise", "penalty", "reconstruction", "prior", "objective")
 GroupOption = tuple[str, str]  # a config group and an option of it
 Pair = tuple[GroupOption, GroupOption]
-_TRIES = 4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Candidate:
-    """A preset, possibly with some options replaced.
+    """A preset, possibly with some options replaced; equal to others with the same values.
 
-    chosen: the option of each config group; None if it is not a single one.
+    nodes: the configuration of each component of `SLOTS`, as text.
+    chosen: the option of each config group; None for several at once.
     """
 
-    preset: str
-    experiment: Experiment
-    chosen: Mapping[str, str | None]
+    nodes: tuple[str, ...]
+    chosen: tuple[str | None, ...] = field(compare=False)
+    preset: str = field(compare=False)
+    experiment: Experiment = field(compare=False)
+
+    @property
+    def options(self) -> list[GroupOption]:
+        """Its options with their config groups, but for several at once."""
+        return [(s, name) for s, name in zip(SLOTS, self.chosen, strict=True) if name is not None]
 
     def with_options(self, *options: GroupOption) -> Candidate:
         """A copy with these options; those that it has already keep the values of the preset."""
-        new = [option for option in options if self.chosen[option[0]] != option[1]]
-        parts = {field: part for option in new for field, part in build_option(*option).items()}
-        components = replace(self.experiment.components, **parts)
+        nodes, chosen = [*self.nodes], [*self.chosen]
+        components = self.experiment.components
+        for slot, name in options:
+            place = SLOTS.index(slot)
+            if chosen[place] != name:
+                nodes[place], parts = build_option(slot, name)
+                chosen[place] = name
+                components = replace(components, **parts)
         experiment = replace(self.experiment, components=components)
-        return replace(self, experiment=experiment, chosen={**self.chosen, **dict(new)})
-
-    def fits(self, shape: ImageShape) -> UserError | None:
-        """None if the model can be built for images of this shape, else the error."""
-        try:
-            with torch.device("meta"):  # shapes only, no memory
-                self.experiment.components.autoencoder(shape)
-        except UserError as error:
-            return error
-        return None
+        return Candidate(tuple(nodes), tuple(chosen), self.preset, experiment)
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ def options_of(slot: str) -> list[str]:
 
 
 @cache
-def build_option(slot: str, name: str) -> dict[str, Any]:
-    """An option of a config group, as fields of `Components`."""
+def build_option(slot: str, name: str) -> tuple[str, dict[str, Any]]:
+    """The configuration of an option, and the fields of `Components` made of it."""
     config = dict(_plain_config())
     text = known(slot)[name].read_text()
     if "${" in text or "defaults:" in text:  # needs Hydra, which is slower
@@ -86,7 +88,7 @@ def build_option(slot: str, name: str) -> dict[str, Any]:
         config[slot] = yaml.safe_load(text)
     components = build_experiment(deepcopy(config)).components
     fields = ("penalties", "weights") if slot == "penalty" else (slot,)
-    return {field: getattr(components, field) for field in fields}
+    return str(config[slot]), {field: getattr(components, field) for field in fields}
 
 
 @cache
@@ -99,9 +101,10 @@ def presets() -> list[Candidate]:
     candidates = []
     for name in options_of("model"):
         job = compose(parse([*flags(), f"model={name}", "figures=none"]))
-        options = {slot: job.choices.get(slot) for slot in SLOTS}
-        chosen = {slot: o if isinstance(o, str) else None for slot, o in options.items()}
-        candidates.append(Candidate(name, build_experiment(job.config), chosen))
+        options = [job.choices.get(slot) for slot in SLOTS]
+        chosen = tuple(option if isinstance(option, str) else None for option in options)
+        nodes = tuple(str(job.config[slot]) for slot in SLOTS)
+        candidates.append(Candidate(nodes, chosen, name, build_experiment(job.config)))
     return candidates
 
 
@@ -113,12 +116,22 @@ def pairs() -> Iterator[Pair]:
 
 
 @cache
+def problem(candidate: Candidate, shape: ImageShape) -> UserError | None:
+    """None if the model can be built for images of this shape, else the error."""
+    try:
+        with torch.device("meta"):  # shapes only, no memory
+            candidate.experiment.components.autoencoder(shape)
+    except UserError as error:
+        return error
+    return None
+
+
 @cache
 def check_pairs(shape: ImageShape) -> PairResults:
     """Try every pair of options on images of this shape."""
     bases = presets()
     valid_bases = {
-        (slot, name): [b for b in bases if b.with_options((slot, name)).fits(shape) is None]
+        (slot, name): [b for b in bases if problem(b.with_options((slot, name)), shape) is None]
         for slot in SLOTS
         for name in options_of(slot)
     }
@@ -130,7 +143,7 @@ def check_pairs(shape: ImageShape) -> PairResults:
         errors = []
         for base in dict.fromkeys([*fewer, *more]):
             candidate = base.with_options(*pair)
-            error = candidate.fits(shape)
+            error = problem(candidate, shape)
             if error is None:
                 possible[pair] = candidate
                 break
@@ -160,48 +173,3 @@ def _reason(error: UserError) -> str:
     """The first clause of the problem, without the option in front (`penalty=kl: this ...`)."""
     option, colon, problem = error.problem.partition(": ")
     return (problem if colon and "=" in option else error.problem).partition(";")[0]
-
-
-def cover(found: PairResults, shape: ImageShape) -> list[Candidate]:
-    """Candidates that contain every possible pair at least once, 40 times fewer than pairs.
-
-    Greedy: starts from the candidate of an uncovered pair and replaces the options of its other
-    config groups by those that cover most further pairs, as long as the model is valid.
-    """
-    left = dict.fromkeys(found.possible)
-    candidates = []
-    while left:
-        pair = next(iter(left))
-        candidate, fixed = found.possible[pair], {slot for slot, _ in pair}
-        for slot in (s for s in SLOTS if s not in fixed):
-            candidate = _with_most_pairs(candidate, slot, fixed, left, shape)
-            fixed.add(slot)
-        for covered in _pairs_in(candidate):
-            left.pop(covered, None)
-        left.pop(pair, None)
-        candidates.append(candidate)
-    return candidates
-
-
-def _with_most_pairs(
-    candidate: Candidate, slot: str, fixed: set[str], left: Mapping[Pair, None], shape: ImageShape
-) -> Candidate:
-    """The candidate with the valid option of a config group that covers most pairs of `left`."""
-    gain: dict[str, int] = {}
-    for name in options_of(slot):
-        covered = _pairs_in(candidate.with_options((slot, name)), within={*fixed, slot})
-        gain[name] = sum(pair in left for pair in covered)
-    for name in sorted(gain, key=lambda n: -gain[n])[:_TRIES]:
-        if gain[name] == 0:
-            break
-        changed = candidate.with_options((slot, name))
-        if changed.fits(shape) is None:
-            return changed
-    return candidate
-
-
-def _pairs_in(candidate: Candidate, within: set[str] | None = None) -> list[Pair]:
-    """The pairs of options in a candidate, of all config groups or of some."""
-    slots = [s for s in SLOTS if candidate.chosen[s] and (within is None or s in within)]
-    options = [(slot, str(candidate.chosen[slot])) for slot in slots]
-    return list(itertools.combinations(options, 2))

@@ -11,12 +11,12 @@ from aecore.tasks.component_pairs import (
     SLOTS,
     PairResults,
     check_pairs,
-    cover,
     options_of,
     pairs,
     summary,
 )
 from aecore.types import ImageShape
+from helpers.component_cover import cover, pairs_in
 from helpers.models import adam, gen, images
 
 SHAPE: ImageShape = (1, 8, 8)
@@ -79,7 +79,6 @@ def check_training(found: PairResults) -> None:
         except Exception as error:
             error.add_note(f"{candidate.preset}: {candidate.chosen}")
             raise
-        chosen = [(slot, candidate.chosen[slot]) for slot in SLOTS]
-        covered |= {(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1 :]}
+        covered |= {*pairs_in(candidate)}
     assert covered >= set(found.possible)
     assert len(candidates) < len(found.possible) / 3
