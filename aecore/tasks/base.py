@@ -34,7 +34,6 @@ class Request:
     brief: whether one line at the start and one at the end are enough (a job among others).
     callbacks: gives further Lightning callbacks of a training.
     run: the trained run that the task uses, where `run=` named one.
-    replaced: the groups of the run's configuration that were given anew, such as `dataset`.
     secrets: values by their keys, which are null in `config`; never written to disk.
     options: the overrides of what goes with `run=`, see `aecore.tasks.reuse.OPTIONS`.
     """
@@ -47,7 +46,6 @@ class Request:
     brief: bool = False
     callbacks: Callable[[], Sequence[Callback]] = tuple
     run: Run | None = None
-    replaced: frozenset[str] = frozenset()
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
 

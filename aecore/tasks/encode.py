@@ -17,7 +17,7 @@ from aecore.errors import UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.latent import codes_figure
 from aecore.evaluation.selection import balanced, class_name
-from aecore.runs.files import replacing
+from aecore.tasks.files import write_arrays
 from aecore.tasks.use import Opened, Use
 from aecore.training.loggers.tensorboard import TensorBoard
 from aecore.training.setup import build_loggers
@@ -50,8 +50,7 @@ class Encode(Use):
             )
         split = opened.images("all")
         arrays = self._arrays(opened, split)
-        with replacing(opened.folder / "codes.npz") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write_arrays(opened.folder / "codes.npz", arrays)
         points = self._pictures(opened, split, torch.from_numpy(arrays["codes"]).flatten(1))
         say(f"{opened.describe(split, 'all')} encoded, codes {arrays['codes'].shape}")
         say(f"codes      {opened.folder / 'codes.npz'}: numpy.load gives {', '.join(arrays)}")

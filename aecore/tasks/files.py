@@ -7,12 +7,17 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecore.data.images.files import extensions
 from aecore.data.split import Split
-from aecore.runs.files import write_atomically
+from aecore.evaluation.figures.draw import save_image
+from aecore.evaluation.selection import class_name
+from aecore.runs.files import make_folder, replacing, write_atomically
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f:*?"<>|]')  # what some file systems do not allow
 _BYTES, _DEPTH = 150, 16  # of a name, and folders above it: less than file systems allow
@@ -69,8 +74,27 @@ def class_names(split: Split) -> list[str] | None:
     """The class of each image, by its name or number; None without labels."""
     if split.labels is None:
         return None
-    names = split.class_names or ()
-    return [names[n] if 0 <= n < len(names) else str(n) for n in split.labels.tolist()]
+    return [class_name(split, label) for label in split.labels.tolist()]
+
+
+def write_image(path: Path, image: Tensor) -> None:
+    """Write an image (C, H, W) as PNG, in a folder that is made."""
+    make_folder(path.parent)
+    save_image(image, path)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a compressed NPZ file, which is read without pickle."""
+    with replacing(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def write_table(path: Path, values: Tensor, labels: Tensor | None) -> None:
+    """Write rows of a table (N, ...) as `x` (N, D), their labels as `y`, to an NPZ file."""
+    arrays = {"x": values.flatten(1).numpy()}
+    if labels is not None:
+        arrays["y"] = labels.cpu().numpy()
+    write_arrays(path, arrays)
 
 
 def numbers(values: Tensor) -> list[str]:

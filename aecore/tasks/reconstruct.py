@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.config.component import PositiveInt
 from aecore.config.terminal import say
 from aecore.data.split import Split
-from aecore.evaluation.figures.draw import save, save_image
+from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid
 from aecore.evaluation.metrics.anomaly_score import Units, error_unit, row_error
-from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.selection import balanced
 from aecore.evaluation.trial import element_of
-from aecore.runs.files import make_folder, replacing
-from aecore.tasks.files import class_names, numbers, png_names, write_rows
+from aecore.tasks.files import class_names, numbers, png_names, write_image, write_rows, write_table
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
 
@@ -79,13 +74,14 @@ class Reconstruct(Use):
             if table:
                 values.append(trip.output.flatten(1))
             elif self.images:
-                _write_images(trip.output, opened.folder / "images", files[trip.first :])
+                for image, file in zip(trip.output, files[trip.first :], strict=False):
+                    write_image(opened.folder / "images" / file, image)
         mse, input_mse = (torch.cat(found).double() for found in zip(*errors, strict=True))
         folder = opened.folder
         columns = _columns(opened, split, mse, input_mse if noisy else None, files)
         write_rows(folder / "errors.csv", columns)
         if values and self.images:
-            _write_table(torch.cat(values), split, folder / "reconstructions.npz")
+            write_table(folder / "reconstructions.npz", torch.cat(values), split.labels)
         save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
         done = "denoised" if noisy else "reconstructed"
         unit = error_unit(model, self.units)
@@ -100,13 +96,10 @@ class Reconstruct(Use):
 
 
 def _trips(opened: Opened, split: Split) -> Iterator[Trip]:
-    """All images in order; the noise is that of `evaluate`, draw for draw."""
-    model, noise = opened.ae.model, opened.noise
-    draws = Generator(device=opened.ae.device).manual_seed(opened.seed + NOISE_STREAM)
+    """All images in order."""
     first = 0
-    for x, y in opened.trial(split).batches():
-        seen = x if noise is None else model.corrupt(x, draws, noise)
-        output = model.reconstruct(seen, y)
+    for x, seen, y in opened.inputs(split):
+        output = opened.ae.model.reconstruct(seen, y)
         yield Trip(first, x.cpu(), seen.cpu(), output.cpu())
         first += len(x)
 
@@ -124,22 +117,6 @@ def _columns(
     if files:
         found["file"] = [f"images/{file}" for file in files]
     return found
-
-
-def _write_images(images: Tensor, folder: Path, files: Sequence[str]) -> None:
-    """Images (n, C, H, W) as the first n of these files."""
-    for image, file in zip(images, files, strict=False):
-        path = folder / file
-        make_folder(path.parent)
-        save_image(image, path)
-
-
-def _write_table(values: Tensor, split: Split, path: Path) -> None:
-    arrays: dict[str, Any] = {"x": values.numpy()}
-    if split.labels is not None:
-        arrays["y"] = split.labels.cpu().numpy()
-    with replacing(path) as file:
-        np.savez_compressed(file, **arrays)
 
 
 def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:

@@ -18,7 +18,7 @@ from aecore.config.compose import compose
 from aecore.config.folders import builtin_options, command, expanded, groups, resuming
 from aecore.config.near import keys
 from aecore.config.overrides import OOD, Override
-from aecore.config.secret import without_secrets
+from aecore.config.secret import at, put, without_secrets
 from aecore.config.terminal import say
 from aecore.errors import UserError, nearest
 from aecore.runs.files import make_folder
@@ -32,14 +32,7 @@ log = logging.getLogger("aecore")
 TEST_NOISE = "evaluate.noise"
 _OWN = ("task", "run", "out", "split", "resize", "paths", "logger")  # never the run's
 _OURS_ALONE = ("trainer.threads", "trainer.accelerator")
-_REPLACED = (
-    "dataset",
-    TEST_NOISE,
-    "evaluate.metrics",
-    "figures",
-    "sampler",
-    OOD,
-)  # nodes, as a whole
+_REPLACED = ("dataset", TEST_NOISE, "evaluate.metrics", "figures", "sampler", OOD)  # as a whole
 OPTIONS = ("dataset", "split", "resize", "noise", "evaluate", "figures", "sampler")
 _PLACES = ("dataset.root", "dataset.path")  # paths of data: other paths are other data
 _KEPT = ("eval_batch_size", "range", "binarise")  # how a model's images are treated
@@ -73,9 +66,8 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
     config = _merged(trained, composed.config, replaced, typed)
     for override in changes:
         _set(config, override)
-    replaced |= {TEST_NOISE for o in changes if o.is_below(TEST_NOISE)}
-    replaced |= {"dataset" for o in changes if o.key in _PLACES}
-    if "dataset" in replaced and "dataset.batch_size" not in typed:
+    options = _options(overrides)
+    if "dataset" in options and "dataset.batch_size" not in typed:
         config["dataset"]["batch_size"] = "auto"  # nothing is trained: there may be very few images
     config, secrets = without_secrets(config, composed.secrets)
     choices = composed.choices
@@ -87,9 +79,8 @@ def use_of_run(run: str, arguments: Arguments) -> Request:
         composed.overrides,
         _folder(trained, config),
         run=trained,
-        replaced=frozenset(replaced),
         secrets=secrets,
-        options=_options(overrides),
+        options=options,
     )
 
 
@@ -136,7 +127,9 @@ def _options(overrides: Iterable[Override]) -> dict[str, str]:
         root = "noise" if override.is_below(TEST_NOISE) else key.partition(".")[0]
         if root == "dataset" and key not in ("dataset", *_PLACES):
             continue
-        if root in OPTIONS and override.text not in ("none", "null", "false"):
+        is_option = override.group is not None or "." not in key
+        nothing = is_option and override.text in ("none", "null", "false")
+        if root in OPTIONS and not nothing:
             found[root] = override.typed
     return found
 
@@ -151,25 +144,17 @@ def _merged(
     run: Run, own: dict[str, Any], replaced: Iterable[str], typed: Collection[str]
 ) -> dict[str, Any]:
     """The run's configuration with what replaces parts of it. typed: the keys of the overrides."""
-    config = run.config.model_dump()
-    for task in {*builtin_options("task")} - {"evaluate"}:  # its options are in every run
-        config.pop(task, None)
-        if task in own:
-            config[task] = own[task]
-    for key in _OWN:
-        config[key] = own.get(key)
-    for key in ("threads", "accelerator"):
-        config["trainer"][key] = own["trainer"][key]
-    config["resume"] = config["init_from"] = None
+    tasks = {*builtin_options("task")} - {"evaluate"}  # its options are in every run
+    config = {key: node for key, node in run.config.model_dump().items() if key not in tasks}
+    before = config["dataset"]
+    config |= dict.fromkeys(("resume", "init_from", *_OWN))
+    config |= {key: node for key, node in own.items() if key in tasks or key in _OWN}
+    for key in _OURS_ALONE:
+        put(config, key, at(own, key))
     for place in replaced:
-        node, source = config, own
-        *above, name = place.split(".")
-        for part in above:
-            node, source = node[part], source[part]
-        if place == "dataset":
-            node[name] = source[name] | _as_trained(run, node[name], source[name], typed)
-        else:
-            node[name] = source.get(name, {})
+        put(config, place, at(own, place) or {})
+    if "dataset" in replaced:
+        config["dataset"] = own["dataset"] | _as_trained(run, before, own["dataset"], typed)
     recorded = [] if "dataset" in replaced else [config["dataset"]]
     recorded += [] if OOD in replaced else config["evaluate"]["ood"].values()
     for node in recorded:
@@ -191,17 +176,15 @@ def _as_trained(
 
 def _set(config: dict[str, Any], override: Override) -> None:
     """Change a key of the recorded configuration; UserError if there is no such key."""
-    key, node = override.key, config
-    *place, name = key.split(".")
-    for part in place:
-        below = node.get(part, {})
-        node = below if isinstance(below, dict) else {}
+    place, _, name = override.key.rpartition(".")
+    found = at(config, place)
+    node = found if isinstance(found, dict) else {}
     if name not in node:
         known = sorted(k for k in node if k != "_target_")
         there = f"known there: {', '.join(known) or 'none'}"
         if override.is_below(TEST_NOISE):
             there = f"say which noise it is of: noise=gaussian noise.{name}={override.text}"
-        if key in _PLACES:
+        if override.key in _PLACES:
             option = "image_folder" if name == "root" else "arrays"
             there = f"for other images: dataset={option} {override.typed}"
         raise UserError(f"{override.typed}: the run has no such key{nearest(name, known)}", there)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
@@ -16,12 +15,11 @@ from aecore.config.folders import command
 from aecore.config.terminal import say
 from aecore.data.classes import Class, Classes
 from aecore.errors import ConfigError, UserError, nearest
-from aecore.evaluation.figures.draw import save, save_image
+from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.grid import image_grid
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import sample_codes
-from aecore.runs.files import make_folder, replacing
-from aecore.tasks.files import png_names
+from aecore.tasks.files import png_names, write_image, write_table
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
 
@@ -68,7 +66,8 @@ class Sample(Use):
         if ae.model.sampler is not None and opened.parts.components.sampler is not None:
             source = f"sampler={opened.parts.components.sampler.name}"
         if is_table(ae.image_shape):
-            self._write_rows(opened, codes, y)
+            rows = torch.cat([*_decoded(opened, codes, y)])
+            write_table(opened.folder / "samples.npz", rows, y)
             say(f"{self.n:,} new rows from {source}\nrows     {opened.folder / 'samples.npz'}")
         else:
             self._write_images(opened, codes, y, classes)
@@ -101,19 +100,15 @@ class Sample(Use):
     def _write_images(
         self, opened: Opened, codes: Tensor, y: Tensor | None, classes: Sequence[str]
     ) -> None:
-        model = opened.ae.model
         digits = max(4, len(str(self.n - 1)))
         numbers = [f"{n:0{digits}d}" for n in range(self.n)]
         folders = [name.replace("/", "_") for name in classes] or ["."] * self.n
         paths = iter(png_names([f"{f}/{n}" for f, n in zip(folders, numbers, strict=True)]))
         shown: list[Tensor] = []
-        for part, given in in_parts(codes, y, _BATCH):
-            images = model.decode(part, model.label_context(given)).cpu()
+        for images in _decoded(opened, codes, y):
             shown += images[: _SHOWN - len(shown)]
             for image in images:
-                path = opened.folder / "images" / next(paths)
-                make_folder(path.parent)
-                save_image(image, path)
+                write_image(opened.folder / "images" / next(paths), image)
         save(self._figure(torch.stack(shown), classes), opened.folder, "samples")
 
     def _figure(self, images: Tensor, classes: Sequence[str]) -> Figure:
@@ -132,16 +127,12 @@ class Sample(Use):
         title += "" if self.temperature == 1 else f", temperature {self.temperature:g}"
         return image_grid(rows, title=title, captions=captions if several else ())
 
-    def _write_rows(self, opened: Opened, codes: Tensor, y: Tensor | None) -> None:
-        model = opened.ae.model
-        parts = [
-            model.decode(z, model.label_context(k)).cpu() for z, k in in_parts(codes, y, _BATCH)
-        ]
-        found = {"x": torch.cat(parts).flatten(1).numpy()}
-        if y is not None:
-            found["y"] = y.cpu().numpy()
-        with replacing(opened.folder / "samples.npz") as file:
-            np.savez_compressed(file, allow_pickle=False, **found)
+
+def _decoded(opened: Opened, codes: Tensor, y: Tensor | None) -> Iterator[Tensor]:
+    """The images of codes, in parts (n, C, H, W), on the CPU."""
+    model = opened.ae.model
+    for part, given in in_parts(codes, y, _BATCH):
+        yield model.decode(part, model.label_context(given)).cpu()
 
 
 def _names(opened: Opened) -> list[str]:

@@ -17,7 +17,6 @@ from aecore.errors import ConfigError, UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.top_anomalies import top_anomalies
 from aecore.evaluation.metrics.anomaly_score import By, Scorer, Units, error_unit, scorer
-from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
@@ -159,10 +158,7 @@ def _of_all_classes(opened: Opened) -> Opened:
 
 def _inputs(opened: Opened, split: Split) -> Batches:
     """The inputs of the encoder in order, with their labels."""
-    model, noise = opened.ae.model, opened.noise
-    draws = Generator(device=opened.ae.device).manual_seed(opened.seed + NOISE_STREAM)
-    for x, y in opened.trial(split).batches():
-        yield x if noise is None else model.corrupt(x, draws, noise), y
+    return ((seen, y) for _, seen, y in opened.inputs(split))
 
 
 def _picked(images: Batches, places: Tensor) -> Tensor:

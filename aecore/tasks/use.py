@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.api.trained import Trained
@@ -20,6 +20,7 @@ from aecore.data.module import ImageData
 from aecore.data.pixels import resized
 from aecore.data.split import PART, Split, rescaled, to_pixels
 from aecore.errors import ConfigError, UserError
+from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.trial import Trial, scaled_note
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
@@ -67,12 +68,12 @@ class Opened:
         It is that of this command, not that of the run.
         """
         noise = self.parts.test_noise
-        return noise if noise.active and TEST_NOISE in self.request.replaced else None
+        return noise if noise.active and "noise" in self.request.options else None
 
     @property
     def is_other_data(self) -> bool:
         """Whether the images are of another data set than that of the run."""
-        return "dataset" in self.request.replaced
+        return "dataset" in self.request.options
 
     @cached_property
     def own(self) -> ImageData:
@@ -171,6 +172,16 @@ class Opened:
         batch_size = self.parts.data.eval_batch_size
         return Trial(self.ae.model, split, seed=self.seed, batch_size=batch_size)
 
+    def inputs(self, split: Split) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Images in batches, the inputs of the model made of them, and their labels.
+
+        The noise is that of `evaluate`, draw for draw.
+        """
+        generator = Generator(device=self.ae.device).manual_seed(self.seed + NOISE_STREAM)
+        for x, y in self.trial(split).batches():
+            noise = self.noise
+            yield x, x if noise is None else self.ae.model.corrupt(x, generator, noise), y
+
     def named(self, split: Split) -> list[str]:
         """A name for each image: its file's, else its number."""
         return list(split.names or map(str, range(len(split))))
@@ -211,7 +222,7 @@ class Use(Task):
         used = model if limits is None else model.in_unit_range()
         opened = Opened(request, run, parts, Trained(used, run), limits)
         unchanged = parts.config.sampler == run.config.sampler
-        if unchanged and "sampler" not in request.replaced:
+        if unchanged and "sampler" not in request.options:
             used.sampler = run.sampler(model)
         elif parts.components.sampler is not None:  # fitted to the training data of the model
             sampler = parts.components.sampler

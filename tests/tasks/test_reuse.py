@@ -51,7 +51,7 @@ class TestWhatIsUsed:
         request = asked(run, "task=encode", "dataset.test_size=10")
         assert request.config["dataset"]["test_size"] == 10
         assert request.config["dataset"]["eval_batch_size"] == 90
-        assert request.replaced == frozenset()
+        assert request.options == {}
 
     def test_other_data_are_treated_as_the_runs_own_were(self, run: Path) -> None:
         given = ("dataset=image_folder", "dataset.root=/a b/c", "dataset.batch_size=7")
@@ -60,7 +60,7 @@ class TestWhatIsUsed:
         assert data["_target_"] == "aecore.data.sources.image_folder.ImageFolder"
         assert (data["root"], data["batch_size"], data["eval_batch_size"]) == ("/a b/c", 7, 90)
         assert (data["image_size"], data["channels"]) == ([8, 8], 1), "what the model takes"
-        assert request.replaced == {"dataset"}
+        assert list(request.options) == ["dataset"]
 
     def test_noise_is_that_of_the_images_here(self, run: Path) -> None:
         recorded = yaml.safe_load((run / "config.yaml").read_text())
