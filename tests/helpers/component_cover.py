@@ -5,7 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection
 
-from aecore.tasks.component_pairs import SLOTS, Candidate, Pair, PairResults, options_of, problem
+from aecore.tasks.component_pairs import (
+    SLOTS,
+    Candidate,
+    GroupOption,
+    Pair,
+    PairResults,
+    options_of,
+    problem,
+)
 from aecore.types import ImageShape
 
 _TRIES = 4
@@ -32,19 +40,24 @@ def cover(found: PairResults, shape: ImageShape) -> list[Candidate]:
     return candidates
 
 
-def pairs_in(candidate: Candidate, slots: Collection[str] = SLOTS) -> list[Pair]:
-    """The pairs of options in a candidate, of these config groups."""
-    options = [option for option in candidate.options if option[0] in slots]
-    return list(itertools.combinations(options, 2))
+def pairs_in(candidate: Candidate) -> list[Pair]:
+    """The pairs of options in a candidate."""
+    return list(itertools.combinations(candidate.options, 2))
 
 
 def _with_most_pairs(
     candidate: Candidate, slot: str, fixed: set[str], left: Collection[Pair], shape: ImageShape
 ) -> Candidate:
     """The candidate with the valid option of a config group that covers most pairs of `left`."""
-    changed = [candidate.with_options((slot, name)) for name in options_of(slot)]
+    kept = [option for option in candidate.options if option[0] in fixed]
     gain = {
-        other: sum(pair in left for pair in pairs_in(other, {*fixed, slot})) for other in changed
+        name: sum(tuple(sorted((option, (slot, name)), key=_place)) in left for option in kept)
+        for name in options_of(slot)
     }
-    best = sorted(gain, key=lambda other: -gain[other])[:_TRIES]
-    return next((c for c in best if gain[c] and problem(c, shape) is None), candidate)
+    best = sorted((name for name in gain if gain[name]), key=lambda name: -gain[name])[:_TRIES]
+    changed = (candidate.with_options((slot, name)) for name in best)
+    return next((other for other in changed if problem(other, shape) is None), candidate)
+
+
+def _place(option: GroupOption) -> int:
+    return SLOTS.index(option[0])

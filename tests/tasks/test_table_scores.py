@@ -17,6 +17,7 @@ RUN = [
     "model=ae", "dataset=arrays", "dataset.path=train.npz", "dataset.range=standardised",
     "network=mlp", "network.hidden=[16]", "latent.dim=2", "trainer.max_epochs=15",
     "dataset.val_size=0.2", "hydra.run.dir=run", "dataset.batch_size=32", "figures=none",
+    "logger=none",
 ]  # fmt: skip
 
 

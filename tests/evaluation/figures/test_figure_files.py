@@ -105,24 +105,21 @@ class TestSpread:
 
 class TestDraw:
     @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 40, 30), (4, 9, 9), (2, 5, 5), (1, 1, 6)])
-    def test_every_default_figure_twice_the_same_bytes(
+    def test_every_default_figure_is_a_small_file(
         self, shape: tuple[int, int, int], tmp_path: Path
     ) -> None:
         trial = trial_of(shape=shape)
         figures = {name: build(NODES[name], name, TrialFigure) for name in DEFAULT}
-        skipped = [draw_figures(figures, trial, tmp_path / folder) for folder in "ab"]
-        assert skipped[0] == skipped[1]
-        assert set(skipped[0]) == (
+        skipped = draw_figures(figures, trial, tmp_path)
+        assert set(skipped) == (
             {"samples", "interpolations", "strip", "denoised"} if trial.is_table else {"denoised"}
         )
-        files = [sorted((tmp_path / folder).iterdir()) for folder in "ab"]
-        names = [f"{name}.png" for name in sorted(set(DEFAULT) - set(skipped[0]))]
-        assert [path.name for path in files[0]] == names
-        for one, other in zip(*files, strict=True):
-            assert one.read_bytes() == other.read_bytes()
-            assert one.stat().st_size < 300_000
-            pixels = plt.imread(one)
-            assert pixels.std() > 0.01, "an empty page"
+        files = sorted(tmp_path.iterdir())
+        names = [f"{name}.png" for name in sorted(set(DEFAULT) - set(skipped))]
+        assert [path.name for path in files] == names
+        for file in files:
+            assert file.stat().st_size < 300_000
+            assert plt.imread(file).std() > 0.01, "an empty page"
         assert plt.get_fignums() == []
 
     def test_a_failure_leaves_the_older_file(self, tmp_path: Path) -> None:

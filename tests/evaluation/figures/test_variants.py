@@ -90,12 +90,12 @@ def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
 @pytest.mark.parametrize("network", ["conv", "linear"])
 def test_second_drawing_has_the_same_bytes(network: str, tmp_path: Path) -> None:
     trial = convolutional() if network == "conv" else trial_of(network=making.linear())
-    figures = {name: build(node, name, TrialFigure) for name, node in NODES.items()}
-    skipped = [draw_figures(figures, trial, tmp_path / folder) for folder in "ab"]
-    assert skipped[0] == skipped[1]
-    assert list(skipped[0]) == ["weight_product" if network == "conv" else "feature_maps"]
+    names = NODES.keys() - {"weight_product"} if network == "conv" else {"weight_product"}
+    figures = {name: build(NODES[name], name, TrialFigure) for name in sorted(names)}
+    for folder in "ab":
+        assert draw_figures(figures, trial, tmp_path / folder) == {}
     files = [sorted((tmp_path / folder).iterdir()) for folder in "ab"]
-    assert len(files[0]) == len(figures) - 1
+    assert len(files[0]) == len(figures)
     for one, other in zip(*files, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
         if one.suffix == ".png":
