@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -107,15 +107,10 @@ class Opened:
             mismatch = data.source.shape_mismatch(shape)
             if mismatch is not None:
                 raise UserError(f"{mismatch}: {_expected(self.ae)}", _RESIZE)
-        read: dict[str, Callable[[], Split | None]] = {
-            "train": lambda: data.train, "val": lambda: data.val,
-            "test": lambda: data.test, "all": lambda: data.whole,
-        }  # fmt: skip
-        found = read[which]()
+        found: Split | None = getattr(data, "whole" if which == "all" else which)
         if found is None:
             raise UserError("split=val: this run has no validation images", "use split=test")
-        found = self._classed(found)
-        found = self.scaled(found)
+        found = self.scaled(self._classed(found))
         if found.image_shape == shape:
             return found
         size = "x".join(map(str, found.image_shape))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
-from typing_extensions import override
 
 from aecore.tasks.exporting.packages import Format
 from aecore.tasks.exporting.pieces import Piece
@@ -20,78 +19,63 @@ from aecore.tasks.exporting.pieces import Piece
 Run = Callable[[tuple[Tensor, ...]], Tensor]
 
 
-class Program(ABC):
-    """A file format for programs. suffix: of its files."""
+@dataclass(frozen=True)
+class Program:
+    """A file format for programs.
+
+    suffix: of its files. write: writes a program; raises whatever its exporter raises.
+    read: gives the function of a file, on CPU tensors.
+    """
 
     suffix: str
-
-    @abstractmethod
-    def write(self, program: ExportedProgram, piece: Piece, path: Path) -> None:
-        """Write the program; raises whatever its exporter raises."""
-
-    @abstractmethod
-    def read(self, path: Path, piece: Piece) -> Run:
-        """The function of the file, on CPU tensors."""
+    write: Callable[[ExportedProgram, Piece, Path], None]
+    read: Callable[[Path, Piece], Run]
 
 
-class Onnx(Program):
-    """ONNX, run by onnxruntime."""
-
-    suffix = ".onnx"
-
-    @override
-    def write(self, program: ExportedProgram, piece: Piece, path: Path) -> None:
-        made = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            input_names=list(piece.takes),
-            output_names=[piece.makes],
-            dynamic_shapes={name: {0: "batch"} for name in piece.takes},
-        )
-        assert made is not None
-        for node in made.model.graph:
-            node.metadata_props.clear()  # where in this machine's files each came from
-        made.save(str(path), external_data=False)
-
-    @override
-    def read(self, path: Path, piece: Piece) -> Run:
-        from onnxruntime import InferenceSession, SessionOptions
-
-        options = SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4
-        session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-        def run(inputs: tuple[Tensor, ...]) -> Tensor:
-            arrays = (value.numpy() for value in inputs)
-            (answer,) = session.run([piece.makes], dict(zip(piece.takes, arrays, strict=True)))
-            return torch.from_numpy(answer)
-
-        return run
+def _write_onnx(program: ExportedProgram, piece: Piece, path: Path) -> None:
+    made = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        input_names=list(piece.takes),
+        output_names=[piece.makes],
+        dynamic_shapes={name: {0: "batch"} for name in piece.takes},
+    )
+    assert made is not None
+    for node in made.model.graph:
+        node.metadata_props.clear()  # where in this machine's files each came from
+    made.save(str(path), external_data=False)
 
 
-class TorchProgram(Program):
-    """PyTorch's exported programs."""
+def _read_onnx(path: Path, piece: Piece) -> Run:
+    from onnxruntime import InferenceSession, SessionOptions
 
-    suffix = ".pt2"
+    options = SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4
+    session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    @override
-    def write(self, program: ExportedProgram, piece: Piece, path: Path) -> None:
-        torch.export.save(program, path)
+    def run(inputs: tuple[Tensor, ...]) -> Tensor:
+        arrays = (value.numpy() for value in inputs)
+        (answer,) = session.run([piece.makes], dict(zip(piece.takes, arrays, strict=True)))
+        return torch.from_numpy(answer)
 
-    @override
-    def read(self, path: Path, piece: Piece) -> Run:
-        module = torch.export.load(path).module()
-
-        def run(inputs: tuple[Tensor, ...]) -> Tensor:
-            answer: Tensor = module(*inputs)
-            return answer
-
-        return run
+    return run
 
 
-PROGRAMS: dict[Format, Program] = {"onnx": Onnx(), "torch": TorchProgram()}
+def _write_torch(program: ExportedProgram, piece: Piece, path: Path) -> None:
+    torch.export.save(program, path)
+
+
+def _read_torch(path: Path, piece: Piece) -> Run:
+    module = torch.export.load(path).module()
+    return lambda inputs: module(*inputs)
+
+
+PROGRAMS: dict[Format, Program] = {
+    "onnx": Program(".onnx", _write_onnx, _read_onnx),
+    "torch": Program(".pt2", _write_torch, _read_torch),
+}
 
 
 def trace(piece: Piece) -> ExportedProgram:

@@ -80,20 +80,13 @@ def pieces(model: Autoencoder, images: Tensor, labels: Tensor | None) -> list[Pi
     between = undecided(model, images, labels)
     model.to(memory_format=torch.contiguous_format)
     seen, kept = (images, *given), (codes, *given)
-    whole = Piece(
-        "autoencoder",
-        Whole(model),
-        ("images", *label_inputs),
-        "reconstructions",
-        seen,
-        made,
-        between,
-    )
+    takes = ("images", *label_inputs)
+    whole = Piece("autoencoder", Whole(model), takes, "reconstructions", seen, made, between)
     if model.needs_context:
         return [whole]
     plain = torch.zeros_like(between)
     return [
-        Piece("encoder", Encoder(model), ("images", *label_inputs), "codes", seen, codes, between),
+        Piece("encoder", Encoder(model), takes, "codes", seen, codes, between),
         Piece("decoder", Decoder(model), ("codes", *label_inputs), "images", kept, decoded, plain),
         whole,
     ]
