@@ -175,7 +175,7 @@ def test_damaged_weights_are_refused(harm: str, folder: Path, tmp_path: Path) ->
     ("argv", "told"),
     [
         (["export.formats=[keras]"], "export.formats=[keras]: must be 'safetensors', 'onnx' or"),
-        (["export.formats=[]"], "export.formats=[]: must be"),
+        (["export.formats=[]"], "export.formats=[]: List should have at least 1 item"),
         (["noise=gaussian"], "noise=gaussian: task=export has no use for noise"),
         ([], f"export.formats: onnx needs onnxscript\n  {installing('export')}\n"),
     ],
