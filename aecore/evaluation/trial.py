@@ -106,6 +106,17 @@ class Trial:
         means = [self.model.encode(x, y=y).mean.flatten(1).cpu() for x, y in self.batches()]
         return torch.cat(means)
 
+    @torch.no_grad()
+    def indices(self) -> Tensor:
+        """The codebook indices of all images, flattened: (N, places) int64 on the CPU.
+
+        Raises SkippedError for continuous codes.
+        """
+        if self.model.latent.codebook_size is None:
+            raise SkippedError("the code is continuous, it has no codebook")
+        found = [self.model.encode(x, y=y).indices for x, y in self.batches()]
+        return torch.cat([part.flatten(1).cpu() for part in found if part is not None])
+
     def reconstructions(self) -> Tensor:
         """The reconstructions of all images, (N, C, H, W) on the device."""
         return torch.cat([self.model.reconstruct(x, y) for x, y in self.batches()])

@@ -43,6 +43,8 @@ def sample_codes(
         z = model.sampler.draw(n, like, generator, temperature)
     else:
         z = model.sampler.draw_of(need_labels(y), like, generator, temperature)
+    if model.sampler.of_indices:
+        return model.latent.decode_indices(z).to(like.dtype)
     return model.latent.nearest(z.view(n, *shape))
 
 

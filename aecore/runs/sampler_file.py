@@ -14,7 +14,7 @@ from aecore.config.folders import resuming
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import flat
-from aecore.model.samplers.base import Fitted, Sampler
+from aecore.model.samplers.base import CodeSampler, Fitted, IndexSampler, Sampler
 from aecore.model.samplers.classes import restore_by_class
 from aecore.runs.checkpoint import read_tensors
 from aecore.runs.files import make_folder, write_atomically
@@ -75,6 +75,9 @@ def _refused(path: Path, hint: str) -> Iterator[None]:
 
 
 def _fitted(sampler: Sampler, tensors: Mapping[str, Tensor], model: Autoencoder) -> Fitted:
+    if isinstance(sampler, IndexSampler):
+        return sampler.restore(tensors, model)
+    assert isinstance(sampler, CodeSampler)
     dim = flat(model.code_shape)
     if model.classes is None:
         return sampler.restore(tensors, dim)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aecore.model.latents.vq import Codebook
+from aecore.model.latents.codebook import Codebook
 
 
 def points(n: int, width: int, seed: int = 0) -> Tensor:

@@ -6,9 +6,7 @@ import math
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
@@ -21,18 +19,16 @@ class Perplexity(Metric):
     number of entries. `codes_used`: the share of the entries that any of these images uses.
     `code_bits`: the bits of an image's code, all entries taken as equally likely.
 
-    If each position of a code has a separate codebook (the variables of a categorical code), the
-    entropy and the share are means over positions.
+    If positions of a code have separate codebooks (the variables of a categorical code, the levels
+    of a residual one), the entropy and the share are means over positions.
     """
 
     reports: ClassVar = dict.fromkeys(("perplexity", "codes_used", "code_bits"), Reported())
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for continuous codes."""
-        size = trial.model.latent.codebook_size
-        if size is None:
-            raise SkippedError("the code is continuous, it has no codebook")
-        found = torch.cat([_indices(trial, x, y) for x, y in trial.batches()])
+        found, size = trial.indices(), trial.model.latent.codebook_size
+        assert size is not None, "codes with indices have a codebook"
         groups = found.flatten()[None] if trial.model.latent.shared_codebook else found.T
         counts = [group.unique(return_counts=True)[1].double() for group in groups]
         entropies = [float(torch.special.entr(n / n.sum()).sum()) for n in counts]
@@ -42,10 +38,3 @@ class Perplexity(Metric):
             "codes_used": used,
             "code_bits": found.shape[1] * math.log2(size),
         }
-
-
-def _indices(trial: Trial, x: Tensor, y: Tensor | None) -> Tensor:
-    """The codebook entries of the codes of pixels (n, C, H, W): (n, places) int64 on the CPU."""
-    indices = trial.model.encode(x, y=y).indices
-    assert indices is not None, "a discrete code has indices"
-    return indices.flatten(1).cpu()

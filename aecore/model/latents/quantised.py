@@ -16,8 +16,8 @@ from aecore.types import Shape
 class Quantised(Latent):
     """Codes of `tokens` codebook entries each; subclasses define the codebook.
 
-    There is no prior over the entries, so such codes cannot be sampled. A uniform prior would cost
-    log(codebook_size) nats per token.
+    There is no prior over the entries; `sampler=autoregressive` learns one after training. A
+    uniform prior would cost log(codebook_size) nats per token.
     """
 
     def __init__(self, name: str, tokens: int | None, width: int) -> None:
@@ -59,8 +59,9 @@ class Quantised(Latent):
         return entries.reshape(-1, *self.code_shape)
 
     def place_tokens(self, indices: Tensor) -> Tensor:
-        """Indices of entries (N, tokens) -> (N, H, W) for a feature map, else unchanged."""
-        return indices.view(-1, *(self.code_shape[1:] if self.tokens is None else (self.tokens,)))
+        """Indices of entries (N, tokens, ...) -> (N, H, W, ...) for a feature map, else as is."""
+        places = self.code_shape[1:] if self.tokens is None else (self.tokens,)
+        return indices.view(-1, *places, *indices.shape[2:])
 
 
 def straight_through(value: Tensor, x: Tensor) -> Tensor:

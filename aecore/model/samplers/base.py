@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from aecore.config.component import Component
 from aecore.errors import ConfigError
@@ -13,7 +14,12 @@ from aecore.model.passes import Model
 
 
 class Fitted(ABC):
-    """A distribution fitted to codes, which are flattened to D values."""
+    """A distribution fitted to codes, which are flattened to D values.
+
+    of_indices: whether it is one of codebook indices instead: draws are (n, places) int64.
+    """
+
+    of_indices: bool = False
 
     @property
     def no_temperature(self) -> str | None:
@@ -41,15 +47,20 @@ class Fitted(ABC):
 
         It is no `nn.Module`, as a model must not own it: its weights are those that were trained.
         """
-        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        found: dict[str, Tensor] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                found[name] = value
+            elif isinstance(value, nn.Module):
+                found |= {k: v.cpu() for k, v in value.state_dict(prefix=f"{name}.").items()}
+        return found
 
 
 class Sampler(Component, ABC, options=False):
-    """Fits a distribution to the mean codes of training images, after training.
+    """Fits a distribution to the codes of training images, after training.
 
-    With a sampler any latent can be sampled, with or without a prior. For a latent with restricted
-    codes the nearest valid code of a sample is decoded. A conditional model has one distribution
-    per class, see `ByClass`, independently of the sampler.
+    A `CodeSampler` or an `IndexSampler`. With a sampler any latent can be sampled, with or without
+    a prior.
 
     name: of the option. images: maximum number of images that are encoded.
     """
@@ -61,17 +72,6 @@ class Sampler(Component, ABC, options=False):
     def least(self) -> int:
         """The minimum number of codes."""
         return 2
-
-    @abstractmethod
-    def fit(self, codes: Tensor, seed: int) -> Fitted:
-        """Fit to codes (N, D), float32 on the CPU; equal for equal seeds."""
-
-    @abstractmethod
-    def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Fitted:
-        """The distribution with these `Fitted.tensors`, for codes of D = dim values.
-
-        Raises ValueError or KeyError for other tensors.
-        """
 
     def check(self, model: Model, images: int) -> None:
         """Raise ConfigError if the model, or the number of training images, is not supported."""
@@ -88,6 +88,61 @@ class Sampler(Component, ABC, options=False):
             problem = f"it needs {self.least} codes and has {codes}"
             hint = "use more sampler.images and training images, or a simpler sampler"
             raise ConfigError("sampler", self.name, problem, hint)
+
+
+class CodeSampler(Sampler, options=False):
+    """Fits a distribution to mean codes.
+
+    For a latent with restricted codes the nearest valid code of a sample is decoded. A conditional
+    model has one distribution per class, see `ByClass`, independently of the sampler.
+    """
+
+    @abstractmethod
+    def fit(self, codes: Tensor, seed: int) -> Fitted:
+        """Fit to codes (N, D), float32 on the CPU; equal for equal seeds."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Fitted:
+        """The distribution with these `Fitted.tensors`, for codes of D = dim values.
+
+        Raises ValueError or KeyError for other tensors.
+        """
+
+
+class IndexSampler(Sampler, options=False):
+    """Fits a distribution to the codebook indices of codes; for latents with a codebook."""
+
+    @abstractmethod
+    def fit(
+        self,
+        indices: Tensor,
+        entries: int,
+        seed: int,
+        labels: Tensor | None = None,
+        classes: int | None = None,
+    ) -> Fitted:
+        """Fit to indices (N, places) int64 below `entries`, on the CPU; equal for equal seeds.
+
+        labels: (N,) below `classes`, of a conditional model, whose distribution they condition.
+        """
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor], model: Model) -> Fitted:
+        """The distribution with these `Fitted.tensors`, for the codes of a model.
+
+        Raises ValueError, KeyError or RuntimeError for other tensors.
+        """
+
+    @override
+    def check(self, model: Model, images: int) -> None:
+        super().check(model, images)
+        if model.latent.codebook_size is None:
+            raise ConfigError(
+                "sampler",
+                self.name,
+                "the codes of this latent are no entries of a codebook",
+                {"latent": "vq", "sampler": "gmm"},
+            )
 
 
 def shaped(tensors: Mapping[str, Tensor], **shapes: tuple[int | None, ...]) -> list[Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.model.samplers.base import Fitted, Sampler
+from aecore.model.samplers.base import CodeSampler, Fitted
 
 _SHARED = "shared"  # beside the labels
 
@@ -62,7 +62,7 @@ class ByClass(Fitted):
 
 
 def fit_by_class(
-    sampler: Sampler, codes: Tensor, labels: Tensor, classes: int, seed: int
+    sampler: CodeSampler, codes: Tensor, labels: Tensor, classes: int, seed: int
 ) -> ByClass:
     """Fit to codes (N, D) of classes (N,), on the CPU; equal for equal seeds."""
     own = {}
@@ -74,7 +74,7 @@ def fit_by_class(
 
 
 def restore_by_class(
-    sampler: Sampler, tensors: Mapping[str, Tensor], dim: int, classes: int
+    sampler: CodeSampler, tensors: Mapping[str, Tensor], dim: int, classes: int
 ) -> ByClass:
     """The distribution with these `ByClass.tensors`; ValueError or KeyError for other tensors."""
     parts: dict[str, dict[str, Tensor]] = defaultdict(dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -14,8 +15,8 @@ from typing_extensions import override
 
 from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.model.flows import Kind, Warp
-from aecore.model.limits import limited_to
-from aecore.model.samplers.base import Fitted, Sampler, shaped
+from aecore.model.samplers.base import CodeSampler, Fitted, shaped
+from aecore.model.samplers.networks import initialised, maximise_likelihood, restored_network
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,8 @@ class Warped(Fitted):
         density: Tensor = -0.5 * square + log_det - self.scale.log().sum()
         return density
 
-    @override
-    def tensors(self) -> dict[str, Tensor]:
-        weights = self.warp.state_dict(prefix="warp.")
-        return {**super().tensors(), **{name: value.cpu() for name, value in weights.items()}}
 
-
-class FlowSampler(Sampler):
+class FlowSampler(CodeSampler):
     """An autoregressive flow, trained on codes by maximum likelihood, with Adam.
 
     Sampling takes one pass per dimension of a code: too slow for the long codes of feature maps.
@@ -83,39 +79,23 @@ class FlowSampler(Sampler):
     def fit(self, codes: Tensor, seed: int) -> Warped:
         mean, spread = codes.mean(0), codes.std(0)
         scale = torch.where(spread > 0, spread, 1)
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # the networks are initialised by PyTorch's generator
-            torch.manual_seed(seed)
-            fitted = Warped(mean, scale, self._warp(codes.shape[1]))
-        self._train(fitted, codes, Generator().manual_seed(seed))
-        fitted.warp.requires_grad_(False)
+        fitted = Warped(mean, scale, initialised(partial(self._warp, codes.shape[1]), seed))
+        maximise_likelihood(
+            fitted.warp,
+            lambda batch: fitted.log_prob(codes[batch]),
+            len(codes),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            seed=seed,
+        )
         return fitted
-
-    def _train(self, fitted: Warped, codes: Tensor, generator: Generator) -> None:
-        optimizer = torch.optim.Adam(fitted.warp.parameters(), lr=self.lr)
-        steps = self.epochs * -(-len(codes) // self.batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(self.epochs):
-            order = torch.randperm(len(codes), generator=generator)
-            for batch in torch.split(order, self.batch_size):
-                optimizer.zero_grad()
-                (-fitted.log_prob(codes[batch]).mean()).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
 
     def _warp(self, dim: int) -> Warp:
         return Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)
 
     @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Warped:
-        own = {"mean", "scale"}
-        mean, scale = shaped({k: tensors[k] for k in own}, mean=(dim,), scale=(dim,))
-        weights = {k.removeprefix("warp."): v for k, v in tensors.items() if k not in own}
-        with torch.random.fork_rng(devices=[]), limited_to(tensors.values()):
-            warp = self._warp(dim).requires_grad_(False)
-        expected = {k: (v.shape, v.dtype) for k, v in warp.state_dict().items()}
-        if {k: (v.shape, v.dtype) for k, v in weights.items()} != expected:
-            raise ValueError("another flow")
-        warp.load_state_dict(weights)
-        return Warped(mean, scale, warp)
+        own = {k: v for k, v in tensors.items() if not k.startswith("warp.")}
+        mean, scale = shaped(own, mean=(dim,), scale=(dim,))
+        return Warped(mean, scale, restored_network(partial(self._warp, dim), tensors, "warp"))

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
-from aecore.model.samplers.base import Fitted, Sampler, shaped
+from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Normal(Fitted):
         return mean + (temperature * normal) @ factor
 
 
-class GaussianSampler(Sampler):
+class GaussianSampler(CodeSampler):
     """A Gaussian with the mean and the unbiased full covariance of the codes (Ghosh et al. 2020).
 
     images: maximum number of training images that are encoded.

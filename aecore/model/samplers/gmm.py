@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import UserError
-from aecore.model.samplers.base import Fitted, Sampler, shaped
+from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 
 _FLOOR = 1e-6  # of variances, relative to that of all codes
 
@@ -48,7 +48,7 @@ class Normals(Fitted):
         return drawn
 
 
-class GMM(Sampler):
+class GMM(CodeSampler):
     """A mixture of Gaussians by expectation maximisation (Ghosh et al. 2020, with 10).
 
     components: their number. covariance: of each, 'full', or 'diag' for long codes.

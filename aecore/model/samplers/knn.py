@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
-from aecore.model.samplers.base import Fitted, Sampler, shaped
+from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 
 _DRAWS = 1000  # number of codes whose distances are computed at once
 
@@ -45,7 +45,7 @@ class Between(Fitted):
         return torch.lerp(codes[first], codes[near.gather(1, which)[:, 0]], share)
 
 
-class KNN(Sampler):
+class KNN(CodeSampler):
     """A uniform point on the line from a training code to one of its k nearest neighbours.
 
     images: maximum number of training images that are encoded.

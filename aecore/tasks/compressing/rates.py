@@ -68,20 +68,18 @@ def code_rows(trial: Trial, training: Trial, steps: Sequence[float]) -> list[Row
 
 
 def distortion(trial: Trial, codes: Tensor) -> float:
-    """Mean squared error per pixel of images decoded from codes (N, D), one per image."""
+    """Mean squared error per pixel of images decoded from codes (N, D), one per image.
+
+    Rounded codes become possible ones; those of a codebook are.
+    """
     model, total, start = trial.model, 0.0, 0
     for x, y in trial.batches():
         z = codes[start : start + len(x)].to(x.device).view(-1, *model.code_shape)
-        made = model.decode(model.latent.nearest(z), model.label_context(y))
+        z = model.latent.nearest(z) if model.latent.codebook_size is None else z
+        made = model.decode(z, model.label_context(y))
         total += float(squared_error(made, x).double().sum())
         start += len(x)
     return total / start
-
-
-def _indices(trial: Trial) -> Tensor:
-    """The codebook entries of discrete codes, (N, ...) int64 on the CPU."""
-    found = [trial.model.encode(x, y=y).indices for x, y in trial.batches()]
-    return torch.cat([indices.cpu() for indices in found if indices is not None])
 
 
 def _quantised(trial: Trial, training: Trial, steps: Sequence[float]) -> list[Row]:
@@ -99,13 +97,13 @@ def _quantised(trial: Trial, training: Trial, steps: Sequence[float]) -> list[Ro
 def _entries(trial: Trial, training: Trial) -> Row:
     latent = trial.model.latent
     assert latent.codebook_size is not None
-    indices, known = _indices(trial), _indices(training).flatten(1)
+    indices, known = trial.indices(), training.indices()
     low = torch.zeros(known.shape[1], dtype=torch.int64)
     tables = Tables(known, low, low + latent.codebook_size - 1, shared=latent.shared_codebook)
     parts = [latent.decode_indices(part.to(trial.device)).flatten(1).cpu()
              for part in torch.split(indices, 512)]  # fmt: skip
     mse = distortion(trial, torch.cat(parts))
-    length = float(tables.length(indices.flatten(1)).mean())
+    length = float(tables.length(indices).mean())
     return Row("codebook entries", tables.fixed, length, mse)
 
 
