@@ -35,6 +35,9 @@ def share(rank: int, start: str, folder: str) -> None:
     made.learn(x, made(x))
     fresh = Codebook(4, 3, learned=False, decay=0.5, restart_below=0.1).double()
     fresh.restart_dead(x, torch.Generator().manual_seed(rank))
+    grouped = Codebook(4, 3, learned=False, decay=0.5, restart_below=0.1, kmeans=3).double()
+    grouped.restart_dead(x, torch.Generator().manual_seed(rank))
     state = {"vectors": made.vectors, "usage": made.usage, "fresh": fresh.vectors}
+    state["grouped"] = grouped.vectors
     torch.save(state, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()

@@ -119,6 +119,10 @@ NUMBERS: dict[str, Tamper] = {
         "latent", "aecore.model.latents.vq.VQ", codebook_size=10**7, dim=16, tokens=1,
         commitment=0.25, update="ema", decay=0.9, restart_below=0.0,
     ),
+    "many codebooks": saying(
+        "latent", "aecore.model.latents.residual_vq.ResidualVQ", levels=HUGE, codebook_size=2,
+        dim=1, tokens=1, commitment=0.25, update="ema", decay=0.9, restart_below=0.0,
+    ),
     "levels": saying("latent", "aecore.model.latents.fsq.FSQ", levels=[9] * 1000, tokens=1),
     "a mixture": saying("prior", "aecore.model.priors.mixture.Mixture", components=HUGE),
     "pseudo-inputs": saying("prior", "aecore.model.priors.vamp.Vamp", components=10**9,

@@ -159,6 +159,6 @@ class Autoregressive(IndexSampler):
         make = lambda: self._network(places, entries, model.classes)  # noqa: E731
         network = restored_network(make, tensors, "network")
         codes = model.latent.decode_indices(torch.zeros(1, places, dtype=torch.int64))
-        if codes.shape[1:] != model.code_shape or len(tensors) != len(network.state_dict()):
+        if codes.shape != (1, *model.code_shape) or len(tensors) != len(network.state_dict()):
             raise ValueError(f"{places} indices")
         return Autoregression(network, model.classes)
