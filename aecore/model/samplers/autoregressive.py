@@ -14,7 +14,7 @@ from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.errors import ConfigError
 from aecore.model.passes import Model
 from aecore.model.samplers.base import Fitted, IndexSampler
-from aecore.model.samplers.networks import initialised, maximise_likelihood, restored_network
+from aecore.model.samplers.networks import initialised, restored_network, train_network
 
 _MOST = 2**16  # entries, each of which has its row in two matrices
 
@@ -134,13 +134,13 @@ class Autoregressive(IndexSampler):
         network = initialised(lambda: self._network(indices.shape[1], entries, classes), seed)
         fitted = Autoregression(network, classes)
 
-        def log_prob(batch: Tensor) -> Tensor:
+        def loss(batch: Tensor, _: Generator) -> Tensor:
             y = None if labels is None else labels[batch]
-            return fitted.log_prob(indices[batch], y).mean(1)
+            return -fitted.log_prob(indices[batch], y).mean()
 
-        maximise_likelihood(
+        train_network(
             network,
-            log_prob,
+            loss,
             len(indices),
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -159,6 +159,6 @@ class Autoregressive(IndexSampler):
         make = lambda: self._network(places, entries, model.classes)  # noqa: E731
         network = restored_network(make, tensors, "network")
         codes = model.latent.decode_indices(torch.zeros(1, places, dtype=torch.int64))
-        if codes.shape != (1, *model.code_shape) or len(tensors) != len(network.state_dict()):
+        if codes.shape != (1, *model.code_shape):
             raise ValueError(f"{places} indices")
         return Autoregression(network, model.classes)

@@ -16,7 +16,7 @@ from typing_extensions import override
 from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.model.flows import Kind, Warp
 from aecore.model.samplers.base import CodeSampler, Fitted, shaped
-from aecore.model.samplers.networks import initialised, maximise_likelihood, restored_network
+from aecore.model.samplers.networks import initialised, restored_network, train_network
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class FlowSampler(CodeSampler):
         mean, spread = codes.mean(0), codes.std(0)
         scale = torch.where(spread > 0, spread, 1)
         fitted = Warped(mean, scale, initialised(partial(self._warp, codes.shape[1]), seed))
-        maximise_likelihood(
+        train_network(
             fitted.warp,
-            lambda batch: fitted.log_prob(codes[batch]),
+            lambda batch, _: -fitted.log_prob(codes[batch]).mean(),
             len(codes),
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -96,6 +96,7 @@ class FlowSampler(CodeSampler):
 
     @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Warped:
-        own = {k: v for k, v in tensors.items() if not k.startswith("warp.")}
-        mean, scale = shaped(own, mean=(dim,), scale=(dim,))
-        return Warped(mean, scale, restored_network(partial(self._warp, dim), tensors, "warp"))
+        own = {"mean", "scale"}
+        mean, scale = shaped({k: tensors[k] for k in own}, mean=(dim,), scale=(dim,))
+        weights = {k: v for k, v in tensors.items() if k not in own}
+        return Warped(mean, scale, restored_network(partial(self._warp, dim), weights, "warp"))

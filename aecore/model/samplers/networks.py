@@ -1,4 +1,4 @@
-"""Networks of samplers: made from a seed, trained by maximum likelihood, restored from tensors."""
+"""Networks of samplers: initialised from a seed, trained on codes, restored from tensors."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def initialised(make: Callable[[], Network], seed: int) -> Network:
         return make()
 
 
-def maximise_likelihood(
+@torch.enable_grad()
+def train_network(
     network: nn.Module,
-    log_prob: Callable[[Tensor], Tensor],
+    loss: Callable[[Tensor, Generator], Tensor],
     count: int,
     *,
     epochs: int,
@@ -32,16 +33,17 @@ def maximise_likelihood(
 ) -> None:
     """Train with Adam, whose learning rate falls to 0 along a cosine; then freeze the weights.
 
-    log_prob: log densities (M,) of the training examples with these indices (M,), of 0 ... count.
+    loss: the mean over the training examples at indices (M,), of 0 ... count - 1.
     """
     generator = Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=lr)
     steps = epochs * -(-count // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(epochs):
-        for batch in torch.split(torch.randperm(count, generator=generator), batch_size):
+        order = torch.randperm(count, generator=generator)
+        for batch in torch.split(order, batch_size):
             optimizer.zero_grad()
-            (-log_prob(batch).mean()).backward()  # type: ignore[no-untyped-call]
+            loss(batch, generator).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     network.requires_grad_(False)
@@ -50,10 +52,11 @@ def maximise_likelihood(
 def restored_network(
     make: Callable[[], Network], tensors: Mapping[str, Tensor], name: str
 ) -> Network:
-    """The network that `make` creates, with the weights named `name.*`; ValueError for others."""
-    weights = {
-        k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")
-    }
+    """The network that `make` creates, with these weights, named `name.*`; ValueError for others.
+
+    name: of the attribute of the `Fitted` that holds it.
+    """
+    weights = {key.removeprefix(f"{name}."): value for key, value in tensors.items()}
     with torch.random.fork_rng(devices=[]), limited_to(weights.values()):
         network = make().requires_grad_(False)
     expected = {k: (v.shape, v.dtype) for k, v in network.state_dict().items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -14,11 +15,11 @@ from typing_extensions import override
 from aecore.config.component import LearningRate, PositiveInt, component
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.gaussian import GaussianLatent
-from aecore.model.limits import limited_to
 from aecore.model.networks.mlp import MLP
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
-from aecore.model.samplers.base import Fitted, Sampler
+from aecore.model.samplers.base import CodeSampler, Fitted
+from aecore.model.samplers.networks import initialised, restored_network, train_network
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,8 @@ class SecondStage(Fitted):
         deviation = (vae.reconstruction.variance or 0.0) ** 0.5
         return vae.denormalise(mean + temperature * deviation * noise).flatten(1)
 
-    @override
-    def tensors(self) -> dict[str, Tensor]:
-        return {name: value.cpu() for name, value in self.vae.state_dict().items()}
 
-
-class TwoStage(Sampler):
+class TwoStage(CodeSampler):
     """A VAE of the codes, with as many latent dimensions and a learned variance, trained with Adam.
 
     Dai & Wipf 2019. Its learning rate falls to 0 along a cosine.
@@ -75,11 +72,20 @@ class TwoStage(Sampler):
     def fit(self, codes: Tensor, seed: int) -> SecondStage:
         spread = codes.std(0)
         scale = torch.where(spread > 0, spread, 1)
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(seed)
-            vae = self._vae(codes.mean(0), scale)
-            self._train(vae, codes.view(-1, 1, 1, codes.shape[1]), Generator().manual_seed(seed))
-        return SecondStage(vae.eval().requires_grad_(False))
+        rows, vae = (
+            codes[:, None, None],
+            initialised(partial(self._vae, codes.mean(0), scale), seed),
+        )
+        train_network(
+            vae,
+            lambda batch, draws: vae.terms(rows[batch], draws, epoch=0.0, noisy=True).loss,
+            len(rows),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            seed=seed,
+        )
+        return SecondStage(vae.eval())
 
     def _vae(self, mean: Tensor, scale: Tensor) -> Autoencoder:
         dim = len(mean)
@@ -102,24 +108,7 @@ class TwoStage(Sampler):
             scale=scale.view(1, 1, dim),
         )
 
-    def _train(self, vae: Autoencoder, rows: Tensor, generator: Generator) -> None:
-        optimizer = torch.optim.Adam(vae.parameters(), lr=self.lr)
-        steps = self.epochs * -(-len(rows) // self.batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(self.epochs):
-            order = torch.randperm(len(rows), generator=generator)
-            for batch in torch.split(order, self.batch_size):
-                optimizer.zero_grad()
-                vae.terms(rows[batch], generator, epoch=0.0, noisy=True).loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-
     @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> SecondStage:
-        with torch.random.fork_rng(devices=[]), limited_to(tensors.values()):
-            vae = self._vae(torch.zeros(dim), torch.ones(dim)).requires_grad_(False)
-        expected = {k: (v.shape, v.dtype) for k, v in vae.state_dict().items()}
-        if {k: (v.shape, v.dtype) for k, v in tensors.items()} != expected:
-            raise ValueError("another second stage")
-        vae.load_state_dict(dict(tensors))
-        return SecondStage(vae.eval())
+        make = partial(self._vae, torch.zeros(dim), torch.ones(dim))
+        return SecondStage(restored_network(make, tensors, "vae").eval())
