@@ -199,7 +199,7 @@ class TestLFQ:
         torch.testing.assert_close(found, expected)
 
     def test_groups_of_bits_bound_the_entropy_of_all(self) -> None:
-        latent = attached(lfq(10, entropy=1.0, diversity=1.0), 10)
+        latent = attached(lfq(10, entropy=1.0, diversity=1.0, temperature=1.0), 10)
         h = points(40, 20)
         h[:, 9] = h[:, 19] = h[:, 0]  # of the second group, as in the first
         each, mean = enumerated(h.view(80, 10), 1.0)
