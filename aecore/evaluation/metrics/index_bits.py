@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 
-from aecore.config.component import component
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
@@ -29,9 +28,6 @@ class IndexBits(Metric):
         "index_bits": Reported(False, "per index", depends_on=_DEPENDS),
         "index_entropy": Reported(None, "per index", depends_on=_DEPENDS),
     }
-
-    @component
-    def __init__(self) -> None: ...
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for continuous codes, and without such a sampler."""

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, PositiveInt, component
+from aecore.config.component import LearningRate, PositiveInt
 from aecore.errors import ConfigError
 from aecore.model.passes import Model
 from aecore.model.samplers.base import Fitted, IndexSampler
@@ -96,22 +96,14 @@ class Autoregressive(IndexSampler):
     images: maximum number of training images that are encoded.
     """
 
-    name = "autoregressive"
+    width: PositiveInt
+    layers: PositiveInt
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: LearningRate
+    images: PositiveInt
 
-    @component
-    def __init__(
-        self,
-        *,
-        width: PositiveInt,
-        layers: PositiveInt,
-        epochs: PositiveInt,
-        batch_size: PositiveInt,
-        lr: LearningRate,
-        images: PositiveInt,
-    ) -> None:
-        self.width, self.layers = width, layers
-        self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
-        self.images = images
+    name = "autoregressive"
 
     @override
     def check(self, model: Model, images: int) -> None:
