@@ -42,7 +42,7 @@ class SmallExtractor(Extractor):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        widths = (channels, 32, 64, self.WIDTH)
+        widths = (channels, 16, 32, self.WIDTH)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(before, after, 3, 2 if n else 1, 1), nn.ReLU())
             for n, (before, after) in enumerate(pairwise(widths))
