@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent, need_map
 from aecore.model.networks.base import Activation, activation_layer, flat
@@ -18,12 +18,9 @@ class Deterministic(Latent):
 
     layered = True
 
-    @component
-    def __init__(self, *, dim: PositiveInt, activation: Activation | None, bias: bool) -> None:
-        super().__init__()
-        self.dim = dim
-        self.activation = activation
-        self.bias = bias
+    dim: PositiveInt
+    activation: Activation | None
+    bias: bool
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
@@ -43,11 +40,8 @@ class Deterministic(Latent):
 class Spatial(Latent):
     """The feature map itself, (channels, H, W); after a 1x1 convolution to `channels` if given."""
 
-    @component
-    def __init__(self, *, channels: PositiveInt | None, activation: Activation | None) -> None:
-        super().__init__()
-        self.channels = channels
-        self.activation = activation
+    channels: PositiveInt | None
+    activation: Activation | None
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:

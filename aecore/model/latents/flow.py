@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.codes import Code
 from aecore.model.flows import Warp
 from aecore.model.latents.base import Latent
@@ -98,18 +98,10 @@ class FlowLatent(Latent):
     variational = True
     sequential = True
 
-    @component
-    def __init__(
-        self,
-        *,
-        dim: PositiveInt,
-        transforms: PositiveInt,
-        hidden: Annotated[list[PositiveInt], Field(min_length=1)],
-        context: PositiveInt,
-    ) -> None:
-        super().__init__()
-        self.dim, self.context = dim, context
-        self.transforms, self.hidden = transforms, hidden
+    dim: PositiveInt
+    transforms: PositiveInt
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)]
+    context: PositiveInt
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:

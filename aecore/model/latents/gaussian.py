@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
@@ -60,10 +60,7 @@ class GaussianLatent(Latent):
     gaussian = True
     pathwise = True
 
-    @component
-    def __init__(self, *, dim: PositiveInt) -> None:
-        super().__init__()
-        self.dim = dim
+    dim: PositiveInt
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:

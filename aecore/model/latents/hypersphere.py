@@ -12,7 +12,6 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
@@ -125,10 +124,7 @@ class Hypersphere(Latent):
     variational = True
     pathwise = True
 
-    @component
-    def __init__(self, *, dim: Annotated[int, Field(ge=2)]) -> None:
-        super().__init__()
-        self.dim = dim
+    dim: Annotated[int, Field(ge=2)]
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:

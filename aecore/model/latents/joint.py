@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
+from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.categorical import Categorical, Categories
@@ -89,27 +89,23 @@ class Joint(Latent):
     relaxed = True
     uneven = True
 
-    @component
-    def __init__(
-        self,
-        *,
-        dim: PositiveInt,
-        variables: PositiveInt,
-        categories: Annotated[int, Field(ge=2)],
-        temperature: PositiveFloat,
-        temperature_end: PositiveFloat,
-        epochs: NonNegativeFloat,
-        hard: bool,
-    ) -> None:
-        super().__init__()
-        self.gaussian_part = GaussianLatent(dim=dim)
+    dim: PositiveInt
+    variables: PositiveInt
+    categories: Annotated[int, Field(ge=2)]
+    temperature: PositiveFloat
+    temperature_end: PositiveFloat
+    epochs: NonNegativeFloat
+    hard: bool
+
+    def __post_init__(self) -> None:
+        self.gaussian_part = GaussianLatent(dim=self.dim)
         self.categorical_part = Categorical(
-            variables=variables,
-            categories=categories,
-            temperature=temperature,
-            temperature_end=temperature_end,
-            epochs=epochs,
-            hard=hard,
+            variables=self.variables,
+            categories=self.categories,
+            temperature=self.temperature,
+            temperature_end=self.temperature_end,
+            epochs=self.epochs,
+            hard=self.hard,
         )
 
     @override

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, PositiveInt, component
+from aecore.config.component import LearningRate, PositiveInt
 from aecore.model.flows import Kind, Warp
 from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 from aecore.model.samplers.networks import initialised, restored_network, train_network
@@ -58,22 +58,13 @@ class FlowSampler(CodeSampler):
 
     name = "flow"
 
-    @component
-    def __init__(
-        self,
-        *,
-        kind: Kind,
-        transforms: PositiveInt,
-        hidden: Annotated[list[PositiveInt], Field(min_length=1)],
-        epochs: PositiveInt,
-        batch_size: PositiveInt,
-        lr: LearningRate,
-        images: PositiveInt,
-    ) -> None:
-        self.kind: Kind = kind
-        self.transforms, self.hidden = transforms, hidden
-        self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
-        self.images = images
+    kind: Kind
+    transforms: PositiveInt
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)]
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: LearningRate
+    images: PositiveInt
 
     @override
     def fit(self, codes: Tensor, seed: int) -> Warped:

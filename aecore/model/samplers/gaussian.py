@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 
 
@@ -39,9 +39,7 @@ class GaussianSampler(CodeSampler):
 
     name = "gaussian"
 
-    @component
-    def __init__(self, *, images: PositiveInt) -> None:
-        self.images = images
+    images: PositiveInt
 
     @override
     def fit(self, codes: Tensor, seed: int) -> Normal:

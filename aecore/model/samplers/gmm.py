@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import UserError
 from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 
@@ -57,13 +57,9 @@ class GMM(CodeSampler):
 
     name = "gmm"
 
-    @component
-    def __init__(
-        self, *, components: PositiveInt, covariance: Literal["full", "diag"], images: PositiveInt
-    ) -> None:
-        self.components = components
-        self.covariance = covariance
-        self.images = images
+    components: PositiveInt
+    covariance: Literal["full", "diag"]
+    images: PositiveInt
 
     @property
     @override

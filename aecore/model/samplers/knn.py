@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 
 _DRAWS = 1000  # number of codes whose distances are computed at once
@@ -53,10 +53,8 @@ class KNN(CodeSampler):
 
     name = "knn"
 
-    @component
-    def __init__(self, *, k: PositiveInt, images: PositiveInt) -> None:
-        self.k = k
-        self.images = images
+    k: PositiveInt
+    images: PositiveInt
 
     @property
     @override

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, PositiveInt, component
+from aecore.config.component import LearningRate, PositiveInt
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.gaussian import GaussianLatent
 from aecore.model.networks.mlp import MLP
@@ -54,19 +54,11 @@ class TwoStage(CodeSampler):
 
     name = "two_stage"
 
-    @component
-    def __init__(
-        self,
-        *,
-        hidden: Annotated[list[PositiveInt], Field(min_length=1)],
-        epochs: PositiveInt,
-        batch_size: PositiveInt,
-        lr: LearningRate,
-        images: PositiveInt,
-    ) -> None:
-        self.hidden = hidden
-        self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
-        self.images = images
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)]
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: LearningRate
+    images: PositiveInt
 
     @override
     def fit(self, codes: Tensor, seed: int) -> SecondStage:
