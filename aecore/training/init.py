@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from aecore.config.component import component
+from aecore.config.component import Component
 from aecore.data.split import PART, Split, to_pixels
 from aecore.errors import ConfigError
 from aecore.model.autoencoder import Autoencoder
@@ -18,7 +18,7 @@ LIMIT = 6.9  # the largest logit of a pixel: those of probabilities from 0.001 t
 _HALVINGS = 60
 
 
-class Init:
+class Init(Component):
     """Initialises encoder, latent and decoder; priors and critics are not changed.
 
     weights: 'pytorch' keeps that of the layers; 'glorot' draws each matrix and convolution
@@ -30,11 +30,8 @@ class Init:
         it first.
     """
 
-    @component
-    def __init__(
-        self, *, weights: Literal["pytorch", "glorot"], output: Literal["pytorch", "mean_image"]
-    ) -> None:
-        self.weights, self.output = weights, output
+    weights: Literal["pytorch", "glorot"]
+    output: Literal["pytorch", "mean_image"]
 
     def check(self, model: Autoencoder) -> None:
         """Raise ConfigError if the output has no bias."""

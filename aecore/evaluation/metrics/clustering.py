@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.probe import labels_of
@@ -33,10 +33,8 @@ class Clustering(Metric):
         "cluster_accuracy": Reported(True),
     }
 
-    @component
-    def __init__(self, *, images: PositiveInt | None, starts: PositiveInt) -> None:
-        self.images = images
-        self.starts = starts
+    images: PositiveInt | None
+    starts: PositiveInt
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError without labels of two classes, or with fewer images than classes."""

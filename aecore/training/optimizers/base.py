@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from aecore.config.component import Component
 from aecore.model.autoencoder import Autoencoder
 
 
-class Optimizer(ABC):
+class Optimizer(Component, ABC, options=False):
     """Finds the weights of a model: a `GradientDescent` by steps, a `ClosedForm` exactly."""
 
     @abstractmethod

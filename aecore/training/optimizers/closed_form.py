@@ -8,7 +8,6 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from aecore.config.component import component
 from aecore.errors import ConfigError, Hint
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.reconstruction.errors import MSE
@@ -21,9 +20,6 @@ class ClosedForm(Optimizer):
     The encoder's rows are the leading eigenvectors of the covariance of the training images,
     the decoder is its transpose, the biases hold the mean.
     """
-
-    @component
-    def __init__(self) -> None: ...
 
     def check(self, model: Autoencoder, images: int) -> None:
         """Raise ConfigError unless the model is a linear one, without noise and penalties.

@@ -20,7 +20,7 @@ Parameters = Iterable[Parameter] | list[dict[str, Any]]
 Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
 
 
-class GradientDescent(Optimizer):
+class GradientDescent(Optimizer, options=False):
     """An optimizer before it has parameters; supports any model."""
 
     @override
@@ -32,7 +32,7 @@ class GradientDescent(Optimizer):
         """The torch optimizer of parameters, or of parameter groups."""
 
 
-class _Fused(GradientDescent):
+class _Fused(GradientDescent, options=False):
     """An optimizer of torch with its arguments, in the fused kernel: one call for all weights."""
 
     kind: type[torch.optim.Optimizer]

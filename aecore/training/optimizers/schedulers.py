@@ -10,12 +10,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau, StepLR
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt, component
+from aecore.config.component import Component, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 Factor = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Schedule(ABC):
+class Schedule(Component, ABC, options=False):
     """A schedule before it has an optimizer; stepped once per epoch, with `val/loss`."""
 
     @abstractmethod
@@ -26,9 +26,6 @@ class Schedule(ABC):
 class Constant(Schedule):
     """A constant learning rate."""
 
-    @component
-    def __init__(self) -> None: ...
-
     @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> None:
         return None
@@ -37,9 +34,8 @@ class Constant(Schedule):
 class Step(Schedule):
     """Times `factor` every `epochs` epochs."""
 
-    @component
-    def __init__(self, *, epochs: PositiveInt, factor: Factor) -> None:
-        self.epochs, self.factor = epochs, factor
+    epochs: PositiveInt
+    factor: Factor
 
     @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
@@ -49,9 +45,7 @@ class Step(Schedule):
 class Cosine(Schedule):
     """A half cosine from the learning rate down to `final` (Loshchilov & Hutter 2017)."""
 
-    @component
-    def __init__(self, *, final: NonNegativeFloat) -> None:
-        self.final = final
+    final: NonNegativeFloat
 
     @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
@@ -61,9 +55,8 @@ class Cosine(Schedule):
 class Plateau(Schedule):
     """Times `factor` where the validation loss has not fallen for `patience` epochs."""
 
-    @component
-    def __init__(self, *, patience: NonNegativeInt, factor: Factor) -> None:
-        self.patience, self.factor = patience, factor
+    patience: NonNegativeInt
+    factor: Factor
 
     @override
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler:
