@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aecore.data.binarise import EACH_EPOCH, stream, throw
-from aecore.data.split import EPOCH_ORDER, Split, permutation, to_pixels
+from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError
 from aecore.types import Batch
 
@@ -145,7 +145,7 @@ class Batches:
         """One epoch; the epoch's number is read when the first chunk is asked for."""
         # Lightning makes the first iterator before the epoch has begun: hence a generator.
         n = len(self.split)
-        order = permutation(n, EPOCH_ORDER, self._seed, self.epoch) if self._shuffle else None
+        order = self.split.order(self._seed, self.epoch) if self._shuffle else None
         throws = stream(EACH_EPOCH, self._seed, self.epoch) if self._sample else None
         starts = [0, *self._ends[:-1]]
         shares = [self._share(a, b) for a, b in zip(starts, self._ends, strict=True)]

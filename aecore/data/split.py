@@ -73,13 +73,14 @@ class Split:
     """One split of a data set, in memory or, where `rows` are given, in a file mapped into it.
 
     images: (N, C, H, W) uint8 0..255, or float32; tables of D columns are (N, 1, 1, D). With
-    `rows`: (M, C, H, W) uint8 on the CPU, which other splits share; read-only.
+    `rows`: (M, C, H, W) on the CPU, which other splits share; read-only.
     labels: (N,) int64, or None.
     names: the N file names, or None.
     class_names: what the labels 0, 1, ... mean, or None.
     rows: (N,) int64, which of `images` these are, in this order; None: all of them.
     factors: (N, F) int64, what each image was made from, every factor numbered 0, 1, ...; or None.
     factor_names: of the F factors, or None.
+    atoms: (K, C * H * W) float32, the directions of which every row is a sparse sum; or None.
     """
 
     images: Tensor
@@ -89,6 +90,7 @@ class Split:
     rows: Tensor | None = None
     factors: Tensor | None = None
     factor_names: tuple[str, ...] | None = None
+    atoms: Tensor | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -110,7 +112,16 @@ class Split:
 
         index: on the device of the images.
         """
-        return self.images.index_select(0, index if self.rows is None else self.rows[index])
+        return self.images.index_select(0, index) if self.rows is None else self.take(index)
+
+    def take(self, index: Tensor, out: Tensor | None = None) -> Tensor:
+        """`stored` of a mapped split, into `out` (M, C, H, W) where there is one."""
+        assert self.rows is not None
+        return torch.index_select(self.images, 0, self.rows[index], out=out)
+
+    def order(self, *key: int) -> Tensor:
+        """(N,) int64: the images of an epoch in random order, a function of N and the key."""
+        return permutation(len(self), EPOCH_ORDER, *key)
 
     def parts(self, size: int) -> Iterator[Tensor]:
         """All images as stored, in order, in chunks.
@@ -122,8 +133,8 @@ class Split:
             yield from torch.split(self.images, size)
             return
         buffer = torch.empty(min(size, len(self)), *self.image_shape, dtype=self.images.dtype)
-        for rows in torch.split(self.rows, size):
-            yield torch.index_select(self.images, 0, rows, out=buffer[: len(rows)])
+        for index in torch.split(torch.arange(len(self)), size):
+            yield self.take(index, out=buffer[: len(index)])
 
     def pixels(self, index: Tensor | None = None) -> Tensor:
         """(N, C, H, W) float32, of all images or of those at `index` (N,) int64."""

@@ -15,7 +15,7 @@ from aecore.data.pixels import check_shape
 from aecore.errors import UserError
 from aecore.model.codes import Code
 from aecore.model.conditioning import Conditioning, need_labels
-from aecore.model.critics import Adversary
+from aecore.model.critics import Adversary, frozen
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Network
 from aecore.model.noise.base import Noise
@@ -120,8 +120,8 @@ class Autoencoder(nn.Module):
         self.prior: Prior = rule.attach(self.latent, self.code_shape, image_shape)
         self.sampler: Fitted | None = None
         self.objective: Objective = components["objective"]
-        for term in (self.reconstruction, *self.penalties.values()):
-            term.connect(self)
+        for part in (network, self.reconstruction, *self.penalties.values()):
+            part.connect(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
         check_names(self)
         self.latent.check()
@@ -226,15 +226,18 @@ class Autoencoder(nn.Module):
         """The last item of a context: the labels of a conditional model, empty for others."""
         return () if self.condition is None else (need_labels(y),)
 
-    def output(self, z: Tensor, context: tuple[Tensor, ...] = ()) -> Tensor:
+    def output(
+        self, z: Tensor, context: tuple[Tensor, ...] = (), *, constant: bool = False
+    ) -> Tensor:
         """The decoder's raw output for codes (N, *code_shape), (N, C, H, W).
 
-        context: see `Code.context`.
+        context: see `Code.context`. constant: gradients flow to `z` only, not to the weights.
         """
         if self.condition is not None:
             context, y = context[:-1], need_labels(context[-1] if context else None)
             z = self.condition.with_one_hot(z, y)
-        output: Tensor = self.decoder(z, context) if self.needs_context else self.decoder(z)
+        inputs = (z, context) if self.needs_context else (z,)
+        output: Tensor = frozen(self.decoder, *inputs) if constant else self.decoder(*inputs)
         return output
 
     def terms(

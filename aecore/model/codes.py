@@ -59,6 +59,7 @@ class Code:
     context: further inputs of the decoder: the positions of pooled maxima, then the classes (N,)
         of a conditional model; empty for most models. The first dimension is that of images.
     indices: (N, ...) int64, the codebook entries of z, from 0; None for continuous codes.
+    raw: (N, ...) values before they become sparse, of which `Latent.costs` are made; or None.
     """
 
     z: Tensor
@@ -67,6 +68,7 @@ class Code:
     costs: Mapping[str, Tensor] = field(default_factory=dict)
     context: tuple[Tensor, ...] = ()
     indices: Tensor | None = None
+    raw: Tensor | None = None
 
 
 def posterior_of(code: Code) -> Posterior:

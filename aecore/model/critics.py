@@ -44,7 +44,7 @@ class Adversary(ABC):
         """The loss of the critic, (N,), on codes and images detached from the model."""
 
 
-def frozen(module: nn.Module, *inputs: Tensor) -> Tensor:
+def frozen(module: nn.Module, *inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
     """The output of a module with constant weights: gradients flow to the inputs only."""
     state = {name: p.detach() for name, p in module.named_parameters()}
     output: Tensor = functional_call(module, state, inputs)

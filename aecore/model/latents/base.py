@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Generator, Tensor
@@ -10,6 +11,7 @@ from torch import Generator, Tensor
 from aecore.errors import UserError
 from aecore.model.codes import Code
 from aecore.model.module import ComponentModule
+from aecore.model.passes import Pass
 from aecore.model.priors.base import Standalone
 from aecore.model.priors.standard import Standard
 from aecore.types import Shape
@@ -34,7 +36,7 @@ class Latent(ComponentModule, ABC, options=False):
     codebook_size: number of entries (or categories) to choose from, None for continuous codes.
         `Code.indices` holds the chosen ones, from 0.
     shared_codebook: whether all positions of a code choose from the same entries.
-    cost_names: of the costs of the latent itself, the keys of `Code.costs`.
+    cost_names: of the costs of the latent itself, the keys of `Code.costs` and of `costs`.
     """
 
     variational: bool = False
@@ -66,6 +68,10 @@ class Latent(ComponentModule, ABC, options=False):
 
         With `generator` None, PyTorch's default generator is used.
         """
+
+    def costs(self, p: Pass) -> Mapping[str, Tensor]:
+        """Costs that need the decoder, each (N,), by name; the others are `Code.costs`."""
+        return {}
 
     def precise(self, x: Tensor) -> Tensor:
         """`x` in at least single precision; under autocast it may have less."""

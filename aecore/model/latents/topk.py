@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
+from aecore.config.component import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    component,
+)
 from aecore.errors import ConfigError
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import summed
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
+from aecore.model.passes import Pass
 from aecore.types import Shape
 
 
@@ -26,6 +35,10 @@ class TopK(Latent):
         the last `patience` batches: the mean over them of the difference between the smallest value
         that is kept and theirs. After the pre-activation loss of Conerly et al. 2025 (Anthropic,
         Circuits Updates, January); without it dead units have no gradient. 0 for none.
+    aux_k: with it dead units are trained to reduce the error that is left: the cost `aux_k` is the
+        reconstruction loss once the `aux_k` largest values of dead units are added to the code
+        (Gao et al. 2024, app. A.2: of a linear decoder the same error). 0 for none.
+    aux_weight: weight of that cost.
     """
 
     inactive: Tensor
@@ -39,6 +52,8 @@ class TopK(Latent):
         alpha: PositiveFloat,
         restart_weight: NonNegativeFloat,
         patience: PositiveInt,
+        aux_k: NonNegativeInt = 0,
+        aux_weight: NonNegativeFloat = 1 / 32,
     ) -> None:
         """Raises ConfigError if more than `dim` values or none would be kept."""
         super().__init__()
@@ -51,9 +66,11 @@ class TopK(Latent):
             )
         self.dim = dim
         self.restart_weight = restart_weight
-        self.cost_names = ("restart",) if restart_weight else ()
+        self.aux_k, self.aux_weight = min(aux_k, dim), aux_weight
+        weights = {"restart": restart_weight, "aux_k": aux_k}
+        self.cost_names = tuple(name for name, weight in weights.items() if weight)
         self.patience = patience
-        self.keep = Largest(k, min(round(alpha * k), dim))
+        self.keep: Largest = Largest(k, min(round(alpha * k), dim))
         self.register_buffer("inactive", torch.zeros(dim, dtype=torch.int64))
 
     @override
@@ -68,11 +85,29 @@ class TopK(Latent):
         active = z.detach() != 0
         if self.training and sample:
             self._count_inactive(active)
+            self.keep.follow(least)
         if not self.restart_weight:
-            return Code(z, z)
-        dead = (self.inactive >= self.patience).to(a)
+            return Code(z, z, raw=a)
+        dead = self.dead.to(a)
         missing = ((least.detach() - a).clamp_min(0) * dead).sum(1) / dead.sum().clamp_min(1)
-        return Code(z, z, costs={"restart": self.restart_weight * missing})
+        return Code(z, z, costs={"restart": self.restart_weight * missing}, raw=a)
+
+    @property
+    def dead(self) -> Tensor:
+        """Which units were active for no image of the last `patience` batches, (dim,) bool."""
+        return self.inactive >= self.patience
+
+    @override
+    def costs(self, p: Pass) -> Mapping[str, Tensor]:
+        if not self.aux_k:
+            return {}
+        if not bool(self.dead.any()):
+            return {"aux_k": p.x.new_zeros(len(p.x))}
+        assert p.code.raw is not None
+        values, places = p.code.raw.masked_fill(~self.dead, -torch.inf).topk(self.aux_k, dim=1)
+        values = values.masked_fill(values == -torch.inf, 0)
+        revived = p.code.z.detach().scatter(1, places, values)
+        return {"aux_k": self.aux_weight * decoded_cost(p, revived)}
 
     @torch.no_grad()
     def _count_inactive(self, active: Tensor) -> None:
@@ -88,6 +123,10 @@ class TopK(Latent):
 class Largest(nn.Module):
     """Keeps the k largest of each row while training, `k_test` in evaluation."""
 
+    def follow(self, least: Tensor) -> None:
+        """See the smallest kept value of each row in a step of training, (N, 1)."""
+        return None
+
     def __init__(self, k: int, k_test: int) -> None:
         super().__init__()
         self.k, self.k_test = k, k_test
@@ -100,3 +139,9 @@ class Largest(nn.Module):
         """(N, dim) -> the same with all other values 0, and the smallest kept value, (N, 1)."""
         values, places = a.topk(self.k if self.training else self.k_test, dim=1)
         return torch.zeros_like(a).scatter(1, places, values), values[:, -1:]
+
+
+def decoded_cost(p: Pass, z: Tensor) -> Tensor:
+    """The reconstruction loss of a pass with other codes (N, *code_shape), (N,)."""
+    cost: Tensor = p.model.reconstruction(p.model.output(z, p.code.context), p.x)
+    return cost

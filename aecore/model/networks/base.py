@@ -13,6 +13,7 @@ from typing_extensions import override
 from aecore.config.component import Component
 from aecore.errors import ConfigError
 from aecore.model.networks.dense import Dense
+from aecore.model.passes import Model
 from aecore.types import ImageShape, Shape, is_table
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
@@ -62,6 +63,13 @@ class Network(Component, ABC, options=False):
     @abstractmethod
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
         """A module (N, *code_shape) -> (N, C, H, W)."""
+
+    def connect(self, model: Model) -> None:
+        """Let encoder, latent and decoder of a model share weights.
+
+        Raises UserError where they cannot.
+        """
+        return None
 
 
 class Halving(Network, options=False):

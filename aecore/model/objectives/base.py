@@ -80,7 +80,7 @@ class Objective(Component, ABC, options=False):
 
 def component_costs(p: Pass) -> dict[str, Tensor]:
     """The costs of latent and reconstruction, which have a weight of 1, each (N,)."""
-    return {**p.code.costs, **p.model.reconstruction.costs(p)}
+    return {**p.code.costs, **p.model.latent.costs(p), **p.model.reconstruction.costs(p)}
 
 
 def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:

@@ -1,0 +1,129 @@
+"""Rows in a folder of .npy files, which may be larger than memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from aecore.config.component import Probability, component
+from aecore.config.folders import expanded
+from aecore.data.split import EPOCH_ORDER, Source, Split, Which, fixed_part, permutation
+from aecore.errors import ConfigError
+
+_PATH = "dataset.path"
+_KINDS = (np.uint8, np.float16, np.float32)
+_BLOCK = 2**20  # bytes of neighbouring rows that stay together
+_WINDOW = 64  # blocks whose rows are mixed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShardedSplit(Split):
+    """A split whose `rows` count through several mapped files.
+
+    images: the first of them. shards: all, each (M, 1, 1, D) on the CPU; read-only.
+    """
+
+    shards: tuple[Tensor, ...] = ()
+
+    @override
+    def take(self, index: Tensor, out: Tensor | None = None) -> Tensor:
+        assert self.rows is not None
+        rows = self.rows[index]
+        taken = torch.empty(len(rows), *self.image_shape, dtype=self.images.dtype)
+        taken = taken if out is None else out
+        ends = torch.tensor([len(shard) for shard in self.shards]).cumsum(0)
+        which = torch.bucketize(rows, ends, right=True)
+        for n in torch.unique(which).tolist():
+            places = (which == n).nonzero()[:, 0]
+            shard = self.shards[n]
+            own = shard.index_select(0, rows[places] - (ends[n] - len(shard)))
+            taken.index_copy_(0, places, own)
+        return taken
+
+    @override
+    def order(self, *key: int) -> Tensor:
+        size = max(_BLOCK // (self.images[0].numel() * self.images.element_size()), 1)
+        return block_order(len(self), size, EPOCH_ORDER, *key)
+
+
+def block_order(n: int, size: int, *key: int) -> Tensor:
+    """(n,) int64: blocks of `size` neighbours in random order, mixed within windows of 64 blocks.
+
+    So nearby steps read nearby rows, each from the disk once an epoch.
+    """
+    blocks = permutation(-(-n // size), *key)
+    places = (blocks[:, None] * size + torch.arange(size)).flatten()
+    windows = torch.split(places[places < n], _WINDOW * size)
+    return torch.cat([w[permutation(len(w), *key, i)] for i, w in enumerate(windows)])
+
+
+@final
+class Shards(Source):
+    """A table (N, D), as the .npy files of a folder one after the other, by name; never unpickled.
+
+    Each holds (M, D) uint8, read as [0, 1], float16 or float32, all of one width and type. They
+    are mapped into memory and shuffled by blocks of a megabyte. A fixed part is for testing.
+    """
+
+    @component
+    def __init__(self, *, path: str | None, test_fraction: Probability) -> None:
+        """path: the folder; None is refused by `load`."""
+        self.path, self.test_fraction = path, test_fraction
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """Map the files; `data_dir` is not used."""
+        whole = self.whole(data_dir)
+        part = fixed_part(len(whole), self.test_fraction, split)
+        if not len(part):
+            problem = f"none of the {len(whole)} rows is left for the {split} split"
+            raise ConfigError("dataset.test_fraction", self.test_fraction, problem)
+        return whole.subset(part)
+
+    @override
+    def whole(self, data_dir: Path) -> Split:
+        shards = self._mapped()
+        rows = torch.arange(sum(map(len, shards)))
+        return ShardedSplit(shards[0], rows=rows, shards=tuple(shards))
+
+    @override
+    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
+        return fixed_part(len(whole), self.test_fraction, "test")
+
+    def _mapped(self) -> Sequence[Tensor]:
+        if self.path is None:
+            raise ConfigError(_PATH, None, "which folder is to be read?", {_PATH: "/a/folder"})
+        folder = expanded(self.path).absolute()
+        files = sorted(folder.glob("*.npy"))
+        if not files:
+            problem = "no .npy files are there" if folder.is_dir() else "there is no such folder"
+            raise ConfigError(_PATH, folder, problem, "of one file: dataset=arrays")
+        shards = [_map(file) for file in files]
+        for file, shard in zip(files, shards, strict=True):
+            if shard.shape[1:] != shards[0].shape[1:] or shard.dtype != shards[0].dtype:
+                found, first = (f"{s.shape[-1]} columns of {s.dtype}" for s in (shard, shards[0]))
+                problem = f"holds {found}, {files[0].name} {first}"
+                raise ConfigError(_PATH, file, problem, "all shards must have one width and type")
+        return shards
+
+
+def _map(file: Path) -> Tensor:
+    """The rows of a file, (M, 1, 1, D), mapped into memory; ConfigError where it holds no table."""
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy raises many kinds on what is damaged
+        reason = (str(error).splitlines() or ["it ends too early"])[0]
+        raise ConfigError(_PATH, file, f"it cannot be mapped: {reason[:200]}") from error
+    if array.ndim != 2 or 0 in array.shape or array.dtype not in _KINDS:
+        problem = f"holds {array.dtype} of shape {array.shape}"
+        raise ConfigError(_PATH, file, problem, "save rows (M, D) of float32, float16 or uint8")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)[:, None, None, :]
