@@ -28,8 +28,9 @@ PART = 1024  # images at once, of a split that may be larger than memory
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Stored images as float32 of the same shape: uint8 0..255 becomes [0, 1], floats stay."""
-    return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
+    """Stored images of the same shape, in at least float32: uint8 0..255 becomes [0, 1]."""
+    single = images.to(torch.promote_types(images.dtype, torch.float32))
+    return single.div_(255) if images.dtype == torch.uint8 else single
 
 
 def to_float(x: Tensor) -> Tensor:

@@ -37,16 +37,17 @@ class ShardedSplit(Split):
     def take(self, index: Tensor, out: Tensor | None = None) -> Tensor:
         assert self.rows is not None
         rows = self.rows[index]
-        taken = torch.empty(len(rows), *self.image_shape, dtype=self.images.dtype)
-        taken = taken if out is None else out
         ends = torch.tensor([len(shard) for shard in self.shards]).cumsum(0)
         which = torch.bucketize(rows, ends, right=True)
-        for n in torch.unique(which).tolist():
-            places = (which == n).nonzero()[:, 0]
-            shard = self.shards[n]
-            own = shard.index_select(0, rows[places] - (ends[n] - len(shard)))
-            taken.index_copy_(0, places, own)
-        return taken
+        by_shard = which.argsort()
+        counts = torch.bincount(which, minlength=len(ends)).tolist()
+        sorted_rows = torch.empty(len(rows), *self.image_shape, dtype=self.images.dtype)
+        parts = torch.split(sorted_rows, counts)
+        for n, own in enumerate(torch.split(rows[by_shard], counts)):
+            if len(own):
+                shard = self.shards[n]
+                torch.index_select(shard, 0, own - (ends[n] - len(shard)), out=parts[n])
+        return torch.index_select(sorted_rows, 0, by_shard.argsort(), out=out)
 
     @override
     def order(self, *key: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aecore.config.component import PositiveInt, component
 from aecore.errors import SkippedError
-from aecore.evaluation.figures.axes import finish
+from aecore.evaluation.figures.axes import finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid, new_figure
 from aecore.evaluation.metrics.dictionary import densities, strongest
@@ -21,7 +21,7 @@ class MostActivating(TrialFigure):
     """Each row shows the test images with the largest values of one unit of the code.
 
     units: rows: of the units that are active for some image, evenly from the most to the least
-    frequent. images: columns; below each is the value.
+    frequent. images: columns, less where fewer have a positive value; below each is the value.
     """
 
     @component
@@ -35,13 +35,19 @@ class MostActivating(TrialFigure):
         need_images(trial)
         shares, found = densities(trial), strongest(trial, self.images)
         units = _spread(shares, self.units)
-        rows = [trial.at(found.images[unit]).tensors()[0].cpu() for unit in units]
+        rows = [_active_images(trial, found.images[u], found.values[u]) for u in units]
         return image_grid(
             rows,
             title=f"Most activating images of {len(units)} of {len(shares)} units",
             labels=[f"unit {unit}\n{shares[unit]:.2%}" for unit in units],
-            captions=[[f"{value:.2f}" for value in found.values[unit].tolist()] for unit in units],
+            captions=[[f"{v:.3g}" if v > 0 else "" for v in found.values[u]] for u in units],
         )
+
+
+def _active_images(trial: Trial, index: Tensor, values: Tensor) -> Tensor:
+    """The images at `index`, (n, C, H, W), white where the value of the unit is not above 0."""
+    images = trial.at(index).tensors()[0].cpu()
+    return images.masked_fill((values <= 0)[:, None, None, None], 1.0)
 
 
 def _spread(shares: Tensor, count: int) -> list[int]:
@@ -76,6 +82,7 @@ class Densities(TrialFigure):
         edges = torch.logspace(float(live.min().log10()) - 0.05, 0.0, self.bins + 1)
         axes.hist(live.tolist(), edges.tolist(), color="#30638e")
         axes.set_xscale("log")
+        logarithmic(axes.xaxis)
         rare = int((live < _RARE).sum())
         title = f"{len(shares)} units: {len(shares) - len(live)} dead, {rare} rare"
         finish(axes, title=title, x=f"share of {trial.name} images with the unit active", y="units")
