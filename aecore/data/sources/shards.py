@@ -81,7 +81,7 @@ class Shards(Source):
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Map the files; `data_dir` is not used."""
-        whole = self.whole(data_dir)
+        whole, _ = self.whole(data_dir)
         part = fixed_part(len(whole), self.test_fraction, split)
         if not len(part):
             problem = f"none of the {len(whole)} rows is left for the {split} split"
@@ -89,14 +89,11 @@ class Shards(Source):
         return whole.subset(part)
 
     @override
-    def whole(self, data_dir: Path) -> Split:
+    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
         shards = self._mapped()
-        rows = torch.arange(sum(map(len, shards)))
-        return ShardedSplit(shards[0], rows=rows, shards=tuple(shards))
-
-    @override
-    def test_places(self, whole: Split, data_dir: Path) -> Tensor:
-        return fixed_part(len(whole), self.test_fraction, "test")
+        count = sum(map(len, shards))
+        split = ShardedSplit(shards[0], rows=torch.arange(count), shards=tuple(shards))
+        return split, fixed_part(count, self.test_fraction, "test")
 
     def _mapped(self) -> Sequence[Tensor]:
         if self.path is None:

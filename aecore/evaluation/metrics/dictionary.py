@@ -16,7 +16,7 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import flat
 
 
-class Dictionary(Metric):
+class DictionaryMetric(Metric):
     """The sparsity of the mean codes of all images, and what they explain.
 
     `dictionary/l0`: values that are not 0, of an image. `dictionary/explained_variance`: 1 minus

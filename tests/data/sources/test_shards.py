@@ -32,12 +32,11 @@ def shards(folder: Path, fraction: float = 0.2) -> Shards:
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32])
 def test_rows_are_those_of_the_files(tmp_path: Path, dtype: Any) -> None:
     rows, source = written(tmp_path, dtype), shards(tmp_path)
-    whole = source.whole(tmp_path)
+    whole, places = source.whole(tmp_path)
     expected = rows.float() / (255 if dtype == np.uint8 else 1)
     torch.testing.assert_close(whole.pixels().view(100, 5), expected)
     train, test = (source.load(w, tmp_path) for w in ("train", "test"))  # type: ignore[arg-type]
     assert (len(train), len(test)) == (80, 20) and train.image_shape == (1, 1, 5)
-    places = source.test_places(whole, tmp_path)
     torch.testing.assert_close(test.pixels().view(20, 5), expected[places])
     index = torch.tensor([7, 79, 0, 7])
     assert torch.equal(train.stored(index), train.stored(torch.arange(80))[index])
@@ -50,7 +49,7 @@ def test_rows_are_those_of_the_files(tmp_path: Path, dtype: Any) -> None:
 
 def test_a_file_is_mapped_not_read(tmp_path: Path) -> None:
     written(tmp_path)
-    whole = shards(tmp_path).whole(tmp_path)
+    whole, _ = shards(tmp_path).whole(tmp_path)
     file = np.lib.format.open_memmap(tmp_path / "02.npy", "r+")
     file[0] = 7
     file.flush()

@@ -13,7 +13,7 @@ from aecore.data.sources.superposition import Superposition
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.dictionary import Densities, MostActivating
-from aecore.evaluation.metrics.dictionary import Dictionary, atoms, densities, strongest
+from aecore.evaluation.metrics.dictionary import DictionaryMetric, atoms, densities, strongest
 from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from helpers.models import adam, gen, images, model
@@ -44,7 +44,7 @@ def test_topk_recovers_the_features_of_superposition(seed: int) -> None:
         whole.terms(x, draws, epoch=1.0, noisy=True).loss.backward()
         optimizer.step()
     with torch.no_grad():
-        values = Dictionary(cosine=0.9)(Trial(whole.eval(), test))
+        values = DictionaryMetric(cosine=0.9)(Trial(whole.eval(), test))
     assert values["dictionary/recovered"] >= 0.95
     assert values["dictionary/l0"] == pytest.approx(3)
     assert 0.8 < values["dictionary/explained_variance"] < 1
@@ -83,7 +83,7 @@ ROWS = [[1.0, 0, 0.2, 0], [0.5, 0, 0.4, 0], [0.7, 0, 0, 0.9]]
 @torch.no_grad()
 def test_values_by_hand() -> None:
     on = coded(ROWS)
-    values = Dictionary(cosine=0.9)(on)
+    values = DictionaryMetric(cosine=0.9)(on)
     assert values == pytest.approx({
         "dictionary/l0": 2.0,
         "dictionary/explained_variance": 1.0,
@@ -92,8 +92,8 @@ def test_values_by_hand() -> None:
     })  # fmt: skip
     known = torch.tensor([[2.0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0.1, 1], [0, -1, 0, 0]])
     on = replace(on, images=replace(on.images, atoms=known))
-    assert Dictionary(cosine=0.9)(on)["dictionary/recovered"] == 0.5
-    assert Dictionary(cosine=0.7)(on)["dictionary/recovered"] == 0.75
+    assert DictionaryMetric(cosine=0.9)(on)["dictionary/recovered"] == 0.5
+    assert DictionaryMetric(cosine=0.7)(on)["dictionary/recovered"] == 0.75
     assert torch.equal(atoms(on.model), torch.eye(4))
     torch.testing.assert_close(densities(on), torch.tensor([3, 0, 2, 1]).double() / 3)
 
