@@ -62,7 +62,7 @@ def _spread(shares: Tensor, count: int) -> list[int]:
 class Densities(TrialFigure):
     """A histogram of how often each unit of the code is active, on a logarithmic axis.
 
-    Over all test images. The title counts the units that are never active, and those that are for
+    Over the test images, 5000 at most. The title counts the units that are never active, and those that are for
     fewer than one in a thousand images. bins: of the histogram.
     """
 
