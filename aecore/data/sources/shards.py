@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import Probability, component
+from aecore.config.component import Probability
 from aecore.config.folders import expanded
 from aecore.data.split import EPOCH_ORDER, Source, Split, Which, fixed_part, permutation
 from aecore.errors import ConfigError
@@ -72,12 +72,12 @@ class Shards(Source):
 
     Each holds (M, D) uint8, read as [0, 1], float16 or float32, all of one width and type. They
     are mapped into memory and shuffled by blocks of a megabyte. A fixed part is for testing.
+
+    path: the folder; None is refused by `load`.
     """
 
-    @component
-    def __init__(self, *, path: str | None, test_fraction: Probability) -> None:
-        """path: the folder; None is refused by `load`."""
-        self.path, self.test_fraction = path, test_fraction
+    path: str | None
+    test_fraction: Probability
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Map the files; `data_dir` is not used."""

@@ -10,8 +10,8 @@ import torch
 from torch import Generator
 from torch.nn.functional import normalize
 
-from aecore.config.component import NonNegativeInt, PositiveFloat, PositiveInt, component
-from aecore.data.images.memory import GIB, available_memory
+from aecore.config.component import NonNegativeInt, PositiveFloat, PositiveInt
+from aecore.data.images.memory import available_memory, check_memory
 from aecore.data.split import Source, Split, Which
 from aecore.errors import ConfigError
 
@@ -24,37 +24,29 @@ class Superposition(Source):
 
     Each direction d_j is uniform on the unit sphere, s_j is 1 with probability active / features,
     else 0, c_j uniform in [0, 1]; all are independent, and equal in every run.
+
+    width: columns. active: mean number of active features. draw: seed of features and rows.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        features: PositiveInt,
-        width: PositiveInt,
-        active: PositiveFloat,
-        rows: PositiveInt,
-        test_rows: PositiveInt,
-        draw: NonNegativeInt,
-    ) -> None:
-        """width: columns. active: mean number of active features. draw: of features and rows.
+    features: PositiveInt
+    width: PositiveInt
+    active: PositiveFloat
+    rows: PositiveInt
+    test_rows: PositiveInt
+    draw: NonNegativeInt
 
-        Raises ConfigError if more than all features would be active.
-        """
-        if active > features:
-            problem = f"there are {features} features"
-            raise ConfigError("dataset.active", active, problem, f"give {features} or less")
-        self.features, self.width, self.active = features, width, active
-        self.rows, self.test_rows, self.draw = rows, test_rows, draw
+    def __post_init__(self) -> None:
+        """Raise ConfigError if more than all features would be active."""
+        if self.active > self.features:
+            problem = f"there are {self.features} features"
+            raise ConfigError("dataset.active", self.active, problem, "give fewer")
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Draw one split; `data_dir` is not used."""
         count = self.rows if split == "train" else self.test_rows
-        needed, free = 4 * count * (3 * self.features + self.width), available_memory()
-        if free is not None and needed > free:
-            key = "dataset.rows" if split == "train" else "dataset.test_rows"
-            problem = f"drawing them takes {needed / GIB:,.1f} GiB, more memory than is free"
-            raise ConfigError(key, count, problem, "draw fewer")
+        key = "dataset.rows" if split == "train" else "dataset.test_rows"
+        needed = 4 * count * (3 * self.features + self.width)
+        check_memory(needed, available_memory(), (key, count), "rows", "draw fewer")
         generator = self._generator("atoms")
         atoms = normalize(torch.randn(self.features, self.width, generator=generator), dim=1)
         generator = self._generator(split)

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.axes import finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
@@ -24,10 +24,8 @@ class MostActivating(TrialFigure):
     frequent. images: columns, less where fewer have a positive value; below each is the value.
     """
 
-    @component
-    def __init__(self, *, units: PositiveInt, images: PositiveInt) -> None:
-        self.units = units
-        self.images = images
+    units: PositiveInt
+    images: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
@@ -62,13 +60,11 @@ def _spread(shares: Tensor, count: int) -> list[int]:
 class Densities(TrialFigure):
     """A histogram of how often each unit of the code is active, on a logarithmic axis.
 
-    Over the test images, 5000 at most. The title counts the units that are never active, and those that are for
-    fewer than one in a thousand images. bins: of the histogram.
+    Over the test images, 5000 at most. The title counts the units that are never active, and those
+    that are for fewer than one in a thousand images. bins: of the histogram.
     """
 
-    @component
-    def __init__(self, *, bins: PositiveInt) -> None:
-        self.bins = bins
+    bins: PositiveInt
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:

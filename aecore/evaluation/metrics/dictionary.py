@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from aecore.config.component import Probability, component
+from aecore.config.component import Probability
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
@@ -36,9 +36,7 @@ class DictionaryMetric(Metric):
         "dictionary/recovered": Reported(True, "of the features"),
     }
 
-    @component
-    def __init__(self, *, cosine: Probability) -> None:
-        self.cosine = cosine
+    cosine: Probability
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Applies to every model; `recovered` is left out where no features are known."""

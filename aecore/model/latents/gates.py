@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
+from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import straight_through
@@ -31,18 +31,10 @@ class JumpReLU(Latent):
 
     cost_names = ("l0",)
 
-    @component
-    def __init__(
-        self,
-        *,
-        dim: PositiveInt,
-        sparsity: NonNegativeFloat,
-        threshold: PositiveFloat,
-        bandwidth: PositiveFloat,
-    ) -> None:
-        super().__init__()
-        self.dim, self.sparsity = dim, sparsity
-        self.threshold, self.bandwidth = threshold, bandwidth
+    dim: PositiveInt
+    sparsity: NonNegativeFloat
+    threshold: PositiveFloat
+    bandwidth: PositiveFloat
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
@@ -75,10 +67,8 @@ class Gated(Latent):
 
     cost_names = ("gate_l1", "gate_reconstruction")
 
-    @component
-    def __init__(self, *, dim: PositiveInt, sparsity: NonNegativeFloat) -> None:
-        super().__init__()
-        self.dim, self.sparsity = dim, sparsity
+    dim: PositiveInt
+    sparsity: NonNegativeFloat
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import component
 from aecore.errors import ConfigError
 from aecore.model.networks.base import Network, flat
 from aecore.model.networks.dense import Dense
@@ -28,9 +27,9 @@ class Dictionary(Network):
     norm = None
     output_activation = None
 
-    @component
-    def __init__(self, *, tied: bool, unit_norm: bool, subtract_bias: bool) -> None:
-        self.tied, self.unit_norm, self.subtract_bias = tied, unit_norm, subtract_bias
+    tied: bool
+    unit_norm: bool
+    subtract_bias: bool
 
     @override
     def feature_shape(self, image_shape: ImageShape) -> Shape:

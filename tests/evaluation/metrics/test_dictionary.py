@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from aecore.api.create import create
 from aecore.data.sources.superposition import Superposition
 from aecore.data.split import Split
-from aecore.errors import SkippedError
+from aecore.errors import SkippedError, UserError
 from aecore.evaluation.figures.dictionary import Densities, MostActivating
 from aecore.evaluation.metrics.dictionary import DictionaryMetric, atoms, densities, strongest
 from aecore.evaluation.trial import Trial
@@ -20,8 +21,9 @@ from helpers.models import adam, gen, images, model
 from helpers.trials import perfect, trial
 
 
-def superposition(draw: int = 0) -> Superposition:
-    return Superposition(features=64, width=32, active=3.0, rows=20_000, test_rows=1000, draw=draw)
+def superposition(draw: int = 0, **changes: Any) -> Superposition:
+    values = {"features": 64, "width": 32, "active": 3.0, "rows": 20_000, "test_rows": 1000}
+    return Superposition(**(values | changes), draw=draw)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -70,6 +72,13 @@ class TestSuperposition:
         assert not torch.equal(train.images[:1000], test.images)
         assert not torch.equal(train.images, other.images)
         assert torch.equal(train.subset(torch.arange(3)).atoms, test.atoms)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(("changes", "said"), [
+        ({"active": 65.0}, r"dataset\.active=65"), ({"rows": 10**13}, r"dataset\.rows=.* GiB"),
+    ])  # fmt: skip
+    def test_errors(self, changes: dict[str, Any], said: str) -> None:
+        with pytest.raises(UserError, match=said):
+            superposition(**changes).load("train", Path())
 
 
 def coded(rows: list[list[float]]) -> Trial:
