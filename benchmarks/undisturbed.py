@@ -24,7 +24,7 @@ MANY = [
     *TINY, "-m", "figures=none", "trainer.max_epochs=2", "latent.dim=2,3,4", "hydra.sweep.dir=it",
 ]  # fmt: skip
 STATUSES = {0, 1, 2, 3, 129, 130, 141, 143}
-SECONDS = 600  # after which a command counts as hanging, even on a busy machine
+SECONDS = 1800  # after which a command counts as hanging, even on a busy machine
 TIMED = ("train/seconds", "train/images_per_second", "seconds")  # differ from run to run
 
 
