@@ -47,11 +47,7 @@ def codes_figure(codes: Tensor, images: Split, what: str) -> Figure:
 
     what: the images, for the title.
     """
-    kinds = torch.zeros(len(codes), dtype=torch.int64)
-    names: list[str] = []
-    if images.labels is not None:
-        present, kinds = torch.unique(images.labels.cpu(), return_inverse=True)
-        names = [class_name(images, label) for label in present.tolist()]
+    kinds, names = kinds_of(images)
     dims = codes.shape[1]
     title = f"Codes of {what}, {dims} dimension{'s' if dims > 1 else ''}"
     if dims == 1:
@@ -62,6 +58,14 @@ def codes_figure(codes: Tensor, images: Split, what: str) -> Figure:
     points, shares = project(codes, 2)
     axes_names = [f"component {n + 1} ({100 * s:.1f} %)" for n, s in enumerate(shares.tolist())]
     return scatter(points, kinds, names, axes_names, title)
+
+
+def kinds_of(images: Split) -> tuple[Tensor, list[str]]:
+    """The class of each image as an index (N,) into names; no names without labels."""
+    if images.labels is None:
+        return torch.zeros(len(images), dtype=torch.int64), []
+    present, kinds = torch.unique(images.labels.cpu(), return_inverse=True)
+    return kinds, [class_name(images, label) for label in present.tolist()]
 
 
 def project(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
