@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from argparse import ArgumentError, Namespace
 from collections.abc import Iterable
@@ -128,7 +129,7 @@ def _own(args: Namespace) -> list[Path]:
     if args.config_dir is None:
         return []
     folder = expanded(args.config_dir).absolute()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # false for a name that is too long, too
         raise UserError(f"--config-dir {args.config_dir}: no such folder")
     if not any((folder / group).is_dir() for group in (*groups(), "hydra")):
         raise UserError(

@@ -26,7 +26,7 @@ from aecore.config.groups import check_choices, options_by_group
 from aecore.config.hydra_errors import explain_hydra
 from aecore.config.overrides import Override
 from aecore.config.secret import secret_keys
-from aecore.errors import UserError, shown
+from aecore.errors import UserError, short, shown
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,9 @@ def composing(arguments: Arguments, overrides: Sequence[Override]) -> Iterator[N
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, overrides, lambda kept: _composed(arguments, kept)) from None
+    except OSError as error:  # a name that no file may have
+        where = short(error.filename or arguments.config_name)
+        raise UserError(f"{where}: {error.strerror}", "give another name") from error
     except MarkedYAMLError as error:  # in a file of the user
         mark = error.problem_mark or error.context_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "--config-dir"

@@ -70,3 +70,9 @@ def test_lines_that_once_ended_in_a_traceback(
     assert message.startswith("error: ") and expected in message
     assert len(message.splitlines()) <= 3
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", ["--config-dir", "--config-name"])
+def test_a_name_that_no_file_may_have(flag: str) -> None:
+    with pytest.raises(UserError, match="no such folder|File name too long"):
+        compose(parse([flag, "a" * 5000]))
