@@ -74,5 +74,5 @@ def test_lines_that_once_ended_in_a_traceback(
 
 @pytest.mark.parametrize("flag", ["--config-dir", "--config-name"])
 def test_a_name_that_no_file_may_have(flag: str) -> None:
-    with pytest.raises(UserError, match="no such folder|File name too long"):
+    with pytest.raises(UserError, match=r"no such folder|File name too long"):
         compose(parse([flag, "a" * 5000]))
