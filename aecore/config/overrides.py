@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
 from aecore.config.folders import command, groups
-from aecore.errors import UserError, shown
+from aecore.errors import ConfigError, UserError, short, shown
 
 OOD = "evaluate.ood"  # other data sets, by their names
 SUBDIR = "hydra.sweep.subdir"  # the folder of a job below that of its sweep
@@ -114,7 +114,12 @@ def quoted(text: str) -> str:
 
 
 def as_override(key: str, value: Any) -> str:
-    """An override that sets a key to a plain value, which is taken literally; quoted if need be."""
+    """An override that sets a key to a plain value, which is taken literally; quoted if need be.
+
+    Raises ConfigError for other values, such as arrays.
+    """
+    if not isinstance(value, bool | int | float | str | list | dict | None):
+        raise ConfigError(key, short(value), "must be a number, text, a list or a mapping")
     with suppress(UserError):
         (plain,) = read([f"{key}={shown(value)}"])
         if plain.value == value and type(plain.value) is type(value) and "${" not in plain.text:

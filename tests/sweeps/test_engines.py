@@ -101,8 +101,8 @@ def test_every_launcher_gives_the_same_numbers(launcher: str) -> None:
     assert main([*argv, "hydra.sweep.dir=here"]) == 0
     assert table(Path("there")) == table(Path("here"))
     assert sorted(p.name for p in Path("there").iterdir() if p.name != ".submitit") == [
-        'it\'s [0], é="x"', 'it\'s [1], é="x"', "report.html", "summary.csv", "summary.json",
-        "sweep.json",
+        "groups.csv", 'it\'s [0], é="x"', 'it\'s [1], é="x"', "report.html", "summary.csv",
+        "summary.json", "sweep.json",
     ]  # fmt: skip
     for folder in Path("there").glob("it*/[01]"):
         config = yaml.safe_load((folder / "config.yaml").read_text())

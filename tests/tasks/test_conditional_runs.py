@@ -27,6 +27,7 @@ from aecore.model.latents.base import Latent
 from aecore.model.objectives.base import Objective
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.kl import KL
+from aecore.model.penalties.weight import WEIGHT_KEYS
 from aecore.model.priors.base import Prior
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
@@ -74,7 +75,8 @@ def node(group: str, name: str) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     if "_target_" not in found:
         (found,) = found.values()
-    own = {k: v for k, v in found.items() if k not in ("weight", "schedule", "warmup")}
+    counted = WEIGHT_KEYS if group in ("penalty", "reconstruction") else ()
+    own = {k: v for k, v in found.items() if k not in counted}
     return own | INSTEAD.get(name, {})
 
 
