@@ -26,7 +26,8 @@ def reason(extra: str) -> str:
 
 def installed(extra: str) -> bool:
     """Whether an extra is here."""
-    return find_spec(MODULES[extra]) is not None
+    package, _, module = MODULES[extra].partition(".")  # no plugin at all, no package of plugins
+    return find_spec(package) is not None and (not module or find_spec(MODULES[extra]) is not None)
 
 
 def skip(extra: str) -> NoReturn:
