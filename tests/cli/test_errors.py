@@ -56,7 +56,7 @@ BAD = [
     (["model=ae", "penalty=mmd", "penalty.mmd.scales=[]"], "at least 1 item"),
     (["model=ae", "reconstruction=ssim", "reconstruction.ssim.window=11"], "11x11"),
     (["model=ae", "reconstruction=ssim", "reconstruction.ssim.window=4"], "must be 3, 5"),
-    (["model=ae", "reconstruction=[mse,l1]"], "must be exactly one term"),
+    (["model=ae", "reconstruction=[mse,l1]"], "which only the first term may be"),
     (["model=ae", "reconstruction=[]"], "no such reconstruction"),
     (["model=ae", "~reconstruction"], "choose one of adversarial, "),
     (["~figures"], "choose one of .*none"),

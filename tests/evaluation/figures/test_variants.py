@@ -21,6 +21,7 @@ from aecore.evaluation.figures.draw import draw_figures
 from aecore.evaluation.figures.kernels import Kernels
 from aecore.evaluation.figures.robustness import Robustness
 from aecore.evaluation.trial import Trial
+from aecore.model.networks.dictionary import Shift
 from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 from helpers import models as making
@@ -77,7 +78,9 @@ def test_every_variant_draws_or_says_why_not(overrides: list[str]) -> None:
         expected |= {"traversals": reason, "interpolation_gif": reason}
         expected["weight_product"] = "the model is not linear: it pools maxima"
     else:
-        bent = [part for part in model.modules() if isinstance(part, nn.ReLU | nn.GroupNorm)]
+        bent = [
+            part for part in model.modules() if isinstance(part, nn.ReLU | nn.GroupNorm | Shift)
+        ]
         if bent:
             name = type(bent[0]).__name__
             expected["weight_product"] = f"the model is no product of matrices: it has {name}"

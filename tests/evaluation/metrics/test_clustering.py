@@ -29,6 +29,7 @@ def grouped(spread: float, n: int = 60) -> Split:
 
 
 def test_classes_apart_are_found() -> None:
+    assert all(reported.higher_is_better for reported in Clustering.reports.values())
     found = clustered(trial(perfect(), images=grouped(0.1)))
     assert found == pytest.approx({"cluster_nmi": 1, "cluster_ari": 1, "cluster_accuracy": 1})
 
