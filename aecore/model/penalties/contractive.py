@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import Literal
 
@@ -28,6 +29,13 @@ _ELEMENTWISE = (
     nn.Tanh,
 )
 
+# derivatives of activations as functions of their outputs
+_SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.ReLU: lambda y: (y > 0).to(y.dtype),
+    nn.Sigmoid: lambda y: y * (1 - y),
+    nn.Tanh: lambda y: 1 - y.square(),
+}
+
 
 class Contractive(Penalty):
     """||d mean(z) / d x_in||_F^2 per image (Rifai et al. 2011).
@@ -45,8 +53,8 @@ class Contractive(Penalty):
     def forward(self, p: Pass) -> Tensor:
         with torch.enable_grad():
             layers = shallow_layers(p.model)
-            if layers is not None and self.method != "estimate":
-                return shallow_norm(layers, p)
+            if layers is not None:
+                return shallow_norm(layers, p, self.samples if self.method == "estimate" else None)
             return jacobian_norm(p) if self.method == "exact" else estimated_norm(p, self.samples)
 
     @override
@@ -70,11 +78,13 @@ def shallow_layers(model: Model) -> list[nn.Module] | None:
     return leaves if shallow and isinstance(leaves[0], nn.Linear) else None
 
 
-def shallow_norm(layers: list[nn.Module], p: Pass) -> Tensor:
-    """Exact squared Frobenius norm for `shallow_layers`, (N,); by the image, not by the class.
+def shallow_norm(layers: list[nn.Module], p: Pass, samples: int | None = None) -> Tensor:
+    """Squared Frobenius norm for `shallow_layers`, (N,); by the image, not by the class.
 
     The Jacobian is A diag(d) B with the slopes d of the activation, so its squared norm is the
     quadratic form d^T (A^T A * B B^T) d, for which no matrix is needed per image.
+
+    samples: estimate it from that many projections v^T A diag(d) B, without a second derivative.
     """
     weights = [layer.weight for layer in layers if isinstance(layer, nn.Linear)]
     weights[0] = weights[0][:, : flat(p.model.image_shape)]
@@ -82,18 +92,28 @@ def shallow_norm(layers: list[nn.Module], p: Pass) -> Tensor:
     inner = reduce(lambda first, second: second @ first, weights[:split])  # B
     if split == len(layers):
         return inner.square().sum().expand(len(p.x_in))
-    form = product(inner, inner)
+    gram, slopes = product(inner, inner), _slopes(layers[: split + 1], p)
+    outer = None  # A
     if weights[split:]:
-        outer = reduce(lambda first, second: second @ first, weights[split:])  # A
-        form = (outer.T @ outer) * form
-    else:
-        form = form.diagonal().diag()
-    slopes = _slopes(layers[: split + 1], p)
-    return ((slopes @ form) * slopes).sum(1)
+        outer = reduce(lambda first, second: second @ first, weights[split:])
+    if samples is None:
+        form = gram.diagonal().diag() if outer is None else (outer.T @ outer) * gram
+        return ((slopes @ form) * slopes).sum(1)
+    total = slopes.new_zeros(len(slopes))
+    for _ in range(samples):
+        units = slopes if outer is None else slopes.new_empty(len(slopes), len(outer))
+        signs = _signs(units, p.generator)
+        back = (signs if outer is None else signs @ outer) * slopes
+        total = total + ((back @ gram) * back).sum(1)
+    return total / samples
 
 
 def _slopes(layers: list[nn.Module], p: Pass) -> Tensor:
     """The derivatives of the last of these layers, an activation, at p.x_in, (N, units)."""
+    slope = _SLOPES.get(type(layers[-1]))
+    leaves = [m for m in p.model.encoder.modules() if not any(m.children())]
+    if slope is not None and leaves[-1] is layers[-1]:  # its output is in the pass
+        return slope(p.h.flatten(1))
     h = p.model.encoder_input(p.x_in.detach(), p.y).flatten(1)
     for layer in layers[:-1]:
         h = layer(h)
