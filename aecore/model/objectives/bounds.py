@@ -84,6 +84,11 @@ class Bound(Objective, options=False):
                 "no log p(x) to bound",
                 "use reconstruction=bernoulli or reconstruction=gaussian",
             )
+        if "reconstruction" in model.weights:
+            raise UserError(
+                f"objective={self.name}: the bound counts the reconstruction once, unweighted",
+                "leave out reconstruction.TERM.weight, or use objective=elbo",
+            )
         for name, penalty in model.penalties.items():
             if penalty.holds_prior:
                 raise UserError(

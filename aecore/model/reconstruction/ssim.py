@@ -88,7 +88,7 @@ class SSIM(_Similarity):
 
     @override
     def check(self, model: Model) -> None:
-        _check(model, self.name, self.window, scales=1)
+        _check(model, self, scales=1)
 
 
 class MSSSIM(_Similarity):
@@ -119,12 +119,16 @@ class MSSSIM(_Similarity):
 
     @override
     def check(self, model: Model) -> None:
-        _check(model, self.name, self.window, self.scales)
+        _check(model, self, self.scales)
 
 
-def _check(model: Model, name: str, window: int, scales: int) -> None:
-    """Raise UserError if images are standardised, or too small for window and scales."""
-    need_logits(model, name)
+def _check(model: Model, loss: _Similarity, scales: int) -> None:
+    """Raise UserError if images are not in [0, 1], or too small for window and scales."""
+    name, window = loss.name, loss.window
+    if model.reconstruction is loss:
+        need_logits(model, name)
+    else:
+        _need_unit_image(model, name)
     height, width = model.image_shape[1:]
     # the limits of torchmetrics, and room for reflection padding at the smallest size
     needed = max(window * max(scales - 1, 1) ** 2, 2**scales, (window + 1) * 2**scales // 4)
@@ -135,4 +139,15 @@ def _check(model: Model, name: str, window: int, scales: int) -> None:
             f"{path}.window={window}: it needs images of {needed}x{needed}, "
             f"these are {height}x{width}",
             f"use a smaller {path}.window (3 or more){fewer}, or reconstruction=mse",
+        )
+
+
+def _need_unit_image(model: Model, name: str) -> None:
+    """Raise UserError unless the image that the first term decodes to lies in [0, 1]."""
+    ends = model.reconstruction.image(torch.tensor([-100.0, 100.0], device="cpu"))
+    bounded = model.output_activation == "sigmoid" or bool(((ends >= 0) & (ends <= 1)).all())
+    if model.standardised or not bounded:
+        raise UserError(
+            f"reconstruction={name}: it compares pixels in [0, 1], and nothing bounds this image",
+            "use network.output_activation=sigmoid dataset.range=unit, or bernoulli as the first",
         )

@@ -98,7 +98,11 @@ class TestTheStart:
     def test_after_the_end_is_refused(
         self, start: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        command = ["model=ae", "reconstruction=[l1,ssim]", f"reconstruction.ssim.start={start}"]
+        command = [
+            "model=ae",
+            "reconstruction=[bernoulli,ssim]",
+            f"reconstruction.ssim.start={start}",
+        ]
         options = ["dataset.train_size=640", "trainer.max_epochs=3", f"paths.output_dir={tmp_path}"]
         assert main([*command, *options]) == 2
         assert "reconstruction.ssim.start=" in capsys.readouterr().err
@@ -145,6 +149,22 @@ class TestSeveralTerms:
         assert main(["model=ae", f"reconstruction=[l1,{second}]"]) == 2
         error = capsys.readouterr().err
         assert f"{second} is a likelihood of pixels, which only the first term may be" in error
+
+    @pytest.mark.parametrize("first", ["l1", "mse", "gaussian"])
+    def test_similarity_needs_an_image_in_the_unit_range(self, first: str) -> None:
+        terms = f"reconstruction=[{first},ssim]"
+        with pytest.raises(UserError, match="nothing bounds this image"):
+            whole_of(terms)
+        x = images(4, 1, 8, 8)
+        whole = whole_of(terms, "network.output_activation=sigmoid")
+        found = whole.terms(x, gen(), epoch=0, noisy=True).values["ssim_loss"]
+        output = whole.run(x, gen(), noisy=True, sample=True).output
+        torch.testing.assert_close(found, create("reconstruction=ssim")(output.logit(), x).mean())
+
+    def test_a_bound_has_no_weight_of_the_reconstruction(self) -> None:
+        iwae = ["model=iwae", "reconstruction.bernoulli.weight=2"]
+        with pytest.raises(UserError, match="the bound counts the reconstruction once"):
+            whole_of(*iwae)
 
     def test_beside_a_penalty_of_the_same_option(self) -> None:
         names = whole_of("penalty=adversarial", "reconstruction=[mse,adversarial]").penalties
