@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.quantised import Quantised, straight_through
 
@@ -29,11 +29,19 @@ class FSQ(Quantised):
     shifts these instead.
     """
 
-    @component
-    def __init__(self, *, levels: Levels, tokens: PositiveInt | None) -> None:
-        super().__init__("fsq", tokens, len(levels))
-        self.codebook_size = math.prod(levels)
-        self.round = Rounding(levels)
+    name = "fsq"
+
+    levels: Levels
+    tokens: PositiveInt | None
+
+    def __post_init__(self) -> None:
+        self.codebook_size = math.prod(self.levels)
+        self.round = Rounding(self.levels)
+
+    @property
+    @override
+    def width(self) -> int:
+        return len(self.levels)
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
+from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.fsq import Rounding
 from aecore.model.latents.quantised import Quantised, straight_through
@@ -32,23 +32,24 @@ class LFQ(Quantised):
     tokens: entries per image, from a vector; None for one per position of a feature map.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        bits: Annotated[int, Field(ge=1, le=30)],
-        tokens: PositiveInt | None,
-        commitment: NonNegativeFloat,
-        entropy: NonNegativeFloat,
-        diversity: NonNegativeFloat,
-        temperature: PositiveFloat,
-    ) -> None:
-        super().__init__("lfq", tokens, bits)
-        self.codebook_size = 2**bits
-        self.commitment, self.entropy, self.diversity = commitment, entropy, diversity
-        self.temperature = temperature
-        self.cost_names = ("commitment", "entropy") if entropy > 0 else ("commitment",)
-        self.round = Rounding([2] * bits)
+    name = "lfq"
+
+    bits: Annotated[int, Field(ge=1, le=30)]
+    tokens: PositiveInt | None
+    commitment: NonNegativeFloat
+    entropy: NonNegativeFloat
+    diversity: NonNegativeFloat
+    temperature: PositiveFloat
+
+    def __post_init__(self) -> None:
+        self.codebook_size = 2**self.bits
+        self.cost_names = ("commitment", "entropy") if self.entropy > 0 else ("commitment",)
+        self.round = Rounding([2] * self.bits)
+
+    @property
+    @override
+    def width(self) -> int:
+        return self.bits
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from aecore.config.component import PositiveInt
 from aecore.errors import UserError
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
@@ -13,21 +17,23 @@ from aecore.model.networks.dense import Dense
 from aecore.types import Shape
 
 
-class Quantised(Latent):
+class Quantised(Latent, options=False):
     """Codes of `tokens` codebook entries each; subclasses define the codebook.
 
     There is no prior over the entries; `sampler=autoregressive` learns one after training. A
     uniform prior would cost log(codebook_size) nats per token.
+
+    name: of the option, for messages.
+    tokens: entries per image, from a vector; None for one per position of a feature map.
     """
 
-    def __init__(self, name: str, tokens: int | None, width: int) -> None:
-        """Store the dimensions of the codes.
+    name: ClassVar[str]
+    tokens: PositiveInt | None
 
-        name: of the option, for messages. tokens: entries per image, from a vector; None for one
-        per position of a feature map. width: dimension of an entry.
-        """
-        super().__init__()
-        self.name, self.tokens, self.width = name, tokens, width
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """The dimension of an entry."""
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, cast
+from typing import cast
 
 from torch import nn
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.model.latents.codebook import Codebook
-from aecore.model.latents.vq import VQ, Share, Size
+from aecore.model.latents.vq import VQ
 
 
 class ResidualVQ(VQ):
@@ -24,45 +24,15 @@ class ResidualVQ(VQ):
     Others: see `VQ`.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        levels: PositiveInt,
-        codebook_size: Size,
-        dim: PositiveInt,
-        tokens: PositiveInt | None,
-        commitment: NonNegativeFloat,
-        update: Literal["ema", "gradient"],
-        decay: Share,
-        restart_below: Share,
-        kmeans: NonNegativeInt = 0,
-        distance: Literal["euclidean", "cosine"] = "euclidean",
-    ) -> None:
-        super().__init__(
-            codebook_size=codebook_size,
-            dim=dim,
-            tokens=tokens,
-            commitment=commitment,
-            update=update,
-            decay=decay,
-            restart_below=restart_below,
-            kmeans=kmeans,
-            distance=distance,
-        )
-        self.name = "residual_vq"
-        self.shared_codebook = levels == 1
-        self.further = nn.ModuleList(
-            Codebook(
-                codebook_size,
-                dim,
-                learned=update == "gradient",
-                decay=decay,
-                restart_below=restart_below,
-                kmeans=kmeans,
-            )
-            for _ in range(1, levels)
-        )
+    name = "residual_vq"
+
+    levels: PositiveInt
+
+    @override
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.shared_codebook = self.levels == 1
+        self.further = nn.ModuleList(self._codebook() for _ in range(1, self.levels))
 
     @property
     @override

@@ -8,13 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    component,
-)
+from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from aecore.errors import ConfigError
 from aecore.model.codes import Code
 from aecore.model.latents.base import Latent
@@ -25,12 +19,11 @@ from aecore.model.passes import Pass
 from aecore.types import Shape
 
 
-class TopK(Latent):
-    """z = W h + b with `dim` values, of which the k largest are kept (Makhzani & Frey 2013).
+class KeepsLargest(Latent):
+    """z = W h + b with `dim` values, of which some of the largest are kept, k in training.
 
     All others are 0 and have no gradient through z.
 
-    alpha: in evaluation the round(alpha * k) largest are kept, as in the paper.
     restart_weight: weight of the cost `restart` of dead units, which were active for no image of
         the last `patience` batches: the mean over them of the difference between the smallest value
         that is kept and theirs. After the pre-activation loss of Conerly et al. 2025 (Anthropic,
@@ -41,37 +34,22 @@ class TopK(Latent):
     aux_weight: weight of that cost.
     """
 
-    inactive: Tensor
+    dim: PositiveInt
+    k: PositiveInt
+    restart_weight: NonNegativeFloat
+    patience: PositiveInt
+    aux_k: NonNegativeInt = 0
+    aux_weight: NonNegativeFloat = 1 / 32
 
-    @component
-    def __init__(
-        self,
-        *,
-        dim: PositiveInt,
-        k: PositiveInt,
-        alpha: PositiveFloat,
-        restart_weight: NonNegativeFloat,
-        patience: PositiveInt,
-        aux_k: NonNegativeInt = 0,
-        aux_weight: NonNegativeFloat = 1 / 32,
-    ) -> None:
+    def __post_init__(self) -> None:
         """Raises ConfigError if more than `dim` values or none would be kept."""
-        super().__init__()
-        if k > dim or round(alpha * k) < 1:
-            raise ConfigError(
-                "latent.k",
-                k,
-                f"from 1 to {dim} values can be kept; in evaluation latent.alpha={alpha} keeps "
-                f"{round(alpha * k)}",
-            )
-        self.dim = dim
-        self.restart_weight = restart_weight
-        self.aux_k, self.aux_weight = min(aux_k, dim), aux_weight
-        weights = {"restart": restart_weight, "aux_k": aux_k}
+        if self.k > self.dim:
+            raise ConfigError("latent.k", self.k, f"from 1 to {self.dim} values can be kept")
+        weights = {"restart": self.restart_weight, "aux_k": self.aux_k}
         self.cost_names = tuple(name for name, weight in weights.items() if weight)
-        self.patience = patience
-        self.keep: Largest = Largest(k, min(round(alpha * k), dim))
-        self.register_buffer("inactive", torch.zeros(dim, dtype=torch.int64))
+        self.keep: Largest = Largest(self.k, self.k)
+        self.inactive: Tensor
+        self.register_buffer("inactive", torch.zeros(self.dim, dtype=torch.int64))
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
@@ -104,7 +82,8 @@ class TopK(Latent):
         if not bool(self.dead.any()):
             return {"aux_k": p.x.new_zeros(len(p.x))}
         assert p.code.raw is not None
-        values, places = p.code.raw.masked_fill(~self.dead, -torch.inf).topk(self.aux_k, dim=1)
+        among_dead = p.code.raw.masked_fill(~self.dead, -torch.inf)
+        values, places = among_dead.topk(min(self.aux_k, self.dim), dim=1)
         values = values.masked_fill(values == -torch.inf, 0)
         revived = p.code.z.detach().scatter(1, places, values)
         return {"aux_k": self.aux_weight * decoded_cost(p, revived)}
@@ -118,6 +97,29 @@ class TopK(Latent):
     @override
     def nearest(self, z: Tensor) -> Tensor:
         return torch.where(self.keep(z.abs()) > 0, z, 0)  # z may be negative: compare by magnitude
+
+
+class TopK(KeepsLargest):
+    """The k largest values are kept (Makhzani & Frey 2013). For the other keys see `KeepsLargest`.
+
+    alpha: in evaluation the round(alpha * k) largest are kept, as in the paper.
+    """
+
+    alpha: PositiveFloat
+
+    @override
+    def __post_init__(self) -> None:
+        """Raises ConfigError if more than `dim` values or none would be kept."""
+        super().__post_init__()
+        kept = round(self.alpha * self.k)
+        if kept < 1:
+            raise ConfigError(
+                "latent.k",
+                self.k,
+                f"from 1 to {self.dim} values can be kept; in evaluation latent.alpha={self.alpha} "
+                f"keeps {kept}",
+            )
+        self.keep = Largest(self.k, min(kept, self.dim))
 
 
 class Largest(nn.Module):

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import ConfigError
 from aecore.model.latents.quantised import summed
-from aecore.model.latents.topk import Largest, TopK, decoded_cost
+from aecore.model.latents.topk import KeepsLargest, Largest, decoded_cost
 from aecore.model.passes import Pass
 
 _FOLLOWED = 10  # steps that the running mean looks back, few as the weights move
 
 
-class BatchTopK(TopK):
+class BatchTopK(KeepsLargest):
     """Of a batch of N images the N k largest values are kept (Bussmann et al. 2024).
 
     So images may have more or fewer active values than k. In evaluation a value is kept if it is
@@ -25,22 +25,10 @@ class BatchTopK(TopK):
     that the code of an image does not depend on others. For the other keys see `topk`.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        dim: PositiveInt,
-        k: PositiveInt,
-        restart_weight: NonNegativeFloat,
-        patience: PositiveInt,
-        aux_k: NonNegativeInt,
-        aux_weight: NonNegativeFloat,
-    ) -> None:
-        super().__init__(
-            dim=dim, k=k, alpha=1.0, restart_weight=restart_weight, patience=patience,
-            aux_k=aux_k, aux_weight=aux_weight,
-        )  # fmt: skip
-        self.keep = self.above = BatchLargest(k)
+    @override
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.keep = self.above = BatchLargest(self.k)
 
     @override
     def nearest(self, z: Tensor) -> Tensor:
@@ -79,7 +67,7 @@ class BatchLargest(Largest):
         self.threshold.lerp_((both[0] / both[1]).to(self.threshold), rate.to(self.threshold))
 
 
-class Matryoshka(TopK):
+class Matryoshka(KeepsLargest):
     """`topk` whose first units alone reconstruct, too: nested prefixes (Bussmann et al. 2025).
 
     groups: number of prefixes, of dim, dim / 2, dim / 4, ... units; of all but the whole the
@@ -87,27 +75,16 @@ class Matryoshka(TopK):
         there. Early units become general, later ones specific (Kusupati et al. 2022).
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        dim: PositiveInt,
-        k: PositiveInt,
-        groups: PositiveInt,
-        restart_weight: NonNegativeFloat,
-        patience: PositiveInt,
-        aux_k: NonNegativeInt,
-        aux_weight: NonNegativeFloat,
-    ) -> None:
+    groups: PositiveInt
+
+    @override
+    def __post_init__(self) -> None:
         """Raises ConfigError if a prefix would be empty."""
-        super().__init__(
-            dim=dim, k=k, alpha=1.0, restart_weight=restart_weight, patience=patience,
-            aux_k=aux_k, aux_weight=aux_weight,
-        )  # fmt: skip
-        self.prefixes = [dim >> n for n in range(1, groups)]
+        super().__post_init__()
+        self.prefixes = [self.dim >> n for n in range(1, self.groups)]
         if 0 in self.prefixes:
-            problem = f"{dim} units cannot be halved so often"
-            raise ConfigError("latent.groups", groups, problem, "use fewer groups")
+            problem = f"{self.dim} units cannot be halved so often"
+            raise ConfigError("latent.groups", self.groups, problem, "use fewer groups")
         self.cost_names = (*self.cost_names, *(("prefixes",) if self.prefixes else ()))
 
     @override

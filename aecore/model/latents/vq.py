@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt, component
+from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.codebook import Codebook
 from aecore.model.latents.quantised import Quantised, straight_through
@@ -49,34 +49,38 @@ class VQ(Quantised):
     distance: 'cosine' scales vectors and entries to unit length (Yu et al. 2022).
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        codebook_size: Size,
-        dim: PositiveInt,
-        tokens: PositiveInt | None,
-        commitment: NonNegativeFloat,
-        update: Literal["ema", "gradient"],
-        decay: Share,
-        restart_below: Share,
-        kmeans: NonNegativeInt = 0,
-        distance: Literal["euclidean", "cosine"] = "euclidean",
-    ) -> None:
-        super().__init__("vq", tokens, dim)
-        self.codebook_size = codebook_size
-        self.commitment = commitment
-        learned = update == "gradient"
+    name = "vq"
+
+    codebook_size: Size
+    dim: PositiveInt
+    tokens: PositiveInt | None
+    commitment: NonNegativeFloat
+    update: Literal["ema", "gradient"]
+    decay: Share
+    restart_below: Share
+    kmeans: NonNegativeInt = 0
+    distance: Literal["euclidean", "cosine"] = "euclidean"
+
+    def __post_init__(self) -> None:
+        learned = self.update == "gradient"
         self.cost_names = ("commitment", "codebook") if learned else ("commitment",)
-        self.codebook = Codebook(
-            codebook_size,
-            dim,
-            learned=learned,
-            decay=decay,
-            restart_below=restart_below,
-            kmeans=kmeans,
-            cosine=distance == "cosine",
+        self.codebook = self._codebook(cosine=self.distance == "cosine")
+
+    def _codebook(self, *, cosine: bool = False) -> Codebook:
+        return Codebook(
+            self.codebook_size,
+            self.dim,
+            learned=self.update == "gradient",
+            decay=self.decay,
+            restart_below=self.restart_below,
+            kmeans=self.kmeans,
+            cosine=cosine,
         )
+
+    @property
+    @override
+    def width(self) -> int:
+        return self.dim
 
     @property
     def codebooks(self) -> Sequence[Codebook]:
