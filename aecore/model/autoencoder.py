@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from copy import copy, deepcopy
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from aecore.data.pixels import check_shape
 from aecore.errors import UserError
@@ -25,6 +25,7 @@ from aecore.model.objectives.elbo import Elbo
 from aecore.model.passes import EncoderPass, Pass
 from aecore.model.penalties.base import Penalty, by_name
 from aecore.model.penalties.weight import Weight, Weighted, as_weight, weighted_penalties
+from aecore.model.pixel_range import PixelRange
 from aecore.model.priors.base import Prior, PriorDensity
 from aecore.model.priors.standard import Standard
 from aecore.model.reconstruction.base import Reconstruction
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from aecore.model.samplers.base import Fitted
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(PixelRange):
     """An autoencoder composed of components, for images of one shape.
 
     Inputs and outputs are pixels in [0, 1], (N, C, H, W); internally they are
@@ -60,10 +61,6 @@ class Autoencoder(nn.Module):
     sampler: used instead of the prior to sample codes; fitted after training, not in the weights.
     """
 
-    shift: Tensor
-    scale: Tensor
-    limits: Tensor | None
-
     def __init__(
         self,
         *,
@@ -81,7 +78,7 @@ class Autoencoder(nn.Module):
         limits: Tensor | None = None,
         classes: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(shift, scale, limits)
         components: dict[str, Any] = {
             "network": network,
             "latent": latent,
@@ -99,10 +96,6 @@ class Autoencoder(nn.Module):
         self.image_shape = image_shape = check_shape(image_shape)
         self.output_activation = network.output_activation
         self.needs_context = network.needs_context
-        self.standardised = shift is not None
-        self.register_buffer("shift", torch.zeros(1, 1, 1) if shift is None else shift)
-        self.register_buffer("scale", torch.ones(1, 1, 1) if scale is None else scale)
-        self.register_buffer("limits", limits)
         self.condition = None if classes is None else Conditioning(classes, image_shape)
         self.encoder = network.encoder(self.encoder_shape)
         # copies: a component may be passed to several models, each with its own weights
@@ -304,41 +297,3 @@ class Autoencoder(nn.Module):
         """
         y = cycle_classes(self, n) if y is None else y
         return self.decode(sample_codes(self, n, generator, y, temperature), self.label_context(y))
-
-    def normalise(self, x: Tensor) -> Tensor:
-        """Pixels -> the model's range, in the precision of the weights."""
-        return self._as_weights((x - self.shift) / self.scale) if self.standardised else x
-
-    def denormalise(self, x: Tensor) -> Tensor:
-        """The model's range -> pixels, in the precision of the statistics."""
-        return x * self.scale + self.shift if self.standardised else x
-
-    @property
-    def like(self) -> Tensor:
-        """A tensor on the device and of the dtype of the weights."""
-        return next(self.parameters())
-
-    def in_unit_range(self) -> Autoencoder:
-        """The same model for pixels in [0, 1], to which those between its limits are scaled.
-
-        It shares all weights. Itself where its pixels lie in [0, 1].
-        """
-        if self.limits is None:
-            return self
-        low, high = self.limits
-        view = copy(self)
-        view._buffers = {
-            **self._buffers,
-            "shift": (self.shift - low) / (high - low),
-            "scale": self.scale / (high - low),
-            "limits": (self.limits - low) / (high - low),
-        }
-        return view
-
-    def _as_weights(self, x: Tensor) -> Tensor:
-        return x.to(self.like.dtype) if self.shift.dtype == torch.float64 else x
-
-    def _span(self) -> tuple[Tensor, Tensor]:
-        low, high = (0.0, 1.0) if self.limits is None else self.limits
-        ends = ((low - self.shift) / self.scale, (high - self.shift) / self.scale)
-        return self._as_weights(ends[0]), self._as_weights(ends[1])
