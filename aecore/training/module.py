@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from aecore.training.finite import check_finite, check_weights
 from aecore.training.generators import Generators
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
+from aecore.training.running_mean import Mean
 from aecore.training.signals import received
 from aecore.types import Batch
 
@@ -28,24 +29,6 @@ EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
 
 class StoppedError(Exception):
     """A signal ends the training, in a form that Lightning passes on; all ranks stop together."""
-
-
-@dataclass
-class Mean:
-    """Running means of named terms over images."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    images: int = 0
-
-    def add(self, values: Mapping[str, float], images: int) -> None:
-        """Add means over that many images."""
-        self.images += images
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * images
-
-    def result(self, prefix: str) -> dict[str, float]:
-        """The means so far, as `prefix/name`; empty before the first image."""
-        return {f"{prefix}/{name}": total / self.images for name, total in self.sums.items()}
 
 
 class Training(LightningModule):
