@@ -23,8 +23,10 @@ class Batch:
     x: (N, C, H, W) float, pixels in [0, 1]; tables are (N, 1, 1, D).
     y: (N,) int64 class labels, or None.
     index: (N,) int64 positions in the split.
+    target: what the output is compared with, as x; None for x itself.
     """
 
     x: Tensor
     y: Tensor | None
     index: Tensor
+    target: Tensor | None = None

@@ -43,7 +43,9 @@ class Chunk:
 
 
 def _moved(b: Batch, device: torch.device) -> Batch:
-    return Batch(b.x.to(device), None if b.y is None else b.y.to(device), b.index.to(device))
+    y = None if b.y is None else b.y.to(device)
+    target = None if b.target is None else b.target.to(device)
+    return Batch(b.x.to(device), y, b.index.to(device), target)
 
 
 class Batches:
@@ -181,5 +183,8 @@ class Batches:
         y: Sequence[Tensor | None] = [None] * len(sizes)
         if labels is not None:
             y = torch.split(labels.index_select(0, index), sizes)
-        parts = zip(x, y, torch.split(index, sizes), strict=True)
-        return [Batch(x=x, y=y, index=index) for x, y, index in parts]
+        target: Sequence[Tensor | None] = [None] * len(sizes)
+        if self.split.targets is not None:
+            target = torch.split(to_pixels(self.split.of_targets.stored(index)), sizes)
+        parts = zip(x, y, torch.split(index, sizes), target, strict=True)
+        return [Batch(*part) for part in parts]

@@ -82,6 +82,8 @@ class Split:
     factors: (N, F) int64, what each image was made from, every factor numbered 0, 1, ...; or None.
     factor_names: of the F factors, or None.
     atoms: (K, C * H * W) float32, the directions of which every row is a sparse sum; or None.
+    targets: what the outputs for these images are compared with, stored as `images`; or None, for
+        the images themselves.
     """
 
     images: Tensor
@@ -92,6 +94,7 @@ class Split:
     factors: Tensor | None = None
     factor_names: tuple[str, ...] | None = None
     atoms: Tensor | None = None
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -143,6 +146,11 @@ class Split:
             return to_pixels(self.images)
         return to_pixels(self.stored(torch.arange(len(self)) if index is None else index))
 
+    @property
+    def of_targets(self) -> Split:
+        """The split with the targets as its images; itself where there are none."""
+        return self if self.targets is None else replace(self, images=self.targets, targets=None)
+
     def subset(self, index: Tensor) -> Split:
         """The images at `index` (M,) int64, in that order, with all that is known of them.
 
@@ -154,7 +162,8 @@ class Split:
 
         return replace(
             self,
-            images=self.stored(index) if self.rows is None else self.images,
+            images=self.images[index] if self.rows is None else self.images,
+            targets=own(self.targets) if self.rows is None else self.targets,
             labels=own(self.labels),
             names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
             rows=own(self.rows),
@@ -167,18 +176,29 @@ class Split:
         factors = None if self.factors is None else self.factors.to(device)
         moved = replace(self, labels=labels, factors=factors)
         if self.rows is None or torch.device(device).type == "cpu":
-            return replace(moved, images=self.images.to(device))
+            targets = None if self.targets is None else self.targets.to(device)
+            return replace(moved, images=self.images.to(device), targets=targets)
+        targets = None if self.targets is None else self.of_targets._in_memory(device)
+        return replace(moved, images=self._in_memory(device), targets=targets, rows=None)
+
+    def _in_memory(self, device: torch.device | str) -> Tensor:
+        """(N, C, H, W) the images as stored, on a device."""
         shape = (len(self), *self.image_shape)
         images = torch.empty(shape, dtype=self.images.dtype, device=device)
         for to, part in zip(torch.split(images, PART), self.parts(PART), strict=True):
             to.copy_(part)
-        return replace(moved, images=images, rows=None)
+        return images
 
 
 def rescaled(split: Split, limits: Tensor) -> Split:
     """The split with its pixels scaled so that the two limits become 0 and 1; in memory."""
     low, high = limits.to(split.images.device)
-    return replace(split, images=(split.pixels() - low) / (high - low), rows=None)
+
+    images = (split.pixels() - low) / (high - low)
+    targets = None
+    if split.targets is not None:
+        targets = (split.of_targets.pixels() - low) / (high - low)
+    return replace(split, images=images, targets=targets, rows=None)
 
 
 class Source(Component, ABC):
@@ -234,6 +254,7 @@ def joined(first: Split, second: Split) -> Split:
     return replace(
         first,
         images=torch.cat([first.images, second.images]),
+        targets=both(first.targets, second.targets),
         labels=both(first.labels, second.labels),
         factors=both(first.factors, second.factors),
         names=names,
