@@ -16,6 +16,12 @@ def is_table(shape: Sequence[int]) -> bool:
     return tuple(shape[:2]) == (1, 1)
 
 
+def is_series(shape: Sequence[int]) -> bool:
+    """Whether images of that shape are series (C, 1, T) of several channels."""
+    channels, height, length = shape
+    return channels > 1 and height == 1 and length > 2
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some images with what is known of them.

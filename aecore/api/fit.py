@@ -61,6 +61,7 @@ def fit(
     images: Array,
     labels: Array | None = None,
     *,
+    targets: Array | None = None,
     overrides: str | Sequence[str] = (),
     epochs: int = 10,
     batch_size: int | None = None,
@@ -79,6 +80,7 @@ def fit(
     images: (N, C, H, W), (N, H, W) or the rows of a table (N, D); uint8 0..255, or floats in
         [0, 1] (any numbers with `dataset.range=standardised`).
     labels: (N,) integers from 0, for class-conditional models.
+    targets: as images, what the outputs are compared with; None for the images themselves.
     overrides: further ones; beside an `Autoencoder` those of its training, `"optimizer=adamw"`.
     batch_size: None for 128, or all images if there are fewer. lr: None for that of the optimizer.
     validation: a share or a number of the images, held out to be evaluated.
@@ -100,7 +102,8 @@ def fit(
     if joined is not None:
         range_ = "standardised" if joined.standardised else "unit"
         chosen = (*chosen, *read([f"dataset.range={range_}"]))
-    split = _split(images, labels, joined, value_of("dataset.range", chosen) == "standardised")
+    standardised = value_of("dataset.range", chosen) == "standardised"
+    split = _split(images, labels, targets, joined, standardised)
     place = device_named(device)
     if place.index is not None:
         raise UserError(f"device={device}: training takes the first", f"use device={place.type}")
@@ -121,13 +124,18 @@ def fit(
 
 
 def _split(
-    images: Array, labels: Array | None, joined: Autoencoder | None, standardised: bool
+    images: Array,
+    labels: Array | None,
+    targets: Array | None,
+    joined: Autoencoder | None,
+    standardised: bool,
 ) -> Split:
     """The images as a data set, of the shape and classes of a model that is there already."""
     if joined is None:
-        return given_split(images, labels, any_range=standardised)
+        return given_split(images, labels, any_range=standardised, targets=targets)
     shape = joined.image_shape
-    return given_split(as_images(images, shape), labels, shape, joined.classes, standardised)
+    images = as_images(images, shape)
+    return given_split(images, labels, shape, joined.classes, standardised, targets)
 
 
 def code_shape(overrides: Sequence[Override], shape: ImageShape) -> Shape:

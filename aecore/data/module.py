@@ -222,6 +222,10 @@ class ImageData(LightningDataModule):
             )  # fmt: skip
         if self.range == "unit":
             check_unit_range(split, which, self.binarise)
+            check_unit_range(split.of_targets, which, self.binarise)
+        if self.binarise is not None and split.targets is not None:
+            problem = "images with targets are not made black and white"
+            raise ConfigError("dataset.binarise", self.binarise, problem, "use binary files")
         if self.binarise is not None and split.rows is not None:
             raise ConfigError(
                 "dataset.binarise", self.binarise,

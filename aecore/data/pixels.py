@@ -90,6 +90,8 @@ def as_codes(codes: Array, shape: Shape, like: Tensor) -> Tensor:
     Raises UserError for others.
     """
     z = as_tensor(codes, "codes")
+    if z.is_complex():
+        raise UserError("codes hold complex numbers", "give real ones")
     flat = math.prod(shape)
     if tuple(z.shape[1:]) not in (shape, (flat,)):
         expected = ", ".join(str(n) for n in ("N", *shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -30,9 +31,13 @@ class Statistics(NamedTuple):
 
 
 def statistics_of(split: Split) -> Statistics:
-    """The statistics of a split: float32, or float64 as its images are."""
+    """The statistics of a split: float32, or float64 as its images are.
+
+    limits: those of images and targets.
+    """
     shift, scale = moments(split)
-    ends = [part.aminmax() for part in map(to_pixels, split.parts(PART))]
+    parts = chain(split.parts(PART), () if split.targets is None else split.of_targets.parts(PART))
+    ends = [part.aminmax() for part in map(to_pixels, parts)]
     low, high = min(end.min for end in ends), max(end.max for end in ends)
     inside = is_table(split.image_shape) or (low >= 0 and high <= 1)
     return Statistics(shift, scale, None if inside else torch.stack([low, high]))

@@ -30,12 +30,15 @@ def warn_of_collapse(model: Autoencoder, training: Split) -> None:
     """Warn before training where a linear VAE would use less than half of the code.
 
     No warning where the theory does not apply: it needs a Gaussian code, a `kl` and Gaussian noise
-    of a fixed variance; nor for images so large that counting would take long. model: on the CPU.
+    of a fixed variance, and images that are their own targets; nor for images so large that
+    counting would take long. model: on the CPU.
     """
     variance, pixels = model.noise_variance, flat(model.image_shape)
     learned = any(p.requires_grad for p in model.reconstruction.parameters())
     weights = kl_weights(model)
     beta, dim = sum(weights.values()), flat(model.code_shape)
+    if training.targets is not None:
+        return
     if variance is None or learned or not model.latent.gaussian or beta == 0 or pixels > LARGEST:
         return
     used = min(directions_above(beta * variance, model, training), dim)

@@ -46,6 +46,7 @@ CLEAN = {
     "reconstruction": Reported(False, depends_on=("reconstruction",)),
     "l1": Reported(False),
     "mean_image_mse": Reported(None, "of the mean image", "of the mean row"),
+    "input_mse": Reported(None, "of the inputs themselves"),  # of images with targets
     **dict.fromkeys(("iwae", "miwae", "ciwae"), _BOUND),
 }
 NOISY = {**ERRORS, "input_mse": Reported(None, "of the noisy input itself")}

@@ -97,9 +97,33 @@ class Trial:
         for index in torch.split(torch.arange(len(self)), size or self.batch_size):
             yield self._at(index)
 
+    def pairs(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+        """As `batches`, with what the outputs are compared with: the targets, or the images."""
+        images = self.batches(size)
+        if self.images.targets is None:
+            yield from ((x, y, x) for x, y in images)
+            return
+        targets = self.of_targets.batches(size)
+        yield from ((x, y, t) for (x, y), (t, _) in zip(images, targets, strict=True))
+
+    @property
+    def of_targets(self) -> Trial:
+        """The trial with targets as its images, of training too; where there are none, as it is."""
+        if self.images.targets is None:
+            return self
+        return replace(
+            self,
+            images=self.images.of_targets,
+            read_training=lambda: self.read_training().of_targets,
+        )
+
     def tensors(self) -> tuple[Tensor, Tensor | None]:
         """All images at once, pixels (N, C, H, W), and labels (N,) or None, on the device."""
         return self._at(torch.arange(len(self)))
+
+    def pair(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        """All images at once, as `pairs`."""
+        return next(self.pairs(len(self)))
 
     def codes(self) -> Tensor:
         """The mean codes of all images, flattened: (N, D) on the CPU."""
@@ -170,6 +194,12 @@ def scaled_note(limits: Tensor) -> str:
     return f"pixels lie in [{low:.6g}, {high:.6g}]; metrics and figures scale this range to [0, 1]"
 
 
+def need_no_targets(trial: Trial) -> None:
+    """Raise SkippedError for images with targets."""
+    if trial.images.targets is not None:
+        raise SkippedError("it compares outputs with their inputs, and these images have targets")
+
+
 def need_images(trial: Trial) -> None:
     """Raise SkippedError for tables."""
     if trial.is_table:
@@ -198,4 +228,9 @@ def same_images(trials: Mapping[str, Trial]) -> Trial:
 
 def equal_images(images: Split, others: Split) -> bool:
     """Whether two splits have the same images in the same order, whatever else differs."""
-    return images is others or torch.equal(images.pixels().cpu(), others.pixels().cpu())
+    if images is others:
+        return True
+    return all(
+        torch.equal(some.pixels().cpu(), same.pixels().cpu())
+        for some, same in ((images, others), (images.of_targets, others.of_targets))
+    )

@@ -26,7 +26,7 @@ from aecore.types import is_table
 class Trip:
     """Some images (n, C, H, W), pixels on the CPU, the first of them the `first`th of its split.
 
-    clean: without noise. seen: the input of the model. output: the reconstruction.
+    clean: without noise, or the targets. seen: the input of the model. output: the reconstruction.
     """
 
     first: int
@@ -60,7 +60,8 @@ class Reconstruct(Use):
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
-        split, noisy = opened.images(), opened.noise is not None
+        split = opened.images()
+        noisy = opened.noise is not None or split.targets is not None
         table, model = is_table(split.image_shape), opened.ae.model
         files = png_names(opened.named(split)) if self.images and not table else []
         count = self.columns * self.rows
@@ -82,10 +83,11 @@ class Reconstruct(Use):
         write_rows(folder / "errors.csv", columns)
         if values and self.images:
             write_table(folder / "reconstructions.npz", torch.cat(values), split.labels)
-        save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
-        done = "denoised" if noisy else "reconstructed"
+        save(_picture(torch.cat(shown, 1), split, noisy, self.columns), folder, "comparison")
+        done = "reconstructed" if opened.noise is None else "denoised"
         unit = error_unit(model, self.units)
-        note = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
+        inputs = "noisy ones" if split.targets is None else "inputs"
+        note = f", {input_mse.mean():.4g} of the {inputs}" if noisy else ""
         say(f"{opened.describe(split)} {done}, mse {mse.mean():.4g} {unit}{note}")
         if files:
             say(f"images   {folder / 'images'} ({len(files):,} PNG)")
@@ -119,15 +121,18 @@ def _columns(
     return found
 
 
-def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:
-    """Some images: clean, as input of the model, reconstructed, (3, m, C, H, W)."""
+def _picture(shown: Tensor, split: Split, noisy: bool, columns: int) -> Figure:
+    """Some images of a split: clean or as targets, as inputs, reconstructed, (3, m, C, H, W)."""
     clean, seen, output = shown
-    done = "Denoised" if noisy else "Reconstructions"
+    paired = split.targets is not None
+    done = "Denoised" if noisy and not paired else "Reconstructions"
     title = f"{done}, with the squared error per {element_of(clean.shape[1:])}"
     if is_table(clean.shape[1:]):
-        heads = error_heads(output, clean)
-        return line_grid(seen.flatten(1), output.flatten(1), heads, columns, title)
-    if noisy:
-        kinds = {"clean": clean, "noisy": seen, "reconstruction": output}
-        return blocks(kinds, columns, title)
-    return blocks({"input": clean, "reconstruction": output}, columns, title)
+        target = clean if paired else seen
+        return line_grid(seen, output, target, error_heads(output, clean), columns, title)
+    if not noisy:
+        return blocks({"input": clean, "reconstruction": output}, clean, columns, title)
+    if paired:
+        return blocks({"input": seen, "reconstruction": output}, clean, columns, title)
+    kinds = {"clean": clean, "noisy": seen, "reconstruction": output}
+    return blocks(kinds, clean, columns, title)

@@ -120,8 +120,12 @@ class Opened:
                             "the rows of a table cannot be converted")  # fmt: skip
         if not resize:
             raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
-        parts = [resized(to_pixels(part), shape) for part in found.parts(PART)]
-        return replace(found, images=torch.cat(parts), rows=None)
+        images, targets = (
+            torch.cat([resized(to_pixels(part), shape) for part in some.parts(PART)])
+            for some in (found, found.of_targets)
+        )
+        targeted = None if found.targets is None else targets
+        return replace(found, images=images, targets=targeted, rows=None)
 
     def scaled(self, split: Split) -> Split:
         """Images as the data set has them, in the range that `ae` takes."""
@@ -168,14 +172,15 @@ class Opened:
         return Trial(self.ae.model, split, seed=self.seed, batch_size=batch_size)
 
     def inputs(self, split: Split) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Images in batches, the inputs of the model made of them, and their labels.
+        """Batches of what outputs are compared with, the inputs of the model, and their labels.
 
-        The noise is that of `evaluate`, draw for draw.
+        These are the images, and the images with the noise of `evaluate`, draw for draw; of images
+        with targets, the targets in place of the former.
         """
         generator = Generator(device=self.ae.device).manual_seed(self.seed + NOISE_STREAM)
-        for x, y in self.trial(split).batches():
+        for x, y, target in self.trial(split).pairs():
             noise = self.noise
-            yield x, x if noise is None else self.ae.model.corrupt(x, generator, noise), y
+            yield target, x if noise is None else self.ae.model.corrupt(x, generator, noise), y
 
     def named(self, split: Split) -> list[str]:
         """A name for each image: its file's, else its number."""

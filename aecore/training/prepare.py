@@ -22,6 +22,7 @@ from aecore.model.objectives.base import own_terms, weighted_term
 from aecore.runs.open import open_run
 from aecore.training.initial_weights import copy_weights
 from aecore.training.machine import check_device
+from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.optimizers.schedulers import Plateau
 from aecore.training.setup import Experiment, build_experiment, build_loggers
 from aecore.types import ImageShape
@@ -47,11 +48,14 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
     attach_terms(experiment, model)
     model.prior.begin(model, data.train, config.seed)
     check_fits(experiment, model, len(data.train))
+    if data.train.targets is not None and isinstance(experiment.optimizer, ClosedForm):
+        problem = "PCA reconstructs its inputs, and these images have targets"
+        raise ConfigError("optimizer", ..., problem, {"optimizer": "adam"})
     if experiment.init is not None:
         experiment.init.begin(model, data.train)
-    model.reconstruction.begin(model, data.train, config.seed)
+    model.reconstruction.begin(model, data.train.of_targets, config.seed)
     for penalty in model.penalties.values():
-        penalty.begin(model, data.train, config.seed)
+        penalty.begin(model, data.train.of_targets, config.seed)
     warn_of_schedules(experiment, model)
     regularised = model.penalties or model.objective.holds_prior
     if model.latent.variational and not regularised:

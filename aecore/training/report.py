@@ -46,6 +46,7 @@ def announce(
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
     what = "rows" if is_table(model.image_shape) else "images"
     code = _size(model.code_shape)
+    what += " with targets" if data.train.targets is not None else ""
     note = data.source.note and f" ({data.source.note})"
     classes = "" if model.classes is None else f", conditional on {model.classes} classes"
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)

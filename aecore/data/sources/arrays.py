@@ -6,6 +6,7 @@ import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -26,7 +27,8 @@ log = logging.getLogger("aecore")
 _PATH = "dataset.path"
 _UNLABELLED = "numpy.unique(y, return_inverse=True)[1] numbers classes; training needs no labels"
 _IMAGES, _LABELS = ("x", "images"), ("y", "labels")
-_PARTED = {"x_train", "x_test", "y_train", "y_test"}
+_TARGETS = ("target", "targets")
+_PARTED = {"x_train", "x_test", "y_train", "y_test", "target_train", "target_test"}
 
 
 @final
@@ -35,7 +37,8 @@ class Arrays(Source):
 
     Keys of an .npz: `x_train` and `x_test` (labels `y_train`, `y_test`) hold the splits; or else
     `x` or `images` (labels `y` or `labels`), as the one array of an .npy, is split by
-    `test_fraction` and a fixed permutation.
+    `test_fraction` and a fixed permutation. `target_train` and `target_test`, or `target`, are
+    what the outputs for the images of the same rows are compared with, of the same shape.
     Numbers: uint8 stays 0..255 and is read as [0, 1]; all else stays as it is, as float32 or, where
     that is too coarse for it, as float64.
 
@@ -54,7 +57,7 @@ class Arrays(Source):
             if split != "test":
                 self._name_unused(content)
             if _is_parted(content):
-                return self._split(content, f"x_{split}", f"y_{split}")
+                return self._split(content, f"x_{split}", f"y_{split}", f"target_{split}")
             whole = self._one(content)
         index = fixed_part(len(whole), self.test_fraction, split)
         if not len(index):
@@ -106,16 +109,18 @@ class Arrays(Source):
         return path
 
     def _name_unused(self, content: Mapping[str, np.ndarray]) -> None:
-        used = _PARTED if _is_parted(content) else {*_IMAGES, *_LABELS}
+        used = _PARTED if _is_parted(content) else {*_IMAGES, *_LABELS, *_TARGETS}
         if unused := ", ".join(sorted({*content} - used)):
             held = "; validation images are drawn from x_train" if "x_val" in content else ""
             log.warning("dataset.path=%s: not used: %s%s", self.path, unused, held)
 
     def _one(self, content: Mapping[str, np.ndarray]) -> Split:
         """The one array of a file that has no splits."""
-        has_labels = any(key in content for key in _LABELS)
-        labels = self._only(content, _LABELS) if has_labels else ""
-        return self._split(content, self._only(content, _IMAGES), labels)
+        labels, targets = (
+            self._only(content, keys) if any(key in content for key in keys) else ""
+            for keys in (_LABELS, _TARGETS)
+        )
+        return self._split(content, self._only(content, _IMAGES), labels, targets)
 
     def _only(self, content: Mapping[str, np.ndarray], wanted: Sequence[str]) -> str:
         found = [key for key in wanted if key in content]
@@ -128,13 +133,25 @@ class Arrays(Source):
             )  # fmt: skip
         return found[0]
 
-    def _split(self, content: Mapping[str, np.ndarray], key: str, labels: str) -> Split:
-        """The images of a key, and the labels of another, which need not be there."""
-        images = self._images(content[key], f"{self._file()} [{key}]")
+    def _split(
+        self, content: Mapping[str, np.ndarray], key: str, labels: str, targets: str
+    ) -> Split:
+        """The images of a key, with labels and targets of others, which need not be there."""
+        split = Split(self._images(content[key], f"{self._file()} [{key}]"))
+        if targets in content:
+            split = replace(split, targets=self._targets(content[targets], targets, split))
         if labels not in content:
-            return Split(images)
+            return split
         where = f"{self._file()} [{labels}]"
-        return Split(images, _labels(content[labels], len(images), where))
+        return replace(split, labels=_labels(content[labels], len(split), where))
+
+    def _targets(self, array: np.ndarray, key: str, split: Split) -> Tensor:
+        where = f"{self._file()} [{key}]"
+        targets = self._images(array, where)
+        if targets.shape != split.images.shape:
+            given, wanted = (tuple(some.shape) for some in (targets, split.images))
+            raise UserError(f"{where}: has the shape {given}; the images need targets {wanted}")
+        return targets
 
     def _images(self, array: np.ndarray, where: str) -> Tensor:
         """(N, C, H, W) uint8 or floats; raises UserError with what is wrong, and where."""

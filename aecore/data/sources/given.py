@@ -54,12 +54,14 @@ def given_split(
     shape: ImageShape | None = None,
     classes: int | None = None,
     any_range: bool = False,
+    targets: Array | None = None,
 ) -> Split:
     """Images and labels as a user holds them, on the CPU; uint8 stays as it is.
 
     images: (N, C, H, W), (N, H, W) or the rows of a table (N, D). shape: that they must have,
     None for their own. classes: how many labels there must be, None
-    for any or none. any_range: whether floats outside [0, 1] may be.
+    for any or none. any_range: whether floats outside [0, 1] may be. targets: as the images, what
+    outputs are compared with.
     Raises UserError for other shapes, kinds and ranges of numbers.
     """
     x = as_tensor(images, "images").cpu()
@@ -69,7 +71,14 @@ def given_split(
         raise UserError(f"images: there are none, or they have no pixels: {tuple(x.shape)}")
     x = x if x.dtype == torch.uint8 else as_floats(x, any_range)
     known = labels is not None or classes is not None
-    return Split(x, as_labels(labels, len(x), classes).cpu() if known else None)
+    y = as_labels(labels, len(x), classes).cpu() if known else None
+    if targets is None:
+        return Split(x, y)
+    compared = given_split(targets, None, any_range=any_range).images
+    if compared.shape != x.shape:
+        given, wanted = tuple(compared.shape), tuple(x.shape)
+        raise UserError(f"targets of shape {given}: these images need {wanted}")
+    return Split(x, y, targets=compared)
 
 
 def _shape_of(x: Tensor, turning: str) -> ImageShape:

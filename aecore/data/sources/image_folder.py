@@ -29,6 +29,7 @@ from aecore.data.images.decode import (
 )
 from aecore.data.images.files import Files, extensions, images_under, shown
 from aecore.data.images.memory import InMemory
+from aecore.data.images.partners import partners as partners_of
 from aecore.data.images.split_folders import SplitFolders, split_folders
 from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
@@ -67,6 +68,7 @@ class ImageFolder(Source):
     cache_dir: folder of such files; None for `cache/` in the data folder.
     white: the pixel value that is white, 4095 for 12 bits; None for the largest of the file's
     type, 255 or 65535.
+    targets: folder of images of equal names, which the outputs are compared with; None for none.
     """
 
     root: str | None
@@ -77,6 +79,13 @@ class ImageFolder(Source):
     in_memory: InMemory = "auto"
     cache_dir: str | None = None
     white: PositiveFloat | None = None
+    targets: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for `skip_broken` with targets: each image needs its own."""
+        if self.targets is not None and self.skip_broken:
+            hint = {"dataset.skip_broken": False}
+            raise ConfigError("dataset.skip_broken", True, "does not go with dataset.targets", hint)
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split, or read what an earlier load left in the cache."""
@@ -126,10 +135,18 @@ class ImageFolder(Source):
             raise ConfigError(_ROOT, self.root, f"no images under {shown(files.root)}", hint)
         channels = self.channels
         if channels == "auto":
-            channels = 1 if all_grey(chain.from_iterable(found)) else 3
+            every = [*found, *(self._partners(some) for some in found if self.targets)]
+            channels = 1 if all_grey(chain.from_iterable(every)) else 3
         recipe = Recipe(height_width(self.image_size), channels, white=self.white)
         cache = cache_folder(self.cache_dir, data_dir)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
+        targets = None
+        if self.targets is not None:
+            partners = self._partners(files)
+            kept = self.in_memory if images.rows is None else False
+            targets = self._checked(partners, decoded(partners, part, recipe, kept, cache))
+            if images.rows is None and targets.rows is not None:  # the memory had room for one
+                images = decoded(files, part, recipe, False, cache)
         names = [files.names[i] for i in images.kept.tolist()]
         # Of every image of the data set, so both splits number classes alike.
         classes = _classes(name for part in found for name in part.names)
@@ -143,7 +160,12 @@ class ImageFolder(Source):
             names=tuple(map(shown, names)),
             class_names=None if classes is None else tuple(map(shown, classes)),
             rows=images.rows,
+            targets=None if targets is None else targets.images,
         )
+
+    def _partners(self, files: Files) -> Files:
+        """The targets of some files; `targets` is given."""
+        return partners_of(files, self._folder(), expanded(self.targets or "").absolute())
 
     def _folder(self) -> Path:
         if self.root is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from aecore.evaluation.figures.grid import levels, tile
+from aecore.evaluation.figures.grid import displayable, levels, tile
 from aecore.evaluation.figures.heat import enlarged
 
 
@@ -54,6 +54,6 @@ def there_and_back(pages: Iterable[Tensor], *, columns: int, side: int, duration
 
 def _frame(images: Tensor, columns: int, side: int) -> NDArray[np.uint8]:
     pixels = levels(tile(torch.split(enlarged(images, side), columns)))
-    grey = images.shape[1] not in (3, 4)
+    grey = displayable(images[:1]).shape[1] == 1
     frame: NDArray[np.uint8] = (pixels[0] if grey else pixels.movedim(0, -1)).numpy()
     return frame

@@ -13,7 +13,7 @@ from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.metrics.manifold import nearest, noisy_images
-from aecore.evaluation.trial import Trial, need_images
+from aecore.evaluation.trial import Trial, need_images, need_no_targets
 
 
 class CodeNoise(TrialFigure):
@@ -34,8 +34,9 @@ class CodeNoise(TrialFigure):
 
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
-        """Draw; raises SkippedError for tables."""
+        """Draw; raises SkippedError for tables, and for images with targets."""
         need_images(trial)
+        need_no_targets(trial)
         chosen = trial.balanced(self.images)
         levels = noisy_images(chosen, [0.0, *self.strengths])
         # levels (S, N, ...) -> for each image its three rows

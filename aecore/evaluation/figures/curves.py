@@ -15,7 +15,7 @@ from aecore.errors import SkippedError
 from aecore.evaluation.figures.axes import beside_legend, finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, new_figure
-from aecore.evaluation.figures.latent import palette
+from aecore.evaluation.figures.scale import palette
 from aecore.evaluation.trial import Trial
 
 _COLOURS = {"train": "#30638e", "val": ACCENT}

@@ -13,7 +13,7 @@ from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
 from aecore.evaluation.figures.reconstructions import blocks, by_class, labelled
-from aecore.evaluation.trial import Trial, need_images, same_images
+from aecore.evaluation.trial import Trial, need_images, need_no_targets, same_images
 
 
 class Denoised(TrialFigure):
@@ -31,20 +31,23 @@ class Denoised(TrialFigure):
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables and where there is no noise."""
         need_images(trial)
-        x, y = by_class(trial, self.columns * self.rows).tensors()
+        x, y, target = by_class(trial, self.columns * self.rows).pair()
         noisy = _noisy(trial, x)
         kinds = {"clean": x, "noisy": noisy, "denoised": trial.model.reconstruct(noisy, y)}
-        return blocks(kinds, self.columns, "Denoised, with the squared error per pixel")
+        title = "Denoised, with the squared error per pixel"
+        return blocks(kinds, target, self.columns, title)
 
     @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same clean images first, then the noisy ones and the reconstructions of each run.
 
         Noise that is the same for all runs is shown once, any other above its run.
-        Raises SkippedError for tables, without noise and where the runs' test images differ.
+        Raises SkippedError for tables and targets, without noise and where the runs' test images
+        differ.
         """
         first = same_images(trials)
         need_images(first)
+        need_no_targets(first)
         x, y = by_class(first, self.columns).tensors()
         noisy = {name: _noisy(trial, x) for name, trial in trials.items()}
         outputs = {name: trial.model.reconstruct(noisy[name], y) for name, trial in trials.items()}

@@ -16,7 +16,7 @@ from aecore.errors import SkippedError
 from aecore.evaluation.figures.axes import finish, logarithmic
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK, QUIET, new_figure
-from aecore.evaluation.figures.latent import palette
+from aecore.evaluation.figures.scale import palette
 from aecore.evaluation.metrics.anomaly_score import error_unit, row_error
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.selection import balanced

@@ -16,6 +16,8 @@ from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
 from aecore.evaluation.figures.scale import Scale
+from aecore.evaluation.figures.series import line_pictures
+from aecore.types import is_series
 
 INK, QUIET, ACCENT = "#222222", "#777777", "#d1495b"
 DPI = 100
@@ -78,9 +80,13 @@ class Page:
 def displayable(images: Tensor) -> Tensor:
     """Pixels that can be shown: (..., C, H, W) -> (..., 1|3|4, H, W) in [0, 1] on the CPU.
 
-    1, 3 and 4 channels are grey, RGB and RGBA; of any other number the first is shown.
+    1, 3 and 4 channels are grey, RGB and RGBA; of any other number the first is shown. Series
+    become pictures of lines.
     """
     images = images.detach().float().cpu().nan_to_num().clamp(0, 1)
+    if is_series(images.shape[-3:]):
+        pictures = line_pictures(images.reshape(-1, *images.shape[-3:]))
+        return pictures.view(*images.shape[:-3], *pictures.shape[1:])
     return images if images.shape[-3] in (1, 3, 4) else images[..., :1, :, :]
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
@@ -19,6 +17,7 @@ from aecore.data.split import Split
 from aecore.evaluation.figures.axes import finish, single
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import INK
+from aecore.evaluation.figures.scale import palette
 from aecore.evaluation.selection import class_name
 from aecore.evaluation.trial import Trial, noun_of
 
@@ -87,14 +86,6 @@ def project(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     shares = values / x.square().sum().clamp_min(torch.finfo(x.dtype).tiny)
     missing = count - len(values)
     return pad(scores, (0, missing)).float(), pad(shares, (0, missing)).float()
-
-
-def palette(count: int) -> list[str]:
-    """Colours for `count` classes, as different as can be."""
-    if count <= 20:
-        name = "tab10" if count <= 10 else "tab20"
-        return [to_hex(matplotlib.colormaps[name](n)) for n in range(count)]
-    return [to_hex(matplotlib.colormaps["turbo"](n / (count - 1))) for n in range(count)]
 
 
 def scatter(

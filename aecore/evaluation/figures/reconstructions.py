@@ -32,13 +32,13 @@ class Reconstructions(TrialFigure):
     @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; a table's rows are drawn as lines over its columns."""
-        x, y = by_class(trial, self.columns * self.rows).tensors()
+        x, y, target = by_class(trial, self.columns * self.rows).pair()
         output = trial.model.reconstruct(x, y)
         if trial.is_table:
-            heads = error_heads(output, x)
-            return line_grid(x.flatten(1).cpu(), output.flatten(1).cpu(), heads, self.columns)
+            return line_grid(x, output, target, error_heads(output, target), self.columns)
         title = "Reconstructions, with the squared error per pixel"
-        return blocks({"input": x, "reconstruction": output}, self.columns, title)
+        kinds = {"input": x, "reconstruction": output}
+        return blocks(kinds, target, self.columns, title)
 
     @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
@@ -48,19 +48,23 @@ class Reconstructions(TrialFigure):
         """
         first = same_images(trials)
         need_images(first)
-        x, y = by_class(first, self.columns).tensors()
+        x, y, target = by_class(first, self.columns).pair()
         outputs = {name: trial.model.reconstruct(x, y) for name, trial in trials.items()}
-        rows, labels = [x, *outputs.values()], ["input", *labelled(outputs, x)]
+        rows, labels = [x, *outputs.values()], ["input", *labelled(outputs, target)]
+        if target is not x:
+            rows, labels = [*rows, target], [*labels, "target"]
         title = "Reconstructions of the same images, with their mean squared error per pixel"
         return image_grid(rows, title=title, labels=labels, gaps=[0])
 
 
-def blocks(kinds: Mapping[str, Tensor], columns: int, title: str) -> Figure:
+def blocks(kinds: Mapping[str, Tensor], truth: Tensor, columns: int, title: str) -> Figure:
     """Rows of images (N, C, H, W), kind below kind, in blocks of so many columns.
 
-    The first kind is the truth: under the others stands their squared error per pixel.
+    truth: one of the kinds, or else shown below them as the target: under the others stands their
+        squared error per pixel to it.
     """
-    truth = next(iter(kinds.values()))
+    if not any(images is truth for images in kinds.values()):
+        kinds = {**kinds, "target": truth}
     errors = {
         name: [f"{error:.4f}" for error in pixel_error(images, truth).tolist()]
         for name, images in kinds.items()
@@ -96,27 +100,36 @@ def by_class(trial: Trial, count: int) -> Trial:
 
 
 def line_grid(
-    x: Tensor, output: Tensor, heads: Sequence[str], columns: int, title: str = _LINES
+    x: Tensor,
+    output: Tensor,
+    target: Tensor,
+    heads: Sequence[str],
+    columns: int,
+    title: str = _LINES,
 ) -> Figure:
-    """Rows of a table against their reconstructions, one small Axes each.
+    """Rows of a table against their reconstructions, and their targets, one small Axes each.
 
-    x, output: (N, D). heads: N texts, what stands above each.
+    x, output, target: (N, 1, 1, D), the target x itself where there is no other.
+    heads: N texts, what stands above each.
     """
+    lines = {"input": (x, INK), "reconstruction": (output, ACCENT)}
+    if target is not x:
+        lines["target"] = target, QUIET
     columns = min(columns, len(x), 5)
     rows = -(-len(x) // columns)
     figure = new_figure(1 + 1.9 * columns, 0.7 + 1.5 * rows, constrained=True)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    marker = "o" if x.shape[1] <= 40 else ""
+    marker = "o" if x.shape[-1] <= 40 else ""
     for axes in grid.flat[len(x) :]:
         axes.set_axis_off()
     for n, axes in enumerate(grid.flat[: len(x)]):
         style = {"marker": marker, "markersize": 2.5, "linewidth": 1.2}
-        axes.plot(x[n].numpy(), color=INK, label="input", **style)
-        axes.plot(output[n].numpy(), color=ACCENT, label="reconstruction", alpha=0.85, **style)
+        for label, (values, colour) in lines.items():
+            axes.plot(values[n].flatten().cpu().numpy(), color=colour, label=label, **style)
         finish(axes, title=heads[n], size=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     figure.suptitle(title, size=11, color=INK)
     figure.supxlabel("column", size=9, color=QUIET)
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower right", ncols=2, frameon=False, fontsize=8)
+    figure.legend(handles, names, loc="outside lower right", ncols=3, frameon=False, fontsize=8)
     return figure

@@ -14,7 +14,7 @@ from aecore.data.split import Split
 from aecore.evaluation.figures.axes import beside_legend, finish, single
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET
-from aecore.evaluation.figures.latent import palette
+from aecore.evaluation.figures.scale import palette
 from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.trial import Trial, element_of, noun_of, same_images
 from aecore.model.noise.base import Noise
@@ -60,17 +60,17 @@ class Robustness(TrialFigure):
     def _drawn(self, trials: Mapping[str, Trial], chooser: Trial) -> Figure:
         """The curves of all, for the images and with the random numbers of one of them."""
         chosen = chooser.balanced(self.images)
-        x, _ = chosen.tensors()
+        x, _, target = chosen.pair()
         make, unit = _KINDS[self.kind]
         levels = torch.linspace(0, self.largest, self.levels).tolist()
         input_errors: list[float] = []
         curves: dict[str, list[float]] = {name: [] for name in trials}
         for level in levels:
             noisy = _noisy(chooser, x, make(level))
-            input_errors.append(_error(noisy, x))
+            input_errors.append(_error(noisy, target))
             for name, trial in trials.items():
                 given = trial.on(Split(noisy, chosen.images.labels))
-                curves[name].append(_error(given.reconstructions(), x))
+                curves[name].append(_error(given.reconstructions(), target))
         shape = chooser.model.image_shape
         element = element_of(shape)
         title = f"Error against the clean {noun_of(shape)}, {len(x)} of them"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap, Normalize, to_hex
 from torch import Tensor
 
 _NOTHING = (0.9, 0.9, 0.9)  # the colour of NaN
@@ -44,7 +44,17 @@ class Scale:
         return matplotlib.colormaps[name].with_extremes(bad=_NOTHING)
 
     def colours(self, values: Tensor) -> Tensor:
-        """(N, H, W) -> RGB (N, 3, H, W) in [0, 1]."""
+        """(N, H, W) -> RGB (N, 3, H, W) in [0, 1]; one line of numbers is drawn 8 pixels high."""
+        if values.shape[-2] == 1 and values.shape[-1] > 2:
+            values = values.expand(*values.shape[:-2], 8, -1)
         shares = self.norm(values.detach().float().cpu().numpy())
         rgba = self.colour_map(np.ma.filled(shares, np.nan))
         return torch.from_numpy(rgba[..., :3]).float().movedim(-1, -3)
+
+
+def palette(count: int) -> list[str]:
+    """Colours for `count` classes, as different as can be."""
+    if count <= 20:
+        name = "tab10" if count <= 10 else "tab20"
+        return [to_hex(matplotlib.colormaps[name](n)) for n in range(count)]
+    return [to_hex(matplotlib.colormaps["turbo"](n / (count - 1))) for n in range(count)]

@@ -18,7 +18,7 @@ _GAP = 2
 
 
 class Strip(TrialFigure):
-    """A row of inputs, a row of reconstructions, transparent gaps and nothing else.
+    """A row of inputs, one of reconstructions, one of targets where there are some; no decoration.
 
     columns: images side by side. Which images are shown depends on the data alone, not on the
     seed or the model, so that the strips of two runs can be compared.
@@ -31,12 +31,12 @@ class Strip(TrialFigure):
         """Draw; raises SkippedError for tables."""
         need_images(trial)
         chosen = first_of_each_class(trial.images.labels, len(trial), self.columns)
-        x, y = trial.at(chosen).tensors()
-        images = torch.cat([x, trial.model.reconstruct(x, y)])
-        images = enlarged(images, _SIDE)
-        if images.shape[1] == 3:
-            images = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
-        picture = make_grid(images, nrow=len(x), padding=_GAP, pad_value=0.0)
+        x, y, target = trial.at(chosen).pair()
+        images = [x, trial.model.reconstruct(x, y), *([] if target is x else [target])]
+        pictures = enlarged(torch.cat(images), _SIDE)
+        if pictures.shape[1] == 3:
+            pictures = torch.cat([pictures, torch.ones_like(pictures[:, :1])], dim=1)
+        picture = make_grid(pictures, nrow=len(x), padding=_GAP, pad_value=0.0)
         picture = picture[:, _GAP:-_GAP, _GAP:-_GAP]
         page = Page(picture.shape[2], picture.shape[1])
         page.figure.set_facecolor("none")

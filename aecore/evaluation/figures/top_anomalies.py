@@ -25,7 +25,7 @@ def top_anomalies(
     if is_table(x.shape[1:]):
         pairs = zip(names, scores.tolist(), strict=True)
         heads = [f"row {_short(name, _LETTERS)}: {score:#.4g}" for name, score in pairs]
-        return line_grid(x.flatten(1), output.flatten(1), heads, columns, title)
+        return line_grid(x, output, x, heads, columns, title)
     height, width = x.shape[2:]
     letters = max(round(_LETTERS * min(1.0, width / height)), 4)
     shown = [_short(name, letters) for name in names]

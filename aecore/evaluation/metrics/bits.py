@@ -38,19 +38,19 @@ class Bits(Metric):
             raise SkippedError("the values of a table have no levels")
         draws = Generator(device=trial.device).manual_seed(trial.seed + ELBO_STREAM)
         total = 0.0
-        for x, y in trial.batches():
+        for x, y, target in trial.pairs():
             if not model.reconstruction.covers(
-                model.reconstruction.target(model.normalise(x), generator)
+                model.reconstruction.target(model.normalise(target), generator)
             ):
                 raise SkippedError(
                     "grey pixels have no probability under Bernoulli draws, "
                     "use reconstruction.bernoulli.targets=stochastic"
                 )
-            log_likelihood, kl = elbo_terms(model, x, draws, y)
+            log_likelihood, kl = elbo_terms(model, x, draws, y, None if target is x else target)
             total += float((log_likelihood - kl).double().sum())
         nats = total / len(trial) - log_volume(model)
         bits = -nats / (flat(model.image_shape) * math.log(2))
-        level = pixel_bits(trial.images) if model.reconstruction.density else 0
+        level = pixel_bits(trial.images.of_targets) if model.reconstruction.density else 0
         return {"bits_per_dim": bits + level}
 
 

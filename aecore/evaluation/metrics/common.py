@@ -70,7 +70,8 @@ class CommonMetrics(Metric):
     drawn once from a generator of its own, the KL counted once whatever its weight; no elbo of a
     reconstruction that is no likelihood); mean_image_mse, the mse of the best constant image, the
     mean of these images; loss, see `comparable_loss`, and the terms with final
-    weights. A class-conditional model is given the class of each image.
+    weights. A class-conditional model is given the class of each image. Of images with targets all
+    is measured against these, and input_mse is the error of the images themselves.
 
     stream: added to the seed of the trial, from which the terms of the loss are drawn.
     """
@@ -84,16 +85,19 @@ class CommonMetrics(Metric):
         elbo_draws = Generator(device=trial.device).manual_seed(trial.seed + ELBO_STREAM)
         term_draws = Generator(device=trial.device).manual_seed(trial.seed + self.stream)
         constant = _MeanImage()
-        for x, y in trial.batches():
-            means.add_errors(x, model.reconstruct(x, y))
-            constant.add(x)
+        for x, y, target in trial.pairs():
+            means.add_errors(target, model.reconstruct(x, y))
+            constant.add(target)
+            given = {"y": y, "target": None if target is x else target}
+            if target is not x:
+                means.add("input_mse", squared_error(x, target))
             if model.latent.variational:
-                log_likelihood, kl = elbo_terms(model, x, elbo_draws, y)
+                log_likelihood, kl = elbo_terms(model, x, elbo_draws, **given)
                 if model.has_likelihood:
                     means.add("elbo", log_likelihood - kl)
                 means.add("kl", kl)
-            terms = model.terms(x, term_draws, epoch=FINAL_EPOCH, noisy=False, y=y)
-            means.add("loss", comparable_loss(model, x, terms, y) * len(x))
+            terms = model.terms(x, term_draws, epoch=FINAL_EPOCH, noisy=False, **given)
+            means.add("loss", comparable_loss(model, x, terms, **given) * len(x))
             for name, value in terms.logged.items():
                 if name not in ("kl", "elbo") or not model.latent.variational:
                     means.add(name, value * len(x))
@@ -114,8 +118,8 @@ class NoisyMetrics(Metric):
         """Applies to every model."""
         draws = Generator(device=trial.device).manual_seed(trial.seed + NOISE_STREAM)
         means = _Means()
-        for x, y in trial.batches():
+        for x, y, target in trial.pairs():
             noisy = trial.model.corrupt(x, draws, self.noise)
-            means.add_errors(x, trial.model.reconstruct(noisy, y))
-            means.add("input_mse", squared_error(noisy, x))
+            means.add_errors(target, trial.model.reconstruct(noisy, y))
+            means.add("input_mse", squared_error(noisy, target))
         return means.of(trial)

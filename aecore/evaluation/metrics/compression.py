@@ -69,10 +69,10 @@ class Compression(Metric):
         size = flat(model.code_shape)
         low, high = _range(trial)
         total = 0.0
-        for x, y in trial.batches():
+        for x, y, target in trial.pairs():
             code = model.encode(x, y=y)
             z = quantise(code.mean, low, high, self.bits)
-            total += float(squared_error(model.decode(z, code.context), x).double().sum())
+            total += float(squared_error(model.decode(z, code.context), target).double().sum())
         return {
             "compression": image / (_FLOAT * size + aside),
             "quantised_compression": image / (self.bits * size + aside),

@@ -108,8 +108,8 @@ def _explained(trial: Trial) -> float:
     """1 - squared error / squared distance to the mean image, in the model's range."""
     model, error = trial.model, 0.0
     total, squares = torch.zeros(()), 0.0
-    for x, y in trial.batches():
-        pixels = model.normalise(x).double()
+    for x, y, target in trial.pairs():
+        pixels = model.normalise(target).double()
         error += float((model.normalise(model.reconstruct(x, y)).double() - pixels).square().sum())
         total = total + pixels.sum(0).cpu()
         squares += float(pixels.square().sum())

@@ -15,12 +15,16 @@ def has_elbo(model: Autoencoder) -> bool:
 
 
 def elbo_terms(
-    model: Autoencoder, x: Tensor, generator: Generator, y: Tensor | None = None
+    model: Autoencoder,
+    x: Tensor,
+    generator: Generator,
+    y: Tensor | None = None,
+    target: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`log` p(x | z) for one drawn z, and KL(q(z | x) || p(z)), in nats, each (N,).
 
-    y: labels (N,), for a class-conditional model.
+    y: labels (N,), for a class-conditional model. target: in place of x in p(x | z), as x.
     """
-    p = model.run(x, generator, noisy=False, sample=True, y=y)
+    p = model.run(x, generator, noisy=False, sample=True, y=y, target=target)
     constant = model.reconstruction.log_constant(p.x[0].numel())
     return constant - model.reconstruction(p.output, p.x), model.prior_density.kl(p.code).sum(1)

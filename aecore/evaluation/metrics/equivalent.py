@@ -26,8 +26,8 @@ class EquivalentVariance(Metric):
     `linear_active_units`: how many dimensions of the code a linear VAE of that variance would use,
     those of the training images' principal components whose variance is above it (Lucas et al.
     2019); few predict a collapse. A class-conditional model may use fewer, as the class explains
-    part of the variance. Left out for codes that are not Gaussian, and for images of
-    more than 4096 pixels.
+    part of the variance. Left out for codes that are not Gaussian, for images of more
+    than 4096 pixels, and for images with targets.
     """
 
     reports: ClassVar = {"sigma2_equivalent": Reported(), "linear_active_units": Reported()}
@@ -44,7 +44,8 @@ class EquivalentVariance(Metric):
         if not weights:
             raise SkippedError("the loss has no KL, use penalty=kl")
         sigma2 = variance * sum(weights.values())
-        if not model.latent.gaussian or flat(model.image_shape) > LARGEST:
+        paired = trial.images.targets is not None
+        if paired or not model.latent.gaussian or flat(model.image_shape) > LARGEST:
             return {"sigma2_equivalent": sigma2}
         seen = (model.normalise(x) for x, _ in trial.on(trial.training).batches())
         used = int((principal_components(seen).variances > sigma2).sum())

@@ -12,7 +12,7 @@ from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import need_few, principal_components
 from aecore.evaluation.reported import Reported
-from aecore.evaluation.trial import Trial
+from aecore.evaluation.trial import Trial, need_no_targets
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.layers import leaves
 from aecore.model.networks.base import flat
@@ -37,8 +37,9 @@ class IdentityDistance(Metric):
     explained: Probability
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises SkippedError for a model that is not linear, or too large."""
+        """Raises SkippedError for a model that is not linear, or too large, and for targets."""
         model = trial.model
+        need_no_targets(trial)
         need_linear(trial)
         return {
             "identity_distance": distance(product(model), principal_space(trial, self.explained))

@@ -57,8 +57,9 @@ class Likelihood(Metric):
         check(model)
         rows = max(_VALUES // flat(model.image_shape), 1)
         prior, found = model.prior_density, []
-        for x, y in trial.at_most(self.images).batches(min(trial.batch_size, rows)):
-            seen = model.encoder_pass(x, generator, noisy=False, y=y)
+        for x, y, target in trial.at_most(self.images).pairs(min(trial.batch_size, rows)):
+            given = None if target is x else target
+            seen = model.encoder_pass(x, generator, noisy=False, y=y, target=given)
             if not model.reconstruction.covers(seen.x):
                 raise SkippedError(
                     "grey pixels have no probability under Bernoulli draws, "

@@ -11,7 +11,7 @@ from torch import Tensor
 from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
-from aecore.evaluation.trial import Trial, need_images
+from aecore.evaluation.trial import Trial, need_images, need_no_targets
 
 _BATCH = 5000  # training images at once
 
@@ -33,8 +33,9 @@ class NearestTraining(Metric):
     images: PositiveInt
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises SkippedError for tables."""
+        """Raises SkippedError for tables, and for images with targets."""
         need_images(trial)
+        need_no_targets(trial)
         coded, pixels, _ = noisy_images(trial.sample(self.images), [self.strength])
         both = nearest(torch.cat([coded[0], pixels[0]]).clamp(0, 1), trial).double()
         code, pixel = both.reshape(2, -1).mean(1).tolist()

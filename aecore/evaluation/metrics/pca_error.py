@@ -7,7 +7,7 @@ from typing import ClassVar
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.principal import need_few, principal_components
 from aecore.evaluation.reported import Reported
-from aecore.evaluation.trial import Trial
+from aecore.evaluation.trial import Trial, need_no_targets
 from aecore.model.networks.base import flat
 
 
@@ -23,7 +23,8 @@ class PcaError(Metric):
     reports: ClassVar = {"pca_mse": Reported()}  # it measures the data, not the model
 
     def __call__(self, trial: Trial) -> dict[str, float]:
-        """Raises SkippedError for very large images."""
+        """Raises SkippedError for very large images, and for images with targets."""
+        need_no_targets(trial)
         pixels = flat(trial.model.image_shape)
         need_few(pixels)
         found = principal_components(x for x, _ in trial.on(trial.training).batches())

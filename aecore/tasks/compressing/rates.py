@@ -73,11 +73,11 @@ def distortion(trial: Trial, codes: Tensor) -> float:
     Rounded codes become possible ones; those of a codebook are.
     """
     model, total, start = trial.model, 0.0, 0
-    for x, y in trial.batches():
+    for x, y, target in trial.pairs():
         z = codes[start : start + len(x)].to(x.device).view(-1, *model.code_shape)
         z = model.latent.nearest(z) if model.latent.codebook_size is None else z
         made = model.decode(z, model.label_context(y))
-        total += float(squared_error(made, x).double().sum())
+        total += float(squared_error(made, target).double().sum())
         start += len(x)
     return total / start
 
@@ -110,10 +110,10 @@ def _entries(trial: Trial, training: Trial) -> Row:
 def _drawn(trial: Trial) -> Row:
     model, generator = trial.model, trial.generator()
     prior, nats, error, count = model.prior_density, 0.0, 0.0, 0
-    for x, y in trial.batches():
+    for x, y, target in trial.pairs():
         code = model.encode(x, generator, y)
         nats += float(prior.kl(code).double().sum())
-        error += float(squared_error(model.decode(code.z, code.context), x).double().sum())
+        error += float(squared_error(model.decode(code.z, code.context), target).double().sum())
         count += len(x)
     return Row("drawn, bits back", None, nats / count / math.log(2), error / count)
 

@@ -23,8 +23,9 @@ class Images(Callback):
     """Logs reconstructions of the same validation images, samples and codes during training.
 
     After the epochs 1, 2, 4, 8, ... and at the end: reconstructions (with the noisy input where
-    there is noise), samples from the same draws of the prior, and a histogram of each dimension
-    of the code. At the end: the codes for the projector. Only for loggers with `takes_images`.
+    there is noise, and with the targets where there are some), samples from the same draws of the
+    prior, and a histogram of each dimension of the code. At the end: the codes for the projector.
+    Only for loggers with `takes_images`.
 
     The random state of training and the train or eval mode of each module stay as they were.
 
@@ -79,9 +80,10 @@ class Images(Callback):
 
     def _images(self, trial: Trial) -> dict[str, Tensor]:
         model, generator = trial.model, trial.generator()
-        x, y = trial.balanced(self.images).tensors()
+        x, y, target = trial.balanced(self.images).pair()
         noisy = [model.corrupt(x, generator)] if model.noise.active else []
-        images = {"reconstructions": tile([x, *noisy, model.reconstruct(x, y)])}
+        rows = [x, *noisy, model.reconstruct(x, y), *([] if target is x else [target])]
+        images = {"reconstructions": tile(rows)}
         if model.can_sample:
             count = 2 * self.images
             classes = None if y is None else y[torch.arange(count, device=y.device) % len(y)]

@@ -12,28 +12,8 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from aecore.data.sources.image_folder import ImageFolder
+from helpers.image_files import folder, grey, save
 from helpers.sources import message
-
-
-def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(pixels)
-    (image if mode is None else image.convert(mode)).save(path)
-
-
-def folder(root: object, **changes: Any) -> ImageFolder:
-    values: dict[str, Any] = {
-        "image_size": 4,
-        "channels": "auto",
-        "skip_broken": False,
-        "test_fraction": 0.25,
-    }
-    return ImageFolder(root=None if root is None else str(root), **(values | changes))
-
-
-def grey(level: int, height: int = 4, width: int = 4) -> np.ndarray:
-    return np.full((height, width), level, np.uint8)
 
 
 class TestImageFolder:

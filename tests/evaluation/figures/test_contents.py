@@ -16,9 +16,10 @@ from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.curves import Curves, by_term
 from aecore.evaluation.figures.denoised import Denoised
 from aecore.evaluation.figures.interpolations import Interpolations, blend
-from aecore.evaluation.figures.latent import LatentScatter, histogram, palette, project
+from aecore.evaluation.figures.latent import LatentScatter, histogram, project
 from aecore.evaluation.figures.reconstructions import Reconstructions
 from aecore.evaluation.figures.samples import Samples
+from aecore.evaluation.figures.scale import palette
 from aecore.evaluation.trial import Trial
 from aecore.model.noise.noises import GaussianNoise
 from helpers import models as making

@@ -30,7 +30,8 @@ class Frechet(Metric):
     `frechet_cnn_samples`, `frechet_cnn_reconstructions`, `frechet_cnn_training`: the Frechet
     distance (Heusel et al. 2017, with these features) to N test images of as many new images, of
     the same images reconstructed, and of as many training images, which is what a perfect model
-    comes to. It falls with N, so compare at equal N, and with no other extractor's.
+    comes to. It falls with N, so compare at equal N, and with no other extractor's. Of images with
+    targets, these are the images.
 
     `precision_cnn`, `recall_cnn` of the samples (Kynkaanniemi et al. 2019, with the `neighbours`
     nearest): the share of samples among the images, and of images among the samples.
@@ -56,17 +57,18 @@ class Frechet(Metric):
         need_images(trial)
         labels_of(trial.training)
         test = trial.at_most(self.images)
-        training = trial.on(trial.training).at_most(len(test))
+        wanted = test.of_targets
+        training = wanted.on(wanted.training).at_most(len(test))
         if min(len(test), len(training)) <= self.neighbours:
             raise SkippedError(f"{self.neighbours} neighbours of {len(test)} test images")
         model = trial.model
         classifier = cached_classifier(
-            trial.training, self.epochs, self.seed, trial.device, trial.cache
+            wanted.training, self.epochs, self.seed, trial.device, trial.cache
         )
         seen = features(classifier, (x for x, _ in training.batches()))
         spread = seen.std(0)
         scale = torch.where(spread > 0, spread, 1)
-        real = features(classifier, (x for x, _ in test.batches())) / scale
+        real = features(classifier, (x for x, _ in wanted.batches())) / scale
         again = (model.reconstruct(x, y) for x, y in test.batches())
         found = {
             "frechet_cnn_training": frechet(seen / scale, real),

@@ -56,7 +56,7 @@ class Inception(Metric):
             feature_extractor_weights_path=str(path),
         ).to(trial.device)
         test = trial.at_most(self.images)
-        for x, _ in test.batches():
+        for x, _ in test.of_targets.batches():
             distance.update(_coloured(x), real=True)
         again = (trial.model.reconstruct(x, y) for x, y in test.batches())
         made: dict[str, Iterator[Tensor]] = {"reconstructions": again}
