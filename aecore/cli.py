@@ -30,7 +30,7 @@ from aecore.config.arguments import Arguments, named_folders, parse
 from aecore.config.compose import Composition, compose, composing
 from aecore.config.folders import CONF, command, flags, resuming, set_user_folders
 from aecore.config.groups import check_choices, environment_of, options_by_group
-from aecore.config.help import help_text
+from aecore.config.option_help import help_of
 from aecore.config.overrides import quoted, read
 from aecore.config.terminal import say
 from aecore.errors import Interrupted, NonFiniteError, UserError
@@ -135,7 +135,7 @@ def _run(argv: list[str], folder: list[Path]) -> int:
         return 0
     set_user_folders(named_folders(argv))
     if "--help" in argv or "-h" in argv:
-        say(help_text())
+        say(help_of(argv))
         return 0
     arguments = parse(argv)
     if arguments.informational:
@@ -156,7 +156,10 @@ def _run(argv: list[str], folder: list[Path]) -> int:
             return _multirun(arguments, composition, folder)
         from aecore.tasks.base import request_of
 
-        return _task(request_of(composition), folder)
+        request = request_of(composition)
+        if request.config["task"] == "train" and is_leader():
+            say(f"loading {request.choices['model']} on {request.choices['dataset']} ...")
+        return _task(request, folder)
 
 
 def _with_last(arguments: Arguments) -> Arguments:

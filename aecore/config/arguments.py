@@ -15,6 +15,7 @@ from aecore.config.folders import HOME, command, expanded, groups
 from aecore.config.overrides import Override, quoted, read
 from aecore.errors import UserError
 
+_NO_OVERRIDE = "neither a flag nor key=value"
 _COMPLETES = re.compile("(install|uninstall|query)=")
 
 
@@ -68,8 +69,10 @@ def parse(argv: Iterable[str]) -> Arguments:
     """Read a command line; raises UserError."""
     argv = [*argv]
     args, unknown = _flags(argv)
-    if unknown:
-        raise UserError(f"{unknown[0]}: unknown flag", f"`{command()} --help` lists the flags")
+    alone = [text for text in args.overrides if "=" not in text and not text.startswith("~")]
+    if unknown or alone:
+        problem = f"{unknown[0]}: unknown flag" if unknown else f"{alone[0]}: {_NO_OVERRIDE}"
+        raise UserError(problem, _meant(argv, [*unknown, *args.overrides]))
     _check_flags(args)
     flags = []
     own = _own(args)
@@ -87,9 +90,26 @@ def parse(argv: Iterable[str]) -> Arguments:
     return Arguments(tuple(flags), read(args.overrides), args.multirun, informational, tuple(own))
 
 
+def _meant(argv: list[str], words: list[str]) -> str:
+    """The command that was meant; words: the arguments that are no known flags, in any order."""
+    from aecore.config.spelled import command_meant
+
+    typed = [argument for argument in argv if argument in words]
+    return command_meant(typed, [argument for argument in argv if argument not in words])
+
+
 def named_folders(argv: list[str]) -> list[Path]:
     """The folder of `--config-dir`; raises UserError if it does not exist."""
     return _own(_flags(argv)[0])
+
+
+def asked_of(argv: list[str]) -> list[str]:
+    """What is typed beside the flags, parsed no further; raises UserError for unknown flags."""
+    args, unknown = _flags([a for a in argv if a not in ("--help", "-h")])
+    if unknown:
+        raise UserError(f"{unknown[0]}: unknown flag", f"`{command()} --help` lists the flags")
+    asked: list[str] = args.overrides
+    return asked
 
 
 def searched(places: Iterable[str]) -> list[Path]:

@@ -11,11 +11,11 @@ from hydra.core.override_parser.types import ChoiceSweep
 from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.near import keys_below, spelling
-from aecore.config.overrides import OOD, SUBDIR, Override
+from aecore.config.overrides import OOD, SUBDIR, WHERE, Override
 from aecore.errors import UserError, nearest
 
 Groups = Mapping[str, set[str]]
-_SETS = ("evaluate/metrics", "figures", "penalty", "reconstruction")  # several may be chosen
+SETS = ("evaluate/metrics", "figures", "penalty", "reconstruction")  # several may be chosen
 ENVIRONMENT = "hydra.job.env_set"
 _HYDRAS = (
     "hydra.run.dir", "hydra.sweep.dir", SUBDIR, "hydra.mode", "hydra.launcher", "hydra.sweeper",
@@ -46,7 +46,7 @@ def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
         if override.of_hydra:
             _check_hydras(override)
             continue
-        if override.sign.startswith("+") and not override.is_below(OOD):
+        if override.sign.startswith("+") and not any(map(override.is_below, (OOD, WHERE))):
             line = f"{override.name}={override.text}"
             raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
         if override.group is None and any(g.startswith(f"{override.key}/") for g in groups):
@@ -97,7 +97,7 @@ def environment_of(overrides: Iterable[Override]) -> dict[str, str]:
 
 
 def _check_names(override: Override, known: set[str]) -> None:
-    group, value, names = str(override.group), override.value, _names(override.value)
+    group, value, names = str(override.group), override.value, names_in(override.value)
     where = OOD if override.is_below(OOD) else override.typed_key
     for name in names:
         if group == "dataset" and name.startswith(("/", "./", "../", "~")):
@@ -113,19 +113,19 @@ def _check_names(override: Override, known: set[str]) -> None:
     if isinstance(value, list) and len(names) > 1:
         if (twice := max(names, key=names.count)) and names.count(twice) > 1:
             raise UserError(f"{override.typed}: {twice} is repeated", "give it once")
-        if group not in _SETS:
+        if group not in SETS:
             hint = f"choose one, for example {group}={names[0]}"
             if group == "noise":
                 hint = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
             raise UserError(f"{override.typed}: {group} takes one option", hint)
 
 
-def _names(value: Any) -> list[str]:
+def names_in(value: Any) -> list[str]:
     """The options in a value, including those of sweeps and lists."""
     if isinstance(value, ChoiceSweep):
-        return [name for one in value.list for name in _names(getattr(one, "text", one))]
+        return [name for one in value.list for name in names_in(getattr(one, "text", one))]
     if isinstance(value, list):
-        return [name for one in value for name in _names(one)] or [""]
+        return [name for one in value for name in names_in(one)] or [""]
     if isinstance(value, str | int | float):
         return [str(value)]
     return ["null"] if value is None else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from aecore.config.folders import command, groups, known
@@ -21,13 +22,17 @@ Examples:
   {command} model=ae 'penalty=[l1,contractive]' penalty.l1.weight=1e-3
   {command} -m model=pca,ae,vae latent.dim=2,8,32        nine runs, one after another
 
-Config groups and their options:"""
+Config groups and their options; `{command} GROUP --help` describes them, and
+`{command} GROUP=OPTION --help` an option with its keys:
+"""
 
+_WIDTH = 79
+_LONG = ("evaluate/metrics", "experiment", "figures", "sweeps")
 _TAIL = """
 Values of the components: latent.dim=8 network.hidden=[512,256] penalty.kl.weight=4
 optimizer.lr=1e-4 dataset.batch_size=256 trainer.max_epochs=20 trainer.threads=2 seed=1
   conditional=true           conditions encoder and decoder on the class of each image
-  evaluate.metrics=[activity,pca]  more metrics; evaluate.ood=[kmnist]: out-of-distribution data
+  evaluate.metrics=[pca]     more metrics; evaluate.ood=[kmnist]: out-of-distribution data
   --cfg job                  prints the composed configuration and exits
   resume=RUN_FOLDER          continues a run; init_from=RUN_FOLDER starts from its weights
   -m, --multirun             runs every combination of comma-separated values
@@ -36,14 +41,26 @@ optimizer.lr=1e-4 dataset.batch_size=256 trainer.max_epochs=20 trainer.threads=2
 
 
 def help_text() -> str:
-    """The whole help, including the user's own components."""
+    """The whole help: every group with the names of its options, including the user's own."""
     lines = [_HEAD.format(command=command())]
+    width = max(map(len, groups()))
     for group in groups():
-        options = {name: first_comment(file) for name, file in known(group).items()}
-        lines.append(f"\n{group}")
-        width = max(len(name) for name in options)
-        lines += [f"  {name:<{width}}  {options[name]}" for name in sorted(options)]
+        options = sorted(known(group))
+        several = f"{len(options)} options, see `{command()} {group} --help`"
+        names = [several]
+        if group not in _LONG:
+            names = textwrap.wrap(", ".join(options), _WIDTH - width - 4)
+        heads = [group, *[""] * (len(names) - 1)]
+        lines += [f"  {head:<{width}}  {text}" for head, text in zip(heads, names, strict=True)]
     return "\n".join([*lines, _TAIL])
+
+
+def group_help(group: str) -> str:
+    """The options of a group with their descriptions."""
+    options = {name: first_comment(file) for name, file in known(group).items()}
+    width = max(map(len, options), default=0)
+    lines = [f"{group}: `{command()} {group}=OPTION --help` shows the keys of an option", ""]
+    return "\n".join([*lines, *(f"  {name:<{width}}  {options[name]}" for name in sorted(options))])
 
 
 def first_comment(file: Path) -> str:

@@ -16,15 +16,16 @@ from hydra.core.override_parser.types import ChoiceSweep
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
-from aecore.config.folders import command, groups
+from aecore.config.folders import command, groups, known
 from aecore.errors import ConfigError, UserError, short, shown
 
 OOD = "evaluate.ood"  # other data sets, by their names
 SUBDIR = "hydra.sweep.subdir"  # the folder of a job below that of its sweep
+WHERE = "list.where"  # what the runs of task=list have in common
 SWEEPER = "hydra.sweeper"  # the settings of a search
-_OPEN = (  # mappings of Hydra's configuration that take any key
+_OPEN = (  # mappings that take any key
     "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
-    "hydra.sweeper.params",
+    "hydra.sweeper.params", WHERE,
 )  # fmt: skip
 _PATHS = re.compile(  # keys of paths and file names, whose values need no quotes as they are typed
     r"resume|init_from|runs?|out|paths\.(data_dir|output_dir)|hydra\.(run\.dir|sweep\.(dir|subdir))"
@@ -155,8 +156,9 @@ def _override(name: str, text: str, typed: str) -> Override:
     chooses = bool(package) or "/" in place or place in groups()
     sign = name[: len(name) - len(name.lstrip("+~"))]
     key = package or place.replace("/", ".")
-    if key.startswith("hydra.") and sign != "~":  # its keys are known but for a few mappings
-        sign = "++" if any(f"{key}.".startswith(f"{node}.") for node in _OPEN) else ""
+    is_open = any(f"{key}.".startswith(f"{node}.") for node in _OPEN)
+    if (is_open or key.startswith("hydra.")) and sign != "~":  # else Hydra's keys are known
+        sign = "++" if is_open else ""
     return Override(key, place if chooses else None, package, sign, text, typed, parsed)
 
 
@@ -178,11 +180,20 @@ def _aliased(key: str, value: str, typed: str) -> Iterator[tuple[str, str]]:
             yield "noise@evaluate.noise", value
         case "evaluate.metrics":
             yield "evaluate/metrics", value
+        case "figures" if value == "all":
+            yield key, f"[{','.join(_figures())}]"
         case "evaluate.ood":
             for name in _data_sets(value, typed):
                 yield f"+dataset@{OOD}.{name}", name
         case _:
             yield key, _as_text(key, value)
+
+
+def _figures() -> Iterator[str]:
+    """Every figure, without options that choose or change others."""
+    for name, file in known("figures").items():
+        if "defaults:" not in (text := file.read_text("utf-8")) and "_target_" in text:
+            yield name
 
 
 def _data_sets(value: str, typed: str) -> list[str]:

@@ -9,8 +9,12 @@ from __future__ import annotations
 import logging
 import sys
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 # controls (Cc), formats such as bidirectional overrides (Cf), line and paragraph separators
+_LABEL: ContextVar[str] = ContextVar("label", default="")
 _INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
 
 
@@ -32,9 +36,19 @@ def in_one_line(text: object) -> str:
     return visible(text).replace("\n", "\\n")
 
 
+@contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """For a while, begin every line that is said or logged with a label, as `job 4/8`."""
+    before = _LABEL.set(f"{label}: ")
+    try:
+        yield
+    finally:
+        _LABEL.reset(before)
+
+
 def say(text: object = "", *, error: bool = False) -> None:
     """Print text at once, on stdout or stderr, visible as it is; OSError where that is closed."""
-    show(visible(text), error=error)
+    show(_with_label(visible(text)), error=error)
 
 
 def show(text: str, *, error: bool = False) -> None:
@@ -47,8 +61,13 @@ class VisibleText(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Replace the message; every record passes."""
-        record.msg, record.args = visible(record.getMessage()), ()
+        record.msg, record.args = _with_label(visible(record.getMessage())), ()
         return True
+
+
+def _with_label(text: str) -> str:
+    label = _LABEL.get()
+    return "\n".join(label + line for line in text.split("\n")) if label else text
 
 
 def log_visibly() -> None:

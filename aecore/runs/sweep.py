@@ -109,6 +109,17 @@ def job_name(folder: Path) -> str:
     return folder.relative_to(sweep_of(folder)).as_posix()
 
 
+def job_label(folder: Path) -> str:
+    """`job 4/8`: the place of a job in its sweep, which begins every line that it prints.
+
+    Of a search, whose trials are not counted beforehand, the name of its folder.
+    """
+    sweep = read_sweep(sweep_of(folder))
+    if sweep is None or folder not in sweep.folders:
+        return f"job {job_name(folder)}"
+    return f"job {sweep.folders.index(folder) + 1}/{len(sweep.folders)}"
+
+
 def title(sweep: Sweep) -> str:
     """What the report is called: the study's name and its time."""
     return f"{sweep.folder.parent.name} {sweep.folder.name}"
@@ -124,4 +135,4 @@ def lose(folder: Path, reason: str) -> None:
     make_folder(folder)
     message = f"its process was lost: {reason}\n"
     write_atomically(folder / ERROR, message.encode(errors="backslashreplace"))
-    say(f"job {job_name(folder)} failed: {message.splitlines()[0]}", error=True)
+    say(f"{job_label(folder)}: failed: {message.splitlines()[0]}", error=True)

@@ -24,7 +24,7 @@ from aecore.config.compose import choices, resolved
 from aecore.config.folders import flags, resuming, set_user_folders
 from aecore.config.overrides import as_override, read
 from aecore.config.secret import secret_keys, without_secrets
-from aecore.config.terminal import say
+from aecore.config.terminal import labelled, say
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.files import write_atomically
 from aecore.runs.folder import (
@@ -37,9 +37,10 @@ from aecore.runs.folder import (
 )
 from aecore.runs.lock import is_led
 from aecore.runs.places import is_place
-from aecore.runs.sweep import STORAGE, job_name, read_sweep, sweep_of
+from aecore.runs.sweep import STORAGE, job_label, read_sweep, sweep_of
 from aecore.sweeps.callbacks import job_callbacks
 from aecore.sweeps.comparison import compare_running
+from aecore.sweeps.progress import say_progress
 from aecore.tasks.base import Request
 from aecore.tasks.resume import place_overrides, read_training, settled
 from aecore.tasks.run import run
@@ -78,7 +79,7 @@ def run_job(config: Any) -> float | None:
         secrets=secrets,
         callbacks=partial(job_callbacks, folder),
     )
-    with _listening_here(folder, hydra.launcher._target_):
+    with labelled(job_label(folder)), _listening_here(folder, hydra.launcher._target_):
         return _run_request(request, folder)
 
 
@@ -99,6 +100,7 @@ def _run_request(request: Request, folder: Path) -> float | None:
     except Exception as failure:
         _failed(error, f"{type(failure).__name__}: {failure}\n\n{traceback.format_exc()}")
         traceback.clear_frames(failure.__traceback__)  # they hold the model
+    say_progress(sweep_of(folder))
     gc.collect()  # Lightning leaves reference cycles behind, which hold the model
     if is_leader():
         compare_running(sweep_of(folder))
@@ -216,4 +218,4 @@ def _failed(path: Path, message: str) -> None:
     if is_leader():
         write_atomically(path, (message + "\n").encode(errors="backslashreplace"))
         first = message.splitlines()[0]
-        say(f"job {job_name(path.parent)} failed: {first}", error=True)
+        say(f"failed: {first}", error=True)

@@ -132,6 +132,8 @@ def check(arguments: Arguments, jobs: Sequence[Point], what: str = "job") -> Sel
         try:
             checker.check(selections.config(job))
         except UserError as error:
-            point = f"{what} {number} of the sweep ({' '.join(o.line for o in job)})"
+            point = (
+                f"{what} {number + 1}/{len(jobs)} of the sweep ({' '.join(o.line for o in job)})"
+            )
             raise UserError(f"{point}:\n{error.summary}", error.hint) from error
     return selections

@@ -18,7 +18,7 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from aecore.config.terminal import say
 from aecore.errors import Interrupted, UserError
-from aecore.runs.sweep import ended, job_name, lose
+from aecore.runs.sweep import ended, job_label, lose
 
 _ENDED = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
@@ -151,6 +151,6 @@ def _tell(folder: Path, job: Job[Any]) -> None:
         log = job.stderr() or ""
         lose(folder, f"{job.state.lower()}; its log is {job.paths.stderr}\n\n{log[-4000:]}")
     elif (folder / "error.txt").is_file():
-        say(f"job {job_name(folder)} failed", error=True)
+        say(f"{job_label(folder)}: failed", error=True)
     else:
-        say(f"job {job_name(folder)} finished")
+        say(f"{job_label(folder)}: finished")

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
-from aecore.config.folders import command
+from aecore.config.folders import command, groups
+from aecore.config.near import keys
 from aecore.config.terminal import say
-from aecore.errors import UserError
-from aecore.runs.folder import RUN, read_metrics, read_run
+from aecore.errors import ConfigError, UserError, nearest, shown
+from aecore.runs.folder import ERROR, RUN, plain_config, read_history, read_metrics, read_run
 from aecore.runs.text_table import table
 from aecore.tasks.base import Request, Task
 
-_SHOWN = ("test/mse", "test/psnr", "test/elbo", "train/seconds")
+_STATES = ("finished", "unfinished", "failed")
+_TESTED = ("test/mse", "test/elbo")
+_HEADER = ["run", "model", "dataset", "state", "epochs", "val/loss", *_TESTED, "overrides"]
 
 
 class List(Task):
-    """Prints a table of all runs below `paths.output_dir`, the newest last."""
+    """Prints a table of the runs below `paths.output_dir`, the newest last.
+
+    where: options of groups and values of keys that the runs must have, or their `state`:
+        finished, unfinished or failed.
+    """
+
+    where: dict[str, Any]
 
     @override
     def __call__(self, request: Request) -> dict[str, float]:
+        self._check()
         root = Path(request.config["paths"]["output_dir"])
         records = sorted(root.rglob(RUN), key=lambda path: path.stat().st_mtime)
         if not records:
@@ -28,21 +40,64 @@ class List(Task):
             return {}
         rows, notes = [], []
         for record in records:
-            folder = record.parent
             try:
-                choices, metrics = read_run(folder)["choices"], read_metrics(folder)
+                row = _row(record.parent)
+                if all(_has(record.parent, row, *item) for item in self.where.items()):
+                    rows.append(row)
             except UserError as error:
                 notes.append(f"note: {error.summary}")
-                continue
-            values = [_number((metrics or {}).get(name)) for name in _SHOWN]
-            state = "finished" if metrics is not None else "unfinished"
-            names = [str(choices.get(group, "")) for group in ("model", "dataset")]
-            rows.append([str(folder), *names, state, *values])
         if rows:
-            say(table(["run", "model", "dataset", "state", *_SHOWN], rows))
+            say(table(_HEADER, [[row[name] for name in _HEADER] for row in rows]))
+        if self.where:
+            say(f"{len(rows)} of {len(records)} runs")
         for note in notes:
             say(note)
         return {}
+
+    def _check(self) -> None:
+        """Raise ConfigError for what no run can have."""
+        known = {"state", *groups(), *keys()}
+        for key in self.where:
+            if key not in known:
+                problem = f"no group and no key of a configuration{nearest(key, known)}"
+                hint = {"list.where": "{dataset: mnist, latent.dim: 8, state: finished}"}
+                raise ConfigError("list.where", key, problem, hint)
+        state = self.where.get("state", _STATES[0])
+        if state not in _STATES:
+            raise ConfigError("list.where.state", state, f"known: {', '.join(_STATES)}")
+
+
+def _row(folder: Path) -> dict[str, str]:
+    """The cells of a run by their columns; raises UserError where it is damaged."""
+    record, metrics, history = read_run(folder), read_metrics(folder), read_history(folder)
+    choices = record["choices"]
+    state = "finished"
+    if metrics is None:
+        state = "failed" if (folder / ERROR).is_file() else "unfinished"
+    values = {**(history[-1] if history else {}), **(metrics or {})}
+    return {
+        "run": str(folder),
+        **{group: shown(choices.get(group)) for group in ("model", "dataset")},
+        "state": state,
+        "epochs": str(len(history)),
+        **{name: _number(values.get(name)) for name in ("val/loss", *_TESTED)},
+        "overrides": " ".join(
+            text for text in record["overrides"] if not text.startswith(("model=", "dataset="))
+        ),
+    }
+
+
+def _has(folder: Path, row: Mapping[str, str], key: str, wanted: object) -> bool:
+    """Whether a run has that state, that option of a group, or that value of a key."""
+    if key == "state":
+        return row["state"] == wanted
+    if key in groups():
+        chosen = read_run(folder)["choices"].get(key)
+        return wanted in chosen if isinstance(chosen, list) else chosen == wanted
+    value: Any = plain_config(folder)
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return bool(value == wanted)
 
 
 def _number(value: object) -> str:

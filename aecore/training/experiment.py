@@ -100,7 +100,7 @@ def run(
             note_redacted(folder, experiment.secrets)
             write_config(folder, config.model_dump(exclude_unset=True))  # makes the folder a run
             if brief:
-                say(f"job {job_name(folder)}: {' '.join(overrides)}")
+                say(f"{' '.join(overrides)} -> {job_name(folder)}")
             else:
                 say(announce(experiment, model, choices, folder, checkpoint, resumed=resumed))
             purge_step = checkpoint.step + 1 if checkpoint else 0 if resumed else None

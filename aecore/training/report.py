@@ -136,7 +136,7 @@ def _unit(reported: Reported | None, shape: ImageShape) -> str:
 def one_line(metrics: Mapping[str, float | None]) -> str:
     """The first few metrics, for a job among others."""
     shown = [f"{k} {v:.4g}" for k, v in metrics.items() if v is not None]
-    return f"  {', '.join(shown[:4])}"
+    return ", ".join(shown[:4])
 
 
 def hyperparameters(config: Config, choices: Mapping[str, Any]) -> dict[str, object]:

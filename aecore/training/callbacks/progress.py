@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -12,6 +13,8 @@ from typing_extensions import override
 
 from aecore.config.terminal import say
 from aecore.training.module import Training
+
+_WIDTH = 80  # columns
 
 
 class Progress(Callback):
@@ -22,9 +25,13 @@ class Progress(Callback):
         self.bar: tqdm[Any] = tqdm(disable=True)
 
     @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Training)
+        self._started, self._done_before = time.perf_counter(), pl_module.step
+
+    @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Training)
-        self._start = time.perf_counter()
         done = pl_module.step % pl_module.steps_an_epoch  # of an epoch that continues
         self._first = pl_module.step - done
         self.bar = tqdm(
@@ -35,7 +42,7 @@ class Progress(Callback):
             dynamic_ncols=True,
             leave=not self.brief,
             file=sys.stderr,
-            bar_format="{desc} {percentage:3.0f}%|{bar:20}| {rate_fmt}{postfix}",
+            bar_format="{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}{postfix}",
             disable=not (trainer.is_global_zero and sys.stderr.isatty()),
         )
 
@@ -52,15 +59,23 @@ class Progress(Callback):
         assert isinstance(pl_module, Training)
         means = pl_module.train_mean.result("train").items()
         terms = {k.removeprefix("train/"): v for k, v in means if not k.endswith("_weighted")}
-        text = _terms(terms)
         if validation := pl_module.val_mean.result("val"):
-            text += f" | val loss {validation['val/loss']:.4g}"
+            terms = {"val loss": validation["val/loss"], **terms}
+        head = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        times = self._times(trainer, pl_module)
         if not self.bar.disable:
-            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.set_postfix_str(_terms(terms), refresh=False)
             self.close()
         elif trainer.is_global_zero and not self.brief:
-            seconds = time.perf_counter() - self._start
-            say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {seconds:.1f} s, {text}")
+            say(f"{head}  {times}  {_terms(terms, _WIDTH - len(head) - len(times) - 4)}")
+
+    def _times(self, trainer: Trainer, module: Training) -> str:
+        """`0:12, 1:48 left`: since the training began or went on, and for its other epochs."""
+        seconds = time.perf_counter() - self._started
+        steps = module.step - self._done_before
+        left = (trainer.max_epochs or 0) * module.steps_an_epoch - module.step
+        times = clock(seconds)
+        return f"{times}, {clock(seconds / steps * left)} left" if left > 0 and steps else times
 
     @override
     def on_exception(
@@ -74,5 +89,15 @@ class Progress(Callback):
         self.bar.close()
 
 
-def _terms(values: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+def clock(seconds: float) -> str:
+    """`0:12` or `1:02:30`."""
+    text = str(timedelta(seconds=round(seconds)))
+    return text.removeprefix("0:").removeprefix("0") if text.startswith("0:") else text
+
+
+def _terms(values: dict[str, float], width: int | None = None) -> str:
+    """Values by their names, as many as fit."""
+    texts = [f"{name} {value:.4g}" for name, value in values.items()]
+    while width is not None and len(texts) > 2 and len(", ".join(texts)) > width:
+        texts.pop()
+    return ", ".join(texts)

@@ -1,0 +1,172 @@
+"""`GROUP=OPTION --help`: the keys of an option, what its class says, and a command to try."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aecore.config.arguments import asked_of
+from aecore.config.folders import command, groups, known, user_folders
+from aecore.config.groups import SETS, check_choices, names_in, options_by_group
+from aecore.config.help import first_comment, group_help, help_text
+from aecore.config.overrides import read
+from aecore.errors import UserError, option
+
+_COMMENT = re.compile(r"^ *(\w+):[^#\n]* # (.+)$", re.MULTILINE)
+_PACKAGE = Path(__file__).resolve().parents[1]
+_WIDTH = 79
+_CHOOSE = ("experiment", "model", "sweeps")  # groups whose options choose those of others
+
+
+def help_of(argv: list[str]) -> str:
+    """What `--help` shows beside other arguments: all groups, those named, or options of them.
+
+    Raises UserError for arguments that are neither.
+    """
+    texts = []
+    for argument in asked_of(argv):
+        if argument in groups():
+            texts.append(group_help(argument))
+            continue
+        for override in read([argument]) if "=" in argument else ():
+            if override.group is None:
+                break
+            check_choices([override], options_by_group(user_folders()))
+            texts += [option_help(override.group, name) for name in names_in(override.value)]
+        else:
+            if "=" in argument:
+                continue
+        raise UserError(
+            f"{argument}: --help describes groups and their options",
+            f"for example {command()} latent --help, or latent=vq --help",
+        )
+    return "\n\n".join(texts) if texts else help_text()
+
+
+def option_help(group: str, name: str) -> str:
+    """Everything about one option that exists; imports none of its classes."""
+    file = known(group)[name]
+    node, comments = _content(group, name)
+    lines = [f"{option(group, name)}: {first_comment(file)}"]
+    if chosen := [*_choices(file)]:
+        lines += ["", *textwrap.wrap(f"chooses {' '.join(chosen)}", _WIDTH)]
+    rows = _rows(group, node, comments)
+    lines += ["", *_aligned(rows)] if rows else []
+    for target in _targets(node):
+        lines += ["", *_docstring(target)]
+    lines += ["", f"example: {command()} {_example(group, name, rows)}"]
+    return "\n".join(lines)
+
+
+def _content(group: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The nodes of an option, with those that it starts from, and the comments beside its keys."""
+    text = known(group)[name].read_text("utf-8")
+    content = yaml.safe_load(text) or {}
+    node: dict[str, Any] = {}
+    comments: dict[str, str] = {}
+    for base in content.pop("defaults", []):
+        if isinstance(base, str) and base in known(group):
+            base_node, base_comments = _content(group, base)
+            node, comments = _merged(node, base_node), comments | base_comments
+    return _merged(node, content), comments | dict(_COMMENT.findall(text))
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(first)
+    for key, value in second.items():
+        old = both.get(key)
+        both[key] = (
+            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return both
+
+
+def _choices(file: Path) -> Iterator[str]:
+    """The options of other groups in a defaults list, as they are typed."""
+    for entry in (yaml.safe_load(file.read_text("utf-8")) or {}).get("defaults", []):
+        if isinstance(entry, dict):
+            for key, value in entry.items():
+                group = key.removeprefix("override ").strip("/").partition("@")[0]
+                names = f"[{','.join(value)}]" if isinstance(value, list) else value
+                yield option(group, str(names))
+
+
+def _rows(
+    group: str, node: Mapping[str, Any], comments: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """The keys of an option as they are typed, with their defaults and comments."""
+    place = f"{group.partition('/')[0]}."
+    if group in ("evaluate/metrics", "hydra/sweeper"):
+        place = f"{group.replace('/', '.')}."
+    elif "task" in node or group in _CHOOSE:
+        place = ""
+    return [
+        (f"{place}{path}={value}", comments.get(path.rpartition(".")[2], ""))
+        for path, value in _flat(node)
+        if path != "task"
+    ]
+
+
+def _aligned(rows: list[tuple[str, str]]) -> list[str]:
+    width = min(max((len(text) for text, _ in rows), default=0), 36)
+    lines: list[str] = []
+    for text, comment in rows:
+        lines += textwrap.wrap(
+            f"  {text:<{width}}  {comment}".rstrip(), _WIDTH, break_long_words=False,
+            subsequent_indent=" " * (width + 4), break_on_hyphens=False,
+        )  # fmt: skip
+    return lines
+
+
+def _flat(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{path}{key}.")
+        elif key != "_target_":
+            yield f"{path}{key}", yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+
+
+def _targets(node: Mapping[str, Any]) -> Iterator[str]:
+    """The classes that nodes name."""
+    if isinstance(target := node.get("_target_"), str):
+        yield target
+    for value in node.values():
+        if isinstance(value, dict):
+            yield from _targets(value)
+
+
+def _docstring(target: str) -> list[str]:
+    """The docstring of a class, read from its file; empty where that is not found."""
+    module, _, name = target.rpartition(".")
+    inside = Path(*module.split(".")).with_suffix(".py")
+    places = [_PACKAGE.parent / inside, *(folder / inside for folder in user_folders())]
+    for file in (place for place in places if place.is_file()):
+        for part in ast.parse(file.read_text("utf-8")).body:
+            if isinstance(part, ast.ClassDef) and part.name == name:
+                return inspect.cleandoc(ast.get_docstring(part) or "").splitlines()
+    return []
+
+
+def _example(group: str, name: str, rows: list[tuple[str, str]]) -> str:
+    """A command with this option, or a preset that chooses it, and with one of its keys."""
+    chosen, file = option(group, name), known(group)[name]
+    key = next((f" {text}" for text, _ in rows if not text.endswith(("=null", "={}"))), "")
+    if group == "task":
+        return f"{'run=last ' if 'run=' in first_comment(file) else ''}{chosen}{key}"
+    if group in _CHOOSE:
+        return f"{'-m ' if group == 'sweeps' else ''}{chosen}"
+    presets = {
+        preset: choices
+        for preset, file in known("model").items()
+        if chosen in (choices := [*_choices(file)])
+    }
+    if presets:
+        return f"model={min(presets, key=lambda preset: len(presets[preset]))}{key}"
+    return f"'{group}=[{name}]'{key}" if group in SETS else f"{chosen}{key}"
