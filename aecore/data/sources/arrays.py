@@ -58,6 +58,7 @@ class Arrays(Source):
             if split != "test":
                 self._name_unused(content)
             if _is_parted(content):
+                self._check_targets(content)
                 return self._split(content, f"x_{split}", f"y_{split}", f"target_{split}")
             whole = self._one(content)
         index = fixed_part(len(whole), self.test_fraction, split)
@@ -108,6 +109,13 @@ class Arrays(Source):
             hint = 'of a CSV: numpy.save("x.npy", numpy.loadtxt(path, delimiter=",", skiprows=1))'
             raise ConfigError(_PATH, path, "must be a .npz or .npy file", hint)
         return path
+
+    def _check_targets(self, content: Mapping[str, np.ndarray]) -> None:
+        """Raise ConfigError where one split has targets and the other none."""
+        given = {key: _is_target(content, key) for key in ("target_train", "target_test")}
+        if any(given.values()) and not all(given.values()):
+            problem = f"it has {max(given, key=given.__getitem__)} alone"
+            raise ConfigError(_PATH, self._file(), problem, "give target_train and target_test")
 
     def _name_unused(self, content: Mapping[str, np.ndarray]) -> None:
         used = _PARTED if _is_parted(content) else {*_IMAGES, *_LABELS, *_TARGETS}
