@@ -38,7 +38,8 @@ class Arrays(Source):
     Keys of an .npz: `x_train` and `x_test` (labels `y_train`, `y_test`) hold the splits; or else
     `x` or `images` (labels `y` or `labels`), as the one array of an .npy, is split by
     `test_fraction` and a fixed permutation. `target_train` and `target_test`, or `target`, are
-    what the outputs for the images of the same rows are compared with, of the same shape.
+    what the outputs for the images of the same rows are compared with, of the same shape (numbers
+    with one axis are not).
     Numbers: uint8 stays 0..255 and is read as [0, 1]; all else stays as it is, as float32 or, where
     that is too coarse for it, as float64.
 
@@ -57,6 +58,7 @@ class Arrays(Source):
             if split != "test":
                 self._name_unused(content)
             if _is_parted(content):
+                self._check_targets(content)
                 return self._split(content, f"x_{split}", f"y_{split}", f"target_{split}")
             whole = self._one(content)
         index = fixed_part(len(whole), self.test_fraction, split)
@@ -108,17 +110,26 @@ class Arrays(Source):
             raise ConfigError(_PATH, path, "must be a .npz or .npy file", hint)
         return path
 
+    def _check_targets(self, content: Mapping[str, np.ndarray]) -> None:
+        """Raise ConfigError where one split has targets and the other none."""
+        given = {key: _is_target(content, key) for key in ("target_train", "target_test")}
+        if any(given.values()) and not all(given.values()):
+            problem = f"it has {max(given, key=given.__getitem__)} alone"
+            raise ConfigError(_PATH, self._file(), problem, "give target_train and target_test")
+
     def _name_unused(self, content: Mapping[str, np.ndarray]) -> None:
         used = _PARTED if _is_parted(content) else {*_IMAGES, *_LABELS, *_TARGETS}
+        used = {key for key in used if not key.startswith("target") or _is_target(content, key)}
         if unused := ", ".join(sorted({*content} - used)):
             held = "; validation images are drawn from x_train" if "x_val" in content else ""
             log.warning("dataset.path=%s: not used: %s%s", self.path, unused, held)
 
     def _one(self, content: Mapping[str, np.ndarray]) -> Split:
         """The one array of a file that has no splits."""
+        given = [key for key in _TARGETS if _is_target(content, key)]
         labels, targets = (
             self._only(content, keys) if any(key in content for key in keys) else ""
-            for keys in (_LABELS, _TARGETS)
+            for keys in (_LABELS, given)
         )
         return self._split(content, self._only(content, _IMAGES), labels, targets)
 
@@ -138,7 +149,7 @@ class Arrays(Source):
     ) -> Split:
         """The images of a key, with labels and targets of others, which need not be there."""
         split = Split(self._images(content[key], f"{self._file()} [{key}]"))
-        if targets in content:
+        if _is_target(content, targets):
             split = replace(split, targets=self._targets(content[targets], targets, split))
         if labels not in content:
             return split
@@ -187,6 +198,11 @@ def _check_memory(path: Path) -> None:
         claimed = sum(entry.file_size for entry in archive.infolist())
     hint = "use fewer images at a time"
     check_memory(2 * claimed, available_memory(), (_PATH, path), "its arrays", hint)
+
+
+def _is_target(content: Mapping[str, np.ndarray], key: str) -> bool:
+    """Whether images are compared with that array; one number an image is a label or the like."""
+    return key in content and content[key].ndim > 1
 
 
 def _is_parted(content: Mapping[str, np.ndarray]) -> bool:

@@ -83,6 +83,13 @@ def test_arrays(tmp_path: Path, parted: bool) -> None:
     assert whole.targets is not None and torch.equal(whole.targets, 2 * whole.images)
 
 
+def test_arrays_with_targets_in_one_split(tmp_path: Path) -> None:
+    x = np.zeros((4, 2, 2))
+    np.savez(tmp_path / "a.npz", x_train=x, x_test=x, target_test=x)
+    source = Arrays(path=str(tmp_path / "a.npz"), test_fraction=0.2)
+    assert "it has target_test alone" in message(source, "train")
+
+
 def test_arrays_of_another_shape(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros((4, 2, 2)), target=np.zeros((4, 2, 3)))
     source = Arrays(path=str(tmp_path / "a.npz"), test_fraction=0.2)
