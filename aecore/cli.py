@@ -227,6 +227,10 @@ def _multirun(arguments: Arguments, composition: Composition, folder: list[Path]
     from aecore.sweeps.launch import launch
 
     check_alone()
+    if composition.config["dry_run"]:
+        from aecore.sweeps.dry_run import dry_run
+
+        return dry_run(arguments, composition)
     if composition.sweeper == _SEARCH:
         from aecore.sweeps.search.extra import check_optuna
 

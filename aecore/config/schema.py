@@ -77,6 +77,7 @@ class Config(Node):
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
     conditional: bool
     resume: str | None
+    dry_run: bool = False
     init_from: str | None
     runs: str | list[str] | None
     out: str | None

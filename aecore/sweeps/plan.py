@@ -122,7 +122,7 @@ def check(arguments: Arguments, jobs: Sequence[Point], what: str = "job") -> Sel
 
     what: the name of a point in the message. Returns what composes them.
     """
-    from aecore.training.prepare import ConfigChecker
+    from aecore.training.config_checker import ConfigChecker
 
     if len(jobs) > _MANY:
         say(f"checking {len(jobs)} {what}s")

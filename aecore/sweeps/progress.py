@@ -9,7 +9,7 @@ from aecore.config.terminal import say
 from aecore.runs.folder import METRICS
 from aecore.runs.lock import FILE
 from aecore.runs.sweep import ended, read_sweep
-from aecore.training.callbacks.progress import clock
+from aecore.training.estimate import clock
 
 
 def say_progress(folder: Path) -> None:

@@ -18,6 +18,7 @@ from aecore.config.folders import builtin_options, command
 from aecore.config.secret import masking
 from aecore.errors import UserError, nearest
 from aecore.tasks.base import Request, Task
+from aecore.tasks.train import Train
 from aecore.tasks.use import Use
 from aecore.training.trainer import quiet
 
@@ -36,6 +37,9 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
             f"task={request.config['task']}: does nothing with a trained run",
             f"leave out run=, or choose a task that does: `{command()} --help` lists them",
         )
+    if request.config.get("dry_run") and not isinstance(task, Train):
+        hint = "it describes a training: leave it out, or take task=train"
+        raise UserError(f"dry_run=true: task={request.config['task']} has no use for it", hint)
     with masking(request.secrets), quiet(), _memory():
         return task(replace(request, folder=folder))
 

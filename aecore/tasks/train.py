@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from aecore.config.terminal import say
 from aecore.tasks.base import Request, Task
+from aecore.training.estimate import estimate
 from aecore.training.experiment import run
 from aecore.training.prepare import check_unused
-from aecore.training.setup import build_experiment
+from aecore.training.report import announce
+from aecore.training.setup import Experiment, build_experiment
+
+
+def dry_run(experiment: Experiment, choices: Mapping[str, Any]) -> dict[str, float]:
+    """Print what a training would be and take, without training or writing anything."""
+    found, model = estimate(experiment)
+    say(announce(experiment, model, choices, None, None))
+    say(f"  time     {found.duration} of training, from {found.timed} steps")
+    say(f"  memory   {found.memory / 2**20:,.0f} MiB at most so far")
+    say("dry run: nothing is trained or written")
+    return {}
 
 
 class Train(Task):
@@ -16,6 +32,8 @@ class Train(Task):
         experiment = build_experiment(request.config, request.secrets)
         if not (request.resumed or request.brief):  # checked when that run or sweep began
             check_unused(experiment.config)
+        if experiment.config.dry_run:
+            return dry_run(experiment, request.choices)
         return run(
             experiment,
             request.folder,

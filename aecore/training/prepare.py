@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
-from aecore.data.statistics import Statistics
 from aecore.errors import ConfigError, Hint, UserError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import is_trained_loss_comparable
 from aecore.model.objectives.base import own_terms, weighted_term
 from aecore.runs.open import open_run
 from aecore.training.initial_weights import copy_weights
-from aecore.training.machine import check_device
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.optimizers.schedulers import Plateau
-from aecore.training.setup import Experiment, build_experiment, build_loggers
+from aecore.training.setup import Experiment
+from aecore.training.shape_model import shape_model, warn_of_memory
 from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
@@ -43,6 +39,7 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
     torch.manual_seed(config.seed)
     if model is None:
         classes = data.count_classes() if config.conditional else None
+        warn_of_memory(shape_model(experiment, shape, classes))
         model = experiment.components.autoencoder(shape, data.statistics(), classes)
     resolve_sizes(experiment)
     attach_terms(experiment, model)
@@ -217,31 +214,3 @@ def _of_ood(error: UserError, where: str, node: Mapping[str, Any]) -> UserError:
         if error.key.startswith(where):
             return error
     return UserError(f"{where}: {error.summary}", error.hint)
-
-
-class ConfigChecker:
-    """Checks many configurations before any of them runs, reading each data set once."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[ImageShape, int, int | None]] = {}
-
-    def check(self, config_dict: dict[str, Any]) -> None:
-        """Raise UserError if a training would do so before its first step."""
-        experiment = build_experiment(config_dict)
-        config = experiment.config
-        check_unused(config)
-        check_device(config)
-        build_loggers(experiment, Path(os.devnull))
-        read = [config.dataset, config.evaluate.ood, config.conditional]
-        key = json.dumps(read, sort_keys=True)
-        if key not in self._seen:
-            shape = common_shape(experiment.data)
-            check_ood(experiment, shape)
-            classes = experiment.data.count_classes() if config.conditional else None
-            self._seen[key] = shape, len(experiment.data.train), classes
-        shape, images, classes = self._seen[key]
-        with torch.device("meta"):  # shapes without numbers
-            standardised = experiment.data.range == "standardised"
-            one = Statistics(torch.ones(1, 1, 1), torch.ones(1, 1, 1)) if standardised else None
-            model = experiment.components.autoencoder(shape, one, classes)
-        check_fits(experiment, model, images)

@@ -30,7 +30,7 @@ def announce(
     experiment: Experiment,
     model: Autoencoder,
     choices: Mapping[str, Any],
-    folder: Path,
+    folder: Path | None,
     checkpoint: ResumePoint | None,
     *,
     resumed: bool = False,
@@ -57,8 +57,8 @@ def announce(
         f"  model    code of {code}{classes}, {weights:,} parameters",
         f"  run      {device_of(config)}, {threads}, seed {config.seed}, "
         f"{_plan(experiment, checkpoint, resumed)}",
-        f"  folder   {folder}",
     ]
+    lines += [] if folder is None else [f"  folder   {folder}"]
     if model.limits is not None:
         lines.insert(2, f"  range    {scaled_note(model.limits)}")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from aecore.cli import main
 from aecore.config.arguments import Arguments, parse
 from aecore.config.compose import compose
 from aecore.errors import UserError
-from aecore.training.prepare import ConfigChecker
+from aecore.training.config_checker import ConfigChecker
 from helpers.command_lines import command_line
 
 DRAWS = st.randoms(use_true_random=False)

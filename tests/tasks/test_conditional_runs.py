@@ -33,7 +33,7 @@ from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.runs.checkpoint import LAST
 from aecore.runs.open import open_run
-from aecore.training.prepare import ConfigChecker
+from aecore.training.config_checker import ConfigChecker
 from aecore.training.setup import build_experiment
 from helpers.checkpoints import checkpointed, same_checkpoint
 from helpers.models import Memory, conv, data_of, gaussian, gen, images, linear, model, plain

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import timedelta
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from aecore.config.terminal import say
+from aecore.training.estimate import clock
 from aecore.training.module import Training
 
 _WIDTH = 80  # columns
@@ -87,12 +87,6 @@ class Progress(Callback):
         """Close the bar in its present state."""
         self.bar.refresh()
         self.bar.close()
-
-
-def clock(seconds: float) -> str:
-    """`0:12` or `1:02:30`."""
-    text = str(timedelta(seconds=round(seconds)))
-    return text.removeprefix("0:").removeprefix("0") if text.startswith("0:") else text
 
 
 def _terms(values: dict[str, float], width: int | None = None) -> str:

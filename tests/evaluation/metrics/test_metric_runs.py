@@ -18,7 +18,7 @@ from aecore.config.arguments import parse
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import builtin_options
 from aecore.errors import UserError
-from aecore.training.prepare import ConfigChecker, prepare
+from aecore.training.config_checker import ConfigChecker, prepare
 from aecore.training.setup import build_experiment
 
 WORDS = sorted(name for name in builtin_options("evaluate/metrics") if name != "none")
