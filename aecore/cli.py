@@ -32,7 +32,7 @@ from aecore.config.folders import CONF, command, flags, resuming, set_user_folde
 from aecore.config.groups import check_choices, environment_of, options_by_group
 from aecore.config.option_help import help_of
 from aecore.config.overrides import quoted, read
-from aecore.config.terminal import say
+from aecore.config.terminal import say, warn_on_stderr
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.places import is_place
 from aecore.training.processes import check_alone, is_leader
@@ -101,7 +101,8 @@ def _in_thread(args: threading.ExceptHookArgs) -> None:
 def _main(argv: list[str]) -> int:
     folder: list[Path] = []
     try:
-        _warn_on_stderr()
+        # each warning once
+        warn_on_stderr(logging.WARNING if is_leader() else logging.ERROR)
         status = _run(argv, folder)
         sys.stdout.flush()  # while a closed pipe, as of `| head`, can still be reported
         return status
@@ -274,17 +275,6 @@ def _interruption(error: Interrupted, argv: list[str], folder: list[Path]) -> st
         ending = shlex.join([*flags(), f"run={folder[0]}", "task=evaluate"])
         message += f"\n  or evaluate it as it is: {command()} {ending}"
     return message
-
-
-def _warn_on_stderr() -> None:
-    """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
-    log = logging.getLogger("aecore")
-    log.setLevel(logging.WARNING if is_leader() else logging.ERROR)  # each warning once
-    for old in log.handlers[:]:
-        log.removeHandler(old)  # its stream may be closed by now
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
-    log.addHandler(handler)
 
 
 def _fail(error: BaseException, message: str, status: int) -> int:

@@ -17,7 +17,7 @@ from aecore.config.folders import command, groups, known, user_folders
 from aecore.config.groups import SETS, check_choices, names_in, options_by_group
 from aecore.config.help import first_comment, group_help, help_text
 from aecore.config.overrides import read
-from aecore.errors import UserError, option
+from aecore.errors import UserError, option, shown
 
 _COMMENT = re.compile(r"^ *(\w+):[^#\n]* # (.+)$", re.MULTILINE)
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -130,7 +130,7 @@ def _flat(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{path}{key}.")
         elif key != "_target_":
-            yield f"{path}{key}", yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+            yield f"{path}{key}", shown(value)
 
 
 def _targets(node: Mapping[str, Any]) -> Iterator[str]:
@@ -155,8 +155,13 @@ def _docstring(target: str) -> list[str]:
 
 
 def _example(group: str, name: str, rows: list[tuple[str, str]]) -> str:
-    """A command with this option, or a preset that chooses it, and with one of its keys."""
+    """A command with this option, or a preset that chooses it, and with one of its keys.
+
+    A comment `# example: ...` in its file says which, where not every model takes the option.
+    """
     chosen, file = option(group, name), known(group)[name]
+    if given := re.search(r"^# example: (.+)$", file.read_text("utf-8"), re.MULTILINE):
+        return given[1]
     key = next((f" {text}" for text, _ in rows if not text.endswith(("=null", "={}"))), "")
     if group == "task":
         return f"{'run=last ' if 'run=' in first_comment(file) else ''}{chosen}{key}"

@@ -70,6 +70,17 @@ def _with_label(text: str) -> str:
     return "\n".join(label + line for line in text.split("\n")) if label else text
 
 
+def warn_on_stderr(level: int = logging.WARNING) -> None:
+    """Give our own logger its own handler: Hydra takes the root's away in a multirun."""
+    log = logging.getLogger("aecore")
+    log.setLevel(level)
+    for old in log.handlers[:]:
+        log.removeHandler(old)  # its stream may be closed by now
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    log.addHandler(handler)
+
+
 def log_visibly() -> None:
     """Add the filter to our logger, once."""
     log = logging.getLogger("aecore")

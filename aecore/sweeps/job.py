@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -24,7 +25,7 @@ from aecore.config.compose import choices, resolved
 from aecore.config.folders import flags, resuming, set_user_folders
 from aecore.config.overrides import as_override, read
 from aecore.config.secret import secret_keys, without_secrets
-from aecore.config.terminal import labelled, say
+from aecore.config.terminal import labelled, say, warn_on_stderr
 from aecore.errors import Interrupted, NonFiniteError, UserError
 from aecore.runs.files import write_atomically
 from aecore.runs.folder import (
@@ -66,6 +67,8 @@ def run_job(config: Any) -> float | None:
     a search optimizes (`optimized_metric`), None where there is none.
     """
     hydra = HydraConfig.get()
+    if not logging.getLogger("aecore").handlers:  # in a process of a launcher
+        warn_on_stderr()
     set_user_folders(searched(hydra.searchpath))  # not every launcher hands on the environment
     config_dict, secrets = without_secrets(resolved(config), secret_keys(config))
     folder = Path(hydra.runtime.output_dir)

@@ -13,7 +13,7 @@ from aecore.config.arguments import parse
 from aecore.config.compose import compose
 from aecore.config.folders import CONF, ROOT
 from aecore.config.groups import options_by_group
-from aecore.config.help import help_text
+from aecore.config.help import group_help
 from aecore.errors import UserError
 from aecore.model.objectives.base import own_terms
 from aecore.sweeps.plan import points
@@ -115,8 +115,9 @@ def test_presets_are_different_models() -> None:
 
 
 def test_help_has_a_sentence_for_every_choice() -> None:
-    lines = help_text().splitlines()
-    for _, name in CHOICES:
+    texts = {group: group_help(group).splitlines() for group, _ in CHOICES}
+    for group, name in CHOICES:
+        lines = texts[group]
         assert any(line.split()[:1] == [name] and len(line.split()) > 2 for line in lines), name
 
 

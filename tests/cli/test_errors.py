@@ -292,4 +292,4 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_flags_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
     for argv in (["-m", "latent.dim=2,0", "seed=1"], ["latent.dim=2,0", "-m", "seed=1"]):
-        assert "job 1 of the sweep (latent.dim=0 seed=1)" in refused(capsys, argv)
+        assert "job 2/2 of the sweep (latent.dim=0 seed=1)" in refused(capsys, argv)

@@ -56,7 +56,13 @@ def test_jobs_leave_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
     assert (memory() - start) / 12 < 1 * MEGABYTE
     lines = capsys.readouterr().out.splitlines()
     for job in range(12):
-        assert sum(line.startswith(f"job {job}: ") for line in lines) == 1
+        assert (
+            sum(
+                line.startswith(f"job {job + 1}/12: ") and line.endswith(f" -> {job}")
+                for line in lines
+            )
+            == 1
+        )
 
 
 def test_failed_jobs_leave_nothing_behind(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_command_of_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> Non
     composed = yaml.safe_load(said("sweeps=beta", "model=vae", "--cfg", "job"))
     assert composed["penalty"]["kl"]["_target_"] == "aecore.model.penalties.kl.KL"
     assert str(tmp_path / "site/aecore/conf") in said("--info", "searchpath")
-    assert "`aecore --help` lists the options" in said("vae", status=2)
+    assert "write: aecore model=vae" in said("vae", status=2)
     assert not list((tmp_path / "empty").iterdir())
     said(*TINY, "paths.output_dir=made", "hydra.run.dir=made/a")
     assert "1 run" in said("task=compare", "runs=made/*", "out=compared")  # no group `runs`

@@ -43,7 +43,7 @@ def test_a_sweep_with_names_is_resumed_and_compared(capsys: pytest.CaptureFixtur
     runs = [sweep / name for name in names]
     assert json.loads((sweep / "sweep.json").read_text())["names"] == names
     assert sorted(sweep.glob("*/*/metrics.json")) == [run / "metrics.json" for run in runs]
-    assert f"job {names[3]}: " in said.out
+    assert f"-> {names[3]}\n" in said.out
     whole = [(n, "finished", d, s) for n, d, s in zip(names, "2288", "0101", strict=True)]
     assert rows(sweep) == whole
     assert f'href="{names[2]}/"' in (sweep / "report.html").read_text()

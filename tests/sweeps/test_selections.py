@@ -79,4 +79,4 @@ def test_a_long_plan_tells_of_itself(
     argv = ["-m", "model=ae", "figures=none", "latent.dim=range(2,60)", "seed=-1"]
     assert main(argv) == 2
     said = capsys.readouterr()
-    assert "checking 58 jobs" in said.out and "job 0 of the sweep" in said.err
+    assert "checking 58 jobs" in said.out and "job 1/58 of the sweep" in said.err

@@ -29,8 +29,9 @@ from aecore.model.priors.vamp import Vamp
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.continuous_bernoulli import ContinuousBernoulli
-from aecore.training.config_checker import ConfigChecker, prepare
+from aecore.training.config_checker import ConfigChecker
 from aecore.training.init import LIMIT, Init, mean_image, output_bias, shown_by
+from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 from helpers.models import conv, gaussian, images, linear, mlp, model, plain
 

@@ -18,7 +18,8 @@ from aecore.config.arguments import parse
 from aecore.config.compose import Composition, compose
 from aecore.config.folders import builtin_options
 from aecore.errors import UserError
-from aecore.training.config_checker import ConfigChecker, prepare
+from aecore.training.config_checker import ConfigChecker
+from aecore.training.prepare import prepare
 from aecore.training.setup import build_experiment
 
 WORDS = sorted(name for name in builtin_options("evaluate/metrics") if name != "none")
@@ -124,7 +125,7 @@ BAD = [
     (["evaluate.ood=arrays", "evaluate.ood.arrays.path=nowhere.npz"],
      "evaluate.ood.arrays.path=/.*/nowhere.npz: .*no such file"),
     (["evaluate.ood=image_folder"], "evaluate.ood.image_folder.root=/a/folder"),
-    (["-m", "seed=0,1", "evaluate.ood=uniform"], "job 0 of the sweep"),
+    (["-m", "seed=0,1", "evaluate.ood=uniform"], "job 1/2 of the sweep"),
 ]  # fmt: skip
 
 
