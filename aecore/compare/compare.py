@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from aecore.compare.report.files import groups_csv, runs_csv, to_json
 from aecore.compare.report.page import to_html
+from aecore.compare.report.paper import to_latex, to_markdown
 from aecore.compare.report.text import to_text
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
@@ -19,25 +21,29 @@ from aecore.config.terminal import visible
 from aecore.runs.files import make_folder, write_atomically
 
 REPORT = "report.html"
+PaperTable = Literal["csv", "latex", "markdown"]
+_PAPER = {"latex": ("table.tex", to_latex), "markdown": ("table.md", to_markdown)}
 
 
 @dataclass(frozen=True)
 class Summary:
     """A written comparison: its text, visible as it is, and the path of the page.
 
+    table: the file of means and deviations over seeds.
     figures: the PNG files of joint figures of all runs, by name.
     notices: notes about these, a line each.
     """
 
     text: str
     report: Path
+    table: Path
     figures: Mapping[str, Path]
     notices: Sequence[str]
 
     @property
     def terminal_text(self) -> str:
         """The output on the terminal: the table, then the written files."""
-        lines = ["", f"report  {self.report}"]
+        lines = ["", f"report  {self.report}", f"table   {self.table}"]
         if self.figures:
             folder = next(iter(self.figures.values())).parent
             lines.append(f"figures  {folder}: {', '.join(self.figures)}")
@@ -53,6 +59,7 @@ def compare(
     grid: Sequence[Mapping[str, str]] | None = None,
     extra: Mapping[str, Path] | None = None,
     figures: bool = False,
+    paper: PaperTable = "csv",
 ) -> Summary:
     """Compare runs; write summary.csv, groups.csv, summary.json and report.html into `out`.
 
@@ -62,6 +69,7 @@ def compare(
     grid: what each job of a sweep was started with, key -> text, one for each folder.
     extra: further images for the page, caption -> PNG file.
     figures: whether to draw figures of all runs too, into `out/figures`; it takes seconds.
+    paper: writes the groups as table.tex or table.md too, for a paper.
     Raises OSError where `out` cannot be written.
     """
     table = summarise(gather(folders, grid))
@@ -78,6 +86,10 @@ def compare(
         "summary.json": to_json(table, title, out),
         REPORT: to_html(table, title, out, extra or {}, drawn),
     }
+    if paper != "csv":
+        name, written = _PAPER[paper]
+        files[name] = written(table, title)
     for name, text in files.items():  # names of files may be no valid text
         write_atomically(out / name, text.encode("utf-8", errors="backslashreplace"))
-    return Summary(to_text(table, title), out / REPORT, drawn, notices)
+    tables = out / (_PAPER[paper][0] if paper != "csv" else "groups.csv")
+    return Summary(to_text(table, title), out / REPORT, tables, drawn, notices)

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from aecore.compare.runs import ComparedRun
 from aecore.compare.values import GROUPS, frozen
 
-# paths, tasks and figures do not change metrics
+# paths, tasks, figures and further metrics do not change the metrics of every run
 _EXCLUDED = (
     "seed", "task", "sweeps", "logger", "figures", "resume", "runs", "run", "out", "split",
-    "resize", "paths", "optimized_metric",
+    "resize", "paths", "optimized_metric", "dry_run", "evaluate.metrics",
 )  # fmt: skip
-_EXCLUDED_NODES = ("paths.", "task.", "logger.", "figures.", "hydra.", "hydra/")
+_EXCLUDED_NODES = (
+    "paths.", "task.", "logger.", "figures.", "hydra.", "hydra/", "evaluate.metrics.",
+    "evaluate.ood.",
+)  # fmt: skip
 # decided by the machine: shown only if overridden
 _MACHINE = (
     "trainer.threads",

@@ -89,6 +89,7 @@ class Config(Node):
     trainer: Trainer
     evaluate: EvaluateConfig
     task: str
+    compare: dict[str, Any] = {}
     compress: dict[str, Any] = {}
     encode: dict[str, Any] = {}
     export: dict[str, Any] = {}
@@ -110,4 +111,4 @@ class Config(Node):
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
     logger: dict[str, Any]
-    figures: dict[Name, dict[str, Any]]
+    figures: dict[Name, dict[str, Any] | Literal["png", "pdf", "svg"]]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from aecore.compare.compare import compare
+from aecore.compare.compare import PaperTable, compare
 from aecore.compare.select import is_job, select
 from aecore.config.build import validate
 from aecore.config.folders import command, expanded
@@ -24,7 +24,11 @@ class Compare(Task):
     Which runs, `runs` tells: paths, patterns and sweep folders. They go to `out`; without it to the
     sweep's own folder where the whole of one sweep is compared, else to a new one below
     `paths.output_dir`/comparisons.
+
+    table: the form in which means and deviations over seeds are written, besides groups.csv.
     """
+
+    table: PaperTable
 
     def __call__(self, request: Request) -> dict[str, float]:
         """Compare; raises UserError if no run is selected."""
@@ -39,11 +43,13 @@ class Compare(Task):
         out = _place(sweep, config)
         if sweep is not None:
             summary = compare(
-                sweep.folders, out, title=title(sweep), grid=sweep.grid, figures=True
+                sweep.folders, out, title=title(sweep), grid=sweep.grid, figures=True,
+                paper=self.table,
             )  # fmt: skip
         else:
             count = f"{len(folders)} run{'' if len(folders) == 1 else 's'}"
-            summary = compare(folders, out, title=f"Comparison of {count}", figures=True)
+            heading = f"Comparison of {count}"
+            summary = compare(folders, out, title=heading, figures=True, paper=self.table)
         show(summary.terminal_text)
         return {}
 

@@ -17,6 +17,7 @@ from aecore.config.build import build, known_keys
 from aecore.config.folders import builtin_options, command
 from aecore.config.secret import masking
 from aecore.errors import UserError, nearest
+from aecore.evaluation.figures.draw import also_as
 from aecore.tasks.base import Request, Task
 from aecore.tasks.train import Train
 from aecore.tasks.use import Use
@@ -40,7 +41,8 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
     if request.config.get("dry_run") and not isinstance(task, Train):
         hint = "it describes a training: leave it out, or take task=train"
         raise UserError(f"dry_run=true: task={request.config['task']} has no use for it", hint)
-    with masking(request.secrets), quiet(), _memory():
+    extension = str(request.config["figures"].get("format", "png"))
+    with masking(request.secrets), quiet(), _memory(), also_as(extension):
         return task(replace(request, folder=folder))
 
 

@@ -73,6 +73,7 @@ def build_experiment(
         figures={
             name: build(node, f"figures.{name}", TrialFigure)
             for name, node in config.figures.items()
+            if isinstance(node, dict)  # not `format`
         },
         test_noise=build_noise(config.evaluate.noise, "evaluate.noise"),
         metrics={

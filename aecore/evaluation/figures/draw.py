@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from warnings import catch_warnings, filterwarnings
 
 import torch
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
@@ -20,6 +23,7 @@ from aecore.evaluation.figures.grid import levels
 from aecore.evaluation.trial import Trial
 from aecore.runs.files import make_folder, replacing
 
+_FORMAT: ContextVar[str] = ContextVar("format", default="png")
 log = logging.getLogger("aecore")
 _MOST_IMAGES = 5000  # of each data set, so that figures of large test sets take little time
 
@@ -51,10 +55,21 @@ def for_figures(trial: Trial) -> Trial:
     return replace(trial.first(_MOST_IMAGES), ood=ood)
 
 
+@contextmanager
+def also_as(extension: str) -> Iterator[None]:
+    """For a while, write figures in another format beside PNG: `pdf` or `svg`."""
+    before = _FORMAT.set(extension)
+    try:
+        yield
+    finally:
+        _FORMAT.reset(before)
+
+
 def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
     """Atomically write `folder/NAME.png`, or NAME.gif for an animation; returns its path.
 
-    The file has no date and version, so that the same figure gives the same bytes.
+    In a format of `also_as`, too. Files have no date and version, so that the same figure gives
+    the same bytes.
     """
     path = folder / f"{name}.{'gif' if isinstance(drawn, Animation) else 'png'}"
     with replacing(path) as file, catch_warnings():
@@ -63,7 +78,15 @@ def save(drawn: Figure | Animation, folder: Path, name: str) -> Path:
         else:  # a character that the font lacks is drawn as a box, which shows it
             filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
             drawn.savefig(file, format="png", dpi="figure", metadata={"Software": None})
+            if (extension := _FORMAT.get()) != "png":
+                _save_vectors(drawn, path.with_suffix(f".{extension}"))
     return path
+
+
+def _save_vectors(drawn: Figure, path: Path) -> None:
+    date = {".pdf": "CreationDate", ".svg": "Date"}[path.suffix]
+    with replacing(path) as file, rc_context({"svg.hashsalt": "aecore"}):
+        drawn.savefig(file, format=path.suffix[1:], metadata={date: None})
 
 
 def save_image(image: Tensor, path: Path) -> None:

@@ -1,0 +1,118 @@
+"""The groups of a comparison as a table for a paper: LaTeX or Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from aecore.compare.report.text import number
+from aecore.compare.table import Group, Table
+from aecore.compare.values import shown
+
+_ARROWS = {"lower": "down", "higher": "up", "none": ""}
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
+
+def metrics_of(table: Table) -> list[str]:
+    """The metrics of validation and test images of which one side is better."""
+    return [
+        name
+        for name in table.metrics
+        if name.startswith(("val", "test")) and table.direction(name) != "none"
+    ]
+
+
+def to_latex(table: Table, title: str) -> str:
+    """A `tabular` of the package booktabs: means and deviations over seeds, the best in bold.
+
+    Arrows show which side of a metric is better.
+    """
+
+    def cell(group: Group, metric: str) -> str:
+        text = _cell(group, metric).replace("±", r"$\pm$")
+        return rf"\textbf{{{text}}}" if group.stats[metric].best else text
+
+    def arrow(metric: str) -> str:
+        way = _ARROWS[table.direction(metric)]
+        return rf"{_escaped(metric)} $\{way}arrow$"
+
+    header, rows = _rows(table, _escaped, arrow, cell)
+    columns = "l" * (len(table.keys) or 1) + "r" * (len(header) - (len(table.keys) or 1))
+    lines = [
+        f"% {_one_line(title)}: mean ± sample standard deviation over seeds",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(header) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_markdown(table: Table, title: str) -> str:
+    """The same as a table in Markdown."""
+
+    def cell(group: Group, metric: str) -> str:
+        text = _cell(group, metric)
+        return f"**{text}**" if group.stats[metric].best else text
+
+    def arrow(metric: str) -> str:
+        return _plain(metric) + {"down": " ↓", "up": " ↑"}[_ARROWS[table.direction(metric)]]
+
+    header, rows = _rows(table, _plain, arrow, cell)
+    keys = len(table.keys) or 1
+    rule = ["---"] * keys + ["---:"] * (len(header) - keys)
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
+    return "\n".join(
+        [f"{_plain(title)}: mean ± sample standard deviation over seeds", "", *lines, ""]
+    )
+
+
+def _rows(
+    table: Table,
+    escape: Callable[[str], str],
+    head: Callable[[str], str],
+    cell: Callable[[Group, str], str],
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of finished groups: keys that vary, number of seeds, metrics."""
+    metrics, keys = metrics_of(table), table.keys
+    header = [*map(escape, keys or ["run"]), "seeds", *map(head, metrics)]
+    rows = [
+        [*map(escape, _names(group, keys)), str(group.finished), *(cell(group, m) for m in metrics)]
+        for group in table.groups
+        if group.finished
+    ]
+    return header, rows
+
+
+def _names(group: Group, keys: Sequence[str]) -> list[str]:
+    if not keys:
+        return [group.runs[0].name if len(group.runs) == 1 else "all"]
+    return [shown(group.values[key]) if key in group.values else "" for key in keys]
+
+
+def _cell(group: Group, metric: str) -> str:
+    stat = group.stats[metric]
+    if stat.mean is None:
+        return ""
+    few = f" (of {stat.n})" if stat.n < group.finished else ""
+    return number(stat.mean, stat.std) + few
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _escaped(text: str) -> str:
+    """A text for LaTeX."""
+    return "".join(_TEX.get(letter, letter) for letter in _one_line(text))
+
+
+def _plain(text: str) -> str:
+    """A text for a cell in Markdown."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", _one_line(text))
