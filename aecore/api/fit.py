@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -20,6 +20,7 @@ from aecore.api.arguments import (
     in_python,
     value_of,
 )
+from aecore.api.save import begin_run
 from aecore.api.trained import FitResult, Trained
 from aecore.config.build import known_keys, validate
 from aecore.config.compose import Composition
@@ -36,12 +37,11 @@ from aecore.evaluation.evaluate import evaluate
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.components import build_components
 from aecore.model.slots import named
-from aecore.runs.files import make_folder
-from aecore.runs.folder import is_run, read_history, write_config, write_metrics, write_run
+from aecore.runs.folder import read_history, write_metrics
 from aecore.runs.lock import writing
 from aecore.runs.open import open_run
-from aecore.runs.validation import check_targets, trusting
-from aecore.training.callbacks.progress import Progress
+from aecore.runs.validation import trusting
+from aecore.training.callbacks.progress import Progress, has_bar
 from aecore.training.experiment import train
 from aecore.training.machine import device_named
 from aecore.training.prepare import prepare
@@ -53,6 +53,7 @@ from aecore.types import ImageShape, Shape
 _DEFAULTS = read(["figures=none", "logger=none", "model=ae"])
 _ACCELERATORS = {"cuda": "gpu"}  # Lightning's names of devices
 _BATCH = 128
+Progressing = bool | Literal["auto"]
 _SHOWN = 8  # images that a model keeps for its HTML view
 
 
@@ -71,7 +72,7 @@ def fit(
     device: str = "auto",
     folder: str | Path | None = None,
     config_dir: str | Path | None = None,
-    progress: bool = False,
+    progress: Progressing = "auto",
 ) -> Trained:
     """Train a model on images, as the command line would.
 
@@ -88,7 +89,8 @@ def fit(
     device: "auto", "cpu", "cuda" or "mps".
     folder: keeps the run there, for `aecore.load` and the command line; None leaves no file.
     config_dir: a folder of your own YAML files, whose options the overrides may choose.
-    progress: whether to print a line per epoch, or to show a bar on a terminal.
+    progress: whether to show a bar, or a line per epoch where there is no terminal and no notebook;
+        "auto" shows the bar alone.
 
     Raises UserError before any training, NonFiniteError and Interrupted.
     """
@@ -182,21 +184,25 @@ def _prepare(job: Composition, split: Split, joined: Autoencoder | None) -> _Pre
     return _Prepared(config, experiment, model, choices, job.overrides)
 
 
-def _train(run: _Prepared, keep: Path | None, place: torch.device, progress: bool) -> Trained:
+def _train(
+    run: _Prepared, keep: Path | None, place: torch.device, progress: Progressing
+) -> Trained:
     """Train and evaluate, and keep the run if it is to be kept."""
     model, data = run.model, run.experiment.data
     if keep is not None:
-        _record(run, keep)
+        begin_run(keep, run.config, run.choices, run.overrides)
     with TemporaryDirectory() if keep is None else writing(keep) as at:
         folder = Path(at)
-        callbacks = [Progress(brief=False)] if progress else []
+        shown = progress is True or (progress == "auto" and has_bar())
+        callbacks = [Progress(brief=False)] if shown else []
         train(run.experiment, model, folder, callbacks=callbacks)
         metrics = _metrics(run, folder)
         if keep is not None:
             write_metrics(keep, metrics)
     some = data.train if data.val is None else data.val
     some = some.subset(torch.arange(min(_SHOWN, len(some))))
-    fitted = FitResult(metrics, some.pixels(), None if model.classes is None else some.labels)
+    labels = None if model.classes is None else some.labels
+    fitted = FitResult(metrics, some.pixels(), labels, run.experiment.config, run.choices)
     return Trained(model.to(place).eval(), None if keep is None else open_run(keep), fitted)
 
 
@@ -210,21 +216,3 @@ def _metrics(run: _Prepared, folder: Path) -> dict[str, float]:
         metrics |= evaluate(trial, metrics=chosen.metrics, noise=chosen.test_noise)
         warn_if_collapsed(trial)
     return metrics | timing(rows)
-
-
-def _record(run: _Prepared, folder: Path) -> None:
-    """Begin the run folder; UserError where it cannot be made or could not be opened again."""
-    if is_run(folder):
-        raise UserError(f"folder={folder}: holds a run already", "give another")
-    try:
-        check_targets(run.config, folder)  # classes that cannot be imported again
-    except UserError as error:
-        raise error.with_hint(
-            "such a run cannot be opened again: put its YAML below config_dir=..., or folder=None"
-        ) from error
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise UserError(f"folder={folder}: {error.strerror}", "give another") from error
-    write_run(folder, run.choices, run.overrides)
-    write_config(folder, run.config)

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import operator
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from aecore.config.folders import command
+from aecore.config.folders import command, expanded
+from aecore.config.schema import Config
 from aecore.data.pixels import Array, as_codes, as_labels, as_pixels, like_given
-from aecore.errors import UserError, short
+from aecore.errors import UserError, option, short
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import cycle_classes, sample_codes
+from aecore.model.slots import option_of
 from aecore.runs.open import Run
 
 if TYPE_CHECKING:
     from aecore.evaluation.metrics.anomaly_score import By, Units
 
 _MOST = 2**31  # images drawn at once
+_PARTS = ("network", "latent", "noise", "penalty", "reconstruction")
 _BATCH = 512  # images at once
 _Function = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -37,12 +41,14 @@ class FitResult:
     """The experiment and the metrics of a model trained in this process.
 
     metrics: of its training and its validation images. images: a few of those, (n, C, H, W), with
-    their labels (n,) where the model is class-conditional.
+    their labels (n,) where the model is class-conditional. config, choices: as a run records them.
     """
 
     metrics: dict[str, float]
     images: Tensor
     labels: Tensor | None
+    config: Config
+    choices: Mapping[str, Any]
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,7 +170,36 @@ class Trained:
     def __repr__(self) -> str:
         image, code = ("x".join(map(str, s)) for s in (self.image_shape, self.code_shape))
         place = "in memory" if self.run is None else str(self.run.place)
-        return f"Trained(images {image}, codes {code}, {place})"
+        options = " ".join(option(slot, name) for slot, name in self._options().items())
+        return f"Trained({options}, images {image}, codes {code}, {place})"
+
+    def _options(self) -> dict[str, Any]:
+        """The option of each part of the model: that chosen, or the one of its class."""
+        chosen = self._chosen()
+        return {
+            slot: chosen.get(slot) or option_of(slot, node)
+            for slot, node in self.model.nodes.items()
+            if slot in _PARTS
+        }
+
+    def _chosen(self) -> Mapping[str, Any]:
+        if self.fitted is not None:
+            return self.fitted.choices
+        return {} if self.run is None else self.run.choices
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a finished run, for `aecore.load` and `run=` of the command line.
+
+        Raises UserError where the folder holds a run, and for a model without a configuration.
+        """
+        from aecore.api.save import save_model  # loads what trains
+
+        source = self.fitted if self.fitted is not None else self.run
+        if source is None:
+            raise UserError("save: this model was neither trained nor loaded here")
+        names = None if self.run is None else self.run.class_names
+        place = expanded(folder).absolute()
+        save_model(self.model, place, source.config, source.choices, self.metrics, names)
 
     def _repr_html_(self) -> str:
         from aecore.api.html import page

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from aecore.config.component import config_of
+from aecore.config.folders import builtin_options
 from aecore.errors import UserError, short
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Network
@@ -68,8 +71,19 @@ def _with_weight(node: dict[str, Any], weight: Weight | None) -> dict[str, Any]:
 
 
 def named(nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """The class name of each node, by config group; for several terms the list of their names."""
-    return {
-        slot: str(node["_target_"]).rpartition(".")[2] if "_target_" in node else list(node)
-        for slot, node in nodes.items()
-    }
+    """The option of each node, by config group: that of its class, or the names of its terms."""
+    return {slot: option_of(slot, node) for slot, node in nodes.items()}
+
+
+def option_of(group: str, node: Mapping[str, Any]) -> str | list[str]:
+    """The first option of a group with the class of a node, or its name where there is none.
+
+    Of several terms, their names; `none` for no terms.
+    """
+    if "_target_" not in node:
+        return [*node] or "none"
+    for name, file in builtin_options(group).items():
+        content = yaml.safe_load(file.read_text("utf-8")) or {}
+        if content.get("_target_") == node["_target_"]:
+            return name
+    return str(node["_target_"]).rpartition(".")[2]

@@ -43,7 +43,7 @@ class Progress(Callback):
             leave=not self.brief,
             file=sys.stderr,
             bar_format="{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}{postfix}",
-            disable=not (trainer.is_global_zero and sys.stderr.isatty()),
+            disable=not (trainer.is_global_zero and has_bar()),
         )
 
     @override
@@ -87,6 +87,11 @@ class Progress(Callback):
         """Close the bar in its present state."""
         self.bar.refresh()
         self.bar.close()
+
+
+def has_bar() -> bool:
+    """Whether a bar can be shown: on a terminal and in a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
 def _terms(values: dict[str, float], width: int | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,13 +15,16 @@ from torch import Tensor
 from aecore.config.component import NonNegativeInt, component
 from aecore.errors import UserError
 from aecore.runs.files import checked, write_json
-from aecore.runs.folder import numbered
+from aecore.runs.folder import RUN, numbered, read_run
+from aecore.runs.sweep import sweep_of
+from aecore.runs.sweep_record import RECORD
 from aecore.runs.validation import read_json
 from aecore.training.loggers.base import BINS, RunLogger, environment, finite, pixels
 
 if TYPE_CHECKING:
     from wandb import Run
 
+_LONGEST = 128  # letters of a name
 _RECORD = "wandb.json"  # in the run folder: the id of the run
 _IDS = TypeAdapter(dict[str, Annotated[str, Field(pattern=r"^\w{1,64}$")]])
 
@@ -33,7 +36,10 @@ class WandB(RunLogger):
     resumed run keeps its id in another folder there: uploaded, both are one run, in which the
     steps after the last checkpoint of the first appear twice.
 
-    project: the name of the project that the run belongs to. mode: offline, or online for those
+    Runs are named by their overrides, and those of a sweep are one group.
+
+    project: the name of the project that the run belongs to. entity: the user or team, None for
+    the default of the account. tags: of the run. mode: offline, or online for those
     who have logged in.
     Raises UserError where the extra is missing, and before training where it cannot log in.
     """
@@ -49,10 +55,13 @@ class WandB(RunLogger):
         purge_step: NonNegativeInt | None,
         project: Annotated[str, Field(min_length=1)],
         mode: Literal["offline", "online"],
+        entity: Annotated[str, Field(min_length=1)] | None = None,
+        tags: Sequence[str] = (),
     ) -> None:
         super().__init__(folder, purge_step)
         self.project = project
         self.mode: Literal["offline", "online"] = mode
+        self.entity, self.tags = entity, [*tags]
         self._run: Run | None = None
         self._step = 0
         self._evaluated = False
@@ -73,7 +82,10 @@ class WandB(RunLogger):
             try:
                 self._run = wandb.init(
                     project=self.project,
-                    name=f"{self.folder.parent.name}/{self.folder.name}",
+                    entity=self.entity,
+                    tags=self.tags,
+                    name=self._title(),
+                    group=self._group(),
                     id=self._id(),
                     dir=checked(self.folder / "wandb").parent,
                     mode=self.mode,
@@ -96,6 +108,17 @@ class WandB(RunLogger):
                 reason = str(error).strip().partition("\n")[0]
                 raise UserError(f"logger.mode={self.mode}: {reason}") from error
         return self._run
+
+    def _title(self) -> str:
+        """The overrides of the run; of a run without any its folder."""
+        recorded = (self.folder / RUN).is_file()
+        overrides = read_run(self.folder)["overrides"] if recorded else []
+        return " ".join(overrides)[:_LONGEST] or f"{self.folder.parent.name}/{self.folder.name}"
+
+    def _group(self) -> str | None:
+        """The sweep that the run is a job of, by which W&B groups and averages runs."""
+        sweep = sweep_of(self.folder)
+        return f"{sweep.parent.name}/{sweep.name}" if (sweep / RECORD).is_file() else None
 
     def _id(self) -> str:
         path = self.folder / _RECORD
