@@ -81,7 +81,8 @@ def option_of(group: str, node: Mapping[str, Any]) -> str | list[str]:
     Of several terms, their names; `none` for no terms.
     """
     if "_target_" not in node:
-        return [*node] or "none"
+        terms = [*node] or ["none"]
+        return terms[0] if len(terms) == 1 else terms
     for name, file in builtin_options(group).items():
         content = yaml.safe_load(file.read_text("utf-8")) or {}
         if content.get("_target_") == node["_target_"]:

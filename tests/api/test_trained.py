@@ -197,7 +197,7 @@ class TestWhereItLies:
         x = images(3, *SHAPE)
         assert torch.equal(alone.encode(x), ae.encode(x))
         assert alone.metrics == {} and "shared.ckpt" in repr(alone)
-        assert "MLP" in alone._repr_html_()
+        assert "mlp" in alone._repr_html_()
 
     @pytest.mark.parametrize(
         ("place", "reason"),
