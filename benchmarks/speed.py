@@ -1,4 +1,4 @@
-"""`python benchmarks/speed.py`: how fast everything is, in one table with its machine.
+"""`python benchmarks/speed.py`: how fast everything is, a table with its machine for each section.
 
 Numbers of a busy machine are noise: the load is printed with them. Ratios are taken within a
 round, in which every contender had its turn, and survive more than single figures do.
@@ -20,7 +20,7 @@ import sweep
 from children import HERE
 from machine import cores, describe
 from options import CONTENDERS, NETWORKS, Options
-from table import Row, markdown, write
+from table import markdown, write
 
 SECTIONS = {
     "epoch": epoch.measure,
@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=cores(), help="of torch and of XLA")
     parser.add_argument("--data", default=os.environ.get("AECORE_DATA_DIR", "data"))
     parser.add_argument("--quick", action="store_true", help="one short round")
-    text = "folder of speed.md and speed.json; without it, the whole table goes to results/"
+    text = "folder of speed.md and speed/SECTION.json; without it, whole sections go to results/"
     parser.add_argument("--out", type=Path, help=text)
     given = parser.parse_args()
     for name, known in (
@@ -82,17 +82,15 @@ def main() -> None:
         data=str(Path(given.data).absolute()),
         jobs=3 if quick else 20,
     )
-    machine = describe(options.threads)
-    rows: list[Row] = []
+    whole = (given.networks, given.contenders) == (list(NETWORKS), list(CONTENDERS))
     for name in given.only:
         print(f"measuring: {name}", file=sys.stderr)
-        rows += SECTIONS[name](options)
-    print(markdown(rows, machine))
-    whole = (given.only, given.networks, given.contenders) == (
-        list(SECTIONS), list(NETWORKS), list(CONTENDERS)
-    )  # fmt: skip
-    if given.out or (whole and not quick):  # a part never takes the place of the whole table
-        write(rows, machine, given.out or HERE / "results")
+        rows = SECTIONS[name](options)
+        machine = describe(options.threads)
+        print(markdown(rows, machine), flush=True)
+        # as each section ends; a part never takes the place of a whole one
+        if given.out or (not quick and (whole or name != "epoch")):
+            write(name, rows, machine, given.out or HERE / "results")
 
 
 if __name__ == "__main__":

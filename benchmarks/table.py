@@ -74,9 +74,16 @@ def markdown(rows: Sequence[Row], machine: Mapping[str, str]) -> str:
     return facts + "\n\n" + "\n".join(text) + "\n"
 
 
-def write(rows: Sequence[Row], machine: Mapping[str, str], folder: Path) -> None:
-    """Write speed.md and speed.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speed.md").write_text(markdown(rows, machine))
-    content = {"machine": dict(machine), "rows": [{**asdict(r), "met": r.met} for r in rows]}
-    (folder / "speed.json").write_text(json.dumps(content, indent=1) + "\n")
+def write(section: str, rows: Sequence[Row], machine: Mapping[str, str], folder: Path) -> None:
+    """Write speed/SECTION.json, and speed.md of all sections that are there."""
+    place = folder / "speed"
+    place.mkdir(parents=True, exist_ok=True)
+    content = {"machine": dict(machine), "rows": [asdict(row) for row in rows]}
+    (place / f"{section}.json").write_text(json.dumps(content, indent=1) + "\n")
+    parts = []
+    for file in sorted(place.glob("*.json")):
+        found = json.loads(file.read_text())
+        rows = [Row(**row) for row in found["rows"]]
+        parts.append(f"## {file.stem}\n\n{markdown(rows, found['machine'])}")
+    heading = "# Speed\n\n`python benchmarks/speed.py [--only SECTION]`\n\n"
+    (folder / "speed.md").write_text(heading + "\n".join(parts))
