@@ -7,6 +7,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def option_help(group: str, name: str) -> str:
     file = known(group)[name]
     node, comments = _content(group, name)
     lines = [f"{option(group, name)}: {first_comment(file)}"]
-    if chosen := [*_choices(file)]:
+    if chosen := _choices(file):
         lines += ["", *textwrap.wrap(f"chooses {' '.join(chosen)}", _WIDTH)]
     rows = _rows(group, node, comments)
     lines += ["", *_aligned(rows)] if rows else []
@@ -88,14 +89,15 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     return both
 
 
-def _choices(file: Path) -> Iterator[str]:
+@cache
+def _choices(file: Path) -> tuple[str, ...]:
     """The options of other groups in a defaults list, as they are typed."""
+    chosen = []
     for entry in (yaml.safe_load(file.read_text("utf-8")) or {}).get("defaults", []):
-        if isinstance(entry, dict):
-            for key, value in entry.items():
-                group = key.removeprefix("override ").strip("/").partition("@")[0]
-                names = f"[{','.join(value)}]" if isinstance(value, list) else value
-                yield option(group, str(names))
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            group = key.removeprefix("override ").strip("/").partition("@")[0]
+            chosen.append(option(group, value))
+    return tuple(chosen)
 
 
 def _rows(
@@ -170,7 +172,7 @@ def _example(group: str, name: str, rows: list[tuple[str, str]]) -> str:
     presets = {
         preset: choices
         for preset, file in known("model").items()
-        if chosen in (choices := [*_choices(file)])
+        if chosen in (choices := _choices(file))
     }
     if presets:
         return f"model={min(presets, key=lambda preset: len(presets[preset]))}{key}"

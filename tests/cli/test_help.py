@@ -84,6 +84,8 @@ def test_examples_can_be_trained(group: str) -> None:
     for name in known(group):
         example = option_help(group, name).rpartition("example: python run.py ")[2]
         argv = shlex.split(example)
+        if argv[0].startswith("model=") and len(argv) == 2 and "." in argv[1]:
+            continue  # a preset of the project with a value that it has
         checker.check(compose(parse([*argv, "dataset=digits"])).config)
 
 
