@@ -39,7 +39,8 @@ def main() -> int:
     given, overrides = parser.parse_known_args()
     folder = given.sweep or given.out
     if given.sweep is None:
-        words = [f"model={given.presets}", "dataset=mnist", *overrides, *sorted(_QUIET)]
+        data = [] if any(word.startswith("dataset=") for word in overrides) else ["dataset=mnist"]
+        words = [f"model={given.presets}", *data, *overrides, *sorted(_QUIET)]
         command_line(["-m", *words, f"hydra.sweep.dir={folder}"])
     sweep = read_sweep(folder)
     if sweep is None:

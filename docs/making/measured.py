@@ -17,12 +17,13 @@ _HEAD = ("preset", "description", "test/mse", "test/elbo", "seconds", "parameter
 
 
 def presets_table(names: str, _: Page) -> str:
-    """`names`, divided by commas, or all that were measured: a table, and how it was made."""
+    """Those of `names`, divided by commas, or all that were measured, and the command."""
     record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
     known, measured = builtin_options("model"), record["presets"]
+    chosen = names.split(",") if names else measured
     rows = []
-    for name in names.split(",") if names else measured:
-        found = measured.get(name, {})
+    for name in (name for name in chosen if name in measured and name in known):
+        found = measured[name]
         cells = (
             _number(found.get("test/mse"), ".4f"),
             _number(found.get("test/elbo"), ".1f"),
@@ -30,7 +31,7 @@ def presets_table(names: str, _: Page) -> str:
             _number(found.get("parameters"), ",d"),
         )
         rows.append((f"`model={name}`", escaped(first_comment(known[name])), *cells))
-    return f"{table(_HEAD, rows)}\n\n*`{record['command']}`, {record['machine']}*"
+    return f"{table(_HEAD, rows)}\n\n*Measured by `{record['command']}`, on {record['machine']}.*"
 
 
 def _number(value: float | None, form: str) -> str:
