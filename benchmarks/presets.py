@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--presets", default=",".join(builtin_options("model")), metavar="A,B")
     parser.add_argument("--sweep", type=Path, help="a finished sweep over model=, to be read")
     parser.add_argument("--out", type=Path, default=_new_folder(), help="folder of a new sweep")
+    parser.add_argument("--note", default="", help="a sentence below the tables")
     given, overrides = parser.parse_known_args()
     folder = given.sweep or given.out
     if given.sweep is None:
@@ -45,7 +46,7 @@ def main() -> int:
     sweep = read_sweep(folder)
     if sweep is None:
         parser.error(f"{folder}: no sweep is recorded here")
-    found = record(sweep)
+    found = {**record(sweep), "note": given.note}
     RECORD.write_text(f"{json.dumps(found, indent=2)}\n", encoding="utf-8")
     for path, text in build.outdated().items():
         path.write_text(text, encoding="utf-8")

@@ -31,7 +31,8 @@ def presets_table(names: str, _: Page) -> str:
             _number(found.get("parameters"), ",d"),
         )
         rows.append((f"`model={name}`", escaped(first_comment(known[name])), *cells))
-    return f"{table(_HEAD, rows)}\n\n*Measured by `{record['command']}`, on {record['machine']}.*"
+    origin = f"Measured by `{record['command']}`, on {record['machine']}. {record['note']}".strip()
+    return f"{table(_HEAD, rows)}\n\n*{origin}*"
 
 
 def _number(value: float | None, form: str) -> str:
