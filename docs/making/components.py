@@ -20,8 +20,8 @@ from aecore.config.schema import EarlyStopping, Trainer
 from aecore.data.module import ImageData
 from aecore.model.penalties.weight import Weight
 from aecore.tasks.run import class_of_task
-from entries import ENTRY, entries
-from type_text import type_text
+from docs.making.entries import ENTRY, entries
+from docs.making.type_text import type_text
 
 _COMMENT = re.compile(r"^ *(\w+):[^#\n]* # (.+)$", re.MULTILINE)
 

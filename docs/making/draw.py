@@ -1,4 +1,4 @@
-"""`python docs/making/draw.py [NAME ...]`: run the commands of images.yaml, keep small PNGs."""
+"""`python -m docs.making.draw [NAME ...]`: run the commands of images.yaml, keep small PNGs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from aecore.config.folders import ROOT
 from aecore.runs.folder import METRICS
-from images import FOLDER, runs
+from docs.making.images import FOLDER, runs
 
 
 def main() -> None:

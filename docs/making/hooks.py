@@ -1,54 +1,43 @@
-"""Hooks of mkdocs: `{{ ... }}` lines become tables and images, TeX becomes MathML."""
+"""Hooks of mkdocs: pages from outside docs/, links that differ on the site, TeX as MathML."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
 
-import images
-import tables
 from aecore.config.folders import ROOT
+from docs.making import reference
 
-_LINE = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
 _MARKED = re.compile(r"^```(\w+) run$", re.MULTILINE)  # a mark for the tests only
+_COMMENT = re.compile(r"^<!-- (generated: .*|/generated) -->$", re.MULTILINE)
+_SOURCE = re.compile(r"\[`([\w.]+)`\]\((?:\.\./)+(aecore/[\w/]+)\.py\)")
 _MATHS = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
-_MAKE: dict[str, Callable[[str], str]] = {
-    "activations": tables.activations,
-    "api": tables.api,
-    "doc": tables.class_text,
-    "keys": tables.keys_table,
-    "choices": tables.choices_table,
-    "variants": tables.variants_table,
-    "presets": tables.presets_table,
-    "settings": tables.settings_table,
-    "image": images.figure,
-}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add RESULTS.md, which lies outside docs/, as a page with room for its tables."""
+    """Add the API reference, and RESULTS.md, which lies outside docs/, with room for its tables."""
     text = (ROOT / "RESULTS.md").read_text().replace("docs/results/", "results/")
     page = f"---\nhide: [navigation, toc]\n---\n<div class=results markdown>\n{text}\n</div>\n"
-    files.append(File.generated(config, "results.md", content=page))
+    for place, content in {"results.md": page, **reference.pages()}.items():
+        files.append(File.generated(config, place, content=content))
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Replace each line `{{ name argument }}` by its table or image."""
-    depth = page.file.src_uri.count("/")
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Drop marks and comments; link classes to their reference, and RESULTS.md to its page."""
 
-    def replacement(match: re.Match[str]) -> str:
-        return _MAKE[match[1]](match[2]).replace("(DOCS/", f"({'../' * depth}")
+    def to_reference(match: re.Match[str]) -> str:
+        name = match[1].rpartition(".")[2]
+        return f"[`{match[1]}`][{match[2].replace('/', '.')}.{name}]"
 
-    return _LINE.sub(replacement, _MARKED.sub(r"```\1", markdown))
+    text = _COMMENT.sub("", _MARKED.sub(r"```\1", markdown))
+    return _SOURCE.sub(to_reference, text).replace("../RESULTS.md)", "results.md)")
 
 
 def on_page_content(content: str, **_: Any) -> str:
@@ -62,7 +51,6 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Watch the files of options too."""
-    folders = (ROOT / "conf", ROOT / "sweeps", Path(__file__).parent)
-    config.watch = [*config.watch, *map(str, folders)]
+    """Watch RESULTS.md and this folder too."""
+    config.watch = [*config.watch, str(ROOT / "RESULTS.md"), str(Path(__file__).parent)]
     return config

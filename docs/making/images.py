@@ -20,14 +20,12 @@ def runs() -> list[dict[str, Any]]:
 
 
 def figure(name: str) -> str:
-    """An image above the command that drew it, in Markdown; DOCS/ stands for the top folder."""
+    """An image above the command that drew it, in Markdown."""
     for run in runs():
         if name in run["images"]:
             image = run["images"][name]
             file = image.get("file", f"images/{name}.png")
-            caption = f"<figcaption markdown>`python run.py {run['command']}`</figcaption>\n"
-            return (
-                f'<figure markdown="1">\n![{image["alt"]}](DOCS/{file}){{ loading=lazy }}\n'
-                f"{caption if run.get('caption', True) else ''}</figure>"
-            )
+            picture = f"![{image['alt']}](ROOT/docs/{file})"
+            caption = f"\n\n*`python run.py {run['command']}`*" if run.get("caption", True) else ""
+            return picture + caption
     raise KeyError(f"{name}: no such image in {LIST.name}")

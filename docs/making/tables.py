@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 import re
 from collections.abc import Iterable
 from typing import get_args
 
-import yaml
-
-from aecore.config.folders import CONF, builtin_options
-from aecore.config.help import first_comment
+from aecore.config.folders import CONF
 from aecore.model.networks.base import Activation
-from components import Key, class_of, description, flat, formatted, keys, load_option, targets
-from docstrings import escaped, markdown
+from docs.making.components import Key, class_of, description, keys, load_option, targets
+from docs.making.docstrings import escaped, markdown
 
 _USUAL = {"schedule": "constant", "warmup": "0"}  # left out: documented once, under Weights
 
@@ -24,7 +18,8 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
     titles = [*head]
     return "\n".join([_row(*titles), _row(*["---"] * len(titles)), *(_row(*r) for r in rows)])
 
@@ -37,9 +32,9 @@ def _keys(keys: Iterable[Key]) -> str:
             continue
         meaning = escaped(key.meaning)
         if name == "weight" and not meaning:
-            meaning = "see [Weights](#weights)"
+            meaning = "see [Weights](ROOT/docs/components/penalty.md#weights)"
         rows.append((f"`{key.path}={key.default}`", meaning, key.type))
-    return _table(("key and default", "meaning", "type"), rows)
+    return table(("key and default", "meaning", "type"), rows)
 
 
 def keys_table(which: str) -> str:
@@ -48,10 +43,15 @@ def keys_table(which: str) -> str:
     option = load_option(group, name)
     if len(option.bases) > 1:
         return f"Short for `{group}=[{','.join(option.bases)}]`."
-    classes = [str(node["_target_"]) for _, node in targets(option)]
-    text = "".join(f"Class [`{c.rpartition('.')[2]}`][{c}]." for c in classes)
+    classes = [class_of(node) for _, node in targets(option)]
+    text = " ".join(f"Class {source_link(target)}." for target in classes)
     rows = keys(group, name)
-    return f"{text}\n\n{_keys(rows)}" if rows else f"{text} No keys.".strip()
+    return f"{text}\n\n{_keys(rows)}".strip() if rows else f"{text} No keys.".strip()
+
+
+def source_link(target: type) -> str:
+    """The name of a class with a link to its file, which the site turns into its reference."""
+    return f"[`{target.__name__}`](ROOT/{target.__module__.replace('.', '/')}.py)"
 
 
 def class_text(which: str) -> str:
@@ -64,60 +64,6 @@ def class_text(which: str) -> str:
 def activations(_: str) -> str:
     """The names of all activations."""
     return ", ".join(f"`{name}`" for name in get_args(Activation))
-
-
-def api(which: str) -> str:
-    """`package module`: every public class of a package, those of this module first."""
-    package, _, first = which.partition(" ")
-    root = importlib.import_module(package)
-    modules = [m.name for m in pkgutil.walk_packages(root.__path__, f"{package}.")]
-    modules.sort(key=lambda module: module != f"{package}.{first or 'base'}")
-    leading = _public_classes(modules[0])
-    others = [place for module in modules[1:] for place in _public_classes(module)]
-    others.sort(key=lambda place: place.rpartition(".")[2])
-    return "\n\n".join(f"::: {place}" for place in (*leading, *others))
-
-
-def _public_classes(module: str) -> list[str]:
-    """The places of the public classes that a module defines, in the order of its text."""
-    return [
-        f"{module}.{name}"
-        for name, value in vars(importlib.import_module(module)).items()
-        if inspect.isclass(value) and value.__module__ == module and not name.startswith("_")
-    ]
-
-
-def choices_table(group: str) -> str:
-    """Every option of a group with its summary."""
-    typed = "evaluate.metrics=[{}]" if group == "evaluate/metrics" else f"{group}={{}}"
-    rows = (
-        (f"`{typed.format(name)}`", escaped(first_comment(file)))
-        for name, file in builtin_options(group).items()
-    )
-    return _table(("option", ""), rows)
-
-
-def variants_table(group: str) -> str:
-    """The options of a group that start from another one, and what they change."""
-    rows = []
-    for name in builtin_options(group):
-        option = load_option(group, name)
-        if option.parent is not None:
-            changes = " ".join(f"`{k}={formatted(v)}`" for k, v in flat(option.changes))
-            text = f"`{option.parent}`, {changes}"
-            rows.append((f"`{group}={name}`", escaped(option.summary), text))
-    return _table(("option", "", "same as"), rows)
-
-
-def presets_table(_: str) -> str:
-    """Every preset with its summary and the options that it selects."""
-    rows = []
-    for name, file in builtin_options("model").items():
-        node = yaml.safe_load(file.read_text())
-        chosen = [(k.partition("/")[2], v) for one in node.pop("defaults") for k, v in one.items()]
-        text = " ".join(f"{k}={formatted(v)}" for k, v in [*chosen, *flat(node)])
-        rows.append((f"`model={name}`", escaped(first_comment(file)), f"`{text}`"))
-    return _table(("preset", "", "same as"), rows)
 
 
 def settings_table(part: str) -> str:
@@ -133,4 +79,4 @@ def settings_table(part: str) -> str:
         if match:
             key = f"{part}.{match[1]}" if part else match[1]
             rows.append((f"`{key}={match[2].replace(', ', ',')}`", escaped(match[3] or "")))
-    return _table(("key and default", "meaning"), rows)
+    return table(("key and default", "meaning"), rows)

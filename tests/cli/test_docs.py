@@ -12,9 +12,10 @@ import yaml
 
 from aecore.config.arguments import parse
 from aecore.config.compose import compose
-from aecore.config.folders import ROOT, builtin_options, groups
+from aecore.config.folders import ROOT
 from aecore.config.overrides import Override, read
 from aecore.errors import UserError
+from docs.making.page import Page
 from helpers.commands import called
 from helpers.docs_code import DOCS, PAGES, Block, blocks
 from helpers.extras import skip
@@ -117,21 +118,6 @@ def test_a_page_can_be_followed(
             called(*argv, *(f"{k}={v}" for k, v in more.items() if k not in given))
 
 
-def test_every_word_has_its_place() -> None:
-    """A word that is new is missing here until a page says `{{ keys group/name }}` or lists it."""
-    text = "\n".join(page.read_text() for page in PAGES)
-    lines = set(re.findall(r"^\{\{ (\w+.*?) \}\}$", text, re.MULTILINE))
-    for group in groups():
-        for name, file in builtin_options(group).items():
-            listed = {f"keys {group}/{name}", f"choices {group}"}
-            starts = (yaml.safe_load(file.read_text()) or {}).get("defaults", [])
-            if group == "model":
-                listed.add("presets")
-            elif sum(start != "_self_" for start in starts) == 1:
-                listed.add(f"variants {group}")
-            assert listed & lines, f"{group}={name} stands on no page of docs/"
-
-
 def test_places_in_contributing_exist() -> None:
     """`aecore/a/b.py::name` names a file and a definition in it, `folder/` a folder."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
@@ -152,8 +138,8 @@ def test_places_in_contributing_exist() -> None:
 def test_images_are_small_and_all_of_them_used() -> None:
     runs = yaml.safe_load((DOCS / "making" / "images.yaml").read_text())
     known = {name: image for run in runs for name, image in run["images"].items()}
-    text = "\n".join(page.read_text() for page in PAGES)
-    shown = set(re.findall(r"^\{\{ image (\w+) \}\}$", text, re.MULTILINE))
+    regions = [region for page in PAGES for region in Page.read(page).regions]
+    shown = {argument for name, argument in regions if name == "image"}
     assert shown == known.keys()
     drawn = {file.stem: file.stat().st_size for file in (DOCS / "images").glob("*")}
     assert drawn.keys() == {name for name, image in known.items() if "figure" in image}

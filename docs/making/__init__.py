@@ -1,0 +1,1 @@
+"""How the pages are made: generated regions, images, and the site's API reference."""
