@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aecore.data.split import PART, Split, to_pixels
+from aecore.data.split import Split, to_pixels
 from aecore.types import is_table
 
 
@@ -32,7 +33,7 @@ class Statistics(NamedTuple):
 def statistics_of(split: Split) -> Statistics:
     """The statistics of a split: float32, or float64 as its images are."""
     shift, scale = moments(split)
-    ends = [part.aminmax() for part in map(to_pixels, split.parts(PART))]
+    ends = [part.aminmax() for part in map(to_pixels, _parts(split))]
     low, high = min(end.min for end in ends), max(end.max for end in ends)
     inside = is_table(split.image_shape) or (low >= 0 and high <= 1)
     return Statistics(shift, scale, None if inside else torch.stack([low, high]))
@@ -48,16 +49,20 @@ def moments(split: Split) -> tuple[Tensor, Tensor]:
     table = (channels, height) == (1, 1)
     dims = (0,) if table else (0, 2, 3)
     count = len(split) * (1 if table else height * width)
-    mean = sum((_values(p).sum(dims, keepdim=True) for p in split.parts(PART)), torch.zeros(()))
+    mean = sum((_values(p).sum(dims, keepdim=True) for p in _parts(split)), torch.zeros(()))
     mean = mean / count
-    squares = (((_values(p) - mean) ** 2).sum(dims, keepdim=True) for p in split.parts(PART))
+    squares = (((_values(p) - mean) ** 2).sum(dims, keepdim=True) for p in _parts(split))
     std = (sum(squares, torch.zeros(())) / count).sqrt()
     # Compared exactly: rounding gives the mean of a constant a tiny deviation.
-    lowest = reduce(torch.minimum, (p.amin(dims, keepdim=True) for p in split.parts(PART)))
-    highest = reduce(torch.maximum, (p.amax(dims, keepdim=True) for p in split.parts(PART)))
+    lowest = reduce(torch.minimum, (p.amin(dims, keepdim=True) for p in _parts(split)))
+    highest = reduce(torch.maximum, (p.amax(dims, keepdim=True) for p in _parts(split)))
     std = std.masked_fill(lowest == highest, 1)
     dtype = split.images.dtype if split.images.dtype == torch.float64 else torch.float32
     return mean[0].to(dtype), std[0].to(dtype)
+
+
+def _parts(split: Split) -> Iterator[Tensor]:
+    return split.parts(split.part_size)
 
 
 def _values(images: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from aecore.config.terminal import say
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
 from aecore.data.pixels import resized
-from aecore.data.split import PART, Split, rescaled, to_pixels
+from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.trial import Trial, scaled_note
@@ -120,12 +120,12 @@ class Opened:
                             "the rows of a table cannot be converted")  # fmt: skip
         if not resize:
             raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
-        parts = [resized(to_pixels(part), shape) for part in found.parts(PART)]
+        parts = [resized(to_pixels(part), shape) for part in found.parts(found.part_size)]
         return replace(found, images=torch.cat(parts), rows=None)
 
     def scaled(self, split: Split) -> Split:
         """Images as the data set has them, in the range that `ae` takes."""
-        return split if self.limits is None else rescaled(split, self.limits)
+        return split if self.limits is None else split.rescaled(self.limits)
 
     def _classed(self, split: Split) -> Split:
         """The images, their classes numbered as the model knows them.

@@ -195,7 +195,9 @@ class TestEmnist:
     def test_images_are_upright(self, tmp_path: Path) -> None:
         images = self.write(tmp_path, "balanced", [0, 46, 10])
         split = Emnist(split="balanced").load("test", tmp_path)
-        assert np.array_equal(split.images.numpy(), images[:, None]) and split.images.is_contiguous()
+        assert (
+            np.array_equal(split.images.numpy(), images[:, None]) and split.images.is_contiguous()
+        )
         assert split.labels is not None and split.class_names is not None
         assert [split.class_names[n] for n in split.labels] == ["0", "t", "A"]
         assert len(split.class_names) == 47
@@ -258,7 +260,7 @@ class TestCifar100:
 
 class TestSvhn:
     def write(self, root: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> np.ndarray:
-        """Three house numbers as MATLAB saves them; the digit 0 has the label 10. (3, 3, 32, 32)."""
+        """Three house numbers as MATLAB saves them, 0 with the label 10. (3, 3, 32, 32)."""
         images = np.random.default_rng(1).integers(0, 256, (3, 3, 32, 32)).astype(np.uint8)
         path = root / f"{which}_32x32.mat"
         savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": np.array([[10], [1], [9]])})
