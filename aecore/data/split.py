@@ -85,6 +85,7 @@ class Split:
     atoms: (K, C * H * W) float32, the directions of which every row is a sparse sum; or None.
     targets: what the outputs for these images are compared with, stored as `images`; or None, for
         the images themselves.
+    columns: the names of the D columns of a table, or None.
     """
 
     images: Tensor
@@ -96,6 +97,7 @@ class Split:
     factor_names: tuple[str, ...] | None = None
     atoms: Tensor | None = None
     targets: Tensor | None = None
+    columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """N."""

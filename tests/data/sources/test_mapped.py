@@ -159,7 +159,7 @@ def test_a_run_of_whole_batches_is_the_same(
         command = ["model=ae", "dataset=arrays", "dataset.path=x.npy", f"dataset.in_memory={way}"]
         command += ["dataset.range=standardised", "network.hidden=[8]", "latent.dim=2"]
         command += ["trainer.max_epochs=2", "logger=none", "figures=[reconstructions]"]
-        assert main([*command, f"hydra.run.dir={way}"]) == 0
-        metrics.append(json.loads(Path(way, "metrics.json").read_text()))
+        assert main([*command, f"hydra.run.dir=in_{way}"]) == 0
+        metrics.append(json.loads(Path(f"in_{way}", "metrics.json").read_text()))
     for key in ("test/mse", "val/loss"):
         assert metrics[0][key] == pytest.approx(metrics[1][key], rel=1e-4)
