@@ -206,6 +206,7 @@ class ConfigChecker:
         key = json.dumps(read, sort_keys=True)
         if key not in self._seen:
             shape = common_shape(experiment.data)
+            record_columns(experiment)
             check_ood(experiment, shape)
             classes = experiment.data.count_classes() if config.conditional else None
             self._seen[key] = shape, len(experiment.data.train), classes
