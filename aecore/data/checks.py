@@ -7,6 +7,7 @@ import logging
 import torch
 
 from aecore.data.split import Source, Split
+from aecore.data.statistics import extremes
 from aecore.errors import ConfigError
 
 log = logging.getLogger("aecore")
@@ -29,8 +30,7 @@ def check_unit_range(split: Split, which: str, binarise: str | None) -> None:
     """Raise ConfigError for floats outside [0, 1]. which: the name of the split."""
     if not split.images.is_floating_point():
         return
-    ends = [part.aminmax() for part in split.parts(split.part_size)]
-    low, high = min(end.min for end in ends), max(end.max for end in ends)
+    low, high = extremes(split)
     if low < 0 or high > 1:
         null = "" if binarise is None else " dataset.binarise=null"
         raise ConfigError(

@@ -19,7 +19,7 @@ from aecore.types import is_table
 
 _BLOCK = 2**20  # bytes of neighbouring images that stay together
 _WINDOW = 64  # blocks whose images are mixed
-_VALUES_AT_ONCE = 2**22  # when a file is checked
+_VALUES_AT_ONCE = 2**21  # when a file is checked
 
 
 def block_order(n: int, size: int, *key: int) -> Tensor:
@@ -109,26 +109,37 @@ def _parts(array: NDArray[Any]) -> Iterator[Tensor]:
 def _check_finite(array: NDArray[Any], where: str) -> None:
     if array.dtype.kind != "f":
         return
-    bad = torch.cat([(~part.float().isfinite()).flatten(1).sum(1) for part in _parts(array)])
-    if bad.any():
-        row, count = int(bad.nonzero()[0]), int(bad.sum())
-        raise UserError(f"{where}: {count} values are NaN or infinite, first in row {row}")
+    seen, count, first = 0, 0, None
+    for part in _parts(array):
+        bad = ~part.float().isfinite()
+        if bad.any():
+            count += int(bad.sum())
+            first = seen + int(bad.flatten(1).any(1).nonzero()[0]) if first is None else first
+        seen += len(part)
+    if count:
+        raise UserError(f"{where}: {count} values are NaN or infinite, first in row {first}")
 
 
 def _is_coarse(array: NDArray[Any]) -> bool:
-    """Whether float32 is too coarse for some numbers, see `to_float`; in one pass."""
+    """Whether float32 is too coarse for some numbers, see `to_float`; in one pass.
+
+    Sums are kept, not lists: results of each part would leave holes in memory that grow with N.
+    """
     if float_of(array.dtype) is np.float32:
         return False
-    dims = (0,) if is_table(array.shape[1:]) else (0, 2, 3)
-    ends, sums, count, origin = [], torch.zeros(()), 0, None
+    table = is_table(array.shape[1:])
+    dims, count = ((0,), len(array)) if table else ((0, 2, 3), array.size // array.shape[1])
+    origin = next(_parts(array)).mean(dims, keepdim=True)
+    ends = torch.full((3, *origin.shape), -math.inf, dtype=torch.float64)
+    sums = torch.zeros(2, *origin.shape, dtype=torch.float64)
     for part in _parts(array):
-        origin = part.mean(dims, keepdim=True) if origin is None else origin
-        moved = (part.float().double() - part).abs().amax(dims)
-        ends.append(torch.stack([moved, part.amax(dims), -part.amin(dims)]))
+        moved = (part.float().double() - part).abs_()
+        for end, values in zip(ends, (moved, part, -part), strict=True):
+            torch.maximum(end, values.amax(dims, keepdim=True), out=end)
         near = part - origin  # so that squares of large numbers do not hide a small deviation
-        sums = sums + torch.stack([near.sum(dims), near.square().sum(dims)])
-        count += part.numel() // ends[0][0].numel()
-    moved, high, low = torch.stack(ends).amax(0)
+        for total, values in zip(sums, (near, near.square()), strict=True):
+            total += values.sum(dims, keepdim=True)
+    moved, high, low = ends
     mean, squares = sums / count
     std = (squares - mean.square()).clamp(min=0).sqrt()
     return bool(((moved > COARSE * std) & (high > -low)).any())

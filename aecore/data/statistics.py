@@ -33,10 +33,19 @@ class Statistics(NamedTuple):
 def statistics_of(split: Split) -> Statistics:
     """The statistics of a split: float32, or float64 as its images are."""
     shift, scale = moments(split)
-    ends = [part.aminmax() for part in map(to_pixels, _parts(split))]
-    low, high = min(end.min for end in ends), max(end.max for end in ends)
+    low, high = extremes(split)
     inside = is_table(split.image_shape) or (low >= 0 and high <= 1)
     return Statistics(shift, scale, None if inside else torch.stack([low, high]))
+
+
+def extremes(split: Split) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest pixel of a split.
+
+    Read in parts, of which no result is kept: a list of them would leave holes in memory.
+    """
+    ends = (torch.stack([-x.min(), x.max()]) for x in map(to_pixels, _parts(split)))
+    low, high = reduce(torch.maximum, ends)
+    return -low, high
 
 
 def moments(split: Split) -> tuple[Tensor, Tensor]:
