@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,14 +58,20 @@ def status(pid: int) -> dict[str, float]:
 
 
 def run(root: Path, in_memory: str, folder: Path) -> tuple[dict[str, float], float]:
-    """Peaks of one run in MB, and its seconds."""
+    """Peaks of one run on the images of a folder in MB, and its seconds."""
+    return peaks_of([
+        "dataset=image_folder", f"dataset.root={root}", f"dataset.image_size={SIDE}",
+        f"dataset.in_memory={in_memory}", f"paths.data_dir={root.parent / 'data'}",
+    ], folder)  # fmt: skip
+
+
+def peaks_of(data: Sequence[str], folder: Path) -> tuple[dict[str, float], float]:
+    """Peaks of one run in MB, and its seconds. data: overrides that name the images."""
     command = [
-        sys.executable, str(ROOT / "run.py"), "model=ae", "dataset=image_folder",
-        f"dataset.root={root}", f"dataset.image_size={SIDE}", f"dataset.in_memory={in_memory}",
+        sys.executable, str(ROOT / "run.py"), "model=ae", *data,
         "dataset.val_size=200", "dataset.batch_size=100", "dataset.eval_batch_size=100",
-        "dataset.range=standardised", "dataset.epochs=1", "network.hidden=[32]",
-        "logger=none", "figures=none",
-        f"paths.data_dir={root.parent / 'data'}", f"hydra.run.dir={folder}",
+        "dataset.range=standardised", "trainer.max_epochs=1", "network.hidden=[32]",
+        "logger=none", "figures=none", f"hydra.run.dir={folder}",
     ]  # fmt: skip
     peaks: dict[str, float] = {}
     start = time.perf_counter()

@@ -6,7 +6,8 @@ import logging
 
 import torch
 
-from aecore.data.split import PART, Source, Split
+from aecore.data.split import Source, Split
+from aecore.data.statistics import extremes
 from aecore.errors import ConfigError
 
 log = logging.getLogger("aecore")
@@ -17,7 +18,7 @@ _LOOKED_AT = 4096  # images, to find the largest pixel
 def warn_of_darkness(split: Split, source: Source) -> None:
     """Warn of pixels that use little of their range, as 12 bits of 16 do."""
     some = torch.arange(0, len(split), max(len(split) // _LOOKED_AT, 1))
-    largest = max(float(split.pixels(part).max()) for part in torch.split(some, PART))
+    largest = max(float(split.pixels(part).max()) for part in torch.split(some, split.part_size))
     if 0 < largest <= _DARK:
         log.warning(
             "dataset: the images are almost black, their largest pixel is %.4g of 1; use %s",
@@ -29,7 +30,7 @@ def check_unit_range(split: Split, which: str, binarise: str | None) -> None:
     """Raise ConfigError for floats outside [0, 1]. which: the name of the split."""
     if not split.images.is_floating_point():
         return
-    low, high = split.images.aminmax()
+    low, high = extremes(split)
     if low < 0 or high > 1:
         null = "" if binarise is None else " dataset.binarise=null"
         raise ConfigError(

@@ -230,7 +230,7 @@ class ImageData(LightningDataModule):
             raise ConfigError(
                 "dataset.binarise", self.binarise,
                 f"the {which} images are kept in a file, and it needs them in memory",
-                {"dataset.in_memory": True, "dataset.image_size": "[H,W] of fewer pixels"},
+                {"dataset.in_memory": True},
             )  # fmt: skip
         self._shape = split.image_shape
         return threshold(split) if self.binarise == "threshold" else split

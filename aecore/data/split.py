@@ -23,8 +23,9 @@ Which = Literal["train", "test"]
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
 
 
-_COARSE = 1e-4  # of a standard deviation
+COARSE = 1e-4  # of a standard deviation
 PART = 1024  # images at once, of a split that may be larger than memory
+_PART_VALUES = 2**24  # at once, where 1024 images have more
 
 
 def to_pixels(images: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def to_float(x: Tensor) -> Tensor:
     double = x.to(torch.float64)
     dims = (0,) if is_table(x.shape[1:]) else (0, 2, 3)
     moved = (single.to(torch.float64) - double).abs().amax(dims)
-    coarse = moved > _COARSE * double.std(dims, correction=0)
+    coarse = moved > COARSE * double.std(dims, correction=0)
     varies = double.amax(dims) > double.amin(dims)
     return double if bool((coarse & varies).any()) else single
 
@@ -84,6 +85,7 @@ class Split:
     atoms: (K, C * H * W) float32, the directions of which every row is a sparse sum; or None.
     targets: what the outputs for these images are compared with, stored as `images`; or None, for
         the images themselves.
+    columns: the names of the D columns of a table, or None.
     """
 
     images: Tensor
@@ -95,6 +97,7 @@ class Split:
     factor_names: tuple[str, ...] | None = None
     atoms: Tensor | None = None
     targets: Tensor | None = None
+    columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -105,6 +108,11 @@ class Split:
         """(C, H, W)."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+    @property
+    def part_size(self) -> int:
+        """How many images to read at once of a split that may be larger than memory."""
+        return min(PART, max(_PART_VALUES // math.prod(self.image_shape), 1))
 
     @property
     def nbytes(self) -> int:
@@ -185,20 +193,19 @@ class Split:
         """(N, C, H, W) the images as stored, on a device."""
         shape = (len(self), *self.image_shape)
         images = torch.empty(shape, dtype=self.images.dtype, device=device)
-        for to, part in zip(torch.split(images, PART), self.parts(PART), strict=True):
+        size = self.part_size
+        for to, part in zip(torch.split(images, size), self.parts(size), strict=True):
             to.copy_(part)
         return images
 
-
-def rescaled(split: Split, limits: Tensor) -> Split:
-    """The split with its pixels scaled so that the two limits become 0 and 1; in memory."""
-    low, high = limits.to(split.images.device)
-
-    images = (split.pixels() - low) / (high - low)
-    targets = None
-    if split.targets is not None:
-        targets = (split.of_targets.pixels() - low) / (high - low)
-    return replace(split, images=images, targets=targets, rows=None)
+    def rescaled(self, limits: Tensor) -> Split:
+        """The split with its pixels scaled so that the two limits become 0 and 1; in memory."""
+        low, high = limits.to(self.images.device)
+        images = (self.pixels() - low) / (high - low)
+        targets = None
+        if self.targets is not None:
+            targets = (self.of_targets.pixels() - low) / (high - low)
+        return replace(self, images=images, targets=targets, rows=None)
 
 
 class Source(Component, ABC):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
-from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aecore.data.split import PART, Split, to_pixels
+from aecore.data.split import Split, to_pixels
 from aecore.types import is_table
 
 
@@ -36,11 +36,22 @@ def statistics_of(split: Split) -> Statistics:
     limits: those of images and targets.
     """
     shift, scale = moments(split)
-    parts = chain(split.parts(PART), () if split.targets is None else split.of_targets.parts(PART))
-    ends = [part.aminmax() for part in map(to_pixels, parts)]
-    low, high = min(end.min for end in ends), max(end.max for end in ends)
+    low, high = extremes(split)
+    if split.targets is not None:
+        ends = extremes(split.of_targets)
+        low, high = torch.minimum(low, ends[0]), torch.maximum(high, ends[1])
     inside = is_table(split.image_shape) or (low >= 0 and high <= 1)
     return Statistics(shift, scale, None if inside else torch.stack([low, high]))
+
+
+def extremes(split: Split) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest pixel of a split.
+
+    Read in parts, of which no result is kept: a list of them would leave holes in memory.
+    """
+    ends = (torch.stack([-x.min(), x.max()]) for x in map(to_pixels, _parts(split)))
+    low, high = reduce(torch.maximum, ends)
+    return -low, high
 
 
 def moments(split: Split) -> tuple[Tensor, Tensor]:
@@ -53,16 +64,20 @@ def moments(split: Split) -> tuple[Tensor, Tensor]:
     table = (channels, height) == (1, 1)
     dims = (0,) if table else (0, 2, 3)
     count = len(split) * (1 if table else height * width)
-    mean = sum((_values(p).sum(dims, keepdim=True) for p in split.parts(PART)), torch.zeros(()))
+    mean = sum((_values(p).sum(dims, keepdim=True) for p in _parts(split)), torch.zeros(()))
     mean = mean / count
-    squares = (((_values(p) - mean) ** 2).sum(dims, keepdim=True) for p in split.parts(PART))
+    squares = (((_values(p) - mean) ** 2).sum(dims, keepdim=True) for p in _parts(split))
     std = (sum(squares, torch.zeros(())) / count).sqrt()
     # Compared exactly: rounding gives the mean of a constant a tiny deviation.
-    lowest = reduce(torch.minimum, (p.amin(dims, keepdim=True) for p in split.parts(PART)))
-    highest = reduce(torch.maximum, (p.amax(dims, keepdim=True) for p in split.parts(PART)))
+    lowest = reduce(torch.minimum, (p.amin(dims, keepdim=True) for p in _parts(split)))
+    highest = reduce(torch.maximum, (p.amax(dims, keepdim=True) for p in _parts(split)))
     std = std.masked_fill(lowest == highest, 1)
     dtype = split.images.dtype if split.images.dtype == torch.float64 else torch.float32
     return mean[0].to(dtype), std[0].to(dtype)
+
+
+def _parts(split: Split) -> Iterator[Tensor]:
+    return split.parts(split.part_size)
 
 
 def _values(images: Tensor) -> Tensor:

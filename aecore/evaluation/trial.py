@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from aecore.data.split import Split, permutation, rescaled
+from aecore.data.split import Split, permutation
 from aecore.errors import SkippedError
 from aecore.evaluation.selection import balanced
 from aecore.model.autoencoder import Autoencoder
@@ -80,9 +80,9 @@ class Trial:
         return replace(
             self,
             model=self.model.in_unit_range(),
-            images=rescaled(self.images, limits),
-            read_training=lambda: rescaled(self.read_training(), limits),
-            ood={name: rescaled(split, limits) for name, split in self.ood.items()},
+            images=self.images.rescaled(limits),
+            read_training=lambda: self.read_training().rescaled(limits),
+            ood={name: split.rescaled(limits) for name, split in self.ood.items()},
         )
 
     def generator(self) -> Generator:

@@ -8,7 +8,7 @@ from aecore.evaluation.figures.draw import draw_figures
 from aecore.evaluation.trial import scaled_note
 from aecore.runs.folder import METRICS, write_metrics
 from aecore.tasks.use import Opened, Use
-from aecore.training.prepare import check_ood
+from aecore.training.ood import check_ood
 from aecore.training.report import metrics_table
 from aecore.training.timing import timing
 from aecore.training.trial import make_trial

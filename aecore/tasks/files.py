@@ -89,12 +89,25 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def write_table(path: Path, values: Tensor, labels: Tensor | None) -> None:
-    """Write rows of a table (N, ...) as `x` (N, D), their labels as `y`, to an NPZ file."""
-    arrays = {"x": values.flatten(1).numpy()}
+def write_table(
+    path: Path, values: Tensor, labels: Tensor | None, columns: Sequence[str] | None
+) -> None:
+    """Write rows of a table (N, ...) to an NPZ file.
+
+    They are `x` (N, D), their labels `y`, the names of the D columns `columns`, where known.
+    """
+    arrays: dict[str, NDArray[Any]] = {"x": values.flatten(1).numpy()}
     if labels is not None:
         arrays["y"] = labels.cpu().numpy()
+    if columns is not None:
+        arrays["columns"] = np.array(columns)
     write_arrays(path, arrays)
+
+
+def error_columns(columns: Sequence[str] | None, errors: Tensor) -> dict[str, list[str]]:
+    """Columns `error_NAME` of the errors of each feature (N, D); none where these have no names."""
+    named = () if columns is None else zip(columns, errors.T, strict=True)
+    return {f"error_{name}": numbers(each) for name, each in named}
 
 
 def numbers(values: Tensor) -> list[str]:

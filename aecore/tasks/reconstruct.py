@@ -14,10 +14,18 @@ from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid
-from aecore.evaluation.metrics.anomaly_score import Units, error_unit, row_error
+from aecore.evaluation.metrics.anomaly_score import Units, error_unit, feature_errors, row_error
 from aecore.evaluation.selection import balanced
 from aecore.evaluation.trial import element_of
-from aecore.tasks.files import class_names, numbers, png_names, write_image, write_rows, write_table
+from aecore.tasks.files import (
+    class_names,
+    error_columns,
+    numbers,
+    png_names,
+    write_image,
+    write_rows,
+    write_table,
+)
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
 
@@ -47,6 +55,7 @@ class Reconstruct(Use):
     reconstructions.npz, as `x` (N, D), their classes as `y`. Errors are mean squared errors per
     pixel on [0, 1], of a table per feature, standardised as the model sees it unless
     `units=data`; with a noise against the clean image, and `input_mse` is that of the noisy one.
+    Of a table whose columns have names there is the squared error of each, `error_NAME`.
 
     images: whether reconstructions are written. columns, rows: of comparison.png.
     """
@@ -66,7 +75,7 @@ class Reconstruct(Use):
         files = png_names(opened.named(split)) if self.images and not table else []
         count = self.columns * self.rows
         chosen = balanced(split.labels, len(split), count, opened.trial(split).generator())
-        errors, shown, values = [], [], []
+        errors, shown, values, each = [], [], [], []
         for trip in _trips(opened, split):
             errors.append(
                 [row_error(model, x, trip.clean, self.units) for x in (trip.output, trip.seen)]
@@ -74,15 +83,19 @@ class Reconstruct(Use):
             shown.append(trip.those(chosen.sort().values))
             if table:
                 values.append(trip.output.flatten(1))
+                each.append(feature_errors(model, trip.output, trip.clean, self.units))
             elif self.images:
                 for image, file in zip(trip.output, files[trip.first :], strict=False):
                     write_image(opened.folder / "images" / file, image)
         mse, input_mse = (torch.cat(found).double() for found in zip(*errors, strict=True))
         folder = opened.folder
         columns = _columns(opened, split, mse, input_mse if noisy else None, files)
+        if table:
+            columns |= error_columns(split.columns, torch.cat(each))
         write_rows(folder / "errors.csv", columns)
-        if values and self.images:
-            write_table(folder / "reconstructions.npz", torch.cat(values), split.labels)
+        if table and self.images:
+            rows = torch.cat(values)
+            write_table(folder / "reconstructions.npz", rows, split.labels, split.columns)
         save(_picture(torch.cat(shown, 1), split, noisy, self.columns), folder, "comparison")
         done = "reconstructed" if opened.noise is None else "denoised"
         unit = error_unit(model, self.units)

@@ -35,7 +35,7 @@ _OURS_ALONE = ("trainer.threads", "trainer.accelerator")
 _REPLACED = ("dataset", TEST_NOISE, "evaluate.metrics", "figures", "sampler", OOD)  # as a whole
 OPTIONS = ("dataset", "split", "resize", "noise", "evaluate", "figures", "sampler")
 _PLACES = ("dataset.root", "dataset.path")  # paths of data: other paths are other data
-_KEPT = ("eval_batch_size", "range", "binarise")  # how a model's images are treated
+_KEPT = ("eval_batch_size", "range", "binarise", "columns")  # how a model's data are treated
 
 
 def use_of_run(run: str, arguments: Arguments) -> Request:
@@ -168,7 +168,7 @@ def _as_trained(
 ) -> dict[str, Any]:
     """Options of the training data that other images inherit unless overridden."""
     channels, *size = run.image_shape
-    stays = {key: before[key] for key in _KEPT if key in before}
+    stays = {key: before[key] for key in _KEPT if key in before and key in data}
     fits = {"image_size": size, "channels": channels if channels in (1, 3) else "auto"}
     stays |= {key: value for key, value in fits.items() if key in data}
     return {key: value for key, value in stays.items() if f"dataset.{key}" not in typed}

@@ -67,7 +67,9 @@ class Sample(Use):
             source = f"sampler={opened.parts.components.sampler.name}"
         if is_table(ae.image_shape):
             rows = torch.cat([*_decoded(opened, codes, y)])
-            write_table(opened.folder / "samples.npz", rows, y)
+            write_table(
+                opened.folder / "samples.npz", rows, y, opened.run.config.dataset.get("columns")
+            )
             say(f"{self.n:,} new rows from {source}\nrows     {opened.folder / 'samples.npz'}")
         else:
             self._write_images(opened, codes, y, classes)

@@ -16,11 +16,18 @@ from aecore.data.split import Split
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.top_anomalies import top_anomalies
-from aecore.evaluation.metrics.anomaly_score import By, Scorer, Units, error_unit, scorer
+from aecore.evaluation.metrics.anomaly_score import (
+    By,
+    Scorer,
+    Units,
+    error_unit,
+    feature_errors,
+    scorer,
+)
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
-from aecore.tasks.files import class_names, numbers, write_rows
+from aecore.tasks.files import class_names, error_columns, numbers, write_rows
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
 
@@ -34,7 +41,8 @@ class Score(Use):
     feature, standardised as the model sees it unless `units=data`, or minus the ELBO in nats (its
     code drawn once). An image is anomalous where its score is above the threshold: a quantile of
     the scores of known-good images, the run's validation images, or its training images where it
-    has none. A noise corrupts the images that are scored, not the known-good ones.
+    has none. A noise corrupts the images that are scored, not the known-good ones. Of a table whose
+    columns have names scores.csv has the squared error of each, `error_NAME`, beside their mean.
 
     Where some images are of classes that were trained on and others are not, it reports the AUROC:
     the probability that one of the others has the larger score; 0.5 is chance. Of a run that was
@@ -104,6 +112,15 @@ class Score(Use):
         largest = torch.finfo(found.dtype).max
         return found.nan_to_num(nan=largest, posinf=largest)
 
+    def _feature_errors(self, opened: Opened, split: Split) -> Tensor:
+        """(N, D) on the CPU."""
+        model = opened.ae.model
+        found = [
+            feature_errors(model, model.reconstruct(x, y), x, self.units).cpu()
+            for x, y in _inputs(opened, split)
+        ]
+        return torch.cat(found)
+
     def _threshold(self, opened: Opened, own: ImageData) -> tuple[float, str]:
         """The threshold and a description of its origin."""
         if self.threshold is not None:
@@ -132,6 +149,8 @@ class Score(Use):
         }
         if labels is not None:
             columns["label"] = [labels[i] for i in order.tolist()]
+        if split.columns is not None and self.by == "error":
+            columns |= error_columns(split.columns, self._feature_errors(opened, split)[order])
         write_rows(opened.folder / "scores.csv", columns)
         top = order[: self.columns * self.rows]
         x = _picked(_inputs(opened, split), top)

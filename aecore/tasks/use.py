@@ -18,7 +18,7 @@ from aecore.config.terminal import say
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
 from aecore.data.pixels import resized
-from aecore.data.split import PART, Split, rescaled, to_pixels
+from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.metrics.common import NOISE_STREAM
 from aecore.evaluation.trial import Trial, scaled_note
@@ -121,7 +121,7 @@ class Opened:
         if not resize:
             raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
         images, targets = (
-            torch.cat([resized(to_pixels(part), shape) for part in some.parts(PART)])
+            torch.cat([resized(to_pixels(part), shape) for part in some.parts(some.part_size)])
             for some in (found, found.of_targets)
         )
         targeted = None if found.targets is None else targets
@@ -129,7 +129,7 @@ class Opened:
 
     def scaled(self, split: Split) -> Split:
         """Images as the data set has them, in the range that `ae` takes."""
-        return split if self.limits is None else rescaled(split, self.limits)
+        return split if self.limits is None else split.rescaled(self.limits)
 
     def _classed(self, split: Split) -> Split:
         """The images, their classes numbered as the model knows them.

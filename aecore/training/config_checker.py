@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from aecore.training.machine import check_device
-from aecore.training.prepare import check_fits, check_ood, check_unused, common_shape
+from aecore.training.ood import check_ood
+from aecore.training.prepare import (
+    check_fits,
+    check_unused,
+    common_shape,
+    record_columns,
+)
 from aecore.training.setup import build_experiment, build_loggers
 from aecore.training.shape_model import shape_model, warn_of_memory
 from aecore.types import ImageShape
@@ -31,6 +37,7 @@ class ConfigChecker:
         key = json.dumps(read, sort_keys=True)
         if key not in self._seen:
             shape = common_shape(experiment.data)
+            record_columns(experiment)
             check_ood(experiment, shape)
             classes = experiment.data.count_classes() if config.conditional else None
             self._seen[key] = shape, len(experiment.data.train), classes

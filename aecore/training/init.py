@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore.config.component import Component
-from aecore.data.split import PART, Split, to_pixels
+from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.layers import WEIGHTED, leaves
@@ -82,7 +82,7 @@ def output_bias(model: Autoencoder) -> Tensor | None:
 def mean_image(model: Autoencoder, training: Split) -> Tensor:
     """The mean of the targets of the model, in its own range, (C, H, W) float64."""
     total = torch.zeros(model.image_shape, dtype=torch.float64)
-    for part in training.of_targets.parts(PART):
+    for part in training.of_targets.parts(training.part_size):
         shown = model.reconstruction.expected(model.normalise(to_pixels(part)))
         total += shown.sum(0, dtype=torch.float64)
     return total / len(training)

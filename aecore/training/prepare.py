@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 
 from aecore.config.schema import Config
 from aecore.data.module import ImageData
-from aecore.errors import ConfigError, Hint, UserError, nearest
+from aecore.errors import ConfigError, nearest
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import is_trained_loss_comparable
 from aecore.model.objectives.base import own_terms, weighted_term
 from aecore.runs.open import open_run
 from aecore.training.initial_weights import copy_weights
+from aecore.training.ood import check_ood
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.optimizers.schedulers import Plateau
 from aecore.training.setup import Experiment
@@ -35,6 +34,7 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
     """
     config, data = experiment.config, experiment.data
     shape = common_shape(data)
+    record_columns(experiment)
     check_ood(experiment, shape)
     torch.manual_seed(config.seed)
     if model is None:
@@ -62,6 +62,13 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
     if config.init_from is not None:
         copy_weights(model, open_run(config.init_from))
     return model
+
+
+def record_columns(experiment: Experiment) -> None:
+    """Note the columns of a table in the configuration, by which later tables are matched."""
+    config, columns = experiment.config, experiment.data.train.columns
+    if columns is not None:
+        config.dataset = {**config.dataset, "columns": list(columns)}
 
 
 def resolve_sizes(experiment: Experiment) -> None:
@@ -180,37 +187,3 @@ def common_shape(data: ImageData) -> ImageShape:
             "both must have one shape (channels, height, width)",
         )
     return train.image_shape
-
-
-def check_ood(experiment: Experiment, shape: ImageShape) -> None:
-    """Read the other data sets; UserError where one cannot be read or has images of other shapes.
-
-    shape: of the images that the model is built for.
-    """
-    for name, data in experiment.ood.items():
-        where, node = f"evaluate.ood.{name}", experiment.config.evaluate.ood[name]
-        try:
-            ood_shape = data.test.image_shape
-        except UserError as error:
-            raise _of_ood(error, where, node) from error
-        if ood_shape != shape:
-            hint: Hint = "choose data sets of that shape"
-            if "shape" in node:
-                hint = {f"{where}.shape": shape}
-            elif "image_size" in node:
-                hint = {f"{where}.image_size": shape[1:]}
-            problem = f"its images are {ood_shape}, those of dataset {shape}"
-            raise ConfigError(where, ..., problem, hint)
-
-
-def _of_ood(error: UserError, where: str, node: Mapping[str, Any]) -> UserError:
-    """An error about `dataset`, where it is about another data set, of so many options of its own.
-
-    All other options are those of the run's own data set.
-    """
-    if isinstance(error, ConfigError):
-        own = {"dataset": where} if error.key == "dataset" else {}
-        error = error.renamed(own | {f"dataset.{key}": f"{where}.{key}" for key in node})
-        if error.key.startswith(where):
-            return error
-    return UserError(f"{where}: {error.summary}", error.hint)

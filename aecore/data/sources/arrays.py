@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -16,50 +15,62 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveFloat, Probability
-from aecore.config.folders import expanded
-from aecore.data.images.memory import available_memory, check_memory
+from aecore.data.images.memory import InMemory
+from aecore.data.mapped import float_of, mapped_split
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
+from aecore.data.sources.numpy_file import PATH, located, opened
 from aecore.data.split import Source, Split, Which, fixed_part, to_float
 from aecore.errors import ConfigError, UserError
 
 log = logging.getLogger("aecore")
 
-_PATH = "dataset.path"
+_ENDINGS = (".npz", ".npy")
+_OTHERS = "dataset=csv reads a .csv, dataset=image_folder a folder of images"
 _UNLABELLED = "numpy.unique(y, return_inverse=True)[1] numbers classes; training needs no labels"
 _IMAGES, _LABELS = ("x", "images"), ("y", "labels")
 _TARGETS = ("target", "targets")
-_PARTED = {"x_train", "x_test", "y_train", "y_test", "target_train", "target_test"}
+_PARTED = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))  # the second of MedMNIST
 
 
 @final
 class Arrays(Source):
     """Images or a table from an .npz or .npy file; nothing in it is ever unpickled.
 
-    Keys of an .npz: `x_train` and `x_test` (labels `y_train`, `y_test`) hold the splits; or else
+    Keys of an .npz: `x_train` and `x_test` (labels `y_train`, `y_test`) hold the splits, or
+    `train_images` and `test_images` (labels `train_labels`, `test_labels`) as in MedMNIST; or else
     `x` or `images` (labels `y` or `labels`), as the one array of an .npy, is split by
     `test_fraction` and a fixed permutation. `target_train` and `target_test`, or `target`, are
     what the outputs for the images of the same rows are compared with, of the same shape (numbers
-    with one axis are not).
+    with one axis are not). Validation images are drawn from the training images; `x_val` or
+    `val_images` are not used.
     Numbers: uint8 stays 0..255 and is read as [0, 1]; all else stays as it is, as float32 or, where
     that is too coarse for it, as float64.
 
     path: the file; None is refused by `load`. layout: the order of axes, see `layout_of`.
     white: the number that is white, 4095 for 12 bits; None for 255 of uint8 and 1 of others.
+    in_memory: whether an .npy is read as a whole; else it is mapped, converted as it is read, and
+        shuffled by blocks of a megabyte. "auto": up to 256 MiB, whatever memory there is, so that
+        an epoch has the same order everywhere. An .npz is always read as a whole.
     """
 
     path: str | None
     test_fraction: Probability
     layout: Layout = "auto"
     white: PositiveFloat | None = None
+    in_memory: InMemory = "auto"
+
+    def __post_init__(self) -> None:
+        self._mapped: Split | None = None
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Read one split; `data_dir` is not used."""
         with self._opened() as content:
             if split != "test":
                 self._name_unused(content)
-            if _is_parted(content):
+            if (keys := _parted(content)) is not None:
                 self._check_targets(content)
-                return self._split(content, f"x_{split}", f"y_{split}", f"target_{split}")
+                images, labels = (key.format(split) for key in keys)
+                return self._split(content, images, labels, f"target_{split}")
             whole = self._one(content)
         index = fixed_part(len(whole), self.test_fraction, split)
         if not len(index):
@@ -72,56 +83,36 @@ class Arrays(Source):
     @override
     def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
         with self._opened() as content:
-            if _is_parted(content):
+            if _parted(content) is not None:
                 return super().whole(data_dir)
             self._name_unused(content)
             whole = self._one(content)
         return whole, fixed_part(len(whole), self.test_fraction, "test")
 
-    @contextmanager
-    def _opened(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """The arrays of the file; ConfigError where it, or what is read of it, is damaged."""
-        path = self._file()
-        try:
-            _check_memory(path)
-            with path.open("rb") as file:
-                content = np.load(file, allow_pickle=False)
-                yield {"x": content} if isinstance(content, np.ndarray) else content
-        except UserError:
-            raise
-        except Exception as error:  # NumPy and zipfile raise many kinds on what is damaged
-            reason = (str(error).splitlines() or ["it ends too early"])[0]
-            raise ConfigError(
-                _PATH, path, f"it cannot be read as .npz or .npy: {reason[:200]}",
-                "save it by numpy.savez(path, x=images) with plain numbers",
-            ) from error  # fmt: skip
+    def _opened(self) -> AbstractContextManager[Mapping[str, np.ndarray]]:
+        return opened(self._file(), self.in_memory)
 
     def _file(self) -> Path:
         if self.path is None:
-            raise ConfigError(_PATH, None, "which file is to be read?", {_PATH: "/a/file.npz"})
-        path = expanded(self.path).absolute()
-        if path.is_dir():
-            hint = "give a file in it, or dataset=image_folder dataset.root=FOLDER"
-            raise ConfigError(_PATH, path, "is a folder", hint)
-        if not path.is_file():
-            raise ConfigError(_PATH, path, "there is no such file")
-        if path.suffix.lower() not in {".npz", ".npy"}:
-            hint = 'of a CSV: numpy.save("x.npy", numpy.loadtxt(path, delimiter=",", skiprows=1))'
-            raise ConfigError(_PATH, path, "must be a .npz or .npy file", hint)
-        return path
+            raise ConfigError(PATH, None, "which file is to be read?", {PATH: "/a/file.npz"})
+        return located(self.path, _ENDINGS, _OTHERS)
 
     def _check_targets(self, content: Mapping[str, np.ndarray]) -> None:
         """Raise ConfigError where one split has targets and the other none."""
         given = {key: _is_target(content, key) for key in ("target_train", "target_test")}
         if any(given.values()) and not all(given.values()):
             problem = f"it has {max(given, key=given.__getitem__)} alone"
-            raise ConfigError(_PATH, self._file(), problem, "give target_train and target_test")
+            raise ConfigError(PATH, self._file(), problem, "give target_train and target_test")
 
     def _name_unused(self, content: Mapping[str, np.ndarray]) -> None:
-        used = _PARTED if _is_parted(content) else {*_IMAGES, *_LABELS, *_TARGETS}
+        keys, used, held = _parted(content), {*_IMAGES, *_LABELS, *_TARGETS}, ""
+        if keys is not None:
+            every = (*keys, "target_{}")
+            used = {key.format(which) for key in every for which in ("train", "test")}
+            if keys[0].format("val") in content:
+                held = f"; validation images are drawn from {keys[0].format('train')}"
         used = {key for key in used if not key.startswith("target") or _is_target(content, key)}
         if unused := ", ".join(sorted({*content} - used)):
-            held = "; validation images are drawn from x_train" if "x_val" in content else ""
             log.warning("dataset.path=%s: not used: %s%s", self.path, unused, held)
 
     def _one(self, content: Mapping[str, np.ndarray]) -> Split:
@@ -139,7 +130,7 @@ class Arrays(Source):
             keys = ", ".join(sorted(content)) or "(none)"
             problem = f"has the keys {keys}; one of {' and '.join(wanted)} is needed"
             raise ConfigError(
-                _PATH, self._file(), problem,
+                PATH, self._file(), problem,
                 "keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test",
             )  # fmt: skip
         return found[0]
@@ -148,24 +139,34 @@ class Arrays(Source):
         self, content: Mapping[str, np.ndarray], key: str, labels: str, targets: str
     ) -> Split:
         """The images of a key, with labels and targets of others, which need not be there."""
-        split = Split(self._images(content[key], f"{self._file()} [{key}]"))
+        where = f"{self._file()} [{key}]"
+        array = self._nchw(content[key], where)
+        if isinstance(array, np.memmap):
+            self.note += ", mapped"
+            if self._mapped is None:  # it is checked once
+                self._mapped = mapped_split(array, self.white, where)
+            return self._mapped
+        split = Split(self._images(array, where))
         if _is_target(content, targets):
             split = replace(split, targets=self._targets(content[targets], targets, split))
         if labels not in content:
             return split
-        where = f"{self._file()} [{labels}]"
-        return replace(split, labels=_labels(content[labels], len(split), where))
+        numbers, where = content[labels], f"{self._file()} [{labels}]"
+        if labels.endswith("_labels") and numbers.ndim == 2 and numbers.shape[1] > 1:
+            log.warning("%s: not used: %d labels an image", where, numbers.shape[1])
+            return split
+        return replace(split, labels=_labels(numbers, len(split), where))
 
     def _targets(self, array: np.ndarray, key: str, split: Split) -> Tensor:
         where = f"{self._file()} [{key}]"
-        targets = self._images(array, where)
+        targets = self._images(self._nchw(array, where), where)
         if targets.shape != split.images.shape:
             given, wanted = (tuple(some.shape) for some in (targets, split.images))
             raise UserError(f"{where}: has the shape {given}; the images need targets {wanted}")
         return targets
 
-    def _images(self, array: np.ndarray, where: str) -> Tensor:
-        """(N, C, H, W) uint8 or floats; raises UserError with what is wrong, and where."""
+    def _nchw(self, array: np.ndarray, where: str) -> np.ndarray:
+        """A view (N, C, H, W) of an array; raises UserError with what is wrong, and where."""
         if array.dtype.kind not in "buif":
             raise UserError(f"{where}: holds {array.dtype}; images must be real numbers")
         self._white = self.white or (255 if array.dtype == np.uint8 else 1)
@@ -173,10 +174,13 @@ class Arrays(Source):
         array = as_nchw(array, self.layout, where)
         if array.size == 0:
             raise UserError(f"{where}: is empty, its shape is {array.shape}")
+        return array
+
+    def _images(self, array: np.ndarray, where: str) -> Tensor:
+        """(N, C, H, W) uint8 or floats; UserError where numbers are NaN or infinite."""
         if array.dtype == np.uint8 and self.white is None:
             return torch.from_numpy(np.ascontiguousarray(array))
-        wide = array.dtype.itemsize >= (4 if array.dtype.kind in "ui" else 8)
-        native = np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
+        native = np.ascontiguousarray(array, dtype=float_of(array.dtype))
         images = to_float(torch.from_numpy(native))
         bad = ~torch.isfinite(images)
         if bad.any():
@@ -190,24 +194,17 @@ class Arrays(Source):
         return f"dataset.white={largest * self._white:g} if that is white"
 
 
-def _check_memory(path: Path) -> None:
-    """Raise ConfigError for an .npz that claims more than half of the free memory when expanded."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        claimed = sum(entry.file_size for entry in archive.infolist())
-    hint = "use fewer images at a time"
-    check_memory(2 * claimed, available_memory(), (_PATH, path), "its arrays", hint)
-
-
 def _is_target(content: Mapping[str, np.ndarray], key: str) -> bool:
     """Whether images are compared with that array; one number an image is a label or the like."""
     return key in content and content[key].ndim > 1
 
 
-def _is_parted(content: Mapping[str, np.ndarray]) -> bool:
-    """Whether train and test are separate arrays."""
-    return "x_train" in content and "x_test" in content
+def _parted(content: Mapping[str, np.ndarray]) -> tuple[str, str] | None:
+    """The keys of images and labels of a split, with {} for its name; None where there is none."""
+    for keys in _PARTED:
+        if all(keys[0].format(which) in content for which in ("train", "test")):
+            return keys
+    return None
 
 
 def _labels(array: np.ndarray, n: int, where: str) -> Tensor:

@@ -15,17 +15,16 @@ from typing_extensions import override
 
 from aecore.config.component import Probability
 from aecore.config.folders import expanded
-from aecore.data.split import EPOCH_ORDER, Source, Split, Which, fixed_part, permutation
+from aecore.data.mapped import Blocks
+from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 
 _PATH = "dataset.path"
 _KINDS = (np.uint8, np.float16, np.float32)
-_BLOCK = 2**20  # bytes of neighbouring rows that stay together
-_WINDOW = 64  # blocks whose rows are mixed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ShardedSplit(Split):
+class ShardedSplit(Blocks):
     """A split whose `rows` count through several mapped files.
 
     images: the first of them. shards: all, each (M, 1, 1, D) on the CPU; read-only.
@@ -48,22 +47,6 @@ class ShardedSplit(Split):
                 shard = self.shards[n]
                 torch.index_select(shard, 0, own - (ends[n] - len(shard)), out=parts[n])
         return torch.index_select(sorted_rows, 0, by_shard.argsort(), out=out)
-
-    @override
-    def order(self, *key: int) -> Tensor:
-        size = max(_BLOCK // (self.images[0].numel() * self.images.element_size()), 1)
-        return block_order(len(self), size, EPOCH_ORDER, *key)
-
-
-def block_order(n: int, size: int, *key: int) -> Tensor:
-    """(n,) int64: blocks of `size` neighbours in random order, mixed within windows of 64 blocks.
-
-    So nearby steps read nearby rows, each from the disk once an epoch.
-    """
-    blocks = permutation(-(-n // size), *key)
-    places = (blocks[:, None] * size + torch.arange(size)).flatten()
-    windows = torch.split(places[places < n], _WINDOW * size)
-    return torch.cat([w[permutation(len(w), *key, i)] for i, w in enumerate(windows)])
 
 
 @final

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, final
+from typing import Any, Literal, final
 
 import torch
 
@@ -11,10 +12,8 @@ from aecore.data.sources.fetch import damaged, fetch
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 
-if TYPE_CHECKING:
-    from torchvision.datasets import MNIST
-
-SetName = Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10"]
+SetName = Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"]
+EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
 
 # Errors of torchvision's readers for files that are no idx files.
 _NOT_IDX = (AssertionError, KeyError, OSError, RuntimeError, TypeError, ValueError)
@@ -22,31 +21,75 @@ _NOT_IDX = (AssertionError, KeyError, OSError, RuntimeError, TypeError, ValueErr
 
 @final
 class Torchvision(Source):
-    """MNIST and its kin (1, 28, 28), or CIFAR-10 (3, 32, 32), as uint8.
+    """MNIST and its kin (1, 28, 28), CIFAR-10, CIFAR-100 or SVHN (3, 32, 32), as uint8.
 
     What lies in the data folder in torchvision's layout is used (`MNIST/raw/*-ubyte`,
-    `cifar-10-batches-py/`); else it is downloaded at first use.
+    `cifar-10-batches-py/`, `cifar-100-python/`, `train_32x32.mat`); else it is downloaded at first
+    use. CIFAR-100 has its 100 fine classes; the training images of SVHN are without its `extra`.
     """
 
     name: SetName
 
     def load(self, split: Which, data_dir: Path) -> Split:
-        """Read one split; of the MNIST kin, that split's files suffice."""
+        """Read one split; of all but CIFAR, that split's files suffice."""
         from torchvision import datasets  # slow
 
-        if self.name == "CIFAR10":
-            return _load_cifar10(split, data_dir)
-        return _load_idx(getattr(datasets, self.name), split, data_dir)
+        kind = getattr(datasets, self.name)
+        if self.name in ("CIFAR10", "CIFAR100"):
+            return _load_cifar(kind, split, data_dir)
+        if self.name == "SVHN":
+            return _load_svhn(split, data_dir)
+        stem = "train" if split == "train" else "t10k"
+        names = tuple(name.partition(" - ")[0] for name in kind.classes)  # of "3 - three" the first
+        folder = data_dir / self.name / "raw"
+        return _load_idx(folder, stem, names, lambda: kind(data_dir, download=True))
 
 
-def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
-    """Read the two files of the split: torchvision's class wants all four or downloads."""
+@final
+class Emnist(Source):
+    """EMNIST, handwritten letters and digits, (1, 28, 28) uint8, upright.
+
+    The files of torchvision (`EMNIST/raw/emnist-SPLIT-train-images-idx3-ubyte`, ...), downloaded
+    at first use (562 MB), hold each image transposed, and number letters from 1; here the labels
+    count from 0. Source: G. Cohen et al., EMNIST: an extension of MNIST to handwritten letters,
+    2017.
+
+    split: which of its six sets, each with its own training and test images.
+    """
+
+    split: EmnistSplit
+
+    def load(self, split: Which, data_dir: Path) -> Split:
+        """Read one split; its files suffice."""
+        from torchvision.datasets import EMNIST  # slow
+
+        names = tuple(EMNIST.classes_split_dict[self.split])
+        found = _load_idx(
+            data_dir / "EMNIST" / "raw",
+            f"emnist-{self.split}-{split}",
+            names,
+            lambda: EMNIST(data_dir, self.split, download=True),
+        )
+        assert found.labels is not None
+        labels = found.labels
+        if names[0] == "N/A":
+            labels, names = labels - 1, names[1:]
+        return Split(found.images.transpose(2, 3).contiguous(), labels, class_names=names)
+
+
+def _load_idx(
+    folder: Path, stem: str, names: tuple[str, ...], download: Callable[[], object]
+) -> Split:
+    """Read the two files of the split: torchvision's class wants all four or downloads.
+
+    stem: with which their names begin. names: of the classes.
+    """
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
-    stem = "train" if split == "train" else "t10k"
-    raw = data_dir / kind.__name__ / "raw"
-    image_file, label_file = raw / f"{stem}-images-idx3-ubyte", raw / f"{stem}-labels-idx1-ubyte"
-    fetch(lambda: kind(data_dir, download=True), {image_file: None, label_file: None})
+    image_file, label_file = (
+        folder / f"{stem}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")
+    )
+    fetch(download, {image_file: None, label_file: None})
     path = image_file
     try:
         images = read_image_file(str(image_file))
@@ -59,26 +102,41 @@ def _load_idx(kind: type[MNIST], split: Which, data_dir: Path) -> Split:
         raise damaged(image_file, f"its images have the shape {tuple(images.shape[1:])}")
     if len(labels) != len(images):
         raise damaged(label_file, f"it has {len(labels)} labels for {len(images)} images")
-    if int(labels.max()) >= len(kind.classes):
+    if not {*labels.unique().tolist()} <= {n for n, name in enumerate(names) if name != "N/A"}:
         raise damaged(label_file, f"it has the label {int(labels.max())}")
-    names = tuple(name.partition(" - ")[0] for name in kind.classes)  # of "3 - three" the first
     return Split(images.unsqueeze(1), labels, class_names=names)
 
 
-def _load_cifar10(split: Which, data_dir: Path) -> Split:
-    """Read CIFAR-10's pickles, none before every one of them has passed its checksum."""
-    from torchvision.datasets import CIFAR10
-
-    meta = [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]
-    sums = dict([*CIFAR10.train_list, *CIFAR10.test_list, meta])
-    folder = data_dir / CIFAR10.base_folder
-    fetch(lambda: CIFAR10(data_dir, download=True), {folder / name: sums[name] for name in sums})
+def _load_cifar(kind: Any, split: Which, data_dir: Path) -> Split:
+    """Read the pickles of CIFAR-10 or -100, none before every one has passed its checksum."""
+    meta = [kind.meta["filename"], kind.meta["md5"]]
+    sums = dict([*kind.train_list, *kind.test_list, meta])
+    folder = data_dir / kind.base_folder
+    fetch(lambda: kind(data_dir, download=True), {folder / name: sums[name] for name in sums})
     try:
-        loaded = CIFAR10(data_dir, train=split == "train")
+        loaded = kind(data_dir, train=split == "train")
     except (OSError, RuntimeError) as error:
         raise UserError(f"{folder}: {error}") from error
     return Split(
         images=torch.from_numpy(loaded.data).permute(0, 3, 1, 2).contiguous(),
         labels=torch.tensor(loaded.targets, dtype=torch.int64),
         class_names=tuple(loaded.classes),
+    )
+
+
+def _load_svhn(split: Which, data_dir: Path) -> Split:
+    """Read the MATLAB file of one split once it has passed its checksum."""
+    from torchvision.datasets import SVHN
+
+    _, name, md5 = SVHN.split_list[split]
+    path = data_dir / name
+    fetch(lambda: SVHN(data_dir, split, download=True), {path: md5})
+    try:
+        loaded = SVHN(data_dir, split)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path}: {error}") from error
+    return Split(
+        images=torch.from_numpy(loaded.data).contiguous(),
+        labels=torch.from_numpy(loaded.labels),
+        class_names=tuple("0123456789"),
     )

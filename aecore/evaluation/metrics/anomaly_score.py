@@ -24,11 +24,21 @@ def row_error(model: Autoencoder, output: Tensor, x: Tensor, units: Units = "mod
     units: of tables. "model" compares standardised values, in which every column counts alike;
     with "data" a column of large numbers counts most. Pixels of images are compared as they are.
     """
+    return squared_error(*_in_units(model, output, x, units)).to(x.device)
+
+
+def feature_errors(model: Autoencoder, output: Tensor, x: Tensor, units: Units = "model") -> Tensor:
+    """Squared error of each feature of the rows of a table, (N, D), whose mean is `row_error`."""
+    compared, true = _in_units(model, output, x, units)
+    return (compared - true).square().flatten(1).to(x.device)
+
+
+def _in_units(model: Autoencoder, output: Tensor, x: Tensor, units: Units) -> tuple[Tensor, Tensor]:
+    """The values that are compared."""
     if units == "data" or not is_table(model.image_shape):
-        return squared_error(output, x)
+        return output, x
     place = model.shift.device
-    standardised = (model.normalise(values.to(place)) for values in (output, x))
-    return squared_error(*standardised).to(x.device)
+    return model.normalise(output.to(place)), model.normalise(x.to(place))
 
 
 def error_unit(model: Autoencoder, units: Units = "model") -> str:

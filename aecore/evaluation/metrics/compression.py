@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aecore.data.split import PART, Split
+from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.images import squared_error
@@ -85,7 +85,7 @@ class Compression(Metric):
 def pixel_bits(split: Split) -> int:
     """Bits that a stored pixel value takes: 1, 8, or 32 in tables of floats."""
     white = 1 if split.images.is_floating_point() else 255
-    if all(bool(((part == 0) | (part == white)).all()) for part in split.parts(PART)):
+    if all(bool(((part == 0) | (part == white)).all()) for part in split.parts(split.part_size)):
         return 1
     table = is_table(split.image_shape)
     return _FLOAT if table and split.images.is_floating_point() else _GREY

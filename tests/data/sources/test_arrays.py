@@ -66,6 +66,32 @@ class TestArrays:
         assert torch.equal(test.images, torch.zeros(2, 1, 1, 2))
         assert test.labels is not None and test.labels.tolist() == [4, 5]
 
+    def test_medmnist(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """Its own keys and labels (N, 1); its validation images are not used."""
+        random = np.random.default_rng(0)
+        parts: dict[str, Any] = {}
+        for which, n in (("train", 6), ("val", 3), ("test", 4)):
+            parts[f"{which}_images"] = random.integers(0, 256, (n, 28, 28, 3), dtype=np.uint8)
+            parts[f"{which}_labels"] = random.integers(0, 9, (n, 1), dtype=np.uint8)
+        np.savez(tmp_path / "pathmnist.npz", **parts)
+        source = arrays(tmp_path / "pathmnist.npz")
+        for which in ("train", "test"):
+            split = source.load(which, Path())  # type: ignore[arg-type]
+            expected = parts[f"{which}_images"].transpose(0, 3, 1, 2)
+            assert np.array_equal(split.images.numpy(), expected) and split.labels is not None
+            assert np.array_equal(split.labels.numpy(), parts[f"{which}_labels"][:, 0])
+        assert (
+            "not used: val_images, val_labels; validation images are drawn from train_images"
+            in (caplog.text)
+        )
+        whole, places = source.whole(Path())
+        assert len(whole) == 10 and places.tolist() == [6, 7, 8, 9]
+        for which in ("train", "test"):  # as of ChestMNIST
+            parts[f"{which}_labels"] = np.ones((len(parts[f"{which}_labels"]), 14), np.uint8)
+        np.savez(tmp_path / "pathmnist.npz", **parts)
+        assert source.load("test", Path()).labels is None
+        assert "[test_labels]: not used: 14 labels an image" in caplog.text
+
     @pytest.mark.parametrize(
         ("content", "says"),
         [

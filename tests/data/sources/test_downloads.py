@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
+from scipy.io import savemat
 from torchvision import datasets
 
 from aecore.data.sources.celeba import CelebA
 from aecore.data.sources.digits import Digits
-from aecore.data.sources.torchvision_sets import Torchvision
+from aecore.data.sources.torchvision_sets import Emnist, Torchvision
 from aecore.data.split import fixed_part
 from helpers.datasets import write_idx
 from helpers.pickles import Bomb
@@ -178,6 +179,111 @@ class TestCifar10:
         text = message(Torchvision(name="CIFAR10"), "train", tmp_path)
         assert str(path) in text and "checksum" in text
         assert not (tmp_path / "exploded").exists()
+
+
+class TestEmnist:
+    """Of the format of MNIST, but every image is stored transposed."""
+
+    def write(self, root: Path, split: str, labels: Any) -> np.ndarray:
+        images = np.random.default_rng(3).integers(0, 256, (len(labels), 28, 28))
+        for which in ("train", "test"):
+            stem = root / "EMNIST" / "raw" / f"emnist-{split}-{which}"
+            write_idx(stem.with_name(f"{stem.name}-images-idx3-ubyte"), images.transpose(0, 2, 1))
+            write_idx(stem.with_name(f"{stem.name}-labels-idx1-ubyte"), np.array(labels))
+        return images
+
+    def test_images_are_upright(self, tmp_path: Path) -> None:
+        images = self.write(tmp_path, "balanced", [0, 46, 10])
+        split = Emnist(split="balanced").load("test", tmp_path)
+        assert (
+            np.array_equal(split.images.numpy(), images[:, None]) and split.images.is_contiguous()
+        )
+        assert split.labels is not None and split.class_names is not None
+        assert [split.class_names[n] for n in split.labels] == ["0", "t", "A"]
+        assert len(split.class_names) == 47
+
+    def test_letters_are_numbered_from_0(self, tmp_path: Path) -> None:
+        self.write(tmp_path, "letters", [1, 26])
+        split = Emnist(split="letters").load("train", tmp_path)
+        assert split.labels is not None and split.labels.tolist() == [0, 25]
+        assert split.class_names == tuple("abcdefghijklmnopqrstuvwxyz")
+        self.write(tmp_path, "letters", [0, 26])  # no letter has this number
+        assert "it has the label" in message(Emnist(split="letters"), "train", tmp_path)
+
+    @pytest.mark.usefixtures("no_network")
+    def test_no_data_and_no_network(self, tmp_path: Path) -> None:
+        text = message(Emnist(split="letters"), "train", tmp_path)
+        assert "emnist-letters-train-images-idx3-ubyte is missing" in text
+        with pytest.raises(ValidationError, match="byclass"):
+            Emnist(split="capitals")  # type: ignore[arg-type]
+
+
+class TestCifar100:
+    def write(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+        """Two training and two test images in CIFAR-100's format. (2, 2, 3072)."""
+        folder = root / "cifar-100-python"
+        folder.mkdir()
+        data = np.random.default_rng(0).integers(0, 256, (2, 2, 3072)).astype(np.uint8)
+        names = [f"fine {n}" for n in range(100)]
+        contents: dict[str, Any] = {
+            "train": {"data": data[0], "fine_labels": [99, 0], "coarse_labels": [1, 2]},
+            "test": {"data": data[1], "fine_labels": [5, 6], "coarse_labels": [1, 2]},
+            "meta": {"fine_label_names": names, "coarse_label_names": ["a", "b"]},
+        }
+        sums = {}
+        for name, content in contents.items():
+            (folder / name).write_bytes(pickle.dumps(content))
+            sums[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+        monkeypatch.setattr(datasets.CIFAR100, "train_list", [["train", sums["train"]]])
+        monkeypatch.setattr(datasets.CIFAR100, "test_list", [["test", sums["test"]]])
+        meta = {"filename": "meta", "key": "fine_label_names", "md5": sums["meta"]}
+        monkeypatch.setattr(datasets.CIFAR100, "meta", meta)
+        return data
+
+    def test_round_trip(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = self.write(tmp_path, monkeypatch)
+        for which, images, labels in (("train", data[0], [99, 0]), ("test", data[1], [5, 6])):
+            split = Torchvision(name="CIFAR100").load(which, tmp_path)  # type: ignore[arg-type]
+            assert np.array_equal(split.images.numpy(), images.reshape(2, 3, 32, 32))
+            assert split.labels is not None and split.labels.tolist() == labels
+            assert split.class_names == tuple(f"fine {n}" for n in range(100))
+
+    def test_a_file_with_a_wrong_checksum_is_never_unpickled(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.write(tmp_path, monkeypatch)
+        path = tmp_path / "cifar-100-python" / "test"
+        path.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+        assert "checksum" in message(Torchvision(name="CIFAR100"), "train", tmp_path)
+        assert not (tmp_path / "exploded").exists()
+
+
+class TestSvhn:
+    def write(self, root: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> np.ndarray:
+        """Three house numbers as MATLAB saves them, 0 with the label 10. (3, 3, 32, 32)."""
+        images = np.random.default_rng(1).integers(0, 256, (3, 3, 32, 32)).astype(np.uint8)
+        path = root / f"{which}_32x32.mat"
+        savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": np.array([[10], [1], [9]])})
+        md5 = hashlib.md5(path.read_bytes()).hexdigest()
+        listed = datasets.SVHN.split_list | {which: ["", path.name, md5]}
+        monkeypatch.setattr(datasets.SVHN, "split_list", listed)
+        return images
+
+    @pytest.mark.parametrize("which", ["train", "test"])
+    def test_one_split_needs_only_its_own_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: Any
+    ) -> None:
+        images = self.write(tmp_path, monkeypatch, which)
+        split = Torchvision(name="SVHN").load(which, tmp_path)
+        assert np.array_equal(split.images.numpy(), images) and split.images.is_contiguous()
+        assert split.labels is not None and split.labels.tolist() == [0, 1, 9]
+        assert split.class_names == tuple("0123456789")
+
+    def test_a_damaged_file_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.write(tmp_path, monkeypatch, "test")
+        path = tmp_path / "test_32x32.mat"
+        path.write_bytes(path.read_bytes()[:-1])
+        assert message(Torchvision(name="SVHN"), "test", tmp_path).startswith(f"{path} is damaged")
 
 
 class TestCelebA:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from aecore.data.batches import Batches
-from aecore.data.sources.shards import Shards, block_order
+from aecore.data.mapped import block_order
+from aecore.data.sources.shards import Shards
 from helpers.models import data_of
 from helpers.sources import message
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from aecore.data.split import PART, Split
+from aecore.data.split import Split
 from aecore.evaluation.metrics.samples import extractor
 from aecore.evaluation.metrics.samples.extractor import Classifier, classifier, trained_classifier
 from aecore.model import extractors
@@ -47,7 +47,7 @@ def _key(split: Split, epochs: int, seed: int, device: torch.device) -> str:
     how = (torch.__version__, torch.get_float32_matmul_precision(), epochs, seed)
     images = (len(split), split.image_shape, split.images.dtype)
     digest = hashlib.sha256(made_by + repr((on, how, images)).encode())
-    for part in split.parts(PART):
+    for part in split.parts(split.part_size):
         digest.update(part.cpu().contiguous().numpy().data)
     digest.update(split.labels.cpu().contiguous().numpy().data)
     return digest.hexdigest()[:32]
