@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -201,6 +201,16 @@ def rescaled(split: Split, limits: Tensor) -> Split:
     return replace(split, images=images, targets=targets, rows=None)
 
 
+class Group(NamedTuple):
+    """Images of one size among those of several.
+
+    places: (n,) int64, where the images of the split stand among all.
+    """
+
+    places: Tensor
+    split: Split
+
+
 class Source(Component, ABC):
     """Where a data set comes from; its fields are its options. Building one reads nothing.
 
@@ -235,6 +245,11 @@ class Source(Component, ABC):
         None where none is, or where images are never changed.
         """
         return None
+
+    def each_size(self, data_dir: Path) -> list[Group]:
+        """Every image in its own size. Raises what `load` does."""
+        split, _ = self.whole(data_dir)
+        return [Group(torch.arange(len(split)), split)]
 
 
 def joined(first: Split, second: Split) -> Split:

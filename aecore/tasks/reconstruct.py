@@ -2,48 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn import functional as F
 
 from aecore.config.component import PositiveInt
 from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.evaluation.figures.draw import save
-from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid
+from aecore.evaluation.figures.grid import block_grid
+from aecore.evaluation.figures.reconstructions import error_heads, line_grid
 from aecore.evaluation.metrics.anomaly_score import Units, error_unit, row_error
 from aecore.evaluation.selection import balanced
 from aecore.evaluation.trial import element_of
 from aecore.tasks.files import class_names, numbers, png_names, write_image, write_rows, write_table
+from aecore.tasks.own_sizes import Images, images_of_any_size
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
 
 
 @dataclass(frozen=True)
 class Trip:
-    """Some images (n, C, H, W), pixels on the CPU, the first of them the `first`th of its split.
+    """Some images (n, C, H, W), pixels on the CPU.
 
+    places: (n,) int64, where they stand among all images.
     clean: without noise. seen: the input of the model. output: the reconstruction.
     """
 
-    first: int
+    places: Tensor
     clean: Tensor
     seen: Tensor
     output: Tensor
 
-    def those(self, chosen: Tensor) -> Tensor:
-        """Of the images at `chosen`, places in the split, those that are here: (3, m, C, H, W)."""
-        here = chosen[(chosen >= self.first) & (chosen < self.first + len(self.clean))] - self.first
-        return torch.stack([x[here] for x in (self.clean, self.seen, self.output)])
+    def those(self, chosen: Collection[int]) -> dict[int, Tensor]:
+        """Of the images at `chosen`, places among all, those that are here: (3, C, H, W) each."""
+        return {
+            place: torch.stack([x[i] for x in (self.clean, self.seen, self.output)])
+            for i, place in enumerate(self.places.tolist())
+            if place in chosen
+        }
 
 
 class Reconstruct(Use):
     """Writes reconstructions of images, errors.csv, and comparison.png of some of them.
 
-    Each reconstruction is a PNG in images/, under the image's own name; the rows of a table go to
+    Each reconstruction is a PNG in images/, under the image's own name and, of a fully
+    convolutional model, in its own size; the rows of a table go to
     reconstructions.npz, as `x` (N, D), their classes as `y`. Errors are mean squared errors per
     pixel on [0, 1], of a table per feature, standardised as the model sees it unless
     `units=data`; with a noise against the clean image, and `input_mse` is that of the noisy one.
@@ -60,29 +68,32 @@ class Reconstruct(Use):
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
-        split, noisy = opened.images(), opened.noise is not None
+        images, noisy = images_of_any_size(opened), opened.noise is not None
+        split = images.all
         table, model = is_table(split.image_shape), opened.ae.model
         files = png_names(opened.named(split)) if self.images and not table else []
         count = self.columns * self.rows
-        chosen = balanced(split.labels, len(split), count, opened.trial(split).generator())
-        errors, shown, values = [], [], []
-        for trip in _trips(opened, split):
-            errors.append(
-                [row_error(model, x, trip.clean, self.units) for x in (trip.output, trip.seen)]
-            )
-            shown.append(trip.those(chosen.sort().values))
+        draws = opened.trial(split).generator()
+        chosen = {*balanced(split.labels, len(split), count, draws).tolist()}
+        errors = torch.empty(2, len(split), dtype=torch.float64)
+        shown: dict[int, Tensor] = {}
+        values = []
+        for trip in _trips(opened, images):
+            for column, x in zip(errors, (trip.output, trip.seen), strict=True):
+                column[trip.places] = row_error(model, x, trip.clean, self.units).double()
+            shown |= trip.those(chosen)
             if table:
                 values.append(trip.output.flatten(1))
             elif self.images:
-                for image, file in zip(trip.output, files[trip.first :], strict=False):
-                    write_image(opened.folder / "images" / file, image)
-        mse, input_mse = (torch.cat(found).double() for found in zip(*errors, strict=True))
-        folder = opened.folder
+                for image, place in zip(trip.output, trip.places.tolist(), strict=True):
+                    write_image(opened.folder / "images" / files[place], image)
+        (mse, input_mse), folder = errors, opened.folder
         columns = _columns(opened, split, mse, input_mse if noisy else None, files)
         write_rows(folder / "errors.csv", columns)
         if values and self.images:
             write_table(folder / "reconstructions.npz", torch.cat(values), split.labels)
-        save(_picture(torch.cat(shown, 1), noisy, self.columns), folder, "comparison")
+        picture = _picture(shown, errors if noisy else errors[:1], self.columns)
+        save(picture, folder, "comparison")
         done = "denoised" if noisy else "reconstructed"
         unit = error_unit(model, self.units)
         note = f", {input_mse.mean():.4g} of the noisy ones" if noisy else ""
@@ -95,13 +106,13 @@ class Reconstruct(Use):
         return {"mse": float(mse.mean())}
 
 
-def _trips(opened: Opened, split: Split) -> Iterator[Trip]:
-    """All images in order."""
-    first = 0
-    for x, seen, y in opened.inputs(split):
-        output = opened.ae.model.reconstruct(seen, y)
-        yield Trip(first, x.cpu(), seen.cpu(), output.cpu())
-        first += len(x)
+def _trips(opened: Opened, images: Images) -> Iterator[Trip]:
+    """All images, group after group."""
+    places = images.places
+    for x, seen, y in opened.inputs(*(split for _, split in images.groups)):
+        output = images.reconstruct(seen, y)
+        yield Trip(places[: len(x)], x.cpu(), seen.cpu(), output.cpu())
+        places = places[len(x) :]
 
 
 def _columns(
@@ -119,15 +130,28 @@ def _columns(
     return found
 
 
-def _picture(shown: Tensor, noisy: bool, columns: int) -> Figure:
-    """Some images: clean, as input of the model, reconstructed, (3, m, C, H, W)."""
-    clean, seen, output = shown
+def _picture(shown: Mapping[int, Tensor], errors: Tensor, columns: int) -> Figure:
+    """Some images by their places: clean, as input of the model, reconstructed, (3, C, H, W).
+
+    errors: (1, N) of all reconstructions; with a noise also those of the inputs, (2, N).
+    """
+    noisy, places = len(errors) > 1, sorted(shown)
+    clean, seen, output = _of_one_size([shown[place] for place in places])
     done = "Denoised" if noisy else "Reconstructions"
     title = f"{done}, with the squared error per {element_of(clean.shape[1:])}"
     if is_table(clean.shape[1:]):
         heads = error_heads(output, clean)
         return line_grid(seen.flatten(1), output.flatten(1), heads, columns, title)
+    texts = [[f"{error:.4f}" for error in column.tolist()] for column in errors[:, places]]
+    kinds: dict[str, tuple[Tensor, Sequence[str]]]
+    kinds = {"clean" if noisy else "input": (clean, ())}
     if noisy:
-        kinds = {"clean": clean, "noisy": seen, "reconstruction": output}
-        return blocks(kinds, columns, title)
-    return blocks({"input": clean, "reconstruction": output}, columns, title)
+        kinds["noisy"] = seen, texts[1]
+    return block_grid(kinds | {"reconstruction": (output, texts[0])}, columns, title)
+
+
+def _of_one_size(images: Sequence[Tensor]) -> Tensor:
+    """Images (3, C, H, W) in the largest of their sizes, white around them: (3, N, C, H, W)."""
+    height, width = (max(x.shape[axis] for x in images) for axis in (2, 3))
+    padded = [F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), value=1.0) for x in images]
+    return torch.stack(padded, 1)

@@ -30,7 +30,7 @@ from aecore.data.images.decode import (
 from aecore.data.images.files import Files, extensions, images_under, shown
 from aecore.data.images.memory import InMemory
 from aecore.data.images.split_folders import SplitFolders, split_folders
-from aecore.data.split import Source, Split, Which, fixed_part
+from aecore.data.split import Group, Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
@@ -114,20 +114,42 @@ class ImageFolder(Source):
                 return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
         return None
 
+    @override
+    def each_size(self, data_dir: Path) -> list[Group]:
+        folders, found = self._found()
+        self._warn_of_left_out(folders.note, found)
+        groups, before = [], 0
+        for files in found:
+            for size, places in _by_size(files, height_width(self.image_size)).items():
+                part = f"all of {size[0]}x{size[1]}"
+                images = self._decoded(files.at(places), part, found, data_dir, size)
+                kept = {shown(files.names[place]): before + place for place in places}
+                order = torch.tensor([kept[name] for name in images.names or ()])
+                groups.append(Group(order, images))
+            before += len(files)
+        return groups
+
     def _found(self) -> tuple[SplitFolders, list[Files]]:
         """Where the splits lie, and the files of each folder."""
         folders = split_folders(self._folder())
         return folders, [images_under(part) for part in (folders.train, folders.test) if part]
 
-    def _decoded(self, files: Files, part: str, found: Sequence[Files], data_dir: Path) -> Split:
-        """Some of the files that were found. part: which these are."""
+    def _decoded(
+        self,
+        files: Files,
+        part: str,
+        found: Sequence[Files],
+        data_dir: Path,
+        size: tuple[int, int] | None = None,
+    ) -> Split:
+        """Some of the files that were found. part: which these are. size: None for `image_size`."""
         if not len(files):
             hint = f"looked for {' '.join(sorted(extensions()))} at any depth"
             raise ConfigError(_ROOT, self.root, f"no images under {shown(files.root)}", hint)
         channels = self.channels
         if channels == "auto":
             channels = 1 if all_grey(chain.from_iterable(found)) else 3
-        recipe = Recipe(height_width(self.image_size), channels, white=self.white)
+        recipe = Recipe(size or height_width(self.image_size), channels, white=self.white)
         cache = cache_folder(self.cache_dir, data_dir)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
         names = [files.names[i] for i in images.kept.tolist()]
@@ -196,6 +218,15 @@ class ImageFolder(Source):
         files = images_under(folder)
         value = largest_value(files.at(range(min(len(files), _LOOKED_AT))))
         return f"dataset.white={value:g} if that is white"
+
+
+def _by_size(files: Files, default: tuple[int, int]) -> dict[tuple[int, int], list[int]]:
+    """The places of files of each size (H, W); of what is broken those of the first, or default."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for place, shape in enumerate(inspect(files, shape_of)):
+        size = next(iter(found), default) if shape is None else shape[1:]
+        found.setdefault(size, []).append(place)
+    return found
 
 
 def _top(name: str) -> str:

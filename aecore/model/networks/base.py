@@ -47,11 +47,18 @@ class Network(Component, ABC, options=False):
     norm: None, 'batch' or 'layer'.
     needs_context: whether the encoder returns (features, context) and the decoder takes (code,
         context), so that codes cannot be decoded without the context of an image.
+    side_multiple: images whose sides differ by multiples of it have the same layers, as far as
+        these are convolutional; 0 where layers depend on the size.
     """
 
     output_activation: Activation | None
     norm: Norm | None
     needs_context: bool = False
+
+    @property
+    def side_multiple(self) -> int:
+        """See above."""
+        return 0
 
     @abstractmethod
     def feature_shape(self, image_shape: ImageShape) -> Shape:
@@ -84,6 +91,11 @@ class Halving(Network, options=False):
 
     channels: list[int]
     rounds_up: bool
+
+    @property
+    @override
+    def side_multiple(self) -> int:
+        return 1 << len(self.channels)
 
     def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
         """(H, W) before the first halving, after it, after the second, ...
