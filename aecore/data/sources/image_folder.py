@@ -36,7 +36,7 @@ from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
 _ROOT = "dataset.root"
-_LOOKED_AT = 4096  # images, to find the largest pixel
+_LOOKED_AT = 4096  # images, to find the largest pixel and other sizes
 
 ImageSize = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
@@ -90,6 +90,7 @@ class ImageFolder(Source):
                 raise self._none_left(split, len(found[0]))
         if split == "train":
             self._warn_of_left_out(folders.note, found)
+            self.note = self._resizing(files)
         return self._decoded(files, part, found, data_dir)
 
     @override
@@ -118,15 +119,22 @@ class ImageFolder(Source):
     def each_size(self, data_dir: Path) -> list[Group]:
         folders, found = self._found()
         self._warn_of_left_out(folders.note, found)
-        groups, before = [], 0
+        groups, before, converted = [], 0, 0
         for files in found:
-            for size, places in _by_size(files, height_width(self.image_size)).items():
+            shapes = [*inspect(files, shape_of)]
+            converted += sum(shape is not None and shape[0] != self.channels for shape in shapes)
+            for size, places in _by_size(shapes, height_width(self.image_size)).items():
                 part = f"all of {size[0]}x{size[1]}"
                 images = self._decoded(files.at(places), part, found, data_dir, size)
                 kept = {shown(files.names[place]): before + place for place in places}
                 order = torch.tensor([kept[name] for name in images.names or ()])
                 groups.append(Group(order, images))
             before += len(files)
+        if converted and self.channels != "auto":
+            kinds = ("colour", "grey") if self.channels == 1 else ("grey", "colour")
+            log.warning(
+                "dataset.root=%s: %s images are read as %s (%d)", self.root, *kinds, converted
+            )
         return groups
 
     def _found(self) -> tuple[SplitFolders, list[Files]]:
@@ -166,6 +174,13 @@ class ImageFolder(Source):
             class_names=None if classes is None else tuple(map(shown, classes)),
             rows=images.rows,
         )
+
+    def _resizing(self, files: Files) -> str:
+        """That some of the first files are resized and cropped; empty where none is."""
+        height, width = height_width(self.image_size)
+        shapes = inspect(files.at(range(min(len(files), _LOOKED_AT))), shape_of)
+        others = any(shape is not None and shape[1:] != (height, width) for shape in shapes)
+        return f"resized and cropped to {height}x{width}" if others else ""
 
     def _folder(self) -> Path:
         if self.root is None:
@@ -220,10 +235,12 @@ class ImageFolder(Source):
         return f"dataset.white={value:g} if that is white"
 
 
-def _by_size(files: Files, default: tuple[int, int]) -> dict[tuple[int, int], list[int]]:
-    """The places of files of each size (H, W); of what is broken those of the first, or default."""
+def _by_size(
+    shapes: Iterable[ImageShape | None], default: tuple[int, int]
+) -> dict[tuple[int, int], list[int]]:
+    """The places of each size (H, W); those of None, which is broken, with the first size."""
     found: dict[tuple[int, int], list[int]] = {}
-    for place, shape in enumerate(inspect(files, shape_of)):
+    for place, shape in enumerate(shapes):
         size = next(iter(found), default) if shape is None else shape[1:]
         found.setdefault(size, []).append(place)
     return found

@@ -62,13 +62,13 @@ class SaltAndPepper(Noise):
 
 
 class Stains(Noise):
-    """x - std * max(f, 0), with a smooth random field f of mean 0 for each channel of an image.
+    """x - depth * max(f, 0), with a smooth random field f of mean 0 for each channel of an image.
 
     f interpolates (bicubic) independent draws of N(0, 1), about every `size` pixels: half of the
     image becomes darker, gradually.
     """
 
-    std: NonNegativeFloat
+    depth: NonNegativeFloat
     size: PositiveInt
 
     @override
@@ -76,7 +76,7 @@ class Stains(Noise):
         height, width = x.shape[2:]
         draws = x.new_empty(*x.shape[:2], height // self.size + 2, width // self.size + 2)
         field = F.interpolate(draws.normal_(generator=generator), (height, width), mode="bicubic")
-        return x - self.std * field.clamp(min=0)
+        return x - self.depth * field.clamp(min=0)
 
 
 class Chain(Noise):
