@@ -201,7 +201,7 @@ def rescaled(split: Split, limits: Tensor) -> Split:
     return replace(split, images=images, targets=targets, rows=None)
 
 
-class Group(NamedTuple):
+class SizeGroup(NamedTuple):
     """Images of one size among those of several.
 
     places: (n,) int64, where the images of the split stand among all.
@@ -246,10 +246,10 @@ class Source(Component, ABC):
         """
         return None
 
-    def each_size(self, data_dir: Path) -> list[Group]:
+    def each_size(self, data_dir: Path) -> list[SizeGroup]:
         """Every image in its own size. Raises what `load` does."""
         split, _ = self.whole(data_dir)
-        return [Group(torch.arange(len(split)), split)]
+        return [SizeGroup(torch.arange(len(split)), split)]
 
 
 def joined(first: Split, second: Split) -> Split:

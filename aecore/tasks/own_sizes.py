@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from aecore.config.terminal import say
-from aecore.data.split import Group, Split
+from aecore.data.split import SizeGroup, Split
 from aecore.errors import UserError
 from aecore.model.any_size import AnySize
 from aecore.tasks.use import Opened, OtherShapeError
 
 
 @dataclass(frozen=True)
-class Images:
+class SizedImages:
     """Images of one size or of several.
 
     all: with the names and labels of all images; without their pixels where sizes differ.
@@ -25,7 +25,7 @@ class Images:
     """
 
     all: Split
-    groups: Sequence[Group]
+    groups: Sequence[SizeGroup]
     reconstruct: Callable[[Tensor, Tensor | None], Tensor]
 
     @property
@@ -34,7 +34,7 @@ class Images:
         return torch.cat([group.places for group in self.groups])
 
 
-def images_of_any_size(opened: Opened) -> Images:
+def images_of_any_size(opened: Opened) -> SizedImages:
     """The images of the task, in the size of the training or, of a folder, each in its own.
 
     Raises UserError for images of other sizes if the model is not fully convolutional, and for
@@ -44,10 +44,12 @@ def images_of_any_size(opened: Opened) -> Images:
         split = opened.images()
     except OtherShapeError as error:
         return _in_own_sizes(opened, error)
-    return Images(split, [Group(torch.arange(len(split)), split)], opened.ae.model.reconstruct)
+    return SizedImages(
+        split, [SizeGroup(torch.arange(len(split)), split)], opened.ae.model.reconstruct
+    )
 
 
-def _in_own_sizes(opened: Opened, error: OtherShapeError) -> Images:
+def _in_own_sizes(opened: Opened, error: OtherShapeError) -> SizedImages:
     """error: why they cannot be used otherwise."""
     try:
         model = AnySize(opened.ae.model)
@@ -65,23 +67,23 @@ def _in_own_sizes(opened: Opened, error: OtherShapeError) -> Images:
     say(f"images of {several}; the model was trained on {opened.ae.image_shape[1]}x"
         f"{opened.ae.image_shape[2]}")  # fmt: skip
     every = groups[0].split if len(groups) == 1 else _without_pixels(groups, order)
-    return Images(every, groups, lambda x, _: model.reconstruct(x))
+    return SizedImages(every, groups, lambda x, _: model.reconstruct(x))
 
 
-def _groups(opened: Opened, error: OtherShapeError) -> list[Group]:
+def _groups(opened: Opened, error: OtherShapeError) -> list[SizeGroup]:
     """The images of each size."""
     data = opened.parts.data
     chosen = any(o.startswith("dataset.image_size=") for o in opened.request.overrides)
     if chosen or data.source.shape_mismatch(opened.ae.image_shape) is None:
         split = opened.loaded()
-        return [Group(torch.arange(len(split)), split)]
+        return [SizeGroup(torch.arange(len(split)), split)]
     if opened.which("test") != "all" or data.classes is not None or data.binarise is not None:
         raise error
     found = data.source.each_size(data.data_dir)
-    return [Group(places, opened.scaled(opened.classed(split))) for places, split in found]
+    return [SizeGroup(places, opened.scaled(opened.classed(split))) for places, split in found]
 
 
-def _without_pixels(groups: Sequence[Group], order: Tensor) -> Split:
+def _without_pixels(groups: Sequence[SizeGroup], order: Tensor) -> Split:
     """Names and labels of all images in order."""
     first = groups[0].split
     names = [name for _, split in groups for name in split.names or ()]
@@ -92,4 +94,6 @@ def _without_pixels(groups: Sequence[Group], order: Tensor) -> Split:
         labels=torch.cat(labels)[order] if labels else None,
         names=tuple(names[i] for i in order.tolist()) if names else None,
         rows=None,
+        targets=None,
+        factors=None,
     )

@@ -20,7 +20,7 @@ from aecore.evaluation.metrics.anomaly_score import Units, error_unit, row_error
 from aecore.evaluation.selection import balanced
 from aecore.evaluation.trial import element_of
 from aecore.tasks.files import class_names, numbers, png_names, write_image, write_rows, write_table
-from aecore.tasks.own_sizes import Images, images_of_any_size
+from aecore.tasks.own_sizes import SizedImages, images_of_any_size
 from aecore.tasks.use import Opened, Use
 from aecore.types import is_table
 
@@ -106,7 +106,7 @@ class Reconstruct(Use):
         return {"mse": float(mse.mean())}
 
 
-def _trips(opened: Opened, images: Images) -> Iterator[Trip]:
+def _trips(opened: Opened, images: SizedImages) -> Iterator[Trip]:
     """All images, group after group."""
     places = images.places
     for x, seen, y in opened.inputs(*(split for _, split in images.groups)):

@@ -30,7 +30,7 @@ from aecore.data.images.decode import (
 from aecore.data.images.files import Files, extensions, images_under, shown
 from aecore.data.images.memory import InMemory
 from aecore.data.images.split_folders import SplitFolders, split_folders
-from aecore.data.split import Group, Source, Split, Which, fixed_part
+from aecore.data.split import SizeGroup, Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
@@ -116,7 +116,7 @@ class ImageFolder(Source):
         return None
 
     @override
-    def each_size(self, data_dir: Path) -> list[Group]:
+    def each_size(self, data_dir: Path) -> list[SizeGroup]:
         folders, found = self._found()
         self._warn_of_left_out(folders.note, found)
         groups, before, converted = [], 0, 0
@@ -128,7 +128,7 @@ class ImageFolder(Source):
                 images = self._decoded(files.at(places), part, found, data_dir, size)
                 kept = {shown(files.names[place]): before + place for place in places}
                 order = torch.tensor([kept[name] for name in images.names or ()])
-                groups.append(Group(order, images))
+                groups.append(SizeGroup(order, images))
             before += len(files)
         if converted and self.channels != "auto":
             kinds = ("colour", "grey") if self.channels == 1 else ("grey", "colour")
