@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -208,6 +208,16 @@ class Split:
         return replace(self, images=images, targets=targets, rows=None)
 
 
+class SizeGroup(NamedTuple):
+    """Images of one size among those of several.
+
+    places: (n,) int64, where the images of the split stand among all.
+    """
+
+    places: Tensor
+    split: Split
+
+
 class Source(Component, ABC):
     """Where a data set comes from; its fields are its options. Building one reads nothing.
 
@@ -242,6 +252,11 @@ class Source(Component, ABC):
         None where none is, or where images are never changed.
         """
         return None
+
+    def each_size(self, data_dir: Path) -> list[SizeGroup]:
+        """Every image in its own size. Raises what `load` does."""
+        split, _ = self.whole(data_dir)
+        return [SizeGroup(torch.arange(len(split)), split)]
 
 
 def joined(first: Split, second: Split) -> Split:

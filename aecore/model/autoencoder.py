@@ -94,6 +94,7 @@ class Autoencoder(PixelRange):
         self.weights = own | {name: term.weight for name, term in weighted.items()}
         self.nodes = component_configs(components, weighted, own)  # to build this model again
         self.image_shape = image_shape = check_shape(image_shape)
+        self.network = network
         self.output_activation = network.output_activation
         self.needs_context = network.needs_context
         self.condition = None if classes is None else Conditioning(classes, image_shape)

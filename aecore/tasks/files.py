@@ -92,11 +92,13 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def write_table(
     path: Path, values: Tensor, labels: Tensor | None, columns: Sequence[str] | None
 ) -> None:
-    """Write rows of a table (N, ...) to an NPZ file.
+    """Write rows of a table (N, D) or (N, 1, 1, D), or series (N, C, T), to an NPZ file.
 
-    They are `x` (N, D), their labels `y`, the names of the D columns `columns`, where known.
+    Rows are `x` (N, D), their labels `y`, the names of the D columns `columns`, where known.
     """
-    arrays: dict[str, NDArray[Any]] = {"x": values.flatten(1).numpy()}
+    arrays: dict[str, NDArray[Any]] = {
+        "x": (values if values.dim() == 3 else values.flatten(1)).numpy()
+    }
     if labels is not None:
         arrays["y"] = labels.cpu().numpy()
     if columns is not None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn import functional as F
 
 from aecore.config.component import PositiveInt
 from aecore.config.terminal import say
 from aecore.data.split import Split
 from aecore.evaluation.figures.draw import save
-from aecore.evaluation.figures.reconstructions import blocks, error_heads, line_grid
+from aecore.evaluation.figures.grid import block_grid
+from aecore.evaluation.figures.reconstructions import error_heads, line_grid
 from aecore.evaluation.metrics.anomaly_score import Units, error_unit, feature_errors, row_error
 from aecore.evaluation.selection import balanced
 from aecore.evaluation.trial import element_of
@@ -26,35 +28,42 @@ from aecore.tasks.files import (
     write_rows,
     write_table,
 )
+from aecore.tasks.own_sizes import SizedImages, images_of_any_size
 from aecore.tasks.use import Opened, Use
-from aecore.types import is_table
+from aecore.types import is_series, is_table
 
 
 @dataclass(frozen=True)
 class Trip:
-    """Some images (n, C, H, W), pixels on the CPU, the first of them the `first`th of its split.
+    """Some images (n, C, H, W), pixels on the CPU.
 
+    places: (n,) int64, where they stand among all images.
     clean: without noise, or the targets. seen: the input of the model. output: the reconstruction.
     """
 
-    first: int
+    places: Tensor
     clean: Tensor
     seen: Tensor
     output: Tensor
 
-    def those(self, chosen: Tensor) -> Tensor:
-        """Of the images at `chosen`, places in the split, those that are here: (3, m, C, H, W)."""
-        here = chosen[(chosen >= self.first) & (chosen < self.first + len(self.clean))] - self.first
-        return torch.stack([x[here] for x in (self.clean, self.seen, self.output)])
+    def those(self, chosen: Collection[int]) -> dict[int, Tensor]:
+        """Of the images at `chosen`, places among all, those that are here: (3, C, H, W) each."""
+        return {
+            place: torch.stack([x[i] for x in (self.clean, self.seen, self.output)])
+            for i, place in enumerate(self.places.tolist())
+            if place in chosen
+        }
 
 
 class Reconstruct(Use):
     """Writes reconstructions of images, errors.csv, and comparison.png of some of them.
 
-    Each reconstruction is a PNG in images/, under the image's own name; the rows of a table go to
-    reconstructions.npz, as `x` (N, D), their classes as `y`. Errors are mean squared errors per
+    Each reconstruction is a PNG in images/, under the image's own name and, of a fully
+    convolutional model, in its own size; the rows of a table go to reconstructions.npz, as `x`
+    (N, D), their classes as `y`, and so do series of several channels, (N, C, T). Errors are mean squared errors per
     pixel on [0, 1], of a table per feature, standardised as the model sees it unless
-    `units=data`; with a noise against the clean image, and `input_mse` is that of the noisy one.
+    `units=data`; with a noise against the clean image, and `input_mse` is that of the noisy one; of images with
+    targets against these.
     Of a table whose columns have names there is the squared error of each, `error_NAME`.
 
     images: whether reconstructions are written. columns, rows: of comparison.png.
@@ -69,34 +78,39 @@ class Reconstruct(Use):
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
-        split = opened.images()
-        noisy = opened.noise is not None or split.targets is not None
-        table, model = is_table(split.image_shape), opened.ae.model
-        files = png_names(opened.named(split)) if self.images and not table else []
+        images = images_of_any_size(opened)
+        split, noisy = images.all, opened.noise is not None or images.paired
+        model = opened.ae.model
+        table, series = is_table(split.image_shape), is_series(split.image_shape)
+        files = png_names(opened.named(split)) if self.images and not (table or series) else []
         count = self.columns * self.rows
-        chosen = balanced(split.labels, len(split), count, opened.trial(split).generator())
-        errors, shown, values, each = [], [], [], []
-        for trip in _trips(opened, split):
-            errors.append(
-                [row_error(model, x, trip.clean, self.units) for x in (trip.output, trip.seen)]
-            )
-            shown.append(trip.those(chosen.sort().values))
-            if table:
+        draws = opened.trial(split).generator()
+        chosen = {*balanced(split.labels, len(split), count, draws).tolist()}
+        errors = torch.empty(2, len(split), dtype=torch.float64)
+        shown: dict[int, Tensor] = {}
+        values, each = [], []
+        for trip in _trips(opened, images):
+            for column, x in zip(errors, (trip.output, trip.seen), strict=True):
+                column[trip.places] = row_error(model, x, trip.clean, self.units).double()
+            shown |= trip.those(chosen)
+            if series:
+                values.append(trip.output[:, :, 0])
+            elif table:
                 values.append(trip.output.flatten(1))
                 each.append(feature_errors(model, trip.output, trip.clean, self.units))
             elif self.images:
-                for image, file in zip(trip.output, files[trip.first :], strict=False):
-                    write_image(opened.folder / "images" / file, image)
-        mse, input_mse = (torch.cat(found).double() for found in zip(*errors, strict=True))
-        folder = opened.folder
+                for image, place in zip(trip.output, trip.places.tolist(), strict=True):
+                    write_image(opened.folder / "images" / files[place], image)
+        (mse, input_mse), folder = errors, opened.folder
         columns = _columns(opened, split, mse, input_mse if noisy else None, files)
         if table:
             columns |= error_columns(split.columns, torch.cat(each))
         write_rows(folder / "errors.csv", columns)
-        if table and self.images:
+        if values and self.images:
             rows = torch.cat(values)
             write_table(folder / "reconstructions.npz", rows, split.labels, split.columns)
-        save(_picture(torch.cat(shown, 1), split, noisy, self.columns), folder, "comparison")
+        picture = _picture(shown, errors if noisy else errors[:1], images.paired, self.columns)
+        save(picture, folder, "comparison")
         done = "reconstructed" if opened.noise is None else "denoised"
         unit = error_unit(model, self.units)
         inputs = "noisy ones" if split.targets is None else "inputs"
@@ -110,13 +124,13 @@ class Reconstruct(Use):
         return {"mse": float(mse.mean())}
 
 
-def _trips(opened: Opened, split: Split) -> Iterator[Trip]:
-    """All images in order."""
-    first = 0
-    for x, seen, y in opened.inputs(split):
-        output = opened.ae.model.reconstruct(seen, y)
-        yield Trip(first, x.cpu(), seen.cpu(), output.cpu())
-        first += len(x)
+def _trips(opened: Opened, images: SizedImages) -> Iterator[Trip]:
+    """All images, group after group."""
+    places = images.places
+    for x, seen, y in opened.inputs(*(split for _, split in images.groups)):
+        output = images.reconstruct(seen, y)
+        yield Trip(places[: len(x)], x.cpu(), seen.cpu(), output.cpu())
+        places = places[len(x) :]
 
 
 def _columns(
@@ -134,18 +148,31 @@ def _columns(
     return found
 
 
-def _picture(shown: Tensor, split: Split, noisy: bool, columns: int) -> Figure:
-    """Some images of a split: clean or as targets, as inputs, reconstructed, (3, m, C, H, W)."""
-    clean, seen, output = shown
-    paired = split.targets is not None
+def _picture(shown: Mapping[int, Tensor], errors: Tensor, paired: bool, columns: int) -> Figure:
+    """Some images by their places: clean or targets, as inputs, reconstructed, (3, C, H, W).
+
+    errors: (1, N) of all reconstructions; with a noise or targets also those of the inputs, (2, N).
+    """
+    noisy, places = len(errors) > 1, sorted(shown)
+    clean, seen, output = _of_one_size([shown[place] for place in places])
     done = "Denoised" if noisy and not paired else "Reconstructions"
     title = f"{done}, with the squared error per {element_of(clean.shape[1:])}"
     if is_table(clean.shape[1:]):
         target = clean if paired else seen
         return line_grid(seen, output, target, error_heads(output, clean), columns, title)
-    if not noisy:
-        return blocks({"input": clean, "reconstruction": output}, clean, columns, title)
+    texts = [[f"{error:.4f}" for error in column.tolist()] for column in errors[:, places]]
+    made = output, texts[0]
     if paired:
-        return blocks({"input": seen, "reconstruction": output}, clean, columns, title)
-    kinds = {"clean": clean, "noisy": seen, "reconstruction": output}
-    return blocks(kinds, clean, columns, title)
+        kinds = {"input": (seen, texts[1]), "reconstruction": made, "target": (clean, ())}
+    elif noisy:
+        kinds = {"clean": (clean, ()), "noisy": (seen, texts[1]), "reconstruction": made}
+    else:
+        kinds = {"input": (clean, ()), "reconstruction": made}
+    return block_grid(kinds, columns, title)
+
+
+def _of_one_size(images: Sequence[Tensor]) -> Tensor:
+    """Images (3, C, H, W) in the largest of their sizes, white around them: (3, N, C, H, W)."""
+    height, width = (max(x.shape[axis] for x in images) for axis in (2, 3))
+    padded = [F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), value=1.0) for x in images]
+    return torch.stack(padded, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ from aecore.training.machine import check_device, device_of, set_threads
 from aecore.training.setup import Experiment, build_data, build_experiment
 from aecore.types import is_table
 
-_RESIZE = "resize=true converts them"
+_RESIZE = "resize=true resizes and crops them"
 _LISTED = 150  # letters of a list of classes
 
 
@@ -98,28 +99,26 @@ class Opened:
     def images(self, default: str = "test") -> Split:
         """The images that the task is about, of the shape that the model takes.
 
-        default: which split, where none was given. Raises UserError for images of another size or
-        with other channels, unless they are to be converted (`resize=true`).
+        default: which split, where none was given. Raises OtherShapeError for images of another
+        size or with other channels, unless they are to be converted (`resize=true`), which is said.
         """
-        which, data = self.which(default), self.parts.data
         shape, resize = self.ae.image_shape, self.parts.config.resize
-        if self.is_other_data and not resize:
-            mismatch = data.source.shape_mismatch(shape)
-            if mismatch is not None:
-                raise UserError(f"{mismatch}: {_expected(self.ae)}", _RESIZE)
-        found: Split | None = getattr(data, "whole" if which == "all" else which)
-        if found is None:
-            raise UserError("split=val: this run has no validation images", "use split=test")
-        found = self.scaled(self._classed(found))
-        if found.image_shape == shape:
+        mismatch = self.parts.data.source.shape_mismatch(shape) if self.is_other_data else None
+        if mismatch is not None and not resize:
+            raise OtherShapeError(f"{mismatch}: {_expected(self.ae)}", _RESIZE)
+        found = self.loaded(default)
+        fits = found.image_shape == shape
+        if not fits and (is_table(shape) or is_table(found.image_shape)):
+            size, own = ("x".join(map(str, sides)) for sides in (found.image_shape, shape))
+            raise OtherShapeError(f"dataset: its images are {size}, this model takes {own}",
+                                  "the rows of a table cannot be converted")  # fmt: skip
+        if not (fits or resize):
+            size = "x".join(map(str, found.image_shape))
+            raise OtherShapeError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
+        if not fits or mismatch is not None:
+            say(f"images that are not {shape[1]} high and {shape[2]} wide are resized and cropped")
+        if fits:
             return found
-        size = "x".join(map(str, found.image_shape))
-        if is_table(shape) or is_table(found.image_shape):
-            own = "x".join(map(str, shape))
-            raise UserError(f"dataset: its images are {size}, this model takes {own}",
-                            "the rows of a table cannot be converted")  # fmt: skip
-        if not resize:
-            raise UserError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
         images, targets = (
             torch.cat([resized(to_pixels(part), shape) for part in some.parts(some.part_size)])
             for some in (found, found.of_targets)
@@ -127,11 +126,19 @@ class Opened:
         targeted = None if found.targets is None else targets
         return replace(found, images=images, targets=targeted, rows=None)
 
+    def loaded(self, default: str = "test") -> Split:
+        """The images as the data set has them, in the range and with the classes of the model."""
+        which = self.which(default)
+        found: Split | None = getattr(self.parts.data, "whole" if which == "all" else which)
+        if found is None:
+            raise UserError("split=val: this run has no validation images", "use split=test")
+        return self.scaled(self.classed(found))
+
     def scaled(self, split: Split) -> Split:
         """Images as the data set has them, in the range that `ae` takes."""
         return split if self.limits is None else split.rescaled(self.limits)
 
-    def _classed(self, split: Split) -> Split:
+    def classed(self, split: Split) -> Split:
         """The images, their classes numbered as the model knows them.
 
         Raises UserError for a class-conditional model that does not know these classes.
@@ -171,20 +178,29 @@ class Opened:
         batch_size = self.parts.data.eval_batch_size
         return Trial(self.ae.model, split, seed=self.seed, batch_size=batch_size)
 
-    def inputs(self, split: Split) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    def inputs(self, *splits: Split) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Batches of what outputs are compared with, the inputs of the model, and their labels.
 
         These are the images, and the images with the noise of `evaluate`, draw for draw; of images
-        with targets, the targets in place of the former.
+        with targets, the targets in place of the former. Of images that are larger than those of
+        the training a batch has fewer, with about as many pixels.
         """
         generator = Generator(device=self.ae.device).manual_seed(self.seed + NOISE_STREAM)
-        for x, y, target in self.trial(split).pairs():
-            noise = self.noise
-            yield target, x if noise is None else self.ae.model.corrupt(x, generator, noise), y
+        most = self.parts.data.eval_batch_size
+        for split in splits:
+            share = math.prod(self.ae.image_shape) / math.prod(split.image_shape)
+            for x, y, target in self.trial(split).pairs(max(int(most * min(share, 1)), 1)):
+                noise = self.noise
+                seen = x if noise is None else self.ae.model.corrupt(x, generator, noise)
+                yield target, seen, y
 
     def named(self, split: Split) -> list[str]:
         """A name for each image: its file's, else its number."""
         return list(split.names or map(str, range(len(split))))
+
+
+class OtherShapeError(UserError):
+    """Images of another shape than the model was trained on."""
 
 
 class Use(Task):

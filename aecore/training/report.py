@@ -13,6 +13,7 @@ from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.evaluation.trial import scaled_note
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.networks.base import Halving
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
 from aecore.training.machine import device_of
@@ -59,6 +60,9 @@ def announce(
         f"{_plan(experiment, checkpoint, resumed)}",
     ]
     lines += [] if folder is None else [f"  folder   {folder}"]
+    if is_table(model.image_shape) and isinstance(model.network, Halving):
+        columns = model.image_shape[2]
+        lines.insert(2, f"  network  convolves along the {columns} columns, as along a series")
     if model.limits is not None:
         lines.insert(2, f"  range    {scaled_note(model.limits)}")
     return "\n".join(lines)

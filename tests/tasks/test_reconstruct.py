@@ -9,11 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
 import aecore
 from aecore.cli import main
+from aecore.model.any_size import AnySize
 from aecore.runs.open import open_run
 from aecore.tasks.files import png_names
 from aecore.training.setup import build_data
@@ -26,6 +28,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run on digits, measured with noise too; not to be changed."""
     folder = tmp_path_factory.mktemp("reconstructed") / "run"
     words = ["model=denoising", "latent.dim=6", "evaluate.noise=gaussian"]
+    assert main([*words, *TINY, f"hydra.run.dir={folder}"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spatial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run of a fully convolutional model on digits; not to be changed."""
+    folder = tmp_path_factory.mktemp("spatial") / "run"
+    words = ["model=denoising", "network=conv", "network.channels=[4,8]", "latent=spatial"]
     assert main([*words, *TINY, f"hydra.run.dir={folder}"]) == 0
     return folder
 
@@ -152,6 +163,99 @@ class TestOtherImages:
         assert re.search(r"the run's \d+ \w+ rows", capsys.readouterr().out)
         assert main([f"run={run}", "task=reconstruct", "dataset=digits"]) == 2
         assert "1x8x8, this model takes 1x1x5" in capsys.readouterr().err
+
+
+class TestOwnSizes:
+    """A fully convolutional model takes images of any size."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """Grey images of three sizes in a mixed order, one of the size of the training."""
+        root, draws = tmp_path / "images", np.random.default_rng(0)
+        sizes = {"b/1": (20, 9), "a/2": (8, 8), "b/3": (11, 30), "a/4": (20, 9), "a/1": (3, 2)}
+        for name, size in sizes.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            image = draws.integers(0, 256, size, dtype=np.uint8)
+            Image.fromarray(image).save(root / f"{name}.png")
+        return root
+
+    def test_each_image_keeps_its_size_and_its_name(
+        self, spatial: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ) -> None:
+        out = tmp_path / "out"
+        rows = reconstructed(spatial, out, "dataset=image_folder", f"dataset.root={folder}")
+        output = capsys.readouterr().out
+        assert output.startswith("images of 4 sizes, each in its own; the model was trained on 8x8")
+        names = ["a/1.png", "a/2.png", "a/4.png", "b/1.png", "b/3.png"]
+        assert [row["name"] for row in rows] == names
+        assert [row["label"] for row in rows] == ["a", "a", "a", "b", "b"]
+        model = AnySize(open_run(spatial).model())
+        for row in rows:
+            x = torch.from_numpy(pixels(folder / row["name"]) / np.float32(255))[None, None]
+            with torch.no_grad():
+                made = model.reconstruct(x)
+            error = float((made - x).square().mean())
+            assert float(row["mse"]) == pytest.approx(error, rel=1e-4)
+            shown = pixels(out / row["file"])
+            assert shown.shape == pixels(folder / row["name"]).shape
+            assert np.abs(shown - made[0, 0].clip(0, 1).numpy() * 255).max() <= 1
+        alone = aecore.load(spatial, device="cpu").reconstruct(pixels(folder / names[1])[None])
+        assert float(rows[1]["mse"]) == pytest.approx(
+            np.square(alone[0, 0] - pixels(folder / names[1]) / 255).mean(), rel=1e-4
+        )
+
+    def test_noise_goes_on_from_size_to_size(
+        self, spatial: Path, folder: Path, tmp_path: Path
+    ) -> None:
+        given = ["dataset=image_folder", f"dataset.root={folder}", "noise=gaussian"]
+        rows = reconstructed(spatial, tmp_path / "out", *given, "noise.std=0.5")
+        assert mean(rows, "input_mse") == pytest.approx(0.25, rel=0.4)
+        of_one_size = [row["input_mse"] for row in rows if row["name"] in ("a/4.png", "b/1.png")]
+        assert len({*of_one_size}) == 2
+
+    def test_an_array_of_another_size(self, spatial: Path, tmp_path: Path) -> None:
+        x = np.random.default_rng(0).random((3, 7, 21), np.float32)
+        np.save(tmp_path / "x.npy", x)
+        given = ["dataset=arrays", f"dataset.path={tmp_path}/x.npy"]
+        rows = reconstructed(spatial, tmp_path / "out", *given)
+        assert [pixels(tmp_path / "out" / row["file"]).shape for row in rows] == [(7, 21)] * 3
+
+    def test_what_is_typed_has_its_effect(
+        self, spatial: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ) -> None:
+        given = ["dataset=image_folder", f"dataset.root={folder}"]
+        rows = reconstructed(spatial, tmp_path / "a", *given, "dataset.image_size=[12,10]")
+        assert {pixels(tmp_path / "a" / row["file"]).shape for row in rows} == {(12, 10)}
+        capsys.readouterr()
+        rows = reconstructed(spatial, tmp_path / "b", *given, "resize=true")
+        assert {pixels(tmp_path / "b" / row["file"]).shape for row in rows} == {(8, 8)}
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first == "images that are not 8 high and 8 wide are resized and cropped"
+
+    def test_colour_and_broken_files_are_named(
+        self, spatial: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ) -> None:
+        Image.new("RGB", (17, 5), (10, 200, 30)).save(folder / "a/colour.png")
+        given = ["dataset=image_folder", f"dataset.root={folder}"]
+        rows = reconstructed(spatial, tmp_path / "a", *given)
+        assert len(rows) == 6 and "colour images are read as grey (1)" in capsys.readouterr().err
+        (folder / "a/0.png").write_bytes(b"no image")
+        assert main([f"run={spatial}", "task=reconstruct", *given]) == 2
+        assert "cannot be decoded" in capsys.readouterr().err
+        rows = reconstructed(spatial, tmp_path / "b", *given, "dataset.skip_broken=true")
+        assert len(rows) == 6 and "left out" in capsys.readouterr().err
+
+    def test_other_models_and_tasks_say_how(
+        self, run: Path, spatial: Path, folder: Path, capsys: pytest.CaptureFixture
+    ) -> None:
+        given = ["dataset=image_folder", f"dataset.root={folder}"]
+        assert main([f"run={run}", "task=reconstruct", *given]) == 2
+        error = capsys.readouterr().err
+        assert "1.png is grey, 3 high and 2 wide: this model takes grey images, 8 high" in error
+        assert "resize=true resizes and crops them; a model of network=conv or resnet" in error
+        for task in ("score", "encode"):
+            assert main([f"run={spatial}", f"task={task}", *given]) == 2
+            assert "resize=true resizes and crops them\n" in capsys.readouterr().err
 
 
 NAMES = [

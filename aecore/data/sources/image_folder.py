@@ -31,13 +31,13 @@ from aecore.data.images.files import Files, extensions, images_under, shown
 from aecore.data.images.memory import InMemory
 from aecore.data.images.partners import partners as partners_of
 from aecore.data.images.split_folders import SplitFolders, split_folders
-from aecore.data.split import Source, Split, Which, fixed_part
+from aecore.data.split import SizeGroup, Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
 _ROOT = "dataset.root"
-_LOOKED_AT = 4096  # images, to find the largest pixel
+_LOOKED_AT = 4096  # images, to find the largest pixel and other sizes
 
 ImageSize = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 
@@ -99,6 +99,7 @@ class ImageFolder(Source):
                 raise self._none_left(split, len(found[0]))
         if split == "train":
             self._warn_of_left_out(folders.note, found)
+            self.note = self._resizing(files)
         return self._decoded(files, part, found, data_dir)
 
     @override
@@ -123,13 +124,42 @@ class ImageFolder(Source):
                 return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
         return None
 
+    @override
+    def each_size(self, data_dir: Path) -> list[SizeGroup]:
+        folders, found = self._found()
+        self._warn_of_left_out(folders.note, found)
+        groups, before, converted = [], 0, 0
+        for files in found:
+            shapes = [*inspect(files, shape_of)]
+            converted += sum(shape is not None and shape[0] != self.channels for shape in shapes)
+            for size, places in _by_size(shapes, height_width(self.image_size)).items():
+                part = f"all of {size[0]}x{size[1]}"
+                images = self._decoded(files.at(places), part, found, data_dir, size)
+                kept = {shown(files.names[place]): before + place for place in places}
+                order = torch.tensor([kept[name] for name in images.names or ()])
+                groups.append(SizeGroup(order, images))
+            before += len(files)
+        if converted and self.channels != "auto":
+            kinds = ("colour", "grey") if self.channels == 1 else ("grey", "colour")
+            log.warning(
+                "dataset.root=%s: %s images are read as %s (%d)", self.root, *kinds, converted
+            )
+        return groups
+
     def _found(self) -> tuple[SplitFolders, list[Files]]:
         """Where the splits lie, and the files of each folder."""
         folders = split_folders(self._folder())
         return folders, [images_under(part) for part in (folders.train, folders.test) if part]
 
-    def _decoded(self, files: Files, part: str, found: Sequence[Files], data_dir: Path) -> Split:
-        """Some of the files that were found. part: which these are."""
+    def _decoded(
+        self,
+        files: Files,
+        part: str,
+        found: Sequence[Files],
+        data_dir: Path,
+        size: tuple[int, int] | None = None,
+    ) -> Split:
+        """Some of the files that were found. part: which these are. size: None for `image_size`."""
         if not len(files):
             hint = f"looked for {' '.join(sorted(extensions()))} at any depth"
             raise ConfigError(_ROOT, self.root, f"no images under {shown(files.root)}", hint)
@@ -137,7 +167,7 @@ class ImageFolder(Source):
         if channels == "auto":
             every = [*found, *(self._partners(some) for some in found if self.targets)]
             channels = 1 if all_grey(chain.from_iterable(every)) else 3
-        recipe = Recipe(height_width(self.image_size), channels, white=self.white)
+        recipe = Recipe(size or height_width(self.image_size), channels, white=self.white)
         cache = cache_folder(self.cache_dir, data_dir)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
         targets = None
@@ -166,6 +196,13 @@ class ImageFolder(Source):
     def _partners(self, files: Files) -> Files:
         """The targets of some files; `targets` is given."""
         return partners_of(files, self._folder(), expanded(self.targets or "").absolute())
+
+    def _resizing(self, files: Files) -> str:
+        """That some of the first files are resized and cropped; empty where none is."""
+        height, width = height_width(self.image_size)
+        shapes = inspect(files.at(range(min(len(files), _LOOKED_AT))), shape_of)
+        others = any(shape is not None and shape[1:] != (height, width) for shape in shapes)
+        return f"resized and cropped to {height}x{width}" if others else ""
 
     def _folder(self) -> Path:
         if self.root is None:
@@ -218,6 +255,17 @@ class ImageFolder(Source):
         files = images_under(folder)
         value = largest_value(files.at(range(min(len(files), _LOOKED_AT))))
         return f"dataset.white={value:g} if that is white"
+
+
+def _by_size(
+    shapes: Iterable[ImageShape | None], default: tuple[int, int]
+) -> dict[tuple[int, int], list[int]]:
+    """The places of each size (H, W); those of None, which is broken, with the first size."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for place, shape in enumerate(shapes):
+        size = next(iter(found), default) if shape is None else shape[1:]
+        found.setdefault(size, []).append(place)
+    return found
 
 
 def _top(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torch import nn
 from typing_extensions import override
@@ -14,8 +14,9 @@ from aecore.config.component import Component
 from aecore.errors import ConfigError
 from aecore.model.networks.dense import Dense
 from aecore.model.passes import Model
-from aecore.types import ImageShape, Shape, is_table
+from aecore.types import ImageShape, Shape
 
+T = TypeVar("T")
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
 Norm = Literal["batch", "layer"]
 
@@ -46,11 +47,18 @@ class Network(Component, ABC, options=False):
     norm: None, 'batch' or 'layer'.
     needs_context: whether the encoder returns (features, context) and the decoder takes (code,
         context), so that codes cannot be decoded without the context of an image.
+    side_multiple: images whose sides differ by multiples of it have the same layers, as far as
+        these are convolutional; 0 where layers depend on the size.
     """
 
     output_activation: Activation | None
     norm: Norm | None
     needs_context: bool = False
+
+    @property
+    def side_multiple(self) -> int:
+        """See above."""
+        return 0
 
     @abstractmethod
     def feature_shape(self, image_shape: ImageShape) -> Shape:
@@ -75,35 +83,47 @@ class Network(Component, ABC, options=False):
 class Halving(Network, options=False):
     """Networks that halve the image once for each of `channels`, the number of channels after it.
 
+    Of series (C, 1, T) the layers are those of one dimension, along T: a side of length 1 is
+    neither halved nor padded, and kernels have the length 1 there.
+
     rounds_up: whether a side of n becomes ceil(n / 2), else floor(n / 2).
     """
 
     channels: list[int]
     rounds_up: bool
 
+    @property
+    @override
+    def side_multiple(self) -> int:
+        return 1 << len(self.channels)
+
     def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
         """(H, W) before the first halving, after it, after the second, ...
 
-        Raises ConfigError if a side of 1 would have to be halved.
+        Raises ConfigError if a side that halvings have made 1 would have to be halved.
         """
+        strides = per_side(image_shape, 2, 1)
+        more = [(stride - 1) * self.rounds_up for stride in strides]
         sizes = [image_shape[1:]]
         for _ in self.channels:
             height, width = sizes[-1]
-            if min(height, width) < 2:
-                problem = f"{len(self.channels)} halvings do not fit images of "
-                problem += f"{image_shape[1]}x{image_shape[2]}"
+            if max(strides) == 1 or height < strides[0] or width < strides[1]:
+                problem = f"{len(self.channels)} halvings do not fit "
+                problem += f"images of {image_shape[1]}x{image_shape[2]}"
                 hint = "give fewer channels, larger images, or network=mlp"
-                if is_table(image_shape):
-                    problem = "convolutions take images, and the data are rows of numbers"
-                    hint = "use network=mlp; flattened images are images again as (N, H, W)"
                 raise ConfigError("network.channels", self.channels, problem, hint)
-            more = 1 if self.rounds_up else 0
-            sizes.append(((height + more) // 2, (width + more) // 2))
+            sizes.append(((height + more[0]) // strides[0], (width + more[1]) // strides[1]))
         return sizes
 
     @override
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (self.channels[-1], *self.sizes(image_shape)[-1])
+
+
+def per_side(image_shape: ImageShape, value: T, of_one: T) -> tuple[T, T]:
+    """`value` for each side (H, W) of an image, `of_one` for a side of length 1."""
+    height, width = (of_one if side == 1 else value for side in image_shape[1:])
+    return height, width
 
 
 def unfolded(

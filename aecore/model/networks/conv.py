@@ -10,7 +10,14 @@ from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability
 from aecore.errors import UserError
-from aecore.model.networks.base import Activation, Halving, Norm, activation_layer, unfolded
+from aecore.model.networks.base import (
+    Activation,
+    Halving,
+    Norm,
+    activation_layer,
+    per_side,
+    unfolded,
+)
 from aecore.types import ImageShape, Shape
 
 
@@ -46,17 +53,17 @@ class Conv(Halving):
     @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
-        padding = self.kernel_size // 2
-        stride = 2 if self.down == "stride" else 1
+        kernel = per_side(image_shape, self.kernel_size, 1)
+        padding = per_side(image_shape, self.kernel_size // 2, 0)
+        halving = per_side(image_shape, 2, 1)
+        stride = halving if self.down == "stride" else (1, 1)
         for before, after in zip([image_shape[0], *self.channels], self.channels, strict=False):
-            layers.append(
-                nn.Conv2d(before, after, self.kernel_size, stride, padding, bias=self.bias)
-            )
+            layers.append(nn.Conv2d(before, after, kernel, stride, padding, bias=self.bias))
             layers += self._after(after)
             if self.down == "max":
-                layers.append(nn.MaxPool2d(2, ceil_mode=self.ceil_mode))
+                layers.append(nn.MaxPool2d(halving, ceil_mode=self.ceil_mode))
             elif self.down == "average":
-                layers.append(nn.AvgPool2d(2, ceil_mode=self.ceil_mode))
+                layers.append(nn.AvgPool2d(halving, ceil_mode=self.ceil_mode))
         return nn.Sequential(*layers)
 
     @override
@@ -71,20 +78,22 @@ class Conv(Halving):
             layers += unfolded(code_shape, features, bias=self.bias, activation=self.activation)
         mirrored = [*self.channels[-2::-1], image_shape[0]]
         for level, after in zip(range(len(self.channels) - 1, -1, -1), mirrored, strict=True):
-            kernel, padding, more = zip(*map(self._restoring, sizes[level]), strict=True)
+            kernel, stride, padding, more = zip(*map(self._restoring, sizes[level]), strict=True)
             layers.append(
-                nn.ConvTranspose2d(before, after, kernel, 2, padding, more, bias=self.bias)
+                nn.ConvTranspose2d(before, after, kernel, stride, padding, more, bias=self.bias)
             )
             layers += self._after(after) if level else activation_layer(self.output_activation)
             before = after
         return nn.Sequential(*layers)
 
-    def _restoring(self, side: int) -> tuple[int, int, int]:
-        """Kernel, padding and output_padding with which stride 2 restores a halved side."""
+    def _restoring(self, side: int) -> tuple[int, int, int, int]:
+        """Kernel, stride, padding and output_padding that restore a side, halved unless it is 1."""
         k, odd = self.kernel_size, side % 2
+        if side == 1:
+            return 1, 1, 0, 0
         if self.ceil_mode:
-            return k, k // 2, 1 - odd
-        return (k, k // 2 - 1, 0) if odd else (k + 1, k // 2, 0)
+            return k, 2, k // 2, 1 - odd
+        return (k, 2, k // 2 - 1, 0) if odd else (k + 1, 2, k // 2, 0)
 
     def _after(self, channels: int) -> list[nn.Module]:
         layers: list[nn.Module] = []

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
-from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
+from aecore.model.networks.base import Activation, Halving, activation_layer, per_side, unfolded
 from aecore.types import ImageShape, Shape
 
 
@@ -37,17 +37,16 @@ class ConvUnpool(Halving):
 
     @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
-        padding = self.kernel_size // 2
+        kernel, padding = self._kernel(image_shape)
         widths = zip([image_shape[0], *self.channels], self.channels, strict=False)
-        return PoolingEncoder(
-            [
-                nn.Sequential(
-                    nn.Conv2d(before, after, self.kernel_size, padding=padding, bias=self.bias),
-                    *activation_layer(self.activation),
-                )
-                for before, after in widths
-            ]
-        )
+        stages = [
+            nn.Sequential(
+                nn.Conv2d(before, after, kernel, padding=padding, bias=self.bias),
+                *activation_layer(self.activation),
+            )
+            for before, after in widths
+        ]
+        return PoolingEncoder(stages, per_side(image_shape, 2, 1))
 
     @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
@@ -55,31 +54,36 @@ class ConvUnpool(Halving):
         start: list[nn.Module] = []
         if code_shape != features:
             start = unfolded(code_shape, features, bias=self.bias, activation=self.activation)
-        padding = self.kernel_size // 2
+        kernel, padding = self._kernel(image_shape)
         kind = nn.Conv2d if self.up == "conv" else nn.ConvTranspose2d
         stages = []
         for level in range(len(self.channels) - 1, -1, -1):
             after = self.channels[level - 1] if level else image_shape[0]
             last = activation_layer(self.activation if level else self.output_activation)
-            convolution = kind(
-                self.channels[level], after, self.kernel_size, padding=padding, bias=self.bias
-            )
+            convolution = kind(self.channels[level], after, kernel, padding=padding, bias=self.bias)
             stages.append(nn.Sequential(convolution, *last))
-        return UnpoolingDecoder(start, stages, self.sizes(image_shape)[-2::-1])
+        sizes = self.sizes(image_shape)[-2::-1]
+        return UnpoolingDecoder(start, stages, sizes, per_side(image_shape, 2, 1))
+
+    def _kernel(self, image_shape: ImageShape) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Kernel and padding of all convolutions."""
+        size = self.kernel_size
+        return per_side(image_shape, size, 1), per_side(image_shape, size // 2, 0)
 
 
 class PoolingEncoder(nn.Module):
-    """(N, C, H, W) -> features and, for each pooling, the positions of the maxima."""
+    """(N, C, H, W) -> features and, for each pooling by `window`, the positions of the maxima."""
 
-    def __init__(self, stages: Sequence[nn.Module]) -> None:
+    def __init__(self, stages: Sequence[nn.Module], window: tuple[int, int]) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        self.window = window
 
     @override
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         places = []
         for stage in self.stages:
-            x, index = F.max_pool2d(stage(x), 2, return_indices=True)
+            x, index = F.max_pool2d(stage(x), self.window, return_indices=True)
             places.append(index)
         return x, tuple(places)
 
@@ -88,9 +92,14 @@ class UnpoolingDecoder(nn.Module):
     """A code and the positions of the maxima -> (N, C, H, W)."""
 
     def __init__(
-        self, start: Sequence[nn.Module], stages: Sequence[nn.Module], sizes: list[tuple[int, int]]
+        self,
+        start: Sequence[nn.Module],
+        stages: Sequence[nn.Module],
+        sizes: list[tuple[int, int]],
+        window: tuple[int, int],
     ) -> None:
         super().__init__()
+        self.window = list(window)
         self.start = nn.Sequential(*start)
         self.stages = nn.ModuleList(stages)
         self.sizes = sizes
@@ -99,5 +108,5 @@ class UnpoolingDecoder(nn.Module):
     def forward(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
         z = self.start(z)
         for stage, index, size in zip(self.stages, reversed(context), self.sizes, strict=True):
-            z = stage(F.max_unpool2d(z, index, [2, 2], output_size=list(size)))
+            z = stage(F.max_unpool2d(z, index, self.window, output_size=list(size)))
         return z

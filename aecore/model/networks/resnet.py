@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aecore.config.component import NonNegativeInt, PositiveInt
-from aecore.model.networks.base import Activation, Halving, activation_layer, unfolded
+from aecore.model.networks.base import Activation, Halving, activation_layer, per_side, unfolded
 from aecore.types import ImageShape, Shape
 
 
@@ -45,15 +45,17 @@ class ResNet(Halving):
         layers: list[nn.Module] = []
         places = [height * width for height, width in self.sizes(image_shape)[1:]]
         widths = [image_shape[0], *self.channels]
+        kernel, halving = self._kernel(image_shape), per_side(image_shape, 2, 1)
         for before, after, area in zip(widths, self.channels, places, strict=False):
-            layers += [self._convolution(before, after, stride=2), *self._stage(after, area)]
+            layers.append(self._convolution(before, after, kernel, halving))
+            layers += self._stage(after, area, kernel)
         return nn.Sequential(*layers, *self._before(self.channels[-1], places[-1]))
 
     @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
-        features = self.feature_shape(image_shape)
+        features, kernel = self.feature_shape(image_shape), self._kernel(image_shape)
         if len(code_shape) == 3 and code_shape[1:] == features[1:]:
-            layers: list[nn.Module] = [self._convolution(code_shape[0], features[0])]
+            layers: list[nn.Module] = [self._convolution(code_shape[0], features[0], kernel)]
         else:
             layers = unfolded(code_shape, features, bias=self.bias)
         sizes = self.sizes(image_shape)
@@ -61,17 +63,17 @@ class ResNet(Halving):
             width = self.channels[level]
             after = self.channels[level - 1] if level else image_shape[0]
             area = sizes[level + 1][0] * sizes[level + 1][1]
-            layers += self._stage(width, area)
+            layers += self._stage(width, area, kernel)
             if not level:
                 layers += self._before(width, area)
-            layers += [Enlarge(sizes[level]), self._convolution(width, after)]
+            layers += [Enlarge(sizes[level]), self._convolution(width, after, kernel)]
         return nn.Sequential(*layers, *activation_layer(self.output_activation))
 
-    def _stage(self, width: int, area: int) -> list[nn.Module]:
+    def _stage(self, width: int, area: int, kernel: tuple[int, int]) -> list[nn.Module]:
         blocks: list[nn.Module] = []
         for _ in range(self.blocks):
-            half = [*self._before(width, area), self._convolution(width, width)]
-            other = [*self._before(width, area), self._convolution(width, width)]
+            half = [*self._before(width, area), self._convolution(width, width, kernel)]
+            other = [*self._before(width, area), self._convolution(width, width, kernel)]
             blocks.append(Residual(*half, *other))
         return blocks
 
@@ -84,9 +86,14 @@ class ResNet(Halving):
         fitting = max(n for n in range(1, most + 1) if width % n == 0)
         return [nn.GroupNorm(fitting, width), *layers]
 
-    def _convolution(self, before: int, after: int, stride: int = 1) -> nn.Conv2d:
-        side = self.kernel_size
-        return nn.Conv2d(before, after, side, stride, side // 2, bias=self.bias)
+    def _kernel(self, image_shape: ImageShape) -> tuple[int, int]:
+        return per_side(image_shape, self.kernel_size, 1)
+
+    def _convolution(
+        self, before: int, after: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)
+    ) -> nn.Conv2d:
+        padding = kernel[0] // 2, kernel[1] // 2
+        return nn.Conv2d(before, after, kernel, stride, padding, bias=self.bias)
 
 
 class Residual(nn.Sequential):

@@ -7,9 +7,10 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
+from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, Probability
+from aecore.config.component import NonNegativeFloat, PositiveInt, Probability
 from aecore.model.noise.base import Noise, Span
 
 
@@ -58,6 +59,24 @@ class SaltAndPepper(Noise):
         black, white = span
         u = _uniform(x, generator)
         return torch.where(u < self.p * self.salt, white, torch.where(u < self.p, black, x))
+
+
+class Stains(Noise):
+    """x - depth * max(f, 0), with a smooth random field f of mean 0 for each channel of an image.
+
+    f interpolates (bicubic) independent draws of N(0, 1), about every `size` pixels: half of the
+    image becomes darker, gradually.
+    """
+
+    depth: NonNegativeFloat
+    size: PositiveInt
+
+    @override
+    def __call__(self, x: Tensor, generator: Generator | None, span: Span) -> Tensor:
+        height, width = x.shape[2:]
+        draws = x.new_empty(*x.shape[:2], height // self.size + 2, width // self.size + 2)
+        field = F.interpolate(draws.normal_(generator=generator), (height, width), mode="bicubic")
+        return x - self.depth * field.clamp(min=0)
 
 
 class Chain(Noise):

@@ -135,10 +135,11 @@ def _check(model: Model, loss: _Similarity, scales: int) -> None:
     if min(height, width) < needed:
         path = f"reconstruction.{name}"
         fewer = "" if scales == 1 else f", fewer {path}.scales"
+        smaller = f"use a smaller {path}.window (3 or more){fewer}, or "
         raise UserError(
             f"{path}.window={window}: it needs images of {needed}x{needed}, "
             f"these are {height}x{width}",
-            f"use a smaller {path}.window (3 or more){fewer}, or reconstruction=mse",
+            f"{smaller if min(height, width) > 2 else 'use '}reconstruction=mse",
         )
 
 

@@ -33,6 +33,29 @@ class TestImageFolder:
             (f"deep/er/{i}.bmp" if i % 2 else f"{i}.png"): [30 * i] * 16 for i in range(8)
         }
 
+    def test_each_in_its_own_size(self, tmp_path: Path) -> None:
+        draws, saved = np.random.default_rng(0), {}
+        for part, count in (("train", 5), ("test", 3)):
+            for i in range(count):
+                pixels = draws.integers(0, 256, [(4, 4), (3, 7), (90, 5)][i % 3], dtype=np.uint8)
+                save(tmp_path / part / f"{part}{i}.png", pixels)
+                saved[f"{part}{i}.png"] = pixels
+        groups = folder(tmp_path).each_size(Path())
+        assert sorted(i for places, _ in groups for i in places.tolist()) == list(range(8))
+        for places, split in groups:
+            assert split.names is not None
+            for place, name, image in zip(places.tolist(), split.names, split.images, strict=True):
+                assert [*saved][place] == name, "train/ first, then test/"
+                assert np.array_equal(image[0].numpy(), saved[name]), "no pixel is resampled"
+
+    def test_resizing_is_announced(self, tmp_path: Path) -> None:
+        for i in range(4):
+            save(tmp_path / f"{i}.png", grey(9))
+        for size, note in ((4, ""), ([4, 8], "resized and cropped to 4x8")):
+            source = folder(tmp_path, image_size=size)
+            source.load("train", Path())
+            assert source.note == note
+
     def test_modes(self, tmp_path: Path) -> None:
         grey_16 = np.full((4, 4), 65535, np.uint16)
         grey_16[:, :2] = 128 * 257

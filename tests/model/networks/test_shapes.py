@@ -83,9 +83,10 @@ class TestShapes:
             assert whole.encode(x).mean.shape == (2, *whole.code_shape)
             assert whole.reconstruct(x).shape == x.shape
 
-    @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 9, 9), (3, 64, 2), (3, 1, 30)])
+    @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 9, 9), (3, 64, 2), (3, 1, 30), (1, 5, 1)])
     def test_too_many_halvings(self, shape: Any) -> None:
-        fits = max(n for n in range(6) if min(shape[1:]) > 2 ** (n - 1))
+        halved = min(side for side in shape[1:] if side > 1)
+        fits = max(n for n in range(6) if halved > 2 ** (n - 1))
         if fits:
             through(conv(*[2] * fits), shape)
         with pytest.raises(UserError) as raised:
@@ -95,9 +96,9 @@ class TestShapes:
         assert message.startswith(f"network.channels=[{channels}]: {fits + 1} halvings")
         assert f"{shape[1]}x{shape[2]}" in message and "network=mlp" in message
 
-    def test_rows_of_a_table_are_no_images(self) -> None:
-        with pytest.raises(UserError, match=r"rows of numbers\n  use network=mlp"):
-            model(image_shape=(1, 1, 256), network=conv(2))
+    def test_one_number_is_not_halved(self) -> None:
+        with pytest.raises(UserError, match=r"1 halvings do not fit images of 1x1"):
+            model(image_shape=(3, 1, 1), network=conv(2))
 
 
 def kinds(module: nn.Module) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from aecore.model.noise.base import Noise, Span
-from aecore.model.noise.noises import Chain, Dropout, GaussianNoise, NoNoise, SaltAndPepper
+from aecore.model.noise.noises import Chain, Dropout, GaussianNoise, NoNoise, SaltAndPepper, Stains
 from helpers.models import gen, images, model
 
 N = 100_000
@@ -20,6 +20,7 @@ ALL: list[Noise] = [
     GaussianNoise(std=0.3),
     Dropout(p=0.3),
     SaltAndPepper(p=0.3, salt=0.4),
+    Stains(depth=0.2, size=3),
     Chain(steps=[GaussianNoise(std=0.2), Dropout(p=0.5)]),
 ]
 RANDOM = ALL[1:]
@@ -79,6 +80,29 @@ class TestStatistics:
         assert near(float(pixels.round().mean()), 0.5, 50 * 48)
 
 
+class TestStains:
+    def test_half_of_the_image_is_darker(self) -> None:
+        x = images(400, 1, 40, 40)
+        darker = x - Stains(depth=0.5, size=8)(x, gen(), UNIT)
+        assert float(darker.min()) >= 0
+        share = (darker > 1e-6).float().mean((1, 2, 3))  # of independent images
+        assert abs(float(share.mean()) - 0.5) < 4.5 * float(share.std()) / 400**0.5
+        twice = x - Stains(depth=1.0, size=8)(x, gen(), UNIT)
+        torch.testing.assert_close(twice, 2 * darker, atol=1e-6, rtol=1e-5)
+
+    def test_it_changes_gradually(self) -> None:
+        """Independent draws would change by 2**0.5 of their deviation from pixel to pixel."""
+        darker = -Stains(depth=1.0, size=8)(torch.zeros(100, 1, 64, 64), gen(), UNIT)
+        steps = darker.diff(dim=3).square().mean().sqrt()
+        assert float(steps) < 0.3 * float(darker.std()) * 2**0.5
+        far = torch.corrcoef(torch.stack([darker[:, 0, 32, 0], darker[:, 0, 32, 63]]))[0, 1]
+        assert abs(float(far)) < 4.5 / 100**0.5
+
+    @pytest.mark.parametrize("shape", [(2, 1, 1, 50), (2, 3, 1, 1), (2, 1, 5, 90)])
+    def test_any_shape(self, shape: tuple[int, ...]) -> None:
+        assert Stains(depth=1.0, size=8)(torch.zeros(shape), gen(), UNIT).shape == shape
+
+
 @pytest.mark.parametrize("noise", RANDOM, ids=lambda n: type(n).__name__)
 class TestRandomness:
     def test_the_generator_decides(self, noise: Noise) -> None:
@@ -115,7 +139,13 @@ class TestRandomness:
 class TestExtremes:
     @pytest.mark.parametrize(
         "noise",
-        [NoNoise(), GaussianNoise(std=0), Dropout(p=0), SaltAndPepper(p=0, salt=1)],
+        [
+            NoNoise(),
+            GaussianNoise(std=0),
+            Dropout(p=0),
+            SaltAndPepper(p=0, salt=1),
+            Stains(depth=0, size=2),
+        ],
         ids=type,
     )
     def test_nothing(self, noise: Noise) -> None:
