@@ -60,8 +60,8 @@ class Reconstruct(Use):
 
     Each reconstruction is a PNG in images/, under the image's own name and, of a fully
     convolutional model, in its own size; the rows of a table go to reconstructions.npz, as `x`
-    (N, D), their classes as `y`, and so do series of several channels, (N, C, T). Errors are mean
-    squared errors per pixel on [0, 1], of a table per feature, standardised as the model sees it
+    (N, D), their classes as `y`, and so do series of several channels, (N, C, T), in the units of the data. Errors are
+    mean squared errors per pixel on [0, 1], of a table per feature, standardised as the model sees it
     unless `units=data`; with a noise against the clean image, and `input_mse` is that of the noisy
     one; of images with targets against these. Of a table whose columns have names there is the
     squared error of each, `error_NAME`.
@@ -94,7 +94,7 @@ class Reconstruct(Use):
                 column[trip.places] = row_error(model, x, trip.clean, self.units).double()
             shown |= trip.those(chosen)
             if series:
-                values.append(trip.output[:, :, 0])
+                values.append(_unscaled(trip.output[:, :, 0], opened.limits))
             elif table:
                 values.append(trip.output.flatten(1))
                 each.append(feature_errors(model, trip.output, trip.clean, self.units))
@@ -131,6 +131,14 @@ def _trips(opened: Opened, images: SizedImages) -> Iterator[Trip]:
         output = images.reconstruct(seen, y)
         yield Trip(places[: len(x)], x.cpu(), seen.cpu(), output.cpu())
         places = places[len(x) :]
+
+
+def _unscaled(values: Tensor, limits: Tensor | None) -> Tensor:
+    """Values on [0, 1] in the units of the data."""
+    if limits is None:
+        return values
+    low, high = limits.cpu()
+    return low + values * (high - low)
 
 
 def _columns(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from matplotlib.colors import to_rgb
 
+from aecore.cli import main
 from aecore.data.split import Split
 from aecore.evaluation.figures.grid import displayable
 from aecore.evaluation.figures.reconstructions import Reconstructions
@@ -49,6 +53,17 @@ def test_only_series_are_drawn_as_lines() -> None:
     assert displayable(torch.zeros(5, 2, 2, 1, 9)).shape == (5, 2, 3, 64, 96)
     for shape in ((3, 4, 9), (1, 1, 9)):
         assert displayable(torch.zeros(2, *shape)).shape == (2, *shape)
+
+
+def test_series_are_reconstructed_in_their_own_units(tmp_path: Path) -> None:
+    x = 100 + 10 * images(40, 2, 12).numpy()
+    np.savez(tmp_path / "x.npz", x=x)
+    given = ["dataset=arrays", f"dataset.path={tmp_path}/x.npz", "dataset.layout=NCT"]
+    given += ["dataset.range=standardised", "trainer.max_epochs=1", "logger=none", "figures=none"]
+    assert main(["model=ae", "network=conv", *given, f"hydra.run.dir={tmp_path}/run"]) == 0
+    assert main([f"run={tmp_path}/run", "task=reconstruct", f"out={tmp_path}/out"]) == 0
+    made = np.load(tmp_path / "out" / "reconstructions.npz")["x"]
+    assert made.shape == (4, 2, 12) and 95 < made.min() < made.max() < 115
 
 
 def with_targets(shape: tuple[int, int, int]) -> Trial:
