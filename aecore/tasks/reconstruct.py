@@ -60,11 +60,11 @@ class Reconstruct(Use):
 
     Each reconstruction is a PNG in images/, under the image's own name and, of a fully
     convolutional model, in its own size; the rows of a table go to reconstructions.npz, as `x`
-    (N, D), their classes as `y`, and so do series of several channels, (N, C, T), in the units of the data. Errors are
-    mean squared errors per pixel on [0, 1], of a table per feature, standardised as the model sees it
-    unless `units=data`; with a noise against the clean image, and `input_mse` is that of the noisy
-    one; of images with targets against these. Of a table whose columns have names there is the
-    squared error of each, `error_NAME`.
+    (N, D), their classes as `y`, and so do series of several channels, (N, C, T), in the units of
+    the data. Errors are mean squared errors per pixel on [0, 1], of a table per feature,
+    standardised as the model sees it unless `units=data`; with a noise against the clean image,
+    and `input_mse` is that of the noisy one; of images with targets against these. Of a table
+    whose columns have names there is the squared error of each, `error_NAME`.
 
     images: whether reconstructions are written. columns, rows: of comparison.png.
     """
@@ -138,7 +138,8 @@ def _unscaled(values: Tensor, limits: Tensor | None) -> Tensor:
     if limits is None:
         return values
     low, high = limits.cpu()
-    return low + values * (high - low)
+    restored: Tensor = low + values * (high - low)
+    return restored
 
 
 def _columns(
