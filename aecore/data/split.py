@@ -84,6 +84,7 @@ class Split:
     atoms: (K, C * H * W) float32, the directions of which every row is a sparse sum; or None.
     targets: what the outputs for these images are compared with, stored as `images`; or None, for
         the images themselves.
+    masks: (N, 1, H, W) bool, the anomalous pixels of each image; or None, where none are known.
     """
 
     images: Tensor
@@ -95,6 +96,7 @@ class Split:
     factor_names: tuple[str, ...] | None = None
     atoms: Tensor | None = None
     targets: Tensor | None = None
+    masks: Tensor | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -168,13 +170,15 @@ class Split:
             names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
             rows=own(self.rows),
             factors=own(self.factors),
+            masks=own(self.masks),
         )
 
     def to(self, device: torch.device | str) -> Split:
         """The split with all its tensors on a device; a mapped file serves the CPU as it is."""
         labels = None if self.labels is None else self.labels.to(device)
         factors = None if self.factors is None else self.factors.to(device)
-        moved = replace(self, labels=labels, factors=factors)
+        masks = None if self.masks is None else self.masks.to(device)
+        moved = replace(self, labels=labels, factors=factors, masks=masks)
         if self.rows is None or torch.device(device).type == "cpu":
             targets = None if self.targets is None else self.targets.to(device)
             return replace(moved, images=self.images.to(device), targets=targets)
@@ -251,6 +255,9 @@ def joined(first: Split, second: Split) -> Split:
     names = None
     if first.names is not None and second.names is not None:
         names = first.names + second.names
+    masks = None
+    if first.masks is not None or second.masks is not None:
+        masks = torch.cat([_masks_of(split) for split in (first, second)])
     return replace(
         first,
         images=torch.cat([first.images, second.images]),
@@ -258,4 +265,12 @@ def joined(first: Split, second: Split) -> Split:
         labels=both(first.labels, second.labels),
         factors=both(first.factors, second.factors),
         names=names,
+        masks=masks,
     )
+
+
+def _masks_of(split: Split) -> Tensor:
+    """(N, 1, H, W) bool; empty where none are known."""
+    if split.masks is not None:
+        return split.masks
+    return torch.zeros(len(split), 1, *split.image_shape[1:], dtype=torch.bool)

@@ -17,7 +17,7 @@ from aecore.api.trained import Trained
 from aecore.config.terminal import say
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
-from aecore.data.pixels import resized
+from aecore.data.pixels import resized, resized_masks
 from aecore.data.split import PART, Split, rescaled, to_pixels
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.metrics.common import NOISE_STREAM
@@ -125,7 +125,8 @@ class Opened:
             for some in (found, found.of_targets)
         )
         targeted = None if found.targets is None else targets
-        return replace(found, images=images, targets=targeted, rows=None)
+        masks = None if found.masks is None else resized_masks(found.masks, shape)
+        return replace(found, images=images, targets=targeted, masks=masks, rows=None)
 
     def scaled(self, split: Split) -> Split:
         """Images as the data set has them, in the range that `ae` takes."""

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, final
@@ -28,6 +29,7 @@ from aecore.data.images.decode import (
     shape_of,
 )
 from aecore.data.images.files import Files, extensions, images_under, shown
+from aecore.data.images.masks import mask_names, read_masks
 from aecore.data.images.memory import InMemory
 from aecore.data.images.partners import partners as partners_of
 from aecore.data.images.split_folders import SplitFolders, split_folders
@@ -54,6 +56,8 @@ class ImageFolder(Source):
     Splits: where the root has folders `train/` and `test/`, in any usual spelling, these are the
     splits (see `split_folders`); else `test_fraction` of the images is the test split, by a fixed
     permutation of the sorted paths.
+    Masks: those of the test images below `ground_truth/`, where it stands beside `train/` and
+    `test/` (the layout of MVTec AD, see `mask_names`); classes of `train/` need none.
     Labels: where all images lie in subfolders (of the root, or of train/ and test/), the first
     folder below is the class; else there are none.
     Pixels: the shorter side is resized to fit and the centre cut out, antialiased; 16 bits become
@@ -99,7 +103,13 @@ class ImageFolder(Source):
                 raise self._none_left(split, len(found[0]))
         if split == "train":
             self._warn_of_left_out(folders.note, found)
-        return self._decoded(files, part, found, data_dir)
+        loaded = self._decoded(files, part, found, data_dir)
+        if split == "train" or folders.masks is None:
+            return loaded
+        recipe = Recipe(height_width(self.image_size), 1)
+        masks = read_masks(files, folders.masks, _masks(folders.masks, found), recipe)
+        kept = set(loaded.names or ())
+        return replace(loaded, masks=masks[[shown(name) in kept for name in files.names]])
 
     @override
     def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
@@ -116,17 +126,20 @@ class ImageFolder(Source):
 
     def shape_mismatch(self, shape: ImageShape) -> str | None:
         """The first file that is not of that size, or not grey where the model wants grey."""
-        files = images_under(self._folder())
-        for path, found in zip(files, inspect(files, shape_of), strict=True):
-            if found is not None and found != shape:
-                kind = "grey" if found[0] == 1 else "colour"
-                return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
+        for files in self._found()[1]:
+            for path, found in zip(files, inspect(files, shape_of), strict=True):
+                if found is not None and found != shape:
+                    kind = "grey" if found[0] == 1 else "colour"
+                    return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
         return None
 
     def _found(self) -> tuple[SplitFolders, list[Files]]:
         """Where the splits lie, and the files of each folder."""
         folders = split_folders(self._folder())
-        return folders, [images_under(part) for part in (folders.train, folders.test) if part]
+        found = [images_under(part) for part in (folders.train, folders.test) if part]
+        if folders.masks is not None:
+            _masks(folders.masks, found)  # refuses before any training
+        return folders, found
 
     def _decoded(self, files: Files, part: str, found: Sequence[Files], data_dir: Path) -> Split:
         """Some of the files that were found. part: which these are."""
@@ -218,6 +231,12 @@ class ImageFolder(Source):
         files = images_under(folder)
         value = largest_value(files.at(range(min(len(files), _LOOKED_AT))))
         return f"dataset.white={value:g} if that is white"
+
+
+def _masks(folder: Path, found: Sequence[Files]) -> dict[int, str]:
+    """The masks of the test images, where these are the training and the test images."""
+    train, test = found
+    return mask_names(test, folder, {_top(name) for name in train.names if os.sep in name})
 
 
 def _top(name: str) -> str:
