@@ -17,6 +17,7 @@ from aecore.data.split import Source, Split, Which
 
 CLASSES = ("good", "scratch", "spot")
 STRIPES = (2.0, 4.0)  # the fewest and the most waves along a side
+TURN = np.pi / 8  # the largest to either side
 AMPLITUDE, NOISE = 0.2, 0.03  # of the waves, standard deviation of each pixel
 LENGTH = {"scratch": (0.25, 0.5), "spot": (0.0, 0.0)}  # in sides of the image
 RADIUS = {"scratch": (0.75, 0.75), "spot": (1.5, 3.0)}  # in pixels
@@ -30,10 +31,10 @@ Array = NDArray[np.float64]
 class Defects(Source):
     """Grey stripes (1, S, S) uint8 with noise; in the test split two thirds have a defect.
 
-    A texture is 0.5 + 0.2 sin(2 pi f.x + phase), the direction and phase uniform, with 2 to 4
-    waves along a side, and Gaussian noise of standard deviation 0.03. Defects are brighter or
-    darker by `contrast`: a scratch is a line of 1.5 pixels, a spot a disc of 3 to 6. Their pixels
-    are the masks of the split. Equal in every run, for any seed.
+    A texture is 0.5 + 0.2 sin(2 pi f.x + phase) and Gaussian noise of standard deviation 0.03: 2
+    to 4 waves along a side, upright within pi / 8, any phase. Defects are brighter or darker by
+    `contrast`: a scratch is 1.5 pixels wide and up to half a side long, a spot is a disc of 3 to 6
+    pixels. Their pixels are the masks of the split. Equal in every run, for any seed.
 
     image_size: a side in pixels. images: of the training, all good. test_images: a third each
     good, with a scratch, and with a spot. draw: seed of all that is drawn.
@@ -73,7 +74,8 @@ class Defects(Source):
 
 def _textures(rng: Generator, count: int, size: int) -> Array:
     """(N, S, S) of mean 0.5."""
-    angle, phase = rng.uniform(0, 2 * np.pi, (2, count, 1, 1))
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1))
+    angle = rng.uniform(-TURN, TURN, (count, 1, 1))
     waves = rng.uniform(*STRIPES, (count, 1, 1)) / size
     at = np.arange(size)
     along = np.cos(angle) * at[None, :] + np.sin(angle) * at[:, None]

@@ -22,8 +22,13 @@ def error_map(output: Tensor, x: Tensor, smooth: float = 0.0) -> Tensor:
     errors = (output - x).square().mean(1, keepdim=True)
     if not smooth:
         return errors
-    window = 2 * math.ceil(3 * smooth) + 1
+    window = smooth_window(smooth)
     return gaussian_blur(errors, [window, window], [smooth, smooth])
+
+
+def smooth_window(smooth: float) -> int:
+    """The side of the window of a Gaussian in pixels, three standard deviations to each side."""
+    return 2 * math.ceil(3 * smooth) + 1
 
 
 class PixelAuroc:
@@ -53,9 +58,7 @@ class PixelAuroc:
         normal, anomalous = self._counts.sum(1).tolist()
         return normal, anomalous
 
-    def compute(self) -> float | None:
-        """The AUROC; None where all pixels are of one kind."""
-        if 0 in self.pixels:
-            return None
+    def compute(self) -> float:
+        """The AUROC of pixels of both kinds."""
         truth, order = np.repeat([0, 1], _BINS), np.tile(np.arange(_BINS), 2)
         return float(roc_auc_score(truth, order, sample_weight=self._counts.numpy().ravel()))

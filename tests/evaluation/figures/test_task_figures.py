@@ -69,6 +69,6 @@ class TestRateDistortion:
 
 def test_the_top_anomalies_of_rows_of_a_table_have_their_numbers() -> None:
     x = making.images(3, 1, 1, 5)
-    figure = top_anomalies(x, x + 1, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
+    figure = top_anomalies(x, x + 1, x, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
     heads = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
     assert heads == [f"row {n}: {v:#.4g}" for n, v in zip((17, 0, 4), x[:, 0, 0, 0], strict=True)]
