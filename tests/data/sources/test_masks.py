@@ -13,21 +13,8 @@ from PIL import Image, ImageOps
 from aecore.data.pixels import resized, resized_masks
 from aecore.data.sources.image_folder import ImageFolder
 from aecore.data.split import Split, joined
-from helpers.image_files import folder, grey, save
+from helpers.image_files import folder, grey, mvtec, save
 from helpers.sources import message
-
-
-def mvtec(root: Path, height: int = 8, width: int = 8) -> Path:
-    """Grey images, four good ones for training; a crack is a white square, and so is its mask."""
-    for n in range(4):
-        save(root / f"train/good/{n:03}.png", grey(100, height, width))
-    for n in range(2):
-        save(root / f"test/good/{n:03}.png", grey(100, height, width))
-        image, mask = grey(100, height, width), grey(0, height, width)
-        image[2:4, 2 + n : 5 + n] = mask[2:4, 2 + n : 5 + n] = 255
-        save(root / f"test/crack/{n:03}.png", image)
-        save(root / f"ground_truth/crack/{n:03}_mask.png", mask)
-    return root
 
 
 def loaded(root: Path, image_size: int | list[int] = 8) -> Split:
