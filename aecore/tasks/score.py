@@ -89,10 +89,10 @@ class Score(Use):
         pixels = self._pixel_auroc(opened, split)
         if pixels is not None:
             metrics["pixel_auroc"] = pixels.compute()
-            normal, marked = pixels.pixels
+            normal, marked = (f"{count:,}" for count in pixels.pixels)
             lines.append(
-                f"pixels     AUROC {metrics['pixel_auroc']:.4f}, {marked:,} anomalous pixels against "
-                f"{normal:,}, by the squared error{self._smooth_text()}"
+                f"pixels     AUROC {metrics['pixel_auroc']:.4f}, {marked} anomalous ones against "
+                f"{normal}, by the squared error{self._smooth_text()}"
             )
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)

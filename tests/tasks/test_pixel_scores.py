@@ -56,10 +56,10 @@ def test_the_layout_of_mvtec(
     test = build_data(ae.run.config).test
     assert found["images"] == 4 and found["auroc"] == 1, "of good images and of cracks"
     assert found["pixel_auroc"] == pytest.approx(by_hand(ae, test, smooth), abs=1e-3)
-    assert 0.5 < found["pixel_auroc"]
+    assert found["pixel_auroc"] > 0.5
     assert test.masks is not None
     marked, suffix = int(test.masks.sum()), " smoothed by 1.5 pixels" if smooth else ""
-    line = f"{marked} anomalous pixels against {4 * 9 * 12 - marked}, by the squared error{suffix}"
+    line = f"{marked} anomalous ones against {4 * 9 * 12 - marked}, by the squared error{suffix}"
     assert f"pixels     AUROC {found['pixel_auroc']:.4f}, {line}\n" in capsys.readouterr().out
 
 

@@ -54,7 +54,7 @@ def read_masks(files: Files, folder: Path, names: Mapping[int, str], recipe: Rec
     pairs = zip(some.names, inspect(some, shape_of), inspect(images, shape_of), strict=True)
     for name, mask, image in pairs:
         if mask is not None and image is not None and mask[1:] != image[1:]:
-            sizes = " and its image ".join(f"{height}x{width}" for _, height, width in (mask, image))
+            sizes = " and its image ".join(f"{h}x{w}" for _, h, w in (mask, image))
             raise _refused(folder, f"{shown(name)} is {sizes} (height x width)")
     decoded = decode_all(some, Recipe(recipe.size, 1, nearest=True))
     for path, why in decoded.broken.items():

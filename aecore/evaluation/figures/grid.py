@@ -202,9 +202,7 @@ def block_grid(
             captions.append(texts[block : block + columns])
     labels = [*kinds] * (len(rows) // len(kinds))
     gaps = range(len(kinds) - 1, len(rows), len(kinds))
-    return image_grid(
-        rows, title=title, labels=labels, captions=captions, gaps=gaps, scale=scale
-    )
+    return image_grid(rows, title=title, labels=labels, captions=captions, gaps=gaps, scale=scale)
 
 
 def one_line(text: str) -> str:
