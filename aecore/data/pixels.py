@@ -186,17 +186,25 @@ def _coloured(x: Tensor, channels: int) -> Tensor:
     return grey.expand(-1, channels, -1, -1)
 
 
-def _fitted(x: Tensor, shape: ImageShape) -> Tensor:
-    """Images (N, C, H, W) as high and wide as that."""
+def resized_masks(masks: Tensor, shape: ImageShape) -> Tensor:
+    """Masks (N, 1, H, W) bool of images that `resized` makes (C, H', W'): (N, 1, H', W') bool.
+
+    Each pixel is the nearest one, at the place where `resized` puts the image.
+    """
+    return _fitted(masks.float(), shape, "nearest-exact").bool()
+
+
+def _fitted(x: Tensor, shape: ImageShape, mode: str = "bicubic") -> Tensor:
+    """Images (N, C, H, W) as high and wide as that; bicubic is antialiased."""
     height, width = x.shape[2:]
     if (height, width) == shape[1:]:
         return x
     if not len(x):
-        return x.new_empty(0, *shape)
+        return x.new_empty(0, x.shape[1], *shape[1:])
     low, high = min(0.0, float(x.min())), max(1.0, float(x.max()))
     scale = max(shape[1] / height, shape[2] / width)
     whole = max(round(height * scale), shape[1]), max(round(width * scale), shape[2])
-    x = F.interpolate(x, size=whole, mode="bicubic", antialias=True).clamp_(low, high)
+    x = F.interpolate(x, size=whole, mode=mode, antialias=mode == "bicubic").clamp_(low, high)
     top, left = (whole[0] - shape[1]) // 2, (whole[1] - shape[2]) // 2
     return x[:, :, top : top + shape[1], left : left + shape[2]]
 

@@ -86,6 +86,7 @@ class Split:
     targets: what the outputs for these images are compared with, stored as `images`; or None, for
         the images themselves.
     columns: the names of the D columns of a table, or None.
+    masks: (N, 1, H, W) bool, the anomalous pixels of each image; or None, where none are known.
     """
 
     images: Tensor
@@ -98,6 +99,7 @@ class Split:
     atoms: Tensor | None = None
     targets: Tensor | None = None
     columns: tuple[str, ...] | None = None
+    masks: Tensor | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -176,13 +178,15 @@ class Split:
             names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
             rows=own(self.rows),
             factors=own(self.factors),
+            masks=own(self.masks),
         )
 
     def to(self, device: torch.device | str) -> Split:
         """The split with all its tensors on a device; a mapped file serves the CPU as it is."""
         labels = None if self.labels is None else self.labels.to(device)
         factors = None if self.factors is None else self.factors.to(device)
-        moved = replace(self, labels=labels, factors=factors)
+        masks = None if self.masks is None else self.masks.to(device)
+        moved = replace(self, labels=labels, factors=factors, masks=masks)
         if self.rows is None or torch.device(device).type == "cpu":
             targets = None if self.targets is None else self.targets.to(device)
             return replace(moved, images=self.images.to(device), targets=targets)
@@ -273,6 +277,9 @@ def joined(first: Split, second: Split) -> Split:
     names = None
     if first.names is not None and second.names is not None:
         names = first.names + second.names
+    masks = None
+    if first.masks is not None or second.masks is not None:
+        masks = torch.cat([_masks_of(split) for split in (first, second)])
     return replace(
         first,
         images=torch.cat([first.images, second.images]),
@@ -280,4 +287,12 @@ def joined(first: Split, second: Split) -> Split:
         labels=both(first.labels, second.labels),
         factors=both(first.factors, second.factors),
         names=names,
+        masks=masks,
     )
+
+
+def _masks_of(split: Split) -> Tensor:
+    """(N, 1, H, W) bool; empty where none are known."""
+    if split.masks is not None:
+        return split.masks
+    return torch.zeros(len(split), 1, *split.image_shape[1:], dtype=torch.bool)

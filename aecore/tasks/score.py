@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from aecore.config.component import PositiveInt, Probability
+from aecore.config.component import NonNegativeFloat, PositiveInt, Probability
 from aecore.config.terminal import say
 from aecore.data.module import ImageData
 from aecore.data.split import Split
@@ -24,12 +24,14 @@ from aecore.evaluation.metrics.anomaly_score import (
     feature_errors,
     scorer,
 )
+from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_window
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
 from aecore.tasks.files import class_names, error_columns, numbers, write_rows
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
+from aecore.types import ImageShape
 
 Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels (n,)
 
@@ -48,7 +50,12 @@ class Score(Use):
     the probability that one of the others has the larger score; 0.5 is chance. Of a run that was
     trained on some classes alone (`dataset.classes`) the test images of all are scored by default.
 
+    The figure has a heat map of the squared error below each image. Where the anomalous pixels are
+    known (a folder `ground_truth/`, `dataset=defects`), it reports the AUROC of all pixels, too.
+
     by: which score. quantile: of the known-good ones. threshold: a score, in its place.
+    smooth: standard deviation in pixels of a Gaussian that the errors of neighbouring pixels are
+    averaged with, for the heat map and the AUROC of pixels; scores are of the errors as they are.
     columns, rows: of the figure.
     """
 
@@ -58,12 +65,14 @@ class Score(Use):
     units: Units
     quantile: Probability
     threshold: float | None
+    smooth: NonNegativeFloat
     columns: PositiveInt
     rows: PositiveInt
 
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
         self._scorer(opened)  # refuses before anything is read
+        self._check_smooth(opened.ae.image_shape)
         own = opened.own
         opened = _of_all_classes(opened)
         split = opened.images()
@@ -85,6 +94,14 @@ class Score(Use):
             lines.append(
                 f"AUROC      {metrics['auroc']:.4f}, {of} against {int((~others).sum()):,}"
             )
+        pixels = self._pixel_auroc(opened, split)
+        if pixels is not None:
+            metrics["pixel_auroc"] = pixels.compute()
+            normal, marked = (f"{count:,}" for count in pixels.pixels)
+            lines.append(
+                f"pixels     AUROC {metrics['pixel_auroc']:.4f}, {marked} anomalous ones against "
+                f"{normal}, by the squared error{self._smooth_text()}"
+            )
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
         write_metrics(opened.folder, metrics)
@@ -97,6 +114,29 @@ class Score(Use):
         if self.by == "elbo":
             return "minus the ELBO"
         return f"the squared error {error_unit(opened.ae.model, self.units)}"
+
+    def _smooth_text(self) -> str:
+        return f" smoothed by {self.smooth:g} pixels" if self.smooth else ""
+
+    def _check_smooth(self, shape: ImageShape) -> None:
+        """Raise ConfigError where images are smaller than half of the window of smoothing."""
+        _, *sides = shape
+        if self.smooth and smooth_window(self.smooth) // 2 >= min(sides):
+            size, most = "x".join(map(str, sides)), (min(sides) - 1) // 3
+            problem = f"too much for images of {size} pixels"
+            hint = {"score.smooth": f"{most} or less" if most else 0}
+            raise ConfigError("score.smooth", self.smooth, problem, hint)
+
+    def _pixel_auroc(self, opened: Opened, split: Split) -> PixelAuroc | None:
+        """Of the squared error of every pixel; None where masks do not mark some of them."""
+        if split.masks is None or split.masks.all() or not split.masks.any():
+            return None
+        found, first = PixelAuroc(), 0
+        for x, y in _inputs(opened, split):
+            errors = error_map(opened.ae.model.reconstruct(x, y), x, self.smooth)
+            found.add(errors, split.masks[first : first + len(x)])
+            first += len(x)
+        return found
 
     def _scorer(self, opened: Opened) -> Scorer:
         draws = Generator(device=opened.ae.device).manual_seed(0)
@@ -160,7 +200,9 @@ class Score(Use):
         title = (
             f"Top anomalies of {opened.describe(split)}; anomalous is a score above {threshold:.4g}"
         )
-        figure = top_anomalies(x, output, scores[top], shown, self.columns, title)
+        errors = error_map(output, x, self.smooth)
+        masks = None if split.masks is None else split.masks[top]
+        figure = top_anomalies(x, output, errors, scores[top], shown, self.columns, title, masks)
         save(figure, opened.folder, "top_anomalies")
 
 

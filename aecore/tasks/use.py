@@ -18,7 +18,7 @@ from aecore.api.trained import Trained
 from aecore.config.terminal import say
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
-from aecore.data.pixels import resized
+from aecore.data.pixels import resized, resized_masks
 from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.metrics.common import NOISE_STREAM
@@ -124,7 +124,8 @@ class Opened:
             for some in (found, found.of_targets)
         )
         targeted = None if found.targets is None else targets
-        return replace(found, images=images, targets=targeted, rows=None)
+        masks = None if found.masks is None else resized_masks(found.masks, shape)
+        return replace(found, images=images, targets=targeted, masks=masks, rows=None)
 
     def loaded(self, default: str = "test") -> Split:
         """The images as the data set has them, in the range and with the classes of the model."""

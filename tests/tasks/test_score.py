@@ -163,6 +163,8 @@ def test_without_the_data_that_it_was_trained_on(
         (["score.by=elbo"], "score.by=elbo: this model has no likelihood\n  use score.by=error"),
         (["score.by=kl"], "score.by=kl: must be 'error' or 'elbo'"),
         (["score.quantile=1.5"], "score.quantile=1.5: must be less than or equal to 1"),
+        (["score.smooth=-1"], "score.smooth=-1: must be greater than or equal to 0"),
+        (["score.smooth=3"], "images of 8x8 pixels\n  use score.smooth=2 or less"),
         (["score.quantil=0.5"], "score.quantil: score has no key 'quantil' (did you mean"),
         (["quantile=0.5"], "did you mean score.quantile=0.5?"),
         (["split=val"], "split=val: this run has no validation images"),

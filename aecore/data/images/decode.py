@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -34,12 +34,15 @@ class Recipe:
     size: (H, W) of the result. channels: 1 (grey) or 3 (RGB).
     white: the pixel value that is white; None for the largest of the file's type, 255 or 65535.
     crop: side of the centred square that is cut out first, in the file's pixels; None: no cut.
+    nearest: take the nearest pixel when resizing, as masks need it, in place of the antialiased
+        ones. No part of the key of the cache, which holds no masks.
     """
 
     size: tuple[int, int]
     channels: int
     crop: int | None = None
     white: float | None = None
+    nearest: bool = field(default=False, repr=False)
 
     @property
     def shape(self) -> ImageShape:
@@ -112,7 +115,8 @@ def decode(path: Path, recipe: Recipe) -> np.ndarray:
         left, top = ((side - recipe.crop) // 2 for side in image.size)
         image = image.crop((left, top, left + recipe.crop, top + recipe.crop))
     height, width = recipe.size
-    image = ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)
+    method = Image.Resampling.NEAREST if recipe.nearest else Image.Resampling.BICUBIC
+    image = ImageOps.fit(image, (width, height), method=method)
     return np.asarray(image).reshape(height, width, recipe.channels).transpose(2, 0, 1)
 
 

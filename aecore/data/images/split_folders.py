@@ -14,6 +14,7 @@ _NAMES = {
     "train": re.compile(rf"(train|training){_SET}", re.IGNORECASE),
     "val": re.compile(rf"(val|valid|validation|validate|dev|eval|evaluation){_SET}", re.IGNORECASE),
     "test": re.compile(rf"(test|testing){_SET}", re.IGNORECASE),
+    "masks": re.compile(r"ground[-_ ]?truth", re.IGNORECASE),
 }
 
 
@@ -23,12 +24,14 @@ class SplitFolders:
 
     train: the folder of the training images, or of all where there is no `test`.
     test: that of the test images, None where a fraction of the others is the test split.
+    masks: that of the masks of the test images, as MVTec AD has it; or None.
     note: which folders were taken for which splits, or are left out; "" for train/ and test/ alone.
     """
 
     train: Path
     test: Path | None
     note: str = ""
+    masks: Path | None = None
 
 
 def split_folders(root: Path) -> SplitFolders:
@@ -53,9 +56,11 @@ def split_folders(root: Path) -> SplitFolders:
         note = f"{shown(train)}/ holds all images; dataset.test_fraction of them are the test split"
         return SplitFolders(root / train, None, note)
     (test,) = held_out
-    others = [f"{shown(name)}/" for name in folders if name not in (train, test)]
+    masks = found["masks"][0] if found["masks"] else None
+    others = [f"{shown(name)}/" for name in folders if name not in (train, test, masks)]
     note = ""
-    if (train, test) != ("train", "test") or others:
+    if (train, test) != ("train", "test") or others or masks:
         note = f"{shown(train)}/ is the training split, {shown(test)}/ the test split"
+        note += f", {shown(masks)}/ has its masks of anomalous pixels" if masks else ""
         note += f"; not used: {', '.join(others)}" if others else ""
-    return SplitFolders(root / train, root / test, note)
+    return SplitFolders(root / train, root / test, note, root / masks if masks else None)

@@ -10,8 +10,8 @@ from aecore.data.images.cache import cache_folder, decoded
 from aecore.data.images.decode import Recipe
 from aecore.data.images.files import Files
 from aecore.data.images.memory import InMemory
+from aecore.data.images.sizes import ImageSize, height_width
 from aecore.data.sources.fetch import damaged, fetch
-from aecore.data.sources.image_folder import ImageSize, height_width
 from aecore.data.split import Source, Split, Which
 from aecore.errors import UserError
 

@@ -6,16 +6,16 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Literal, final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveFloat, PositiveInt, Probability
+from aecore.config.component import PositiveFloat, Probability
 from aecore.config.folders import expanded
 from aecore.data.images.cache import cache_folder, decoded
 from aecore.data.images.decode import (
@@ -28,8 +28,10 @@ from aecore.data.images.decode import (
     shape_of,
 )
 from aecore.data.images.files import Files, extensions, images_under, shown
+from aecore.data.images.masks import mask_names, read_masks
 from aecore.data.images.memory import InMemory
 from aecore.data.images.partners import partners as partners_of
+from aecore.data.images.sizes import ImageSize, by_size, height_width
 from aecore.data.images.split_folders import SplitFolders, split_folders
 from aecore.data.split import SizeGroup, Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
@@ -39,13 +41,6 @@ log = logging.getLogger("aecore")
 _ROOT = "dataset.root"
 _LOOKED_AT = 4096  # images, to find the largest pixel and other sizes
 
-ImageSize = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
-
-
-def height_width(size: int | list[int]) -> tuple[int, int]:
-    """(H, W) of an image size that may be one number for a square."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
-
 
 @final
 class ImageFolder(Source):
@@ -54,6 +49,8 @@ class ImageFolder(Source):
     Splits: where the root has folders `train/` and `test/`, in any usual spelling, these are the
     splits (see `split_folders`); else `test_fraction` of the images is the test split, by a fixed
     permutation of the sorted paths.
+    Masks: those of the test images below `ground_truth/`, where it stands beside `train/` and
+    `test/` (the layout of MVTec AD, see `mask_names`); classes of `train/` need none.
     Labels: where all images lie in subfolders (of the root, or of train/ and test/), the first
     folder below is the class; else there are none.
     Pixels: the shorter side is resized to fit and the centre cut out, antialiased; 16 bits become
@@ -100,7 +97,13 @@ class ImageFolder(Source):
         if split == "train":
             self._warn_of_left_out(folders.note, found)
             self.note = self._resizing(files)
-        return self._decoded(files, part, found, data_dir)
+        loaded = self._decoded(files, part, found, data_dir)
+        if split == "train" or folders.masks is None:
+            return loaded
+        recipe = Recipe(height_width(self.image_size), 1)
+        masks = read_masks(files, folders.masks, _masks(folders.masks, found), recipe)
+        kept = set(loaded.names or ())
+        return replace(loaded, masks=masks[[shown(name) in kept for name in files.names]])
 
     @override
     def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
@@ -117,11 +120,11 @@ class ImageFolder(Source):
 
     def shape_mismatch(self, shape: ImageShape) -> str | None:
         """The first file that is not of that size, or not grey where the model wants grey."""
-        files = images_under(self._folder())
-        for path, found in zip(files, inspect(files, shape_of), strict=True):
-            if found is not None and found != shape:
-                kind = "grey" if found[0] == 1 else "colour"
-                return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
+        for files in self._found()[1]:
+            for path, found in zip(files, inspect(files, shape_of), strict=True):
+                if found is not None and found != shape:
+                    kind = "grey" if found[0] == 1 else "colour"
+                    return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
         return None
 
     @override
@@ -132,7 +135,7 @@ class ImageFolder(Source):
         for files in found:
             shapes = [*inspect(files, shape_of)]
             converted += sum(shape is not None and shape[0] != self.channels for shape in shapes)
-            for size, places in _by_size(shapes, height_width(self.image_size)).items():
+            for size, places in by_size(shapes, height_width(self.image_size)).items():
                 part = f"all of {size[0]}x{size[1]}"
                 images = self._decoded(files.at(places), part, found, data_dir, size)
                 kept = {shown(files.names[place]): before + place for place in places}
@@ -149,7 +152,10 @@ class ImageFolder(Source):
     def _found(self) -> tuple[SplitFolders, list[Files]]:
         """Where the splits lie, and the files of each folder."""
         folders = split_folders(self._folder())
-        return folders, [images_under(part) for part in (folders.train, folders.test) if part]
+        found = [images_under(part) for part in (folders.train, folders.test) if part]
+        if folders.masks is not None:
+            _masks(folders.masks, found)  # refuses before any training
+        return folders, found
 
     def _decoded(
         self,
@@ -257,15 +263,10 @@ class ImageFolder(Source):
         return f"dataset.white={value:g} if that is white"
 
 
-def _by_size(
-    shapes: Iterable[ImageShape | None], default: tuple[int, int]
-) -> dict[tuple[int, int], list[int]]:
-    """The places of each size (H, W); those of None, which is broken, with the first size."""
-    found: dict[tuple[int, int], list[int]] = {}
-    for place, shape in enumerate(shapes):
-        size = next(iter(found), default) if shape is None else shape[1:]
-        found.setdefault(size, []).append(place)
-    return found
+def _masks(folder: Path, found: Sequence[Files]) -> dict[int, str]:
+    """The masks of the test images, where these are the training and the test images."""
+    train, test = found
+    return mask_names(test, folder, {_top(name) for name in train.names if os.sep in name})
 
 
 def _top(name: str) -> str:

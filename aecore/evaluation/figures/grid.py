@@ -183,12 +183,16 @@ def _annotate(
 
 
 def block_grid(
-    kinds: Mapping[str, tuple[Tensor, Sequence[str]]], columns: int, title: str
+    kinds: Mapping[str, tuple[Tensor, Sequence[str]]],
+    columns: int,
+    title: str,
+    scale: Scale | None = None,
 ) -> Figure:
     """Images, kind below kind, in blocks of so many columns.
 
     kinds: by their labels, images (N, C, H, W) and their captions, N or none. What does not fill a
         last block is left out.
+    scale: of colours, whose bar is drawn beside them.
     """
     rows, captions = [], []
     count = len(next(iter(kinds.values()))[0])
@@ -198,7 +202,7 @@ def block_grid(
             captions.append(texts[block : block + columns])
     labels = [*kinds] * (len(rows) // len(kinds))
     gaps = range(len(kinds) - 1, len(rows), len(kinds))
-    return image_grid(rows, title=title, labels=labels, captions=captions, gaps=gaps)
+    return image_grid(rows, title=title, labels=labels, captions=captions, gaps=gaps, scale=scale)
 
 
 def one_line(text: str) -> str:

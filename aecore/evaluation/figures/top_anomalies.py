@@ -1,4 +1,4 @@
-"""The most anomalous of many images, above their reconstructions."""
+"""The most anomalous of many images, their reconstructions, and where these differ."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ from torch import Tensor
 
 from aecore.evaluation.figures.grid import block_grid
 from aecore.evaluation.figures.reconstructions import line_grid
-from aecore.types import is_table
+from aecore.evaluation.figures.scale import Scale
+from aecore.types import is_series, is_table
 
 _LETTERS = 13  # of a name under a square image
 
 
 def top_anomalies(
-    x: Tensor, output: Tensor, scores: Tensor, names: Sequence[str], columns: int, title: str
+    x: Tensor,
+    output: Tensor,
+    errors: Tensor,
+    scores: Tensor,
+    names: Sequence[str],
+    columns: int,
+    title: str,
+    masks: Tensor | None = None,
 ) -> Figure:
     """Images (N, C, H, W) with their names, above their reconstructions with their scores (N,).
 
-    In the given order, block by block; what does not fill a last block is left out. The rows of a
-    table are drawn as lines, each below its name and score.
+    Below these, the squared errors (N, 1, H, W) on one scale of colours, and the masks of the
+    anomalous pixels, bool of that shape, where they are known. In the given order, block by block;
+    what does not fill a last block is left out. The rows of a table are drawn as lines, each below
+    its name and score; series as lines, without errors.
     """
     if is_table(x.shape[1:]):
         pairs = zip(names, scores.tolist(), strict=True)
@@ -30,7 +40,14 @@ def top_anomalies(
     letters = max(round(_LETTERS * min(1.0, width / height)), 4)
     shown = [_short(name, letters) for name in names]
     scored = [f"{score:#.4g}" for score in scores.tolist()]
-    return block_grid({"image": (x, shown), "reconstruction": (output, scored)}, columns, title)
+    kinds = {"image": (x, shown), "reconstruction": (output, scored)}
+    if is_series(x.shape[1:]):
+        return block_grid(kinds, columns, title)
+    scale = Scale.of(errors, "squared error")
+    kinds["squared error"] = scale.colours(errors[:, 0]), []
+    if masks is not None:
+        kinds["anomalous pixels"] = masks.float(), []
+    return block_grid(kinds, columns, title, scale)
 
 
 def _short(name: str, letters: int) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 import pytest
+import torch
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from aecore.evaluation.figures.rate_distortion import Point, rate_distortion
+from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.figures.top_anomalies import top_anomalies
 from helpers import models as making
 
@@ -69,6 +72,32 @@ class TestRateDistortion:
 
 def test_the_top_anomalies_of_rows_of_a_table_have_their_numbers() -> None:
     x = making.images(3, 1, 1, 5)
-    figure = top_anomalies(x, x + 1, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
+    figure = top_anomalies(x, x + 1, x, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
     heads = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
     assert heads == [f"row {n}: {v:#.4g}" for n, v in zip((17, 0, 4), x[:, 0, 0, 0], strict=True)]
+
+
+def test_the_heat_maps_of_the_top_anomalies_are_on_one_scale() -> None:
+    x = making.images(4, 1, 12, 12)
+    errors = torch.rand(4, 1, 12, 12)
+    masks = errors > 0.5
+    figure = top_anomalies(x, x, errors, x[:, 0, 0, 0], list("abcd"), 2, "t", masks)
+    images = [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+    assert len(images) == 8, "two blocks of four rows"
+    colours = Scale(float(errors.max()), signed=False).colours(errors[:, 0])
+    for block in range(2):
+        _, _, heat, marked = images[4 * block : 4 * block + 4]
+        first = 2 * block
+        np.testing.assert_allclose(heat[:, :12], colours[first].movedim(0, -1), atol=1e-6)
+        np.testing.assert_allclose(heat[:, -12:], colours[first + 1].movedim(0, -1), atol=1e-6)
+        assert np.array_equal(marked[:, :12, 0] == 1, masks[first, 0].numpy())
+    labels = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert labels.count("squared error") == labels.count("anomalous pixels") == 2
+    assert figure.axes[-1].get_ylabel() == "squared error", "the bar"
+
+
+def test_series_are_drawn_as_lines_alone() -> None:
+    x = torch.rand(2, 3, 1, 20)
+    figure = top_anomalies(x, x, x[:, :1], x[:, 0, 0, 0], ["a", "b"], 2, "t")
+    labels = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert "reconstruction" in labels and "squared error" not in labels
