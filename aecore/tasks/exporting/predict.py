@@ -159,6 +159,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         path = getattr(options, name)
         if path is not None and path.suffix.lower() != ending:
             parser.error(f"--{name} {path}: must end with {ending}")
+        if path is not None and not path.parent.is_dir():
+            parser.error(f"--{name} {path}: there is no folder {path.parent}")
     folder = options.reconstructions
     if folder is not None and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
         parser.error(f"--reconstructions {folder}: give a new or empty folder")
