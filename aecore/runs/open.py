@@ -66,6 +66,14 @@ class Run:
         """What each epoch recorded, empty where there is no history."""
         return [] if self.folder is None else read_history(self.folder)
 
+    @property
+    def epoch(self) -> int | None:
+        """The epoch of the weights, counted from 1; None for an export and a saved model.
+
+        Of a checkpoint made within an epoch it is that one.
+        """
+        return None if self._content["step"] == 0 else self._content["epoch"] + 1
+
     def model(self, *, sampler: bool = True) -> Autoencoder:
         """The trained model on the CPU, in evaluation mode, with its sampler where one was fitted.
 

@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from aecore.config.component import PositiveInt, component
+from aecore.api.trained import Trained
+from aecore.config.component import PositiveInt, Probability, component
 from aecore.config.schema import Config
 from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
 from aecore.runs.files import replacing, write_atomically
 from aecore.runs.record import make_record
+from aecore.tasks.exporting.inference import (
+    PROGRAM,
+    preprocessing,
+    score_rule,
+    state_of,
+    state_text,
+    threshold_text,
+    why_no_program,
+    write_program,
+)
 from aecore.tasks.exporting.packages import Format, need_packages
+from aecore.tasks.threshold import quantile_threshold, scorer_of
 from aecore.tasks.use import Opened, Use
 
 if TYPE_CHECKING:
@@ -37,9 +51,15 @@ class Export(Use):
     Each file is read again and must answer as the model does on real images before it is left in
     the folder; one that does not is named in a warning.
 
+    `config.json` holds the preprocessing, the score and threshold of `task=score` (null where the
+    images of the training cannot be read), class names, and epoch and state of the run. With it and
+    `autoencoder.onnx`, `predict.py` turns image files into scores, reconstructions and codes by
+    onnxruntime, NumPy and Pillow alone; it is left out for tables and class-conditional models.
+
     formats: safetensors (weights and configuration, for `aecore.load`), onnx, torch
         (`torch.export`); the latter as encoder, decoder and both as one.
     images: how many the files are checked with, at most.
+    quantile: of the scores of known-good images, which is the threshold; see `task=score`.
     """
 
     takes = ("dataset", "split", "resize", "sampler")
@@ -51,9 +71,11 @@ class Export(Use):
         *,
         formats: Format | Annotated[list[Format], Field(min_length=1)],
         images: PositiveInt,
+        quantile: Probability,
     ) -> None:
         self.formats = list(dict.fromkeys([formats] if isinstance(formats, str) else formats))
         self.images = images
+        self.quantile = quantile
 
     def use(self, opened: Opened) -> dict[str, float]:
         """Checked with the run's test images by default."""
@@ -86,12 +108,34 @@ class Export(Use):
             if len(some) == len(split)
             else f"{most:,} of {opened.describe(split)}"
         )
-        page = readme(opened.ae.model, made.files, description, opened.run.class_names)
+        settings = self._settings(opened, record)
+        missing = why_no_program(opened.ae.model, opened.run.config.dataset, made.files)
+        page = readme(opened.ae.model, made.files, description, settings, missing)
         write_atomically(opened.folder / "README.md", page.encode())
-        config = json.dumps(record, indent=2) + "\n"
-        write_atomically(opened.folder / "config.json", config.encode())
-        _print_files(opened.folder, made, description)
+        write_atomically(
+            opened.folder / "config.json", (json.dumps(settings, indent=2) + "\n").encode()
+        )
+        if missing is None:
+            write_program(opened.folder)
+        _print_files(opened.folder, made, description, settings, missing)
         return {}
+
+    def _settings(self, opened: Opened, record: dict[str, Any]) -> dict[str, Any]:
+        """The content of config.json: the record, and what inference needs beside the programs."""
+        model = opened.ae.model
+        unit = replace(opened, ae=Trained(model.in_unit_range(), opened.run), limits=model.limits)
+        try:
+            score = scorer_of(unit)
+            threshold, note = quantile_threshold(unit, opened.own, score, self.quantile)
+        except UserError as error:
+            log.warning("config.json has no threshold: %s", error.summary)
+            threshold, note = None, "the images of the training could not be read"
+        return {
+            **record,
+            "run": state_of(opened.run),
+            "preprocessing": preprocessing(model, opened.run.config.dataset),
+            "score": score_rule(model, threshold, note),
+        }
 
 
 def _record(opened: Opened) -> dict[str, Any]:
@@ -117,13 +161,26 @@ def _is_place(key: str, value: object) -> bool:
     return key in _PLACES or (isinstance(value, str) and value.startswith(("/", "~", ".")))
 
 
-def _print_files(folder: Path, made: Exported, description: str) -> None:
-    say(f"exported to {folder}, checked with {description}:")
-    width = max(map(len, made.files))
+def _print_files(
+    folder: Path,
+    made: Exported,
+    description: str,
+    settings: Mapping[str, Any],
+    missing: str | None,
+) -> None:
+    """missing: why there is no predict.py."""
+    say(f"exported to {folder} ({state_text(settings['run'])}), checked with {description}:")
+    rest = {
+        "README.md": "shows how each is used",
+        "config.json": threshold_text(settings["score"]),
+        PROGRAM: f"left out: {missing}" if missing else "image files to scores, images and codes",
+    }
+    width = max(map(len, (*made.files, *rest)))
     for name, worst in made.files.items():
         size = (folder / name).stat().st_size / 1e6
         far = "equal" if worst == 0 else f"differs by {worst:.1e} at most"
         if name in made.passed_over:
             far += f", but for {made.passed_over[name]} images that lie between two answers"
         say(f"  {name.ljust(width)}  {size:7.2f} MB  {far}")
-    say(f"  {'README.md'.ljust(width)}  shows how each is used")
+    for name, text in rest.items():
+        say(f"  {name.ljust(width)}  {text}")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.config.component import NonNegativeFloat, PositiveInt, Probability
 from aecore.config.terminal import say
 from aecore.data.module import ImageData
 from aecore.data.split import Split
-from aecore.errors import ConfigError, UserError
+from aecore.errors import ConfigError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.top_anomalies import top_anomalies
 from aecore.evaluation.metrics.anomaly_score import (
@@ -22,13 +21,13 @@ from aecore.evaluation.metrics.anomaly_score import (
     Units,
     error_unit,
     feature_errors,
-    scorer,
 )
 from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_window
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
 from aecore.tasks.files import class_names, error_columns, numbers, write_rows
+from aecore.tasks.threshold import all_scores, quantile_threshold, scorer_of
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
 from aecore.types import ImageShape
@@ -77,7 +76,7 @@ class Score(Use):
         opened = _of_all_classes(opened)
         split = opened.images()
         threshold, reason = self._threshold(opened, own)
-        scores = self._scores(opened, _inputs(opened, split))
+        scores = all_scores(self._scorer(opened), _inputs(opened, split))
         anomalous = scores > threshold
         count, share = int(anomalous.sum()), float(anomalous.double().mean())
         metrics = {"images": float(len(split)), "threshold": threshold, "anomalous": float(count)}
@@ -139,18 +138,10 @@ class Score(Use):
         return found
 
     def _scorer(self, opened: Opened) -> Scorer:
-        draws = Generator(device=opened.ae.device).manual_seed(0)
         try:
-            return scorer(opened.ae.model, self.by, draws, self.units)
+            return scorer_of(opened, self.by, self.units)
         except ConfigError as error:
             raise error.renamed({"by": "score.by"}) from error
-
-    def _scores(self, opened: Opened, images: Batches) -> Tensor:
-        """(N,) float64 on the CPU; NaN counts as the largest."""
-        score = self._scorer(opened)
-        found = torch.cat([score(x, y).cpu() for x, y in images]).double()
-        largest = torch.finfo(found.dtype).max
-        return found.nan_to_num(nan=largest, posinf=largest)
 
     def _feature_errors(self, opened: Opened, split: Split) -> Tensor:
         """(N, D) on the CPU."""
@@ -165,17 +156,7 @@ class Score(Use):
         """The threshold and a description of its origin."""
         if self.threshold is not None:
             return self.threshold, "score.threshold"
-        try:
-            val = own.val
-            good, kind = (own.train, "training") if val is None else (val, "validation")
-        except UserError as error:
-            hint = "these are the known-good images; score.threshold=NUMBER needs none"
-            raise error.with_hint(hint) from error
-        batches = opened.trial(opened.scaled(good)).batches(own.eval_batch_size)
-        value = float(np.quantile(self._scores(opened, batches).numpy(), self.quantile))
-        few = ", too few to be sure of it" if len(good) * (1 - self.quantile) < 5 else ""
-        where = f"the run's {len(good):,} {kind} {noun_of(good.image_shape)}{few}"
-        return value, f"the {self.quantile:g} quantile of {where}"
+        return quantile_threshold(opened, own, self._scorer(opened), self.quantile)
 
     def _write(
         self, opened: Opened, split: Split, scores: Tensor, order: Tensor, threshold: float

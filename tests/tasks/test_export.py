@@ -69,10 +69,16 @@ def seen(folder: Path) -> tuple[aecore.Trained, Tensor, Tensor]:
 
 def test_says_what_it_did_and_nothing_else(folder: Path) -> None:
     first, *rest = (folder / "said").read_text().splitlines()
-    assert first == "exported to out, checked with 256 of 360 test images of digits:"
-    assert [line.split()[0] for line in rest] == [WEIGHTS, *PROGRAMS, "README.md"]
+    state = "epoch 1 of 1, last weights, run finished"
+    assert first == f"exported to out ({state}), checked with 256 of 360 test images of digits:"
+    others = ["README.md", "config.json", "predict.py"]
+    assert [line.split()[0] for line in rest] == [WEIGHTS, *PROGRAMS, *others]
     assert rest[0].endswith("MB  equal")
-    for line in rest[1:-1]:
+    assert ", the 0.95 quantile of the run's 143 validation images" in rest[-2]
+    assert rest[-1].endswith(
+        "left out: this model is class-conditional, and image files have no labels"
+    )
+    for line in rest[1:-3]:
         assert re.search(r" MB  (equal|differs by \d\.\de-0[789] at most)$", line), line
     written = {path.name for path in (folder / "out").iterdir()}
     assert written == {WEIGHTS, *PROGRAMS, "README.md", "config.json"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import EXPORTED
+from aecore.tasks.exporting.inference import state_text, threshold_text
 from aecore.types import is_table
 from aecore.version import __version__
 
@@ -24,22 +26,33 @@ _HOLDS = {
 
 
 def readme(
-    model: Autoencoder, files: Mapping[str, float], images_text: str, classes: Sequence[str] | None
+    model: Autoencoder,
+    files: Mapping[str, float],
+    images_text: str,
+    settings: Mapping[str, Any],
+    missing: str | None,
 ) -> str:
     """Markdown: what goes in and comes out, and a few lines of Python for each format.
 
     files: the largest difference of each from the original. images_text: the images of
-    that check. classes: names of the labels 0, 1, ..., or None.
+    that check. settings: the content of config.json. missing: why there is no predict.py, or None.
     """
     environment = Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
-    names = [f"{n} {name}" for n, name in enumerate(classes or ()) if name != str(n)]
+    names = [
+        f"{n} {name}" for n, name in enumerate(settings["class_names"] or ()) if name != str(n)
+    ]
     return environment.from_string(_TEMPLATE.read_text("utf-8")).render(
         model=model,
         files=files,
         images_text=images_text,
         classes=", ".join(names[:_NAMES]) or f"from 0 to {(model.classes or 0) - 1}",
+        state=state_text(settings["run"]),
+        pixels=settings["preprocessing"],
+        score=settings["score"],
+        threshold=threshold_text(settings["score"]),
+        missing=missing,
         conditional=model.classes is not None,
         whole=model.needs_context,
         table=is_table(model.image_shape),
