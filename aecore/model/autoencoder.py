@@ -191,18 +191,32 @@ class Autoencoder(PixelRange):
         noisy: bool,
         sample: bool,
         y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Pass:
-        """A pass of pixels (N, C, H, W), with noise if `noisy` and a sampled code if `sample`."""
-        clean, x_in, h, context = self.encoder_pass(x, generator, noisy=noisy, y=y)
+        """A pass of pixels (N, C, H, W), with noise if `noisy` and a sampled code if `sample`.
+
+        target: pixels that the output is compared with, see `Batch`.
+        """
+        clean, x_in, h, context = self.encoder_pass(x, generator, noisy=noisy, y=y, target=target)
         code = replace(self.latent(h, generator, sample), context=context)
         return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator, y)
 
     def encoder_pass(
-        self, x: Tensor, generator: Generator | None, *, noisy: bool, y: Tensor | None = None
+        self,
+        x: Tensor,
+        generator: Generator | None,
+        *,
+        noisy: bool,
+        y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> EncoderPass:
         """The first half of `run`: from pixels (N, C, H, W) to the features of the encoder."""
-        clean = self.reconstruction.target(self.normalise(x), generator)
-        x_in = self.noise(clean, generator, self._span()) if noisy else clean
+        clean = self.normalise(x if target is None else target)
+        clean = self.reconstruction.target(clean, generator)
+        x_in = clean
+        if target is not None:
+            x_in = self.reconstruction.expected(self.normalise(x))
+        x_in = self.noise(x_in, generator, self._span()) if noisy else x_in
         return EncoderPass(clean, x_in, *self.features(x_in, y))
 
     def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -241,13 +255,17 @@ class Autoencoder(PixelRange):
         epoch: float,
         noisy: bool,
         y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Terms:
-        """The objective on pixels (N, C, H, W), with the penalty weights after `epoch` epochs."""
+        """The objective on pixels (N, C, H, W), with the penalty weights after `epoch` epochs.
+
+        target: pixels that the outputs are compared with, None for x.
+        """
         weights = {name: w.at(epoch) for name, w in self.weights.items() if w.has_started(epoch)}
         self.latent.set_epoch(epoch)
         for penalty in self.penalties.values():
             penalty.set_epoch(epoch)
-        return self.objective(self, x, generator, weights, noisy, y)
+        return self.objective(self, x, generator, weights, noisy, y, target)
 
     def encode(
         self, x: Tensor, generator: Generator | None = None, y: Tensor | None = None

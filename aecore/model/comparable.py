@@ -12,7 +12,13 @@ from aecore.model.penalties.base import Penalty
 FINAL_EPOCH = float("inf")  # weights and targets as after any schedule
 
 
-def comparable_loss(model: Autoencoder, x: Tensor, terms: Terms, y: Tensor | None = None) -> Tensor:
+def comparable_loss(
+    model: Autoencoder,
+    x: Tensor,
+    terms: Terms,
+    y: Tensor | None = None,
+    target: Tensor | None = None,
+) -> Tensor:
     """The loss without every term that a critic judges, a mean over images, a scalar.
 
     A critic changes while it trains, so a lower cost may mean no more than a weaker critic. Where
@@ -20,6 +26,7 @@ def comparable_loss(model: Autoencoder, x: Tensor, terms: Terms, y: Tensor | Non
     place, summed over the image: what a Gaussian likelihood of variance 1 costs.
 
     x: pixels (N, C, H, W) of the terms, which are those of `FINAL_EPOCH`. y: labels (N,).
+    target: what outputs are compared with, None for x.
     """
     judged = set(model.adversaries)
     if not judged:
@@ -28,7 +35,8 @@ def comparable_loss(model: Autoencoder, x: Tensor, terms: Terms, y: Tensor | Non
     if "reconstruction" in judged:
         judged |= set(model.reconstruction.cost_names)
         with torch.no_grad():
-            error = model.normalise(model.reconstruct(x, y)) - model.normalise(x)
+            clean = model.normalise(x if target is None else target)
+            error = model.normalise(model.reconstruct(x, y)) - clean
         stand_in = {"squared_error": 0.5 * error.square().flatten(1).sum(1).mean()}
     kept = {name: value for name, value in terms.values.items() if name not in judged}
     return Terms(stand_in | kept, {"squared_error": 1.0, **terms.weights}).loss

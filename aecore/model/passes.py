@@ -217,9 +217,16 @@ class Model(Protocol):
         noisy: bool,
         sample: bool,
         y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Pass: ...
     def encoder_pass(
-        self, x: Tensor, generator: Generator | None, *, noisy: bool, y: Tensor | None = None
+        self,
+        x: Tensor,
+        generator: Generator | None,
+        *,
+        noisy: bool,
+        y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> EncoderPass: ...
     def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]: ...
     def encoder_input(self, x: Tensor, y: Tensor | None) -> Tensor: ...

@@ -126,7 +126,9 @@ class Training(LightningModule):
         rows, sizes, terms = [], [], None
         for batch in chunk:
             epoch = self.step / self.steps_an_epoch
-            terms = self._terms(batch.x, generator, epoch=epoch, noisy=True, y=batch.y)
+            terms = self._terms(
+                batch.x, generator, epoch=epoch, noisy=True, y=batch.y, target=batch.target
+            )
             loss = terms.loss
             optimizer.zero_grad()
             descended = sum(terms.critics.values(), loss)
@@ -202,8 +204,9 @@ class Training(LightningModule):
         model, draws = self.autoencoder, self._val_generator
         for batch in chunk:
             running = self._running_loss(batch)
-            terms = model.terms(batch.x, draws, epoch=FINAL_EPOCH, noisy=False, y=batch.y)
-            loss = comparable_loss(model, batch.x, terms, batch.y)
+            given = {"y": batch.y, "target": batch.target}
+            terms = model.terms(batch.x, draws, epoch=FINAL_EPOCH, noisy=False, **given)
+            loss = comparable_loss(model, batch.x, terms, **given)
             logged = {"loss": loss, **terms.logged, **running}
             row = torch.stack([*logged.values()]).detach().float()
             rows, sizes = self._over_ranks(row[None], [len(batch.x)])
@@ -221,7 +224,9 @@ class Training(LightningModule):
         draws = Generator(device=self.device)
         draws.set_state(self._val_generator.get_state())
         epoch = self.step / self.steps_an_epoch
-        terms = self.autoencoder.terms(batch.x, draws, epoch=epoch, noisy=False, y=batch.y)
+        terms = self.autoencoder.terms(
+            batch.x, draws, epoch=epoch, noisy=False, y=batch.y, target=batch.target
+        )
         return {"running_loss": terms.loss}
 
     @override

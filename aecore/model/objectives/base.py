@@ -67,10 +67,11 @@ class Objective(Component, ABC, options=False):
         weights: Mapping[str, float],
         noisy: bool,
         y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Terms:
         """x: (N, C, H, W) pixels; `noisy`: whether the noise is applied; weights of penalties.
 
-        y: labels (N,), required by a conditional model.
+        y: labels (N,), required by a conditional model. target: as x, see `Batch`; None for x.
         """
 
     def check(self, model: Model) -> None:

@@ -47,6 +47,7 @@ class Bound(Objective, options=False):
         weights: Mapping[str, float],
         noisy: bool,
         y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Terms:
         draws = draw(
             model,
@@ -57,6 +58,7 @@ class Bound(Objective, options=False):
             fixed=self.fixed,
             apart=self.apart,
             y=y,
+            target=target,
         )
         values, factors = charges(draws.first, weights)
         return Terms(

@@ -27,8 +27,9 @@ class Elbo(Objective):
         weights: Mapping[str, float],
         noisy: bool,
         y: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Terms:
-        p = model.run(x, generator, noisy=noisy, sample=True, y=y)
+        p = model.run(x, generator, noisy=noisy, sample=True, y=y, target=target)
         values, factors = charges(p, weights)
         return Terms(
             {"reconstruction": model.reconstruction(p.output, p.x).mean(), **values},

@@ -56,15 +56,16 @@ def draw(
     fixed: bool = False,
     apart: bool = False,
     y: Tensor | None = None,
+    target: Tensor | None = None,
 ) -> ImportanceSamples:
     """Encode pixels (N, C, H, W) once, sample `samples` codes of each, decode all of them at once.
 
     The first code of each image is the one that `model.run` samples with this generator.
     fixed: whether log q(z | x) is computed with detached parameters.
     apart: whether the weights are computed for the encoder and for the decoder separately.
-    y: labels (N,), required by a conditional model.
+    y: labels (N,), required by a conditional model. target: as x, whose likelihood it is.
     """
-    clean, x_in, h, context = model.encoder_pass(x, generator, noisy=noisy, y=y)
+    clean, x_in, h, context = model.encoder_pass(x, generator, noisy=noisy, y=y, target=target)
     first = replace(model.latent(h, generator, True), context=context)
     codes: list[Code] = [first]
     if samples > 1:
