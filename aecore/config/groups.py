@@ -15,7 +15,13 @@ from aecore.config.overrides import OOD, SUBDIR, Override
 from aecore.errors import UserError, nearest
 
 Groups = Mapping[str, set[str]]
-_SETS = ("evaluate/metrics", "figures", "penalty", "reconstruction")  # several may be chosen
+_SETS = (
+    "augment",
+    "evaluate/metrics",
+    "figures",
+    "penalty",
+    "reconstruction",
+)  # several may be chosen
 ENVIRONMENT = "hydra.job.env_set"
 _HYDRAS = (
     "hydra.run.dir", "hydra.sweep.dir", SUBDIR, "hydra.mode", "hydra.launcher", "hydra.sweeper",
