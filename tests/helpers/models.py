@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Generator, Tensor
 
 from aecore.config import schema
@@ -180,11 +181,15 @@ def fit(
     log_every: int = 10,
     clip: float | None = None,
     augment: Augment | None = None,
+    scaler: torch.amp.GradScaler | None = None,
     callbacks: list[Callback] | None = None,
     ckpt_path: Path | None = None,
     **options: Any,
 ) -> Training:
-    """Train on the CPU as a run does; returns the Lightning module."""
+    """Train on the CPU as a run does; returns the Lightning module.
+
+    scaler: of a training in float16, which Lightning has only on a GPU, but torch has here too.
+    """
     optimizer, schedule = optimizer or adam(), schedule or Constant()
     config = trainer_options(epochs, gradient_clip=clip, **options)
     chosen = config.trainer
@@ -212,5 +217,7 @@ def fit(
             AtomicIO(resumed=resumed),
             validate=module.val is not None,
         )
+        if scaler is not None:
+            trainer.strategy.precision_plugin = MixedPrecision("16-mixed", "cpu", scaler)
         trainer.fit(training, datamodule=module, ckpt_path=ckpt_path)
     return training

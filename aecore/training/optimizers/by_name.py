@@ -39,7 +39,9 @@ class Torch(GradientDescent):
         }
         if self.name not in classes:
             usable = [name for name in sorted(classes) if _obstacle(classes[name]) is None]
-            problem = f"no class of torch.optim{nearest(self.name, usable)}"
+            same = [name for name in usable if name.lower() == self.name.lower()]
+            near = f" (did you mean {same[0]!r}?)" if same else nearest(self.name, usable)
+            problem = f"no class of torch.optim{near}"
             raise ConfigError("optimizer.name", self.name, problem, f"known: {', '.join(usable)}")
         self._kind = classes[self.name]
         if (obstacle := _obstacle(self._kind)) is not None:
