@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import ChoiceSweep
 from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.near import keys_below, spelling
-from aecore.config.overrides import OOD, SUBDIR, Override
+from aecore.config.overrides import OOD, OPTIONS, SUBDIR, Override
 from aecore.errors import UserError, nearest
 
 Groups = Mapping[str, set[str]]
@@ -52,7 +52,7 @@ def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
         if override.of_hydra:
             _check_hydras(override)
             continue
-        if override.sign.startswith("+") and not override.is_below(OOD):
+        if override.sign.startswith("+") and not any(map(override.is_below, (OOD, OPTIONS))):
             line = f"{override.name}={override.text}"
             raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
         if override.group is None and any(g.startswith(f"{override.key}/") for g in groups):

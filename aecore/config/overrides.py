@@ -22,8 +22,9 @@ from aecore.errors import ConfigError, UserError, short, shown
 OOD = "evaluate.ood"  # other data sets, by their names
 SUBDIR = "hydra.sweep.subdir"  # the folder of a job below that of its sweep
 SWEEPER = "hydra.sweeper"  # the settings of a search
-_OPEN = (  # mappings of Hydra's configuration that take any key
-    "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
+OPTIONS = "optimizer.options"  # of any optimizer of torch: a mapping that takes any key
+_OPEN = (  # with those of Hydra's configuration
+    OPTIONS, "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
     "hydra.sweeper.params",
 )  # fmt: skip
 _PATHS = re.compile(  # keys of paths and file names, whose values need no quotes as they are typed
@@ -155,7 +156,7 @@ def _override(name: str, text: str, typed: str) -> Override:
     chooses = bool(package) or "/" in place or place in groups()
     sign = name[: len(name) - len(name.lstrip("+~"))]
     key = package or place.replace("/", ".")
-    if key.startswith("hydra.") and sign != "~":  # its keys are known but for a few mappings
+    if key.startswith(("hydra.", OPTIONS)) and sign != "~":  # their keys are known but for these
         sign = "++" if any(f"{key}.".startswith(f"{node}.") for node in _OPEN) else ""
     return Override(key, place if chooses else None, package, sign, text, typed, parsed)
 

@@ -43,7 +43,7 @@ def check_steps_unused(config: Config) -> None:
     for key, (value, default) in given.items():
         if value != default:
             problem = "optimizer=closed_form solves the model without any step"
-            raise ConfigError(key, value, problem, {key: "none" if value == [] else default})
+            raise ConfigError(key, value, problem, {key: "none" if default == [] else default})
 
 
 def check_augment(experiment: Experiment, shape: ImageShape) -> None:
