@@ -71,7 +71,7 @@ class EvaluateConfig(Node):
     ood: dict[Name, dict[str, Any]]
 
 
-class Augment(Node, extra="allow"):
+class AugmentConfig(Node, extra="allow"):
     """The augmentation of training images: nodes by name, and what they change."""
 
     input_only: bool = False
@@ -109,7 +109,7 @@ class Config(Node):
     dataset: dict[str, Any]
     network: dict[str, Any]
     latent: dict[str, Any]
-    augment: Augment = Augment()
+    augment: AugmentConfig = AugmentConfig()
     noise: dict[str, Any]
     penalty: dict[Name, dict[str, Any]]
     reconstruction: dict[Name, dict[str, Any]]

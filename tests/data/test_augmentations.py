@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode, functional
 
-from aecore.data.augmentations.base import Augment, Augmentation, uniform
+from aecore.data.augmentations.base import Augment, Augmentation, draw_uniform
 from aecore.data.augmentations.crop import Crop
 from aecore.data.augmentations.erase import Erase
 from aecore.data.augmentations.flip import Flip
@@ -71,7 +71,7 @@ class TestReferences:
     @pytest.mark.parametrize("degrees", [5.0, 180.0])
     def test_rotate(self, degrees: float) -> None:
         x = X[:40]
-        angles = uniform(x, gen(), -degrees, degrees)
+        angles = draw_uniform(x, gen(), -degrees, degrees)
         assert angles.min() < -0.8 * degrees and angles.max() > 0.8 * degrees
         found = Rotate(degrees=degrees, padding="constant")(x, gen())
         for image, angle, one in zip(x, angles.tolist(), found, strict=True):

@@ -69,12 +69,12 @@ class Augment:
         return x
 
 
-def uniform(x: Tensor, generator: Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
+def draw_uniform(x: Tensor, generator: Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
     """(N,) draws between low and high, one for each of the images x (N, ...)."""
     return x.new_empty(len(x)).uniform_(low, high, generator=generator)
 
 
-def integers(x: Tensor, generator: Generator, count: int) -> Tensor:
+def draw_integers(x: Tensor, generator: Generator, count: int) -> Tensor:
     """(N,) int64 draws from 0, ..., count - 1, one for each of the images x (N, ...)."""
     return torch.randint(count, (len(x),), generator=generator, device=x.device)
 

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
-from aecore.data.augmentations.base import Augmentation, integers, windows
+from aecore.data.augmentations.base import Augmentation, draw_integers, windows
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
@@ -44,7 +44,10 @@ class Crop(Augmentation):
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         height, width = x.shape[2:]
         h, w = self._window(height, width)
-        top, left = integers(x, generator, height - h + 1), integers(x, generator, width - w + 1)
+        top, left = (
+            draw_integers(x, generator, height - h + 1),
+            draw_integers(x, generator, width - w + 1),
+        )
         found: Tensor = functional.resize(
             windows(x, top, left, h, w), [height, width], InterpolationMode.BILINEAR
         )

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.config.component import Probability
-from aecore.data.augmentations.base import Augmentation, uniform
+from aecore.data.augmentations.base import Augmentation, draw_uniform
 from aecore.errors import ConfigError
 
 Pair = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
@@ -43,17 +43,17 @@ class Erase(Augmentation):
     @override
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         height, width = x.shape[2:]
-        area = uniform(x, generator, *self.area) * (height * width)
-        ratio = uniform(x, generator, *map(math.log, self.ratio)).exp()
+        area = draw_uniform(x, generator, *self.area) * (height * width)
+        ratio = draw_uniform(x, generator, *map(math.log, self.ratio)).exp()
         rows = _inside(x, (area * ratio).sqrt(), height, generator)[:, None, :, None]
         columns = _inside(x, (area / ratio).sqrt(), width, generator)[:, None, None, :]
-        chosen = (uniform(x, generator) < self.p)[:, None, None, None]
+        chosen = (draw_uniform(x, generator) < self.p)[:, None, None, None]
         return x.masked_fill(rows & columns & chosen, self.value)
 
 
 def _inside(x: Tensor, length: Tensor, side: int, generator: Generator) -> Tensor:
     """(N, side) bool: a random stretch of each image's rows or columns of that length, (N,)."""
     length = length.round().clamp(1, side)
-    start = (uniform(x, generator) * (side - length + 1)).floor()[:, None]
+    start = (draw_uniform(x, generator) * (side - length + 1)).floor()[:, None]
     place = torch.arange(side, device=x.device)
     return (place >= start) & (place < start + length[:, None])

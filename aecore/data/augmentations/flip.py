@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional
 from typing_extensions import override
 
 from aecore.config.component import Probability
-from aecore.data.augmentations.base import Augmentation, uniform
+from aecore.data.augmentations.base import Augmentation, draw_uniform
 
 
 class Flip(Augmentation):
@@ -26,6 +26,6 @@ class Flip(Augmentation):
             (self.horizontal, functional.horizontal_flip),
             (self.vertical, functional.vertical_flip),
         ):
-            chosen = uniform(x, generator) < p
+            chosen = draw_uniform(x, generator) < p
             x = torch.where(chosen[:, None, None, None], flip(x), x)
         return x

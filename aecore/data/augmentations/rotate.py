@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 from typing_extensions import override
 
-from aecore.data.augmentations.base import Augmentation, Padding, uniform
+from aecore.data.augmentations.base import Augmentation, Padding, draw_uniform
 
 _MODES = {"constant": "zeros", "edge": "border", "reflect": "reflection"}  # names of grid_sample
 
@@ -29,7 +29,7 @@ class Rotate(Augmentation):
     @override
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         height, width = x.shape[2:]
-        angle = torch.deg2rad(uniform(x, generator, -self.degrees, self.degrees))
+        angle = torch.deg2rad(draw_uniform(x, generator, -self.degrees, self.degrees))
         cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
         # from places in the rotated image to places in x, both with sides from -1 to 1
         rows = [cos, -sin * (height / width), zero], [sin * (width / height), cos, zero]

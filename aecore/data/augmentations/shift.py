@@ -7,7 +7,7 @@ from torchvision.transforms.v2 import functional
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
-from aecore.data.augmentations.base import Augmentation, Padding, integers, windows
+from aecore.data.augmentations.base import Augmentation, Padding, draw_integers, windows
 from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
@@ -35,5 +35,5 @@ class Shift(Augmentation):
     @override
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         padded = functional.pad(x, [self.pixels], padding_mode=self.padding)
-        down, right = (integers(x, generator, 2 * self.pixels + 1) for _ in range(2))
+        down, right = (draw_integers(x, generator, 2 * self.pixels + 1) for _ in range(2))
         return windows(padded, down, right, *x.shape[2:])
