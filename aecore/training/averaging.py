@@ -23,8 +23,13 @@ class WeightAverage:
     and flags are copied.
     """
 
-    def __init__(self, model: Autoencoder, decay: float) -> None:
-        """model: with the parameters on their device. decay: in (0, 1)."""
+    def __init__(
+        self, model: Autoencoder, decay: float, averages: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """model: with the parameters on their device. decay: in (0, 1).
+
+        averages: of a checkpoint, with which it continues; None before the first step.
+        """
         mean: Any = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
         def average(averages: Tensors, values: Tensors, count: Tensor | int) -> None:
@@ -34,6 +39,9 @@ class WeightAverage:
                 torch._foreach_copy_(averages, values)
 
         self._averaged: Any = AveragedModel(model, multi_avg_fn=average, use_buffers=True).eval()
+        if averages is not None:
+            self.model.load_state_dict(averages)
+            self._averaged.n_averaged.fill_(1)
 
     @property
     def model(self) -> Autoencoder:
@@ -45,8 +53,3 @@ class WeightAverage:
     def update(self, model: Autoencoder) -> None:
         """Add the weights after a step of the optimizer."""
         self._averaged.update_parameters(model)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue with the averages of a checkpoint, which has made a step."""
-        self.model.load_state_dict(state)
-        self._averaged.n_averaged.fill_(1)

@@ -43,6 +43,8 @@ class Descent:
         rates: of the parameter groups, at the end of it. step: mini-batches before the last one.
         batches: mini-batches in an epoch.
         """
+        if self.warmup == 0:
+            return
         epoch, within = divmod(step, batches)
         an_epoch = self.updates(batches)
         number = epoch * an_epoch + within // self.accumulate + 1

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Generator, Tensor
@@ -15,17 +14,18 @@ from typing_extensions import override
 from aecore.data.augmentations.base import Augment
 from aecore.evaluation.metrics.common import VALIDATION_STREAM
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.comparable import FINAL_EPOCH, comparable_loss, is_trained_loss_comparable
+from aecore.model.comparable import FINAL_EPOCH
 from aecore.model.objectives.base import Terms, weighted_term
 from aecore.runs.checkpoint import PREFIX
 from aecore.training.averaging import WeightAverage
 from aecore.training.descent import Descent
 from aecore.training.finite import check_finite, check_weights
-from aecore.training.generators import Generators
+from aecore.training.generators import Generators, epoch_seed
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
 from aecore.training.running_mean import Mean
 from aecore.training.signals import received
+from aecore.training.validation import validation_losses
 from aecore.types import Batch
 
 EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
@@ -105,9 +105,7 @@ class Training(LightningModule):
         self._scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self._ranks = self.trainer.world_size
         if self._decay is not None:
-            self._average = WeightAverage(self.autoencoder, self._decay)
-            if self._saved_average is not None:
-                self._average.restore(self._saved_average)
+            self._average = WeightAverage(self.autoencoder, self._decay, self._saved_average)
         if self._epoch_progress is not None:  # Lightning does not begin an epoch that continues
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_train_epoch_start(self.trainer, self)
@@ -175,15 +173,16 @@ class Training(LightningModule):
         if step == first:
             optimizer.zero_grad()
         if self._ranks > 1 or self.descent.accumulate > 1:
-            loss = loss * self._share(images, first)
+            # the sum over the group and the mean over the ranks is then the mean over all images
+            loss = loss * (
+                images * self._ranks / self._loader().size(first, self.descent.accumulate)
+            )
         if self._ranks > 1:
             self.manual_backward(loss)  # it scales the loss, too
         else:  # 45 us less than through Lightning
-            loss = loss if self._scaler is None else self._scaler.scale(loss)
-            loss.backward()
+            (loss if self._scaler is None else self._scaler.scale(loss)).backward()
         if step + 1 in (first + self.descent.accumulate, self.steps_an_epoch):
-            if self.descent.warmup:
-                self.descent.set_rates(optimizer, self._rates, self.step, self.steps_an_epoch)
+            self.descent.set_rates(optimizer, self._rates, self.step, self.steps_an_epoch)
             self.descent.step(optimizer, self._scaler)
             if self._average is not None:
                 self._average.update(self.autoencoder)
@@ -242,19 +241,14 @@ class Training(LightningModule):
     @override
     def on_validation_epoch_start(self) -> None:
         self.val_mean = Mean()
-        self._val_generator = Generator(device=self.device).manual_seed(
-            self.seed + VALIDATION_STREAM
-        )
+        seed = self.seed + VALIDATION_STREAM
+        self._val_generator = Generator(device=self.device).manual_seed(seed)
 
     @override
     def validation_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
-        model, draws = self.evaluated, self._val_generator
         for batch in chunk:
-            running = self._running_loss(batch)
-            given = {"y": batch.y, "target": batch.target}
-            terms = model.terms(batch.x, draws, epoch=FINAL_EPOCH, noisy=False, **given)
-            loss = comparable_loss(model, batch.x, terms, **given)
-            logged = {"loss": loss, **terms.logged, **running}
+            epoch = self.step / self.steps_an_epoch
+            logged = validation_losses(self.evaluated, batch, self._val_generator, epoch)
             row = torch.stack([*logged.values()]).detach().float()
             rows, sizes = self._over_ranks(row[None], [len(batch.x)])
             values = rows.cpu().numpy()
@@ -264,32 +258,12 @@ class Training(LightningModule):
             self._check_interrupted()
             self.val_mean.add(self.with_weighted(entry, FINAL_EPOCH), sizes[0])
 
-    def _running_loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss as it is trained at this moment, with the same draws, where it is another."""
-        if is_trained_loss_comparable(self.autoencoder):
-            return {}
-        draws = Generator(device=self.device)
-        draws.set_state(self._val_generator.get_state())
-        epoch = self.step / self.steps_an_epoch
-        terms = self.evaluated.terms(
-            batch.x, draws, epoch=epoch, noisy=False, y=batch.y, target=batch.target
-        )
-        return {"running_loss": terms.loss}
-
     @override
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_mean.result("val")
         if metrics:
             self._log(metrics, self.step)
             self.log_dict(metrics, logger=False)
-
-    def _share(self, images: int, first: int) -> float:
-        """Scales a mean over this rank's images so that the sum over a group is a mean over all.
-
-        first: the step of the epoch with which the group of mini-batches begins.
-        """
-        whole: int = self._loader().size(first, self.descent.accumulate)
-        return images * self._ranks / whole
 
     def _over_ranks(self, rows: Tensor, sizes: list[int]) -> tuple[Tensor, list[int]]:
         """Return the means over the images of all ranks, (batches, terms), and the image counts.
@@ -339,9 +313,3 @@ class Training(LightningModule):
         self.step = checkpoint["step"]
         self._saved_average = checkpoint.get(AVERAGED)
         self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
-
-
-def epoch_seed(seed: int, epoch: int, rank: int = 0, step: int = 0) -> int:
-    """A well-mixed 63-bit seed for an epoch of a run from a step on, other for each rank."""
-    state = np.random.SeedSequence([seed, epoch, rank, step]).generate_state(1, np.uint64)
-    return int(state[0] >> 1)

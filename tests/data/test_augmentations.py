@@ -16,14 +16,14 @@ from aecore.data.augmentations.crop import Crop
 from aecore.data.augmentations.erase import Erase
 from aecore.data.augmentations.flip import Flip
 from aecore.data.augmentations.rotate import Rotate
-from aecore.data.augmentations.shift import Shift
+from aecore.data.augmentations.shift import Translate
 from aecore.errors import ConfigError
 from aecore.types import Batch
 from helpers.models import gen, images
 
 ALL: dict[str, Augmentation] = {
     "flip": Flip(horizontal=0.5, vertical=0.5),
-    "shift": Shift(pixels=2, padding="reflect"),
+    "shift": Translate(pixels=2, padding="reflect"),
     "crop": Crop(size=4),
     "rotate": Rotate(degrees=40.0, padding="constant"),
     "erase": Erase(p=0.7, area=[0.1, 0.4], ratio=[0.5, 2.0], value=0.5),
@@ -57,7 +57,7 @@ class TestReferences:
     def test_shift(self, padding: Any) -> None:
         padded = functional.pad(X, [2], padding_mode=padding)
         moved = [padded[:, :, i : i + 6, j : j + 9] for i in range(5) for j in range(5)]
-        assert is_uniform(places(moved, Shift(pixels=2, padding=padding)(X, gen())), 25)
+        assert is_uniform(places(moved, Translate(pixels=2, padding=padding)(X, gen())), 25)
 
     @pytest.mark.parametrize(("size", "window"), [(4, (4, 4)), (0.6, (4, 5))])
     def test_crop(self, size: float, window: tuple[int, int]) -> None:
@@ -162,8 +162,8 @@ class TestRefusals:
             (Crop(size=7), (1, 6, 9), "crop.size=7: a window of 7x7 pixels is larger than"),
             (Crop(size=6), (1, 6, 6), "crop.size=6: a window of 6x6 pixels is all of 6x6"),
             (Crop(size=0.99), (1, 6, 6), "crop.size=0.99: a window of 6x6 pixels is all of 6x6"),
-            (Shift(pixels=6, padding="edge"), (1, 6, 9), "shift.pixels=6: moves images of 6x9"),
-            (Shift(pixels=1, padding="edge"), (3, 1, 9), "shift.pixels=1: moves images of 1x9"),
+            (Translate(pixels=6, padding="edge"), (1, 6, 9), "shift.pixels=6: moves images of 6x9"),
+            (Translate(pixels=1, padding="edge"), (3, 1, 9), "shift.pixels=1: moves images of 1x9"),
         ],
         ids=str,
     )
@@ -175,7 +175,7 @@ class TestRefusals:
         ("kind", "options"),
         [
             (Flip, {"horizontal": 1.5, "vertical": 0.0}),
-            (Shift, {"pixels": 0, "padding": "edge"}),
+            (Translate, {"pixels": 0, "padding": "edge"}),
             (Crop, {"size": 1.5}),
             (Rotate, {"degrees": 0.0, "padding": "edge"}),
             (Erase, {"p": 0.5, "area": [0.1], "ratio": [1.0, 1.0], "value": 0.0}),

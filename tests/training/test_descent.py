@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aecore.data.augmentations.base import Augment
 from aecore.data.augmentations.rotate import Rotate
-from aecore.data.augmentations.shift import Shift
+from aecore.data.augmentations.shift import Translate
 from aecore.data.batches import Batches
 from aecore.data.split import Split
 from aecore.model.autoencoder import Autoencoder
@@ -22,7 +22,8 @@ from aecore.model.penalties.adversarial import AdversarialPenalty
 from aecore.runs.checkpoint import BEST, LAST, load
 from aecore.training.averaging import WeightAverage
 from aecore.training.descent import Descent
-from aecore.training.module import TRAINED, epoch_seed
+from aecore.training.generators import epoch_seed
+from aecore.training.module import TRAINED
 from aecore.training.optimizers.by_name import Torch
 from aecore.training.optimizers.gradient import SGD, GradientDescent
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule, Step
@@ -34,7 +35,7 @@ State = dict[str, Tensor]
 
 
 def augment(input_only: bool = False) -> Augment:
-    changes = Shift(pixels=1, padding="edge"), Rotate(degrees=20.0, padding="edge")
+    changes = Translate(pixels=1, padding="edge"), Rotate(degrees=20.0, padding="edge")
     return Augment({"shift": changes[0], "rotate": changes[1]}, input_only)
 
 

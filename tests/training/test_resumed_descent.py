@@ -13,7 +13,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from aecore.data.augmentations.base import Augment
 from aecore.data.augmentations.erase import Erase
-from aecore.data.augmentations.shift import Shift
+from aecore.data.augmentations.shift import Translate
 from aecore.data.module import ImageData
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
@@ -30,7 +30,7 @@ from helpers.models import data, images, mlp, model
 from helpers.training_loop import noisy_vae
 
 ERASE = Erase(p=0.5, area=[0.1, 0.4], ratio=[0.5, 2.0], value=0.0)
-AUGMENT = Augment({"shift": Shift(pixels=1, padding="edge"), "erase": ERASE})
+AUGMENT = Augment({"shift": Translate(pixels=1, padding="edge"), "erase": ERASE})
 ALL: dict[str, Any] = {
     "augment": AUGMENT, "accumulate": 2, "warmup": 1.4, "ema": 0.8, "clip": 0.5,
     "schedule": Cosine(final=0.0),

@@ -12,7 +12,7 @@ from aecore.errors import ConfigError
 from aecore.types import ImageShape
 
 
-class Shift(Augmentation):
+class Translate(Augmentation):
     """Moved by whole pixels, up or down and left or right, each way from -pixels to pixels.
 
     The random crop of a padded image of He et al. 2016 (CVPR), section 4.2.
