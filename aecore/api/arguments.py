@@ -21,8 +21,9 @@ MODEL = (
     "conditional", "dataset.range", "dataset.binarise",
 )  # fmt: skip
 TRAINING = (
-    "optimizer", "scheduler", "init", "sampler", "evaluate.weights", "evaluate.metrics",
-    "trainer.precision", "trainer.gradient_clip", "trainer.compile", "trainer.early_stopping",
+    "augment", "optimizer", "scheduler", "init", "sampler", "evaluate.weights", "evaluate.metrics",
+    "trainer.precision", "trainer.gradient_clip", "trainer.accumulate", "trainer.warmup",
+    "trainer.ema", "trainer.compile", "trainer.early_stopping",
 )  # fmt: skip
 OPTIONS = {  # what options of the configuration are called here
     "trainer.max_epochs": "epochs", "dataset.batch_size": "batch_size",

@@ -12,7 +12,7 @@ from aecore.config.overrides import Override
 # config groups, the most informative first
 GROUPS = (
     "experiment", "model", "dataset", "network", "latent", "noise", "penalty", "reconstruction",
-    "prior", "objective", "sampler", "init", "optimizer", "scheduler", "trainer",
+    "prior", "objective", "sampler", "init", "augment", "optimizer", "scheduler", "trainer",
     "trainer.accelerator", "evaluate.noise",
 )  # fmt: skip
 

@@ -147,7 +147,8 @@ def choices(chosen: Mapping[Any, Any], config: Mapping[Any, Any]) -> dict[str, A
         for part in group.split("/"):
             node = node.get(part) if isinstance(node, Mapping) else None
         if isinstance(node, Mapping):
-            found.setdefault(group, list(node))
+            several = [name for name, one in node.items() if isinstance(one, Mapping)]
+            found.setdefault(group, several)
     return found
 
 

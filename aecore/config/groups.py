@@ -11,11 +11,13 @@ from hydra.core.override_parser.types import ChoiceSweep
 from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.near import keys_below, spelling
-from aecore.config.overrides import OOD, SUBDIR, WHERE, Override
+from aecore.config.overrides import OOD, OPTIONS, SUBDIR, WHERE, Override
 from aecore.errors import UserError, nearest
 
 Groups = Mapping[str, set[str]]
-SETS = ("evaluate/metrics", "figures", "penalty", "reconstruction")  # several may be chosen
+SETS = (  # several may be chosen
+    "augment", "evaluate/metrics", "figures", "penalty", "reconstruction",
+)  # fmt: skip
 ENVIRONMENT = "hydra.job.env_set"
 _HYDRAS = (
     "hydra.run.dir", "hydra.sweep.dir", SUBDIR, "hydra.mode", "hydra.launcher", "hydra.sweeper",
@@ -46,7 +48,8 @@ def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
         if override.of_hydra:
             _check_hydras(override)
             continue
-        if override.sign.startswith("+") and not any(map(override.is_below, (OOD, WHERE))):
+        open_nodes = (OOD, OPTIONS, WHERE)
+        if override.sign.startswith("+") and not any(map(override.is_below, open_nodes)):
             line = f"{override.name}={override.text}"
             raise UserError(f"{override.typed}: '+' is never needed here", f"write {line}")
         if override.group is None and any(g.startswith(f"{override.key}/") for g in groups):

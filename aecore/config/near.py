@@ -25,6 +25,8 @@ _GUESSES = {  # names that other programs use
     "reconstruction": ("loss",),
     "seed": ("randomseed",),
     "trainer.accelerator": ("cuda", "device", "gpu"),
+    "trainer.accumulate": ("accumulategradbatches", "gradientaccumulation"),
+    "trainer.warmup": ("lrwarmup", "optimizerwarmup", "schedulerwarmup", "warmupepochs"),
     "trainer.devices": ("gpus",),
     "trainer.early_stopping.patience": ("patience",),
     "trainer.max_epochs": ("epochs", "maxsteps", "nepochs", "numepochs"),
@@ -32,7 +34,13 @@ _GUESSES = {  # names that other programs use
 _VALUES = {"trainer.accelerator": {"cuda": "gpu", "true": "gpu", "1": "gpu"}}
 _SPELLINGS = {  # of options, by their group
     "reconstruction": {"bce": "bernoulli", "crossentropy": "bernoulli", "l2": "mse", "mae": "l1"},
-    "optimizer": {"adamwithweightdecay": "adamw"},
+    "optimizer": {
+        "adamwithweightdecay": "adamw",
+        **{
+            name.lower(): f"torch optimizer.name={name}"
+            for name in ("Adadelta", "Adafactor", "Adagrad", "Adamax", "NAdam", "RAdam", "RMSprop")
+        },
+    },
     "network": {"cnn": "conv", "fc": "mlp", "dense": "mlp"},
     "latent": {"normal": "gaussian", "vae": "gaussian"},
     "dataset": {"fashion": "fashion_mnist", "cifar": "cifar10", "folder": "image_folder"},

@@ -23,9 +23,10 @@ OOD = "evaluate.ood"  # other data sets, by their names
 SUBDIR = "hydra.sweep.subdir"  # the folder of a job below that of its sweep
 WHERE = "list.where"  # what the runs of task=list have in common
 SWEEPER = "hydra.sweeper"  # the settings of a search
+OPTIONS = "optimizer.options"  # of any optimizer of torch
 _OPEN = (  # mappings that take any key
     "hydra.job.env_set", "hydra.launcher.additional_parameters", "hydra.launcher.ray",
-    "hydra.sweeper.params", WHERE,
+    "hydra.sweeper.params", OPTIONS, WHERE,
 )  # fmt: skip
 _PATHS = re.compile(  # keys of paths and file names, whose values need no quotes as they are typed
     r"resume|init_from|runs?|out|paths\.(data_dir|output_dir)|hydra\.(run\.dir|sweep\.(dir|subdir))"

@@ -36,8 +36,11 @@ class Trainer(Node):
 
     max_epochs: PositiveInt | Literal["auto"]
     threads: PositiveInt | Literal["auto"]
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     gradient_clip: PositiveFloat | None
+    accumulate: PositiveInt = 1
+    warmup: NonNegativeFloat = 0
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     log_every: PositiveInt
     limit_batches: PositiveInt | None
     checkpoint_minutes: NonNegativeFloat | None
@@ -66,6 +69,13 @@ class EvaluateConfig(Node):
     noise: dict[str, Any]
     metrics: dict[Name, dict[str, Any]]
     ood: dict[Name, dict[str, Any]]
+
+
+class AugmentConfig(Node, extra="allow"):
+    """The augmentation of training images: nodes by name, and what they change."""
+
+    input_only: bool = False
+    __pydantic_extra__: dict[Name, dict[str, Any]] = Field(init=False)
 
 
 class Config(Node):
@@ -101,6 +111,7 @@ class Config(Node):
     dataset: dict[str, Any]
     network: dict[str, Any]
     latent: dict[str, Any]
+    augment: AugmentConfig = AugmentConfig()
     noise: dict[str, Any]
     penalty: dict[Name, dict[str, Any]]
     reconstruction: dict[Name, dict[str, Any]]

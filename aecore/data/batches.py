@@ -166,9 +166,10 @@ class Batches:
                 rest = rest[sum(part) :]
             yield Chunk(parts, partial(self._gather, throws=throws))
 
-    def size(self, step: int) -> int:
-        """Images in the mini-batch of that step of an epoch, of all ranks."""
-        return self._ends[step] - (self._ends[step - 1] if step else 0)
+    def size(self, step: int, count: int = 1) -> int:
+        """Images in so many mini-batches of an epoch from that step on, of all ranks."""
+        last = min(step + count, self.steps) - 1
+        return self._ends[last] - (self._ends[step - 1] if step else 0)
 
     def _share(self, start: int, end: int) -> tuple[int, int]:
         """This rank's part of the global batch start..end."""

@@ -23,12 +23,13 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import PREFIX, check_weights, weights
 from aecore.runs.validation import printable
 from aecore.training.generators import check_state
-from aecore.training.module import EPOCH_PROGRESS
+from aecore.training.module import AVERAGED, EPOCH_PROGRESS, TRAINED
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.restored import GREATEST, alike, restored_states
 from aecore.training.setup import Experiment
 
 Count = Annotated[int, Field(ge=0, lt=GREATEST)]
+SCALER = "MixedPrecision"  # the key of the state of Lightning's plug-in that scales the loss
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -96,6 +97,16 @@ class _Optimizer(_Part):
     param_groups: list[dict[str, Any]]
 
 
+class _Scaler(_Part):
+    """The state of torch's GradScaler."""
+
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    growth_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)]
+    backoff_factor: Annotated[float, Field(gt=0, lt=1)]
+    growth_interval: Annotated[int, Field(ge=1, lt=GREATEST)]
+    growth_tracker: Count = Field(alias="_growth_tracker")
+
+
 class _Parts(_Part, extra="ignore"):
     epoch: Count
     step: Count
@@ -103,6 +114,8 @@ class _Parts(_Part, extra="ignore"):
     callbacks: dict[str, dict[str, Any]]
     optimizer_states: Annotated[list[_Optimizer], Field(min_length=1, max_length=1)]
     lr_schedulers: Annotated[list[dict[str, Any]], Field(max_length=1)]
+    trained_weights: dict[str, Tensor] | None = None
+    MixedPrecision: _Scaler | None = None
 
 
 def checked(
@@ -118,24 +131,28 @@ def checked(
     """
     state = weights(content)
     check_weights(model.state_dict(), state, path)
-    optimizer = experiment.optimizer
+    optimizer, options = experiment.optimizer, experiment.config.trainer
     assert isinstance(optimizer, GradientDescent)
     try:
         parts = _Parts.model_validate(content)
         known = _Callbacks.model_fields
         callbacks = {k: v for k, v in parts.callbacks.items() if _class(k) in known}
         states = _Callbacks.model_validate({_class(k): v for k, v in callbacks.items()})
-        _check_agreement(parts, states, experiment.data.train_dataloader())
+        _check_agreement(parts, states, experiment.data.train_dataloader(), options.accumulate)
+        if (parts.trained_weights is None) != (options.ema is None):
+            raise ValueError(f"{TRAINED}: of a training with another trainer.ema")
+        if (parts.MixedPrecision is None) != (options.precision != "16-mixed"):
+            raise ValueError(f"{SCALER}: of a training with another trainer.precision")
         built = optimizer(model.parameter_groups())
         scheduler = experiment.scheduler(built, experiment.max_epochs)
-        options = built.state_dict()["param_groups"]
+        groups = built.state_dict()["param_groups"]
         schedules = [] if scheduler is None else [scheduler.state_dict()]
         (saved,) = parts.optimizer_states
-        if [g.get("params") for g in saved.param_groups] != [g["params"] for g in options]:
+        if [g.get("params") for g in saved.param_groups] != [g["params"] for g in groups]:
             raise ValueError("param_groups: of other parameters")
         restored = {
             "state": restored_states(optimizer, built, saved.state),
-            "param_groups": alike(options, saved.param_groups, "param_groups"),
+            "param_groups": alike(groups, saved.param_groups, "param_groups"),
         }
         schedules = alike(schedules, parts.lr_schedulers, "lr_schedulers")
     except (ValueError, RuntimeError, OverflowError) as error:
@@ -147,7 +164,11 @@ def checked(
             f"{path}: damaged, or a checkpoint of another training ({printable(reason)})",
             "it was not used; give another run or train again",
         ) from error
-    plain = {k: content[k] for k in ("epoch", "step", EPOCH_PROGRESS) if content.get(k) is not None}
+    kept = ("epoch", "step", EPOCH_PROGRESS, SCALER)
+    plain = {key: content[key] for key in kept if content.get(key) is not None}
+    if parts.trained_weights is not None:
+        plain[AVERAGED], state = state, weights({"state_dict": parts.trained_weights})
+        check_weights(model.state_dict(), state, path)
     chunks = None if parts.epoch_progress is None else parts.epoch_progress.chunks
     return {
         **plain,
@@ -183,7 +204,9 @@ def _class(key: str) -> str:
     return key.partition("{")[0]
 
 
-def _check_agreement(parts: _Parts, callbacks: _Callbacks, batches: Batches) -> None:
+def _check_agreement(
+    parts: _Parts, callbacks: _Callbacks, batches: Batches, accumulate: int
+) -> None:
     """Raise ValueError where epoch, step, history and progress do not fit together."""
     rows, progress = callbacks.History.rows, parts.epoch_progress
     epochs = parts.epoch + (1 if progress is None else 0)
@@ -196,6 +219,7 @@ def _check_agreement(parts: _Parts, callbacks: _Callbacks, batches: Batches) -> 
         within = first < batches.steps and first <= steps <= min(
             first + batches.chunk, batches.steps
         )
+        within = within and (steps % accumulate == 0 or steps == batches.steps)
         if not within or any(m.sums and not m.images for m in (progress.mean, progress.since_log)):
             raise ValueError(f"{EPOCH_PROGRESS}: of an epoch of other steps")
         for of_ranks in progress.generators:

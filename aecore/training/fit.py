@@ -22,6 +22,7 @@ from aecore.training.callbacks.checkpoint import AtomicIO, Checkpoints
 from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
 from aecore.training.callbacks.history import History
 from aecore.training.callbacks.images import Images
+from aecore.training.descent import Descent
 from aecore.training.loggers.base import RunLogger
 from aecore.training.module import StoppedError, Training
 from aecore.training.optimizers.closed_form import ClosedForm
@@ -71,7 +72,9 @@ def fit(
         experiment.scheduler,
         seed=config.seed,
         log_every=options.log_every,
-        gradient_clip=options.gradient_clip,
+        descent=Descent(options.accumulate, options.gradient_clip, options.warmup),
+        augment=experiment.augment,
+        ema=options.ema,
         compile_mode=options.compile,
     )
     saving = Checkpoints(
@@ -109,6 +112,8 @@ def fit(
             raise UserError(f"{failure}", f"{resuming(folder)} continues") from error
         leave_process_group()
     model.cpu()
+    if options.ema is not None:
+        model.load_state_dict(module.evaluated.state_dict())
     if saving.weights is not None:
         check_weights(model.state_dict(), saving.weights, checkpoints / BEST)
         model.load_state_dict(saving.weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -51,3 +52,9 @@ def check_state(state: Tensor) -> None:
                 generator.set_state(state.clone())
             except RuntimeError as error:
                 raise ValueError(f"generators: {error}") from error
+
+
+def epoch_seed(seed: int, epoch: int, rank: int = 0, step: int = 0) -> int:
+    """A well-mixed 63-bit seed for an epoch of a run from a step on, other for each rank."""
+    state = np.random.SeedSequence([seed, epoch, rank, step]).generate_state(1, np.uint64)
+    return int(state[0] >> 1)

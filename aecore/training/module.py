@@ -6,25 +6,32 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from aecore.data.augmentations.base import Augment
 from aecore.evaluation.metrics.common import VALIDATION_STREAM
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.comparable import FINAL_EPOCH, comparable_loss, is_trained_loss_comparable
+from aecore.model.comparable import FINAL_EPOCH
 from aecore.model.objectives.base import Terms, weighted_term
+from aecore.runs.checkpoint import PREFIX
+from aecore.training.averaging import WeightAverage
+from aecore.training.descent import Descent
 from aecore.training.finite import check_finite, check_weights
-from aecore.training.generators import Generators
+from aecore.training.generators import Generators, epoch_seed
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
 from aecore.training.running_mean import Mean
 from aecore.training.signals import received
+from aecore.training.validation import validation_losses
 from aecore.types import Batch
 
 EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
+# keys where averaged weights are evaluated: in a file, the weights that are trained; read from one,
+# the averages
+TRAINED, AVERAGED = "trained_weights", "averaged_weights"
 
 
 class StoppedError(Exception):
@@ -40,8 +47,12 @@ class Training(LightningModule):
     drawn from generators seeded by (seed, epoch), so an epoch that starts again repeats itself;
     one that continues from a checkpoint within it restores the states of the generators.
 
-    log_every: steps between two log entries; gradient_clip: largest norm of the gradient, or None.
+    A step is a mini-batch, wherever steps are counted; `descent` says how many of them make a step
+    of the optimizer. A signal and a checkpoint wait for that.
+
+    log_every: steps between two log entries. augment: changes training batches; None leaves them.
     compile_mode: of torch.compile, which makes the objective faster on GPUs; None does not compile.
+    ema: decay of the moving average of the weights, which is then evaluated; None for no average.
     """
 
     def __init__(
@@ -52,14 +63,20 @@ class Training(LightningModule):
         *,
         seed: int,
         log_every: int,
-        gradient_clip: float | None,
+        descent: Descent | None = None,
+        augment: Augment | None = None,
+        ema: float | None = None,
         compile_mode: str | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.autoencoder = autoencoder
         self._optimizer, self._schedule = optimizer, schedule
-        self.seed, self.log_every, self.gradient_clip = seed, log_every, gradient_clip
+        self.seed, self.log_every = seed, log_every
+        self.descent = Descent() if descent is None else descent
+        self._augment, self._decay = augment, ema
+        self._average: WeightAverage | None = None
+        self._saved_average: Mapping[str, Tensor] | None = None
         self._terms = autoencoder.terms
         if compile_mode is not None:
             self._terms = torch.compile(autoencoder.terms, mode=compile_mode)
@@ -75,7 +92,9 @@ class Training(LightningModule):
     @override
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.autoencoder.parameter_groups())
-        schedule = self._schedule(optimizer, self.trainer.max_epochs or 1)
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+        epochs = (self.trainer.max_epochs or 1) - self.descent.warm_epochs
+        schedule = self._schedule(optimizer, epochs)
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
 
     @override
@@ -83,7 +102,10 @@ class Training(LightningModule):
         self.steps_an_epoch = self._loader().steps
         self.generators = Generators(self.device)
         self._autocast = "mixed" in str(self.trainer.precision)
+        self._scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self._ranks = self.trainer.world_size
+        if self._decay is not None:
+            self._average = WeightAverage(self.autoencoder, self._decay, self._saved_average)
         if self._epoch_progress is not None:  # Lightning does not begin an epoch that continues
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_train_epoch_start(self.trainer, self)
@@ -125,33 +147,57 @@ class Training(LightningModule):
         generator = self.generators.generator
         rows, sizes, terms = [], [], None
         for batch in chunk:
+            if self._augment is not None:
+                batch = self._augment(batch, generator)
             epoch = self.step / self.steps_an_epoch
             terms = self._terms(
                 batch.x, generator, epoch=epoch, noisy=True, y=batch.y, target=batch.target
             )
             loss = terms.loss
-            optimizer.zero_grad()
-            descended = sum(terms.critics.values(), loss)
-            if self._ranks == 1:  # 45 us less than through Lightning
-                descended.backward()  # type: ignore[no-untyped-call]
-            else:
-                self.manual_backward(descended * self._share(len(batch.x)))
-            if self.gradient_clip is not None:
-                for group in optimizer.param_groups:  # a critic's gradient is not the model's
-                    torch.nn.utils.clip_grad_norm_(group["params"], self.gradient_clip)
-            optimizer.step()
-            if self._autocast:
-                torch.clear_autocast_cache()  # it holds casts of the weights before the step
+            self._descend(optimizer, sum(terms.critics.values(), loss), len(batch.x))
             rows.append(torch.stack([loss, *terms.logged.values()]).detach())
             sizes.append(len(batch.x))
             self.step += 1
-            if self._is_interrupted():
+            if not self.is_accumulating and self._is_interrupted():
                 break
         self._steps_done += len(rows)
         if terms is not None:  # else the chunk had been done when the run was interrupted
             self._account(torch.stack(rows), sizes, terms)
         self._check_interrupted()
         self._chunks_done = chunk_index + 1
+
+    def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor, images: int) -> None:
+        """Add the gradient of a mini-batch; the last of its group makes a step of the optimizer."""
+        step = self.step % self.steps_an_epoch
+        first = step - step % self.descent.accumulate
+        if step == first:
+            optimizer.zero_grad()
+        if self._ranks > 1 or self.descent.accumulate > 1:
+            # the sum over the group and the mean over the ranks is then the mean over all images
+            loss = loss * (
+                images * self._ranks / self._loader().size(first, self.descent.accumulate)
+            )
+        if self._ranks > 1:
+            self.manual_backward(loss)  # it scales the loss, too
+        else:  # 45 us less than through Lightning
+            (loss if self._scaler is None else self._scaler.scale(loss)).backward()
+        if step + 1 in (first + self.descent.accumulate, self.steps_an_epoch):
+            self.descent.set_rates(optimizer, self._rates, self.step, self.steps_an_epoch)
+            self.descent.step(optimizer, self._scaler)
+            if self._average is not None:
+                self._average.update(self.autoencoder)
+        if self._autocast:
+            torch.clear_autocast_cache()  # it holds casts of the weights before the step
+
+    @property
+    def is_accumulating(self) -> bool:
+        """Whether there are gradients that no step of the optimizer has used yet."""
+        return self.step % self.steps_an_epoch % self.descent.accumulate != 0
+
+    @property
+    def evaluated(self) -> Autoencoder:
+        """The model with the weights that are evaluated: the averages where there are some."""
+        return self.autoencoder if self._average is None else self._average.model
 
     def _is_interrupted(self) -> bool:
         """Whether a signal came to any rank."""
@@ -195,19 +241,14 @@ class Training(LightningModule):
     @override
     def on_validation_epoch_start(self) -> None:
         self.val_mean = Mean()
-        self._val_generator = Generator(device=self.device).manual_seed(
-            self.seed + VALIDATION_STREAM
-        )
+        seed = self.seed + VALIDATION_STREAM
+        self._val_generator = Generator(device=self.device).manual_seed(seed)
 
     @override
     def validation_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
-        model, draws = self.autoencoder, self._val_generator
         for batch in chunk:
-            running = self._running_loss(batch)
-            given = {"y": batch.y, "target": batch.target}
-            terms = model.terms(batch.x, draws, epoch=FINAL_EPOCH, noisy=False, **given)
-            loss = comparable_loss(model, batch.x, terms, **given)
-            logged = {"loss": loss, **terms.logged, **running}
+            epoch = self.step / self.steps_an_epoch
+            logged = validation_losses(self.evaluated, batch, self._val_generator, epoch)
             row = torch.stack([*logged.values()]).detach().float()
             rows, sizes = self._over_ranks(row[None], [len(batch.x)])
             values = rows.cpu().numpy()
@@ -217,29 +258,12 @@ class Training(LightningModule):
             self._check_interrupted()
             self.val_mean.add(self.with_weighted(entry, FINAL_EPOCH), sizes[0])
 
-    def _running_loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss as it is trained at this moment, with the same draws, where it is another."""
-        if is_trained_loss_comparable(self.autoencoder):
-            return {}
-        draws = Generator(device=self.device)
-        draws.set_state(self._val_generator.get_state())
-        epoch = self.step / self.steps_an_epoch
-        terms = self.autoencoder.terms(
-            batch.x, draws, epoch=epoch, noisy=False, y=batch.y, target=batch.target
-        )
-        return {"running_loss": terms.loss}
-
     @override
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_mean.result("val")
         if metrics:
             self._log(metrics, self.step)
             self.log_dict(metrics, logger=False)
-
-    def _share(self, images: int) -> float:
-        """Scales a mean over this rank's images so that the mean over ranks is that over all."""
-        whole: int = self._loader().size(self.step % self.steps_an_epoch)
-        return images * self._ranks / whole
 
     def _over_ranks(self, rows: Tensor, sizes: list[int]) -> tuple[Tensor, list[int]]:
         """Return the means over the images of all ranks, (batches, terms), and the image counts.
@@ -259,6 +283,8 @@ class Training(LightningModule):
     def on_train_epoch_end(self) -> None:
         check_weights(self.parameters(), self.step)  # the last step's loss did not show them
         scheduler = self.lr_schedulers()
+        if self.current_epoch < self.descent.warm_epochs:
+            return
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             scheduler.step(self.val_mean.result("val")["val/loss"])
         elif isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
@@ -267,6 +293,10 @@ class Training(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the step and, within an epoch, its progress; runs on every rank."""
         checkpoint["step"] = self.step
+        if self._average is not None:
+            checkpoint[TRAINED] = self.autoencoder.state_dict()
+            averages = self._average.model.state_dict()
+            checkpoint["state_dict"] = {PREFIX + name: value for name, value in averages.items()}
         last = len(self._loader()) - 1
         if self.stopped or 0 < self._chunks_done <= last:
             states = self.all_gather(self.generators.states())
@@ -281,10 +311,5 @@ class Training(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step = checkpoint["step"]
+        self._saved_average = checkpoint.get(AVERAGED)
         self._epoch_progress = checkpoint.get(EPOCH_PROGRESS)
-
-
-def epoch_seed(seed: int, epoch: int, rank: int = 0, step: int = 0) -> int:
-    """A well-mixed 63-bit seed for an epoch of a run from a step on, other for each rank."""
-    state = np.random.SeedSequence([seed, epoch, rank, step]).generate_state(1, np.uint64)
-    return int(state[0] >> 1)

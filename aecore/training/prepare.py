@@ -14,6 +14,7 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import is_trained_loss_comparable
 from aecore.model.objectives.base import own_terms, weighted_term
 from aecore.runs.open import open_run
+from aecore.training.checks import check_length, check_training
 from aecore.training.initial_weights import copy_weights
 from aecore.training.ood import check_ood
 from aecore.training.optimizers.closed_form import ClosedForm
@@ -43,6 +44,7 @@ def prepare(experiment: Experiment, model: Autoencoder | None = None) -> Autoenc
         model = experiment.components.autoencoder(shape, data.statistics(), classes)
     resolve_sizes(experiment)
     attach_terms(experiment, model)
+    check_length(experiment)
     model.prior.begin(model, data.train, config.seed)
     check_fits(experiment, model, len(data.train))
     if data.train.targets is not None and isinstance(experiment.optimizer, ClosedForm):
@@ -79,7 +81,8 @@ def resolve_sizes(experiment: Experiment) -> None:
     config, data = experiment.config, experiment.data
     config.dataset = {**config.dataset, "batch_size": data.batch_size}  # jobs may share the old one
     if config.trainer.max_epochs == "auto":
-        enough = math.ceil(_STEPS * data.batch_size / len(data.train))
+        images = data.batch_size * config.trainer.accumulate  # of a step of the optimizer
+        enough = math.ceil(_STEPS * images / len(data.train))
         config.trainer.max_epochs = max(config.dataset["epochs"], enough)
     epochs = config.trainer.max_epochs  # recorded, so that a longer training does not stretch it
     config.penalty = {
@@ -127,6 +130,7 @@ def check_fits(experiment: Experiment, model: Autoencoder, images: int) -> None:
         key, problem = term_path(model, "reconstruction"), "the first term counts from the start"
         raise ConfigError(f"{key}.start", first.start, problem, "put another term before it")
     experiment.optimizer.check(model, images)
+    check_training(experiment, model.image_shape)
     if experiment.components.sampler is not None:
         experiment.components.sampler.check(model, images)
     if experiment.init is not None:

@@ -24,7 +24,7 @@ from aecore.training.timing import TIMING
 from aecore.types import ImageShape, is_table
 
 _COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")
-_OTHERS = ("model", "dataset", "optimizer", "scheduler", "prior", "objective")
+_OTHERS = ("model", "dataset", "augment", "optimizer", "scheduler", "prior", "objective")
 
 
 def announce(
@@ -74,6 +74,11 @@ def _plan(experiment: Experiment, checkpoint: ResumePoint | None, resumed: bool)
         epochs = experiment.max_epochs
         steps = epochs * experiment.data.train_dataloader().steps
         plan = f"{epochs} epochs, batches of {experiment.data.batch_size}, {steps:,} steps"
+        options = experiment.config.trainer
+        if options.accumulate > 1:
+            plan += f", {options.accumulate} to a step of the optimizer"
+        if options.ema is not None:
+            plan += f", evaluated with averaged weights (decay {options.ema})"
     if checkpoint is None:
         return f"{plan}, from the first (no checkpoint yet)" if resumed else plan
     within = f", within epoch {checkpoint.epochs + 1}" if checkpoint.within_epoch else ""
@@ -147,8 +152,9 @@ def hyperparameters(config: Config, choices: Mapping[str, Any]) -> dict[str, obj
     """The options chosen and the values of their keys, flat, for a table of hyperparameters."""
     groups = (*_COMPONENTS, *_OTHERS)
     values: dict[str, object] = {g: _option(c) for g, c in choices.items() if g in groups}
-    for group in (*_COMPONENTS, "optimizer", "scheduler"):
-        keys = leaves(getattr(config, group), group)
+    nodes = {group: getattr(config, group) for group in (*_COMPONENTS, "optimizer", "scheduler")}
+    for group, node in {**nodes, "augment": config.augment.model_extra or {}}.items():
+        keys = leaves(node, group)
         values |= {k: v for k, v in keys if not (k.endswith("_target_") or isinstance(v, Mapping))}
     values["conditional"] = config.conditional
     values["seed"] = config.seed

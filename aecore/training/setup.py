@@ -10,8 +10,10 @@ from typing import Any
 from aecore.config.build import build, known_keys, validate
 from aecore.config.schema import Config
 from aecore.config.secret import with_secrets
+from aecore.data.augmentations.base import Augment, Augmentation
 from aecore.data.module import ImageData
 from aecore.data.split import Source, Split
+from aecore.errors import ConfigError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.metrics.base import Metric
 from aecore.model.components import Components, build_components, build_noise
@@ -26,6 +28,7 @@ from aecore.training.optimizers.schedulers import Schedule
 class Experiment:
     """Everything a configuration names, built and checked, before any data is read.
 
+    augment: None where training images stay as they are.
     secrets: values of `logger`, by their keys, which are null in `config`.
     test_noise: of `evaluate.noise`. ood: other data sets, by name, of which the test split is used.
     """
@@ -33,6 +36,7 @@ class Experiment:
     config: Config
     components: Components
     init: Init | None
+    augment: Augment | None
     optimizer: Optimizer
     scheduler: Schedule
     figures: dict[str, TrialFigure]
@@ -68,6 +72,7 @@ def build_experiment(
         config=config,
         components=build_components(config),
         init=build(config.init, "init", Init) if config.init else None,
+        augment=build_augment(config),
         optimizer=build(config.optimizer, "optimizer", Optimizer),
         scheduler=build(config.scheduler, "scheduler", Schedule),
         figures={
@@ -84,6 +89,18 @@ def build_experiment(
         ood=build_ood(config),
         secrets=secrets or {},
     )
+
+
+def build_augment(config: Config) -> Augment | None:
+    """The augmentation of training images, None for none; ConfigError for a key without effect."""
+    nodes = config.augment.model_extra
+    changes = {
+        name: build(node, f"augment.{name}", Augmentation) for name, node in (nodes or {}).items()
+    }
+    if config.augment.input_only and not changes:
+        problem = "there is no augmentation"
+        raise ConfigError("augment.input_only", True, problem, {"augment": "[flip]"})
+    return Augment(changes, config.augment.input_only) if changes else None
 
 
 def build_data(config: Config) -> ImageData:

@@ -20,7 +20,7 @@ from aecore.training.module import Training
 from aecore.training.optimizers.schedulers import Constant, Schedule
 from aecore.training.resume import ResumePoint, resume_point
 from aecore.training.setup import Experiment
-from helpers.models import adam, data, fit
+from helpers.models import adam, data, fit, trainer_options
 from helpers.training_loop import X, noisy_vae
 
 
@@ -52,6 +52,7 @@ def checkpointed(
 def continued(folder: Path, module: ImageData | None = None) -> ResumePoint | None:
     """Where a training of `noisy_vae` that `checkpointed` began would continue."""
     experiment = SimpleNamespace(
+        config=trainer_options(5),
         optimizer=adam(),
         scheduler=Constant(),
         data=data(X, val_size=10) if module is None else module,

@@ -8,10 +8,12 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Generator, Tensor
 
 from aecore.config import schema
 from aecore.config.schema import Config
+from aecore.data.augmentations.base import Augment
 from aecore.data.module import ImageData
 from aecore.data.split import Source, Split, Which
 from aecore.model.autoencoder import Autoencoder
@@ -26,6 +28,7 @@ from aecore.model.reconstruction.errors import MSE
 from aecore.runs.checkpoint import load
 from aecore.training.callbacks.checkpoint import AtomicIO
 from aecore.training.checkpoint_parts import checked
+from aecore.training.descent import Descent
 from aecore.training.module import Training
 from aecore.training.optimizers.gradient import Adam, GradientDescent
 from aecore.training.optimizers.schedulers import Constant, Schedule
@@ -151,6 +154,9 @@ def trainer_options(epochs: int, **changes: Any) -> Config:
         "threads": 1,
         "precision": "32-true",
         "gradient_clip": None,
+        "accumulate": 1,
+        "warmup": 0,
+        "ema": None,
         "log_every": 10,
         "limit_batches": None,
         "checkpoint_minutes": None,
@@ -174,33 +180,44 @@ def fit(
     seed: int = 0,
     log_every: int = 10,
     clip: float | None = None,
+    augment: Augment | None = None,
+    scaler: torch.amp.GradScaler | None = None,
     callbacks: list[Callback] | None = None,
     ckpt_path: Path | None = None,
     **options: Any,
 ) -> Training:
-    """Train on the CPU as a run does; returns the Lightning module."""
+    """Train on the CPU as a run does; returns the Lightning module.
+
+    scaler: of a training in float16, which Lightning has only on a GPU, but torch has here too.
+    """
     optimizer, schedule = optimizer or adam(), schedule or Constant()
+    config = trainer_options(epochs, gradient_clip=clip, **options)
+    chosen = config.trainer
     training = Training(
         whole,
         optimizer,
         schedule,
         seed=seed,
         log_every=log_every,
-        gradient_clip=clip,
+        descent=Descent(chosen.accumulate, chosen.gradient_clip, chosen.warmup),
+        augment=augment,
+        ema=chosen.ema,
     )
     resumed = None
     if ckpt_path is not None:
         experiment = SimpleNamespace(
-            optimizer=optimizer, scheduler=schedule, data=module, max_epochs=epochs
+            config=config, optimizer=optimizer, scheduler=schedule, data=module, max_epochs=epochs
         )
         resumed = checked(load(ckpt_path), ckpt_path, cast(Experiment, experiment), whole)
     with quiet():
         trainer = make_trainer(
-            trainer_options(epochs, **options),
+            config,
             callbacks or [],
             [],
             AtomicIO(resumed=resumed),
             validate=module.val is not None,
         )
+        if scaler is not None:
+            trainer.strategy.precision_plugin = MixedPrecision("16-mixed", "cpu", scaler)
         trainer.fit(training, datamodule=module, ckpt_path=ckpt_path)
     return training

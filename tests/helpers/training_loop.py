@@ -12,7 +12,7 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.noise.noises import GaussianNoise
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.kl import KL
-from aecore.training.module import epoch_seed
+from aecore.training.generators import epoch_seed
 from aecore.training.optimizers.gradient import GradientDescent
 from helpers.models import adam, gaussian, gen, images, mlp, model, weight
 

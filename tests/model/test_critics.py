@@ -28,7 +28,7 @@ from aecore.model.penalties.factor import Factor, permuted
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.adversarial import AdversarialReconstruction as AdversarialImages
 from aecore.runs.checkpoint import LAST
-from aecore.training.module import epoch_seed
+from aecore.training.generators import epoch_seed
 from aecore.training.optimizers.gradient import SGD
 from aecore.types import ImageShape
 from helpers.checkpoints import checkpointed, same_checkpoint

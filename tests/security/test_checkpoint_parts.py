@@ -24,7 +24,7 @@ from aecore.training.optimizers.schedulers import Cosine, Plateau, Schedule, Ste
 from aecore.training.setup import Experiment
 from helpers.checkpoints import Break, Broken, checkpointed, leaves, read
 from helpers.damage import replaced, trees, without
-from helpers.models import adam, conv, data, gaussian, images, model
+from helpers.models import adam, conv, data, gaussian, images, model, trainer_options
 from helpers.training_loop import noisy_vae
 
 EPOCHS = 3
@@ -49,8 +49,9 @@ class Run:
     ) -> None:
         self.make, self.optimizer, self.schedule, self.within = make, optimizer, schedule, within
         self.experiment = SimpleNamespace(
-            optimizer=optimizer, scheduler=schedule, data=module(), max_epochs=EPOCHS
-        )
+            config=trainer_options(EPOCHS), optimizer=optimizer, scheduler=schedule,
+            data=module(), max_epochs=EPOCHS,
+        )  # fmt: skip
         self.model = make(8)
 
     def check(self, content: dict[str, Any], path: Path) -> None:

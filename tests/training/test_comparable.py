@@ -20,7 +20,7 @@ from aecore.model.penalties.factor import Factor
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.adversarial import AdversarialReconstruction
 from aecore.runs.checkpoint import BEST, load
-from aecore.training.module import epoch_seed
+from aecore.training.generators import epoch_seed
 from aecore.training.optimizers.schedulers import Plateau
 from helpers.checkpoints import checkpointed, read
 from helpers.models import adam, data, fit, gaussian, gen, images, mlp, model, weight

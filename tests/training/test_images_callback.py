@@ -60,7 +60,7 @@ def train(
 ) -> tuple[Training, Watch]:
     """A short training of a model of those words, with pictures between two looks at its state."""
     model = making.model(image_shape=shape, network=making.mlp(6, dropout=0.2), **words)
-    module = Training(model, making.adam(), Constant(), seed=0, log_every=2, gradient_clip=None)
+    module = Training(model, making.adam(), Constant(), seed=0, log_every=2)
     watch = Watch()
     shown = [Images(images=4, dims=2, points=20, seed=0)] if pictures else []
     trainer = pl.Trainer(

@@ -10,10 +10,13 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from aecore.errors import UserError
-from aecore.training.optimizers.gradient import SGD, AdamW
+from aecore.errors import ConfigError, UserError
+from aecore.training.optimizers.by_name import Torch
+from aecore.training.optimizers.gradient import SGD, AdamW, GradientDescent
+from aecore.training.optimizers.restored import restored_states
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule, Step
-from helpers.models import adam
+from helpers.models import adam, data, fit, model
+from helpers.training_loop import X, equal, noisy_vae, single_steps
 
 
 def rates(schedule: Schedule, epochs: int, losses: list[float] | None = None) -> list[float]:
@@ -129,3 +132,84 @@ class TestWords:
     def test_nesterov_needs_momentum(self) -> None:
         with pytest.raises(UserError, match=r"optimizer\.nesterov"):
             SGD(lr=0.1, momentum=0.0, nesterov=True, weight_decay=0.0)
+
+
+NAMES = [
+    "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam",
+    "RMSprop", "Rprop", "SGD",
+]  # fmt: skip
+
+
+class TestByName:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_trains_as_a_loop_by_hand(self, name: str) -> None:
+        slow, fast = noisy_vae(), noisy_vae()
+        kind = getattr(torch.optim, name)
+
+        class Own(GradientDescent):
+            def __call__(self, parameters: Any) -> torch.optim.Optimizer:
+                made: torch.optim.Optimizer = kind(parameters, lr=0.01, weight_decay=0.1)
+                return made
+
+        options = {"weight_decay": 0.1}
+        if name == "Rprop":  # it has none
+            Own.__call__ = lambda self, parameters: kind(parameters, lr=0.01)  # type: ignore
+            options = {}
+        single_steps(slow, 2, optimizer=Own())
+        fit(fast, data(X), epochs=2, optimizer=Torch(name=name, lr=0.01, options=options))
+        assert equal(slow.state_dict(), fast.state_dict())
+
+    def test_is_the_option_of_that_name(self) -> None:
+        """But for rounding: torch has a faster implementation of these."""
+        one, other = noisy_vae(), noisy_vae()
+        decay = {"weight_decay": 0.3, "betas": [0.8, 0.9]}
+        fit(one, data(X), epochs=1, optimizer=Torch(name="AdamW", lr=0.01, options=decay))
+        fit(
+            other, data(X), epochs=1,
+            optimizer=AdamW(lr=0.01, betas=[0.8, 0.9], eps=1e-8, weight_decay=0.3),
+        )  # fmt: skip
+        for name, value in one.state_dict().items():
+            assert torch.allclose(value, other.state_dict()[name], atol=1e-5), name
+
+    @pytest.mark.parametrize(
+        ("name", "options", "text"),
+        [
+            ("adamw", {}, r"name=adamw: no class of torch.optim \(did you mean 'AdamW'"),
+            ("Nadm", {}, r"name=Nadm: no class of torch.optim \(did you mean 'NAdam'"),
+            ("Optimizer", {}, "name=Optimizer: no class"),
+            ("lr_scheduler", {}, "name=lr_scheduler: no class"),
+            ("LBFGS", {}, "name=LBFGS: its step needs the loss of the same images several times"),
+            ("SparseAdam", {}, "name=SparseAdam: it takes sparse gradients only"),
+            ("NAdam", {"beta": [0.9]}, r"options.beta=.*no such option \(did you mean 'betas'"),
+            ("NAdam", {"lr": 0.1}, "options.lr=0.1: .*\n  it is optimizer.lr"),
+            ("NAdam", {"params": []}, "options.params="),
+            ("NAdam", {"betas": [0.9, 1.5]}, "options=.*: NAdam refuses: Invalid beta"),
+            ("NAdam", {"betas": 0.9}, "options=.*: NAdam refuses: "),
+            ("NAdam", {"eps": "small"}, "options=.*: NAdam refuses: "),
+            ("NAdam", {"differentiable": True}, "options=.*: NAdam refuses: "),
+        ],
+        ids=str,
+    )
+    def test_refusals(self, name: str, options: dict[str, Any], text: str) -> None:
+        with pytest.raises(ConfigError, match=f"^optimizer.{text}"):
+            Torch(name=name, lr=0.1, options=options)
+
+    @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="of a later version of torch")
+    def test_parameters_that_it_does_not_take(self) -> None:
+        with pytest.raises(ConfigError, match=r"^optimizer\.name=Muon: Muon refuses: .*2D"):
+            Torch(name="Muon", lr=0.1, options={}).check(model(), 100)
+        with torch.device("meta"):
+            shapes = model()
+        Torch(name="NAdam", lr=0.1, options={}).check(shapes, 100)
+
+    def test_a_parameter_without_a_gradient_begins_anew(self) -> None:
+        """Zeros are not what NAdam begins with: it keeps a product of momenta, at first 1."""
+        nadam, parameters = (
+            Torch(name="NAdam", lr=0.1, options={}), [nn.Parameter(torch.ones(2)) for _ in range(2)]
+        )  # fmt: skip
+        built = nadam(parameters)
+        parameters[0].grad = torch.ones(2)
+        built.step()
+        saved = built.state_dict()["state"]
+        assert saved.keys() == {0} and restored_states(nadam, built, saved).keys() == {0}
+        assert restored_states(adam(), adam()(parameters), {}) == {}

@@ -18,7 +18,8 @@ from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.runs.folder import HISTORY, write_history
 from aecore.training.callbacks.history import History
-from aecore.training.module import Training, epoch_seed
+from aecore.training.generators import epoch_seed
+from aecore.training.module import Training
 from aecore.training.optimizers.gradient import SGD
 from aecore.training.optimizers.schedulers import Cosine, Plateau, Step
 from aecore.training.running_mean import Mean

@@ -93,7 +93,10 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        assert isinstance(pl_module, Training)
         if self.minutes is None or trainer.is_last_batch:  # the end of the epoch is about to save
+            return
+        if pl_module.is_accumulating:  # no checkpoint holds gradients
             return
         due = time.monotonic() - self._saved >= 60 * self.minutes
         if trainer.strategy.reduce_boolean_decision(due, all=False):  # all ranks save together
@@ -122,7 +125,7 @@ class Checkpoints(Checkpoint):
             self.best, self.best_epoch = float(score), trainer.current_epoch + 1
             if self.keep:
                 assert isinstance(pl_module, Training)
-                state = pl_module.autoencoder.state_dict()
+                state = pl_module.evaluated.state_dict()
                 self.weights = {k: v.detach().cpu().clone() for k, v in state.items()}
             trainer.save_checkpoint(self.folder / BEST)
             if trainer.is_global_zero:  # written once, it is the last one too

@@ -62,9 +62,9 @@ class Images(Callback):
         module = cast(Training, pl_module)
         data = cast(ImageData, trainer.datamodule)  # type: ignore[attr-defined]
         split, step = data.test if data.val is None else data.val, module.step
-        trial = Trial(module.autoencoder, split, seed=self.seed, batch_size=500).in_unit_range()
+        trial = Trial(module.evaluated, split, seed=self.seed, batch_size=500).in_unit_range()
         some, logged_before = trial.balanced(self.points), step == self._last_step
-        with evaluating(module.autoencoder):
+        with evaluating(trial.model):
             images = {} if logged_before or trial.is_table else self._images(trial)
             codes = some.codes().float()
         for logger in loggers:

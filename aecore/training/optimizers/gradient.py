@@ -21,7 +21,12 @@ Betas = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2,
 
 
 class GradientDescent(Optimizer, options=False):
-    """An optimizer before it has parameters; supports any model."""
+    """An optimizer before it has parameters; supports any model.
+
+    begins_with_zeros: whether what it keeps of a parameter is zeros before the first gradient.
+    """
+
+    begins_with_zeros: bool = True
 
     @override
     def check(self, model: Autoencoder, images: int) -> None:

@@ -20,7 +20,8 @@ def restored_states(
     """What an optimizer keeps of each parameter, in memory of its own; empty before any step.
 
     Kernels take it for granted that this is there, and of the parameter's shape. A parameter of
-    which nothing was kept, as it had no gradient, begins with zeros.
+    which nothing was kept, as it had no gradient, begins with zeros; where an optimizer begins
+    otherwise it is left out, and torch begins with its first gradient.
     Raises ValueError for anything else.
     """
     parameters = [p for group in built.param_groups for p in group["params"]]
@@ -29,6 +30,8 @@ def restored_states(
     kept: dict[tuple[Any, ...], Any] = {}
     found = {}
     for index, parameter in enumerate(parameters if saved else []):
+        if index not in saved and not optimizer.begins_with_zeros:
+            continue
         kind = (parameter.shape, parameter.dtype)
         if kind not in kept:
             kept[kind] = _kept(optimizer, parameter)
