@@ -23,7 +23,8 @@ def error_map(output: Tensor, x: Tensor, smooth: float = 0.0) -> Tensor:
     if not smooth:
         return errors
     window = smooth_window(smooth)
-    return gaussian_blur(errors, [window, window], [smooth, smooth])
+    blurred: Tensor = gaussian_blur(errors, [window, window], [smooth, smooth])
+    return blurred
 
 
 def smooth_window(smooth: float) -> int:
