@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from aecore.config.component import (
     STRICT,
@@ -13,6 +13,7 @@ from aecore.config.component import (
     PositiveFloat,
     PositiveInt,
 )
+from aecore.config.folders import builtin_options
 
 Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]  # of one among several; files may be named so
 
@@ -78,11 +79,20 @@ class AugmentConfig(Node, extra="allow"):
     __pydantic_extra__: dict[Name, dict[str, Any]] = Field(init=False)
 
 
+def _without_tasks(content: Any) -> Any:
+    """The keys of a configuration without the nodes of tasks, `evaluate` excepted."""
+    tasks = {*builtin_options("task")} - {"evaluate"}
+    is_node = isinstance(content, dict)
+    return {k: v for k, v in content.items() if k not in tasks} if is_node else content
+
+
 class Config(Node):
     """The whole configuration; components are checked at construction.
 
-    Contains only the options of the chosen task.
+    Options of tasks are left out: `build_task` reads those of the chosen one.
     """
+
+    _tasks = model_validator(mode="before")(_without_tasks)
 
     seed: Annotated[NonNegativeInt, Field(lt=2**63)]
     conditional: bool
@@ -99,15 +109,6 @@ class Config(Node):
     trainer: Trainer
     evaluate: EvaluateConfig
     task: str
-    compare: dict[str, Any] = {}
-    compress: dict[str, Any] = {}
-    encode: dict[str, Any] = {}
-    export: dict[str, Any] = {}
-    interpolate: dict[str, Any] = {}
-    reconstruct: dict[str, Any] = {}
-    sample: dict[str, Any] = {}
-    score: dict[str, Any] = {}
-    traverse: dict[str, Any] = {}
     dataset: dict[str, Any]
     network: dict[str, Any]
     latent: dict[str, Any]

@@ -37,7 +37,7 @@ def mvtec(root: Path, height: int = 8, width: int = 8) -> Path:
     two with a crack, which is white and marked by its mask.
     """
     for n in range(4):
-        save(root / f"train/good/{n:03}.png", grey(100, height, width))
+        save(root / f"train/good/{n:03}.png", grey(100 + n, height, width))
     for n in range(2):
         save(root / f"test/good/{n:03}.png", grey(100, height, width))
         image, mask = grey(100, height, width), grey(0, height, width)
