@@ -59,7 +59,7 @@ class Export(Use):
     formats: safetensors (weights and configuration, for `aecore.load`), onnx, torch
         (`torch.export`); the latter as encoder, decoder and both as one.
     images: how many the files are checked with, at most.
-    quantile: of the scores of known-good images, which is the threshold; see `task=score`.
+    threshold_quantile: of the scores of known-good images, the threshold; see `task=score`.
     """
 
     takes = ("dataset", "split", "resize", "sampler")
@@ -71,11 +71,11 @@ class Export(Use):
         *,
         formats: Format | Annotated[list[Format], Field(min_length=1)],
         images: PositiveInt,
-        quantile: Probability,
+        threshold_quantile: Probability,
     ) -> None:
         self.formats = list(dict.fromkeys([formats] if isinstance(formats, str) else formats))
         self.images = images
-        self.quantile = quantile
+        self.threshold_quantile = threshold_quantile
 
     def use(self, opened: Opened) -> dict[str, float]:
         """Checked with the run's test images by default."""
@@ -126,7 +126,7 @@ class Export(Use):
         unit = replace(opened, ae=Trained(model.in_unit_range(), opened.run), limits=model.limits)
         try:
             score = scorer_of(unit)
-            threshold, note = quantile_threshold(unit, opened.own, score, self.quantile)
+            threshold, note = quantile_threshold(unit, opened.own, score, self.threshold_quantile)
         except UserError as error:
             log.warning("config.json has no threshold: %s", error.summary)
             threshold, note = None, "the images of the training could not be read"

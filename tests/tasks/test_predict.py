@@ -62,8 +62,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setenv("AECORE_DATA_DIR", str(folder / "data"))
         assert main(["model=ae", "latent.dim=4", *data, *tiny, "hydra.run.dir=run"]) == 0
-        assert main(["run=run", "task=export", "export.formats=onnx", "out=out"]) == 0
-        assert main(["run=run", "task=score", "split=all", "out=scored"]) == 0
+        settings = ["export.formats=onnx", "export.threshold_quantile=0.6"]
+        assert main(["run=run", "task=export", *settings, "out=out"]) == 0
+        assert main(["run=run", "task=score", "split=all", "score.quantile=0.6", "out=scored"]) == 0
     return folder
 
 
@@ -107,7 +108,7 @@ def test_the_settings_are_those_of_the_run(folder: Path) -> None:
     assert settings["score"]["formula"].startswith("mean squared error per pixel")
     page = (folder / "out" / "README.md").read_text()
     assert "epoch 2 of 2, last weights, run finished" in page
-    assert f"threshold {settings['score']['threshold']:.5g}, the 0.95 quantile of the run's" in page
+    assert f"threshold {settings['score']['threshold']:.5g}, the 0.6 quantile of the run's" in page
     assert "python predict.py IMAGES... --scores scores.csv" in page
     package = Path(predict.__file__).read_bytes()
     assert (folder / "out" / "predict.py").read_bytes() == package
