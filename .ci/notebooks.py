@@ -47,9 +47,11 @@ def main() -> None:
     # `aecore` in a cell is that of this interpreter; results depend on the number of threads
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["OMP_NUM_THREADS"] = "1"
-    for path in sorted(FOLDER.glob("*.ipynb")):
-        if arguments.names and path.stem not in arguments.names:
-            continue
+    every = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+    for name in arguments.names or every:
+        if name not in every:
+            parser.error(f"{name}: no such notebook, known: {', '.join(every)}")
+        path = FOLDER / f"{name}.ipynb"
         print(path.name, flush=True)
         notebook = execute(path)
         if arguments.write:
