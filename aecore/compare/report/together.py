@@ -58,12 +58,13 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def _figures(run: ComparedRun) -> Mapping[str, Any]:
-    """The figures that a run was asked for, by name; whatever else its configuration holds."""
+    """The nodes of the figures that a run was asked for, by name; its format is no figure."""
     try:
         found = plain_config(run.folder).get("figures")
     except UserError:  # changed since it was read
         return {}
-    return found if isinstance(found, Mapping) else {}
+    named = found if isinstance(found, Mapping) else {}
+    return {name: node for name, node in named.items() if isinstance(node, Mapping)}
 
 
 def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any] | None]:
