@@ -22,7 +22,6 @@ MODELS = (
     "model=pca latent.dim=32",
     "model=ae latent.dim=16",
     "model=denoising latent.dim=16 noise.std=0.1",
-    "model=conv_ae latent=deterministic latent.dim=16 optimizer.lr=0.003",
 )
 SMOOTH = (0, 1)  # pixels
 TEXT = """`python benchmarks/anomalies.py` makes this table: models of the good images of `dataset=defects` (stripes, 32 x
