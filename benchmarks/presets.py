@@ -65,7 +65,9 @@ def record(sweep: Sweep) -> dict[str, Any]:
             model = aecore.load(folder, device="cpu").model
             presets[job["model"]] = {**numbers, "parameters": _parameters(model)}
     rest = [word for word in sweep.jobs[0] if not word.startswith("model=") and word not in _QUIET]
-    command = ["python", "run.py", "-m", f"model={','.join(presets)}", *rest]
+    named = any(word.startswith("sweeps=") for word in rest)  # a study, which lists the presets
+    chosen = [] if named else [f"model={','.join(presets)}"]
+    command = ["python", "run.py", "-m", *chosen, *rest]
     there = describe(1)
     return {
         "command": shlex.join(command),
