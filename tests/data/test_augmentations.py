@@ -165,7 +165,7 @@ class TestRefusals:
             (Translate(pixels=6, padding="edge"), (1, 6, 9), "shift.pixels=6: moves images of 6x9"),
             (Translate(pixels=1, padding="edge"), (3, 1, 9), "shift.pixels=1: moves images of 1x9"),
         ],
-        ids=str,
+        ids=lambda value: type(value).__name__,
     )
     def test_shapes(self, change: Augmentation, shape: Any, text: str) -> None:
         with pytest.raises(ConfigError, match=text):

@@ -155,7 +155,7 @@ def fixed(**changes: Any) -> Autoencoder:
             "each column is standardised",
         ),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_weights_for_one_size(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=rf"images of \dx8 alone: .*{reason}.*\n.*latent=spatial"):
