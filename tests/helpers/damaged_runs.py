@@ -101,7 +101,7 @@ def _compared(run: Path) -> None:
 
 def _listed(run: Path) -> None:
     config = {"paths": {"output_dir": str(run.parent)}}
-    List()(Request(config, {}, [], lambda: run))
+    List(where={})(Request(config, {}, [], lambda: run))
 
 
 def _states(run: Path) -> None:

@@ -329,9 +329,9 @@ def test_runs_in_it_are_foreign_too(capsys: pytest.CaptureFixture[str]) -> None:
         Path(f"sweep/{n}/metrics.json").unlink()
     assert resumed(Path("sweep")) == 1
     told = capsys.readouterr().err
-    assert "job 1/3: failed: " in told and "only a training" in told
-    assert "job 2/3: failed: " in told and "paths.data_dir=evil: leads elsewhere" in told
-    assert "job 3/3: failed: " in told and "logger.uri=sqlite:///evil: leads elsewhere" in told
+    assert "job 1/4: failed: " in told and "only a training" in told
+    assert "job 2/4: failed: " in told and "paths.data_dir=evil: leads elsewhere" in told
+    assert "job 3/4: failed: " in told and "logger.uri=sqlite:///evil: leads elsewhere" in told
     assert Path("sweep/3/metrics.json").is_file() and not Path("evil").exists()
 
 

@@ -53,7 +53,9 @@ def test_nothing_is_printed_but_by_one_function() -> None:
                 if name in ("print", "sys.stdout.write", "sys.stderr.write"):
                     yield f"{path.relative_to(SOURCES)}: {name}"
 
-    found = [line for path in sorted(SOURCES.rglob("*.py")) for line in prints(path)]
+    alone = SOURCES / "tasks" / "exporting" / "predict.py"  # runs without this package
+    files = sorted({*SOURCES.rglob("*.py")} - {alone})
+    found = [line for path in files for line in prints(path)]
     assert found == ["config/terminal.py: print"]
 
 
