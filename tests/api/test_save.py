@@ -65,5 +65,6 @@ def test_progress_in_a_notebook(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ipykernel", os)
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)  # no thread that stays
     aecore.fit("ae", X, epochs=1, device="cpu")
     assert "epoch 1/1" in capsys.readouterr().err

@@ -149,10 +149,6 @@ def test_words_in_one_text(digits: tuple[np.ndarray, np.ndarray]) -> None:
             {**IMAGES, "model": "vq_vae", "overrides": ()},
             "n_components=None.* 16 x 2 x 2 = 64 columns",
         ),
-        (
-            {"model": "conv_ae", "overrides": (), "n_components": None},
-            "an image_shape, or network=mlp",
-        ),
         ({"model": "vae"}, "standardise=True: .*\n  use .*standardise=False"),
         (
             {"overrides": "dataset.range=unit", "standardise": True},

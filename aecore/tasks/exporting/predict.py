@@ -197,7 +197,8 @@ def run_program(options: argparse.Namespace, settings: Mapping[str, Any]) -> int
             for (_, name), image in zip(files, outputs, strict=True):
                 _save_png(options.reconstructions / name, image, taken)
     for text in broken:
-        print(f"left out {text}", file=sys.stderr)
+        shown = (c if c.isprintable() else ascii(c)[1:-1] for c in text)  # no name moves the cursor
+        print(f"left out {''.join(shown)}", file=sys.stderr)
     if not names:
         print("no image could be read", file=sys.stderr)
         return 1
