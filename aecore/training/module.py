@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from aecore.training.finite import check_finite, check_weights
 from aecore.training.generators import Generators, epoch_seed
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.schedulers import Schedule
-from aecore.training.running_mean import Mean
+from aecore.training.running_mean import Mean, mean_over_ranks
 from aecore.training.signals import received
 from aecore.training.validation import validation_losses
 from aecore.types import Batch
@@ -266,18 +267,13 @@ class Training(LightningModule):
             self.log_dict(metrics, logger=False)
 
     def _over_ranks(self, rows: Tensor, sizes: list[int]) -> tuple[Tensor, list[int]]:
-        """Return the means over the images of all ranks, (batches, terms), and the image counts.
+        """The means of rows (batches, terms) over the images of all ranks, and the image counts.
 
         Every rank sees the same values, so all of them end where one is not finite.
         """
         if self._ranks == 1:
             return rows, sizes
-        weights = torch.tensor(sizes, dtype=torch.float64, device=rows.device)[:, None]
-        mine = torch.cat([rows * weights, weights], 1)
-        total = self.trainer.strategy.reduce(mine, reduce_op="sum")
-        assert isinstance(total, Tensor)
-        whole = total[:, -1:]
-        return (total[:, :-1] / whole).float(), [round(n) for n in whole[:, 0].tolist()]
+        return mean_over_ranks(rows, sizes, partial(self.trainer.strategy.reduce, reduce_op="sum"))
 
     @override
     def on_train_epoch_end(self) -> None:
