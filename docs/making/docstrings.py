@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import griffe
+try:
+    from griffe import Extension
+except ModuleNotFoundError:  # of the extra docs: only the site needs it
+    Extension = object  # type: ignore[assignment, misc]
 
 _SIGNS = re.compile(r"([*_<\\\[\]$])")
 _ENTRY = re.compile(r"^([a-z_]\w*(?:, [a-z_]\w*)*): ")  # as in entries.py, which is not on the path
@@ -36,10 +39,10 @@ def escaped(line: str) -> str:
     return "".join(parts)
 
 
-class Docstrings(griffe.Extension):
+class Docstrings(Extension):
     """Rewrites every docstring after parsing."""
 
-    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+    def on_instance(self, *, obj: Any, **_: Any) -> None:
         """Called for each module, class, function and attribute."""
         if obj.docstring is not None:
             obj.docstring.value = markdown(obj.docstring.value)

@@ -9,6 +9,7 @@ import pytest
 
 from aecore.cli import main
 from helpers.commands import called
+from helpers.extras import need
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,8 @@ def test_a_model_larger_than_memory_is_announced(caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_every_line_of_a_job_has_its_label(launcher: str) -> None:
+    if launcher == "joblib":
+        need("joblib")
     argv = ["-m", "seed=0,1", "penalty=none", "trainer.max_epochs=1", "figures=none", "logger=none"]
     done = called(*argv, f"hydra/launcher={launcher}")
     assert "job 1/2: seed=0" in done.out and "-> 1\n" in done.out

@@ -133,7 +133,7 @@ def test_a_penalty_of_ones_own(own: Path, capsys: pytest.CaptureFixture[str]) ->
     assert not user_folders()
     capsys.readouterr()
     for flags in ([], argv):
-        assert main([*flags, "--help"]) == 0
+        assert main([*flags, "penalty", "--help"]) == 0
         listed = re.findall("^  mine +(.*)$", capsys.readouterr().out, re.M)
         assert listed == ["The largest number of the code"] * bool(flags)
 
