@@ -110,8 +110,7 @@ class Autoencoder(PixelRange):
         self.noise: Noise = components["noise"]
         self.reconstruction: Reconstruction = deepcopy(components["reconstruction"])
         self.penalty_modules = by_name({n: deepcopy(t.penalty) for n, t in weighted.items()})
-        rule = deepcopy(components["prior"])
-        self.prior: Prior = rule.attach(self.latent, self.code_shape, image_shape)
+        self.prior: Prior = deepcopy(components["prior"]).attach(self)
         self.sampler: Fitted | None = None
         self.objective: Objective = components["objective"]
         for part in (network, self.reconstruction, *self.penalties.values()):

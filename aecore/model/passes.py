@@ -128,12 +128,7 @@ class PriorDensityProtocol(Protocol):
     def kl(self, code: Code) -> Tensor: ...
     def log_prob(self, z: Tensor) -> Tensor: ...
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor: ...
 
 

@@ -153,7 +153,7 @@ class TestModel:
 
     def test_samples_take_one_class_after_the_other(self) -> None:
         whole = cvae().eval()
-        z = whole.prior_density.sample(5, (2,), whole.shift, gen())
+        z = whole.prior_density.sample((5, 2), whole.shift, gen())
         assert torch.equal(whole.sample(5, gen()), whole.decode(z, (torch.arange(5) % 3,)))
         assert torch.equal(whole.sample(5, gen(), Y), whole.decode(z, (Y,)))
 

@@ -35,5 +35,5 @@ class MMD(Penalty):
     def forward(self, p: Pass) -> Tensor:
         z = precise(p.code.z)
         with unmixed(z):
-            drawn = p.model.prior_density.sample(len(z), p.model.code_shape, z, p.generator)
+            drawn = p.model.prior_density.sample(z.shape, z, p.generator)
             return shared(mmd(z.flatten(1), drawn.flatten(1), self.kernel, self.scales), p)

@@ -28,10 +28,7 @@ class SlicedWasserstein(Penalty):
     def forward(self, p: Pass) -> Tensor:
         z = precise(p.code.z)
         with unmixed(z):
-            drawn = p.model.prior_density.sample(
-                len(z), p.model.code_shape, z, p.generator
-            ).flatten(1)
-            drawn = drawn.flatten(1)
+            drawn = p.model.prior_density.sample(z.shape, z, p.generator).flatten(1)
             lines = drawn.new_empty(drawn.shape[1], self.projections)
             directions = F.normalize(lines.normal_(generator=p.generator), dim=0)
             return shared(sliced_wasserstein(z.flatten(1), drawn, directions), p)

@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from aecore.model.codes import Code
 from aecore.model.module import ComponentModule
-from aecore.model.passes import LatentProtocol, Model
-from aecore.types import ImageShape, Shape
+from aecore.model.passes import Model
+from aecore.types import Shape
 
 if TYPE_CHECKING:
     from aecore.data.split import Split
@@ -44,14 +44,9 @@ class PriorDensity(ABC):
 
     @abstractmethod
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        """`n` codes, (n, *shape), on the device and of the type of `like`.
+        """Codes of that shape, (n, *code_shape), on the device and of the type of `like`.
 
         temperature: scales the standard deviations of the Gaussian samples these come from;
             1 for p(z) itself, and if there is `no_temperature`.
@@ -70,12 +65,10 @@ class Prior(ComponentModule, ABC, options=False):
     factorised: bool = False
     encodes: bool = False
 
-    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        """The prior of codes (*code_shape) of this latent, by default itself.
+    def attach(self, model: Model) -> Prior:
+        """Create the parameters for the codes of the model; returns its prior, by default itself.
 
-        Creates the parameters.
-
-        Raises UserError if the latent does not support this prior.
+        model: complete but for the prior, objective and penalties.
         """
         return self
 

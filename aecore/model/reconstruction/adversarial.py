@@ -110,5 +110,4 @@ def _drawn(p: Pass) -> list[Tensor]:
     """Samples of the prior, as many as the batch has images, if they can be decoded."""
     if not p.model.draws_prior:
         return []
-    shape, z = p.model.code_shape, p.code.z
-    return [p.model.prior_density.sample(len(z), shape, z, p.generator).view_as(z)]
+    return [p.model.prior_density.sample(p.code.z.shape, p.code.z, p.generator)]

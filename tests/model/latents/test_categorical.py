@@ -160,7 +160,7 @@ class TestCategorical:
 
     def test_the_standard_prior_is_uniform(self) -> None:
         whole = model(latent=categorical(), prior=Standard(), penalties={"kl": KL()})
-        z = whole.prior_density.sample(DRAWS, (15,), torch.zeros(1), gen())
+        z = whole.prior_density.sample((DRAWS, 15), torch.zeros(1), gen())
         assert is_one_hot(z)
         assert (z.mean(0) - 0.2).abs().max() < 4.5 * (0.16 / DRAWS) ** 0.5
         torch.testing.assert_close(
