@@ -22,7 +22,7 @@ from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import NoNoise
 from aecore.model.objectives.base import Objective, Terms, check_names
 from aecore.model.objectives.elbo import Elbo
-from aecore.model.passes import EncoderPass, Pass
+from aecore.model.passes import EncoderPass, Inputs, Pass
 from aecore.model.penalties.base import Penalty, by_name
 from aecore.model.penalties.weight import Weight, Weighted, as_weight, weighted_penalties
 from aecore.model.pixel_range import PixelRange
@@ -197,20 +197,14 @@ class Autoencoder(PixelRange):
 
         target: pixels that the output is compared with, see `Batch`.
         """
-        clean, x_in, h, context = self.encoder_pass(x, generator, noisy=noisy, y=y, target=target)
+        inputs = Inputs(x, generator, noisy, y, target)
+        clean, x_in, h, context = self.encoder_pass(inputs)
         code = replace(self.latent(h, generator, sample), context=context)
         return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator, y)
 
-    def encoder_pass(
-        self,
-        x: Tensor,
-        generator: Generator | None,
-        *,
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> EncoderPass:
-        """The first half of `run`: from pixels (N, C, H, W) to the features of the encoder."""
+    def encoder_pass(self, inputs: Inputs) -> EncoderPass:
+        """The first half of `run`: from pixels to the features of the encoder."""
+        x, generator, noisy, y, target = inputs
         clean = self.normalise(x if target is None else target)
         clean = self.reconstruction.target(clean, generator)
         x_in = clean
@@ -265,7 +259,7 @@ class Autoencoder(PixelRange):
         self.latent.set_epoch(epoch)
         for penalty in self.penalties.values():
             penalty.set_epoch(epoch)
-        return self.objective(self, x, generator, weights, noisy, y, target)
+        return self.objective(self, Inputs(x, generator, noisy, y, target), weights)
 
     def encode(
         self, x: Tensor, generator: Generator | None = None, y: Tensor | None = None

@@ -15,6 +15,21 @@ from aecore.model.codes import Code
 from aecore.types import ImageShape, Shape
 
 
+class Inputs(NamedTuple):
+    """What a model is trained on, or evaluated with.
+
+    x: (N, C, H, W) pixels. generator: of all random numbers; None for PyTorch's default generator.
+    noisy: whether the noise is applied. y: (N,) labels, required by a conditional model.
+    target: pixels that the output is compared with, see `Batch`; None for x.
+    """
+
+    x: Tensor
+    generator: Generator | None
+    noisy: bool
+    y: Tensor | None = None
+    target: Tensor | None = None
+
+
 class EncoderPass(NamedTuple):
     """Inputs and outputs of an encoder; the fields are those of Pass and Code.
 
@@ -214,15 +229,7 @@ class Model(Protocol):
         y: Tensor | None = None,
         target: Tensor | None = None,
     ) -> Pass: ...
-    def encoder_pass(
-        self,
-        x: Tensor,
-        generator: Generator | None,
-        *,
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> EncoderPass: ...
+    def encoder_pass(self, inputs: Inputs) -> EncoderPass: ...
     def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]: ...
     def encoder_input(self, x: Tensor, y: Tensor | None) -> Tensor: ...
     def output(

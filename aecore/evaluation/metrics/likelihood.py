@@ -17,7 +17,7 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
 from aecore.model.objectives.importance import importance_weights, log_density, times
-from aecore.model.passes import EncoderPass
+from aecore.model.passes import EncoderPass, Inputs
 from aecore.model.priors.base import PriorDensity
 
 _VALUES = 2**20  # decoded at once: as fast as any, on a CPU
@@ -59,7 +59,7 @@ class Likelihood(Metric):
         prior, found = model.prior_density, []
         for x, y, target in trial.at_most(self.images).pairs(min(trial.batch_size, rows)):
             given = None if target is x else target
-            seen = model.encoder_pass(x, generator, noisy=False, y=y, target=given)
+            seen = model.encoder_pass(Inputs(x, generator, False, y, given))
             if not model.reconstruction.covers(seen.x):
                 raise SkippedError(
                     "grey pixels have no probability under Bernoulli draws, "

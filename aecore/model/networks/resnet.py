@@ -101,9 +101,7 @@ class Residual(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        y = x
-        for layer in self:
-            y = layer(y)
+        y: Tensor = super().forward(x)
         return x + y
 
 

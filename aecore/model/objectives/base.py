@@ -5,17 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.config.component import Component
 from aecore.errors import UserError
-from aecore.model.passes import Model
-
-if TYPE_CHECKING:
-    from aecore.model.passes import Pass
+from aecore.model.passes import Inputs, Model, Pass
 
 _COMMON_METRICS = ("mse", "psnr", "ssim", "elbo")  # logged next to the terms as `test/...`
 
@@ -59,20 +55,8 @@ class Objective(Component, ABC, options=False):
     term: str | None = None
 
     @abstractmethod
-    def __call__(
-        self,
-        model: Model,
-        x: Tensor,
-        generator: Generator | None,
-        weights: Mapping[str, float],
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> Terms:
-        """x: (N, C, H, W) pixels; `noisy`: whether the noise is applied; weights of penalties.
-
-        y: labels (N,), required by a conditional model. target: as x, see `Batch`; None for x.
-        """
+    def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
+        """weights: of the penalties that have started, and of the reconstruction unless it is 1."""
 
     def check(self, model: Model) -> None:
         """Raise UserError if this objective is incompatible with the other components."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 
-from torch import Generator, Tensor
+from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.errors import UserError
 from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
 from aecore.model.objectives.importance import ImportanceSamples, draw, log_mean_exp
-from aecore.model.passes import Model
+from aecore.model.passes import Inputs, Model
 
 
 class Bound(Objective, options=False):
@@ -39,27 +39,8 @@ class Bound(Objective, options=False):
         """The lower bound of log p(x) of each image, (N,)."""
 
     @override
-    def __call__(
-        self,
-        model: Model,
-        x: Tensor,
-        generator: Generator | None,
-        weights: Mapping[str, float],
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> Terms:
-        draws = draw(
-            model,
-            x,
-            generator,
-            samples=self.samples,
-            noisy=noisy,
-            fixed=self.fixed,
-            apart=self.apart,
-            y=y,
-            target=target,
-        )
+    def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
+        draws = draw(model, inputs, samples=self.samples, fixed=self.fixed, apart=self.apart)
         values, factors = charges(draws.first, weights)
         return Terms(
             {"reconstruction": draws.costs.mean(), self.term: -self.bound(draws).mean(), **values},

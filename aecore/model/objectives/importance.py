@@ -8,10 +8,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.model.codes import Code, Pathwise, Posterior, posterior_of
-from aecore.model.passes import Model, Pass, PriorDensityProtocol
+from aecore.model.passes import Inputs, Model, Pass, PriorDensityProtocol
 from aecore.model.penalties.base import precise
 
 
@@ -47,25 +47,16 @@ class ImportanceSamples:
 
 
 def draw(
-    model: Model,
-    x: Tensor,
-    generator: Generator | None,
-    *,
-    samples: int,
-    noisy: bool,
-    fixed: bool = False,
-    apart: bool = False,
-    y: Tensor | None = None,
-    target: Tensor | None = None,
+    model: Model, inputs: Inputs, *, samples: int, fixed: bool = False, apart: bool = False
 ) -> ImportanceSamples:
-    """Encode pixels (N, C, H, W) once, sample `samples` codes of each, decode all of them at once.
+    """Encode N images once, sample `samples` codes of each, decode all of them at once.
 
-    The first code of each image is the one that `model.run` samples with this generator.
+    The first code of each image is the one that `model.run` samples with the same generator.
     fixed: whether log q(z | x) is computed with detached parameters.
     apart: whether the weights are computed for the encoder and for the decoder separately.
-    y: labels (N,), required by a conditional model. target: as x, whose likelihood it is.
     """
-    clean, x_in, h, context = model.encoder_pass(x, generator, noisy=noisy, y=y, target=target)
+    generator = inputs.generator
+    clean, x_in, h, context = model.encoder_pass(inputs)
     first = replace(model.latent(h, generator, True), context=context)
     codes: list[Code] = [first]
     if samples > 1:
@@ -90,9 +81,9 @@ def draw(
         )
         decoder_log_weights = codes_alone.log_weight.view(samples, -1)
     # gradients of the weights must not be those of penalties
-    output = model.output(first.z, context) if fixed or apart else weighed.output[: len(x)]
+    output = model.output(first.z, context) if fixed or apart else weighed.output[: len(clean)]
     return ImportanceSamples(
-        Pass(clean, x_in, h, first, output, model, generator, y),
+        Pass(clean, x_in, h, first, output, model, generator, inputs.y),
         z,
         weighed.cost.view(samples, -1),
         weighed.log_weight.view(samples, -1),

@@ -76,10 +76,6 @@ class AdversarialReconstruction(Adversary, Reconstruction):
         return 0.5 * (features - targets).square().flatten(1).sum(1)
 
     @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
-
-    @override
     def image(self, output: Tensor) -> Tensor:
         return output.sigmoid() if self.logits else output
 

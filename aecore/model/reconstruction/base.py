@@ -39,12 +39,12 @@ class Reconstruction(ComponentModule, ABC, options=False):
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         """Cost of each image, (N,), summed over channels and pixels; both (N, C, H, W)."""
 
-    @abstractmethod
     def log_constant(self, pixels: int) -> float:
         """`c` such that log p(x | z) = c - cost, in nats per image of `pixels` values.
 
-        0 if the cost is not a likelihood.
+        0 if the cost leaves out no constant, and if it is not a likelihood.
         """
+        return 0.0
 
     def connect(self, model: Model) -> None:
         """Create what depends on the model, which is complete but for such parts."""

@@ -56,7 +56,3 @@ class GaussianLikelihood(Reconstruction):
         return 0.5 * error * (-2 * log_scale).exp() + pixels * (
             log_scale + 0.5 * math.log(2 * math.pi)
         )
-
-    @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0

@@ -78,10 +78,6 @@ class Perceptual(Reconstruction):
         return x[0].numel() * torch.stack(errors).mean(0)
 
     @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
-
-    @override
     def check(self, model: Model) -> None:
         channels, height, width = model.image_shape
         if min(height, width) < _SIDE:

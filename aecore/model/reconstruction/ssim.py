@@ -59,9 +59,6 @@ class _Similarity(Reconstruction):
             likeness: Tensor = self.similarity(image.to(x.dtype), x, options)
         return x[0].numel() * (1 - likeness)
 
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
-
     def image(self, output: Tensor) -> Tensor:
         return output.sigmoid()
 
