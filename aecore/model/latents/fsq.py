@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt
 from aecore.model.codes import Code
 from aecore.model.latents.quantised import Quantised, straight_through
 
@@ -32,7 +31,6 @@ class FSQ(Quantised):
     name = "fsq"
 
     levels: Levels
-    tokens: PositiveInt | None
 
     def __post_init__(self) -> None:
         self.codebook_size = math.prod(self.levels)

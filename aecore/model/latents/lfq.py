@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
+from aecore.config.component import NonNegativeFloat, PositiveFloat
 from aecore.model.codes import Code
 from aecore.model.latents.fsq import Rounding
 from aecore.model.latents.quantised import Quantised, straight_through
@@ -35,7 +35,6 @@ class LFQ(Quantised):
     name = "lfq"
 
     bits: Annotated[int, Field(ge=1, le=30)]
-    tokens: PositiveInt | None
     commitment: NonNegativeFloat
     entropy: NonNegativeFloat
     diversity: NonNegativeFloat

@@ -53,7 +53,6 @@ class VQ(Quantised):
 
     codebook_size: Size
     dim: PositiveInt
-    tokens: PositiveInt | None
     commitment: NonNegativeFloat
     update: Literal["ema", "gradient"]
     decay: Share

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import Component
+from aecore.config.component import Component, PositiveInt
 from aecore.errors import ConfigError
 from aecore.model.passes import Model
 
@@ -56,7 +57,7 @@ class Fitted(ABC):
         return found
 
 
-class Sampler(Component, ABC, options=False):
+class Sampler(Component, ABC):
     """Fits a distribution to the codes of training images, after training.
 
     A `CodeSampler` or an `IndexSampler`. With a sampler any latent can be sampled, with or without
@@ -65,8 +66,9 @@ class Sampler(Component, ABC, options=False):
     name: of the option. images: maximum number of images that are encoded.
     """
 
-    name: str
-    images: int
+    name: ClassVar[str]
+
+    images: PositiveInt
 
     @property
     def least(self) -> int:
@@ -90,7 +92,7 @@ class Sampler(Component, ABC, options=False):
             raise ConfigError("sampler", self.name, problem, hint)
 
 
-class CodeSampler(Sampler, options=False):
+class CodeSampler(Sampler):
     """Fits a distribution to mean codes.
 
     For a latent with restricted codes the nearest valid code of a sample is decoded. A conditional
@@ -109,7 +111,7 @@ class CodeSampler(Sampler, options=False):
         """
 
 
-class IndexSampler(Sampler, options=False):
+class IndexSampler(Sampler):
     """Fits a distribution to the codebook indices of codes; for latents with a codebook."""
 
     @abstractmethod

@@ -59,7 +59,6 @@ class GMM(CodeSampler):
 
     components: PositiveInt
     covariance: Literal["full", "diag"]
-    images: PositiveInt
 
     @property
     @override
