@@ -1,4 +1,4 @@
-"""Components with parameters of their own."""
+"""Components that are modules, and the layers of modules."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ class ComponentModule(Component, nn.Module, options=False):
         module = super().__new__(cls)
         nn.Module.__init__(module)
         return module
+
+
+def leaves(*modules: nn.Module) -> list[nn.Module]:
+    """The modules without submodules, in order."""
+    # not any(children()): an empty Sequential is a child and false
+    parts = (part for module in modules for part in module.modules())
+    return [part for part in parts if next(part.children(), None) is None]

@@ -14,7 +14,7 @@ from aecore.evaluation.metrics.principal import need_few, principal_components
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_no_targets
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.layers import leaves
+from aecore.model.module import leaves
 from aecore.model.networks.base import flat
 
 _LINEAR = (

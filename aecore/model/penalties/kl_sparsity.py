@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aecore.errors import UserError
+from aecore.model.module import leaves
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, precise, shared
 
@@ -34,7 +35,7 @@ class KLSparsity(Penalty):
 
     @override
     def check(self, model: Model) -> None:
-        layers = [m for m in model.latent.modules() if next(m.children(), None) is None]
+        layers = leaves(model.latent)
         if model.latent.variational or not (layers and isinstance(layers[-1], nn.Sigmoid)):
             raise UserError(
                 "penalty=kl_sparsity: it needs codes between 0 and 1",
