@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from aecore.model.codes import Code, Pathwise, Posterior, posterior_of
-from aecore.model.passes import Inputs, Model, Pass, PriorDensityProtocol
+from aecore.model.passes import Inputs, Model, Pass
 from aecore.model.penalties.base import precise
+from aecore.model.priors.base import PriorDensity
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def constant(model: Model) -> Iterator[None]:
 
 def importance_weights(
     model: Model,
-    prior: PriorDensityProtocol,
+    prior: PriorDensity,
     x: Tensor,
     z: Tensor,
     log_posterior: Tensor,
@@ -130,7 +131,7 @@ def pathwise(code: Code) -> Pathwise:
     return posterior
 
 
-def log_density(of: PriorDensityProtocol | Posterior, z: Tensor) -> Tensor:
+def log_density(of: PriorDensity | Posterior, z: Tensor) -> Tensor:
     """Log density of codes (R, *code_shape) in nats, (R,), in at least single precision."""
     return of.log_prob(precise(z).flatten(1)).sum(1)
 

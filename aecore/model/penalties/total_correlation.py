@@ -11,10 +11,11 @@ from typing_extensions import override
 from aecore.config.component import NonNegativeFloat
 from aecore.errors import UserError
 from aecore.model.codes import Code, Posterior
-from aecore.model.passes import Model, Pass, PriorDensityProtocol
+from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty, precise
 from aecore.model.penalties.checks import need_parts, need_posterior
 from aecore.model.penalties.kl import check_single_kl
+from aecore.model.priors.base import PriorDensity
 
 _VALUES = 2**24  # densities at once
 
@@ -86,7 +87,7 @@ class TotalCorrelation(Penalty):
             )  # fmt: skip
 
 
-def split_kl(code: Code, prior: PriorDensityProtocol, images: int) -> tuple[Tensor, Tensor, Tensor]:
+def split_kl(code: Code, prior: PriorDensity, images: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mutual information, total correlation, dimension-wise KL at each sampled code, each (N,).
 
     Their sum is log q(z | x) - log p(z). images: number of images that the batch was drawn from.

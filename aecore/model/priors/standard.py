@@ -19,8 +19,7 @@ class Standard(Closed):
 
     @override
     def attach(self, model: Model) -> Prior:
-        prior: Prior = model.latent.standard_prior()
-        return prior
+        return model.latent.standard_prior()
 
     @override
     def log_prob(self, z: Tensor) -> Tensor:
