@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -32,11 +32,9 @@ from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.beside import ImageTerm
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.sample_codes import cycle_classes, sample_codes
+from aecore.model.samplers.base import Fitted
 from aecore.model.slots import check_components, component_configs
 from aecore.types import ImageShape
-
-if TYPE_CHECKING:
-    from aecore.model.samplers.base import Fitted
 
 
 class Autoencoder(PixelRange):

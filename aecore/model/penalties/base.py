@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.module import ComponentModule
 from aecore.model.passes import Model, Pass
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
 
 
 class Penalty(ComponentModule, ABC, options=False):

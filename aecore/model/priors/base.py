@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from aecore.data.split import Split
 from aecore.model.codes import Code
 from aecore.model.module import ComponentModule
 from aecore.model.passes import Model
 from aecore.types import Shape
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
 
 
 class PriorDensity(ABC):

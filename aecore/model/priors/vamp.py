@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
+from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.codes import Posterior
 from aecore.model.passes import Model
 from aecore.model.priors.base import Prior, PriorDensity
 from aecore.model.priors.checks import check_learned
 from aecore.types import Shape, is_table
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
 
 _EDGE = 0.05  # distance to black and white, where the sigmoid saturates
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
+from aecore.data.split import Split
 from aecore.model.module import ComponentModule
-from aecore.model.passes import Model
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
-    from aecore.model.passes import Pass
+from aecore.model.passes import Model, Pass
 
 
 class Reconstruction(ComponentModule, ABC, options=False):

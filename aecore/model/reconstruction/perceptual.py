@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt, component
+from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.extractors import VGG, Extractor, SmallExtractor, trained_extractor
 from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
 
 _SEED = 101  # of the classifier, whatever the run's
 _IMAGES = 500  # whose features are scaled to a mean square of 1
