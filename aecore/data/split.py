@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -22,7 +22,8 @@ Which = Literal["train", "test"]
 # First entries of the keys of `permutation`: each use draws from a separate stream.
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
 
-
+_STORED = ("images", "targets")  # fields of a split that may lie in a mapped file
+_OF_IMAGES = ("labels", "factors", "masks")  # and others that have a row for each image
 COARSE = 1e-4  # of a standard deviation
 PART = 1024  # images at once, of a split that may be larger than memory
 _PART_VALUES = 2**24  # at once, where 1024 images have more
@@ -166,32 +167,23 @@ class Split:
 
         A copy of them where they are in memory, else none: then only `rows` are another's.
         """
-
-        def own(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[index]
-
-        return replace(
-            self,
-            images=self.images[index] if self.rows is None else self.images,
-            targets=own(self.targets) if self.rows is None else self.targets,
-            labels=own(self.labels),
-            names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
-            rows=own(self.rows),
-            factors=own(self.factors),
-            masks=own(self.masks),
-        )
+        stored = () if self.rows is not None else _STORED
+        chosen = self._changed(lambda values: values[index], "rows", *_OF_IMAGES, *stored)
+        names = None if self.names is None else tuple(self.names[i] for i in index.tolist())
+        return replace(chosen, names=names)
 
     def to(self, device: torch.device | str) -> Split:
         """The split with all its tensors on a device; a mapped file serves the CPU as it is."""
-        labels = None if self.labels is None else self.labels.to(device)
-        factors = None if self.factors is None else self.factors.to(device)
-        masks = None if self.masks is None else self.masks.to(device)
-        moved = replace(self, labels=labels, factors=factors, masks=masks)
+        moved = self._changed(lambda values: values.to(device), *_OF_IMAGES)
         if self.rows is None or torch.device(device).type == "cpu":
-            targets = None if self.targets is None else self.targets.to(device)
-            return replace(moved, images=self.images.to(device), targets=targets)
+            return moved._changed(lambda values: values.to(device), *_STORED)
         targets = None if self.targets is None else self.of_targets._in_memory(device)
         return replace(moved, images=self._in_memory(device), targets=targets, rows=None)
+
+    def _changed(self, change: Callable[[Tensor], Tensor], *names: str) -> Split:
+        """The split with a change of those of these fields that are not None."""
+        values = {name: getattr(self, name) for name in names}
+        return replace(self, **{n: change(v) for n, v in values.items() if v is not None})
 
     def _in_memory(self, device: torch.device | str) -> Tensor:
         """(N, C, H, W) the images as stored, on a device."""
@@ -271,24 +263,17 @@ def joined(first: Split, second: Split) -> Split:
             "take split=train, then split=test; or dataset.in_memory=true",
         )
 
-    def both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-        return None if a is None or b is None else torch.cat([a, b])
-
+    both = {}
+    for name in (*_STORED, "labels", "factors"):
+        parts = [getattr(split, name) for split in (first, second)]
+        both[name] = None if any(part is None for part in parts) else torch.cat(parts)
     names = None
     if first.names is not None and second.names is not None:
         names = first.names + second.names
     masks = None
     if first.masks is not None or second.masks is not None:
         masks = torch.cat([_masks_of(split) for split in (first, second)])
-    return replace(
-        first,
-        images=torch.cat([first.images, second.images]),
-        targets=both(first.targets, second.targets),
-        labels=both(first.labels, second.labels),
-        factors=both(first.factors, second.factors),
-        names=names,
-        masks=masks,
-    )
+    return replace(first, names=names, masks=masks, **both)
 
 
 def _masks_of(split: Split) -> Tensor:

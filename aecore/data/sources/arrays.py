@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveFloat, Probability
+from aecore.config.component import PositiveFloat
 from aecore.data.images.memory import InMemory
 from aecore.data.mapped import float_of, mapped_split
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.sources.numpy_file import PATH, located, opened
-from aecore.data.split import Source, Split, Which, fixed_part, to_float
+from aecore.data.sources.unsplit import Unsplit
+from aecore.data.split import Source, Split, Which, to_float
 from aecore.errors import ConfigError, UserError
 
 log = logging.getLogger("aecore")
@@ -33,7 +34,7 @@ _PARTED = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))  # the second of MedMNI
 
 
 @final
-class Arrays(Source):
+class Arrays(Unsplit):
     """Images or a table from an .npz or .npy file; nothing in it is ever unpickled.
 
     Keys of an .npz: `x_train` and `x_test` (labels `y_train`, `y_test`) hold the splits, or
@@ -54,7 +55,6 @@ class Arrays(Source):
     """
 
     path: str | None
-    test_fraction: Probability
     layout: Layout = "auto"
     white: PositiveFloat | None = None
     in_memory: InMemory = "auto"
@@ -71,23 +71,19 @@ class Arrays(Source):
                 self._check_targets(content)
                 images, labels = (key.format(split) for key in keys)
                 return self._split(content, images, labels, f"target_{split}")
-            whole = self._one(content)
-        index = fixed_part(len(whole), self.test_fraction, split)
-        if not len(index):
-            raise ConfigError(
-                "dataset.test_fraction", self.test_fraction,
-                f"none of the {len(whole)} rows of {self.path} is left for the {split} split",
-            )  # fmt: skip
-        return whole.subset(index)
+            return self.part_of(self._one(content), split)
 
     @override
     def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
         with self._opened() as content:
-            if _parted(content) is not None:
-                return super().whole(data_dir)
+            parted = _parted(content) is not None
+        return Source.whole(self, data_dir) if parted else super().whole(data_dir)
+
+    @override
+    def rows(self) -> Split:
+        with self._opened() as content:
             self._name_unused(content)
-            whole = self._one(content)
-        return whole, fixed_part(len(whole), self.test_fraction, "test")
+            return self._one(content)
 
     def _opened(self) -> AbstractContextManager[Mapping[str, np.ndarray]]:
         return opened(self._file(), self.in_memory)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import Probability
 from aecore.config.folders import expanded
 from aecore.data.mapped import Blocks
-from aecore.data.split import Source, Split, Which, fixed_part
+from aecore.data.sources.unsplit import Unsplit
+from aecore.data.split import Split
 from aecore.errors import ConfigError
 
 _PATH = "dataset.path"
@@ -50,7 +50,7 @@ class ShardedSplit(Blocks):
 
 
 @final
-class Shards(Source):
+class Shards(Unsplit):
     """A table (N, D), as the .npy files of a folder one after the other, by name; never unpickled.
 
     Each holds (M, D) uint8, read as [0, 1], float16 or float32, all of one width and type. They
@@ -60,23 +60,12 @@ class Shards(Source):
     """
 
     path: str | None
-    test_fraction: Probability
-
-    def load(self, split: Which, data_dir: Path) -> Split:
-        """Map the files; `data_dir` is not used."""
-        whole, _ = self.whole(data_dir)
-        part = fixed_part(len(whole), self.test_fraction, split)
-        if not len(part):
-            problem = f"none of the {len(whole)} rows is left for the {split} split"
-            raise ConfigError("dataset.test_fraction", self.test_fraction, problem)
-        return whole.subset(part)
 
     @override
-    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
+    def rows(self) -> Split:
         shards = self._mapped()
         count = sum(map(len, shards))
-        split = ShardedSplit(shards[0], rows=torch.arange(count), shards=tuple(shards))
-        return split, fixed_part(count, self.test_fraction, "test")
+        return ShardedSplit(shards[0], rows=torch.arange(count), shards=tuple(shards))
 
     def _mapped(self) -> Sequence[Tensor]:
         if self.path is None:
