@@ -1,4 +1,4 @@
-"""Checks of the pixels that were loaded: their range, and how much of it they use."""
+"""Checks of the images that were loaded: their range, how much of it they use, and where."""
 
 from __future__ import annotations
 
@@ -39,3 +39,13 @@ def check_unit_range(split: Split, which: str, binarise: str | None) -> None:
             f"use dataset.range=standardised{null} reconstruction=mse, or scale them to "
             "[0, 1] (of integers dataset.white=NUMBER is the value of white)",
         )  # fmt: skip
+
+
+def check_binarised(split: Split, which: str, binarise: str) -> None:
+    """Raise ConfigError for images that cannot be made black and white."""
+    if split.targets is not None:
+        problem = "images with targets are not made black and white"
+        raise ConfigError("dataset.binarise", binarise, problem, "use binary files")
+    if split.rows is not None:
+        problem = f"the {which} images are kept in a file, and it needs them in memory"
+        raise ConfigError("dataset.binarise", binarise, problem, {"dataset.in_memory": True})

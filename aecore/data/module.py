@@ -16,7 +16,7 @@ from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.config.folders import expanded
 from aecore.data.batches import Batches, Chunk
 from aecore.data.binarise import threshold, throw_once
-from aecore.data.checks import check_unit_range, warn_of_darkness
+from aecore.data.checks import check_binarised, check_unit_range, warn_of_darkness
 from aecore.data.classes import Classes, count_classes, of_classes
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import Statistics, statistics_of
@@ -223,15 +223,8 @@ class ImageData(LightningDataModule):
         if self.range == "unit":
             check_unit_range(split, which, self.binarise)
             check_unit_range(split.of_targets, which, self.binarise)
-        if self.binarise is not None and split.targets is not None:
-            problem = "images with targets are not made black and white"
-            raise ConfigError("dataset.binarise", self.binarise, problem, "use binary files")
-        if self.binarise is not None and split.rows is not None:
-            raise ConfigError(
-                "dataset.binarise", self.binarise,
-                f"the {which} images are kept in a file, and it needs them in memory",
-                {"dataset.in_memory": True},
-            )  # fmt: skip
+        if self.binarise is not None:
+            check_binarised(split, which, self.binarise)
         self._shape = split.image_shape
         return threshold(split) if self.binarise == "threshold" else split
 

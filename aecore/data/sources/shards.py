@@ -15,11 +15,11 @@ from typing_extensions import override
 
 from aecore.config.folders import expanded
 from aecore.data.mapped import Blocks
+from aecore.data.sources.numpy_file import PATH, opened
 from aecore.data.sources.unsplit import Unsplit
 from aecore.data.split import Split
 from aecore.errors import ConfigError
 
-_PATH = "dataset.path"
 _KINDS = (np.uint8, np.float16, np.float32)
 
 
@@ -69,31 +69,27 @@ class Shards(Unsplit):
 
     def _mapped(self) -> Sequence[Tensor]:
         if self.path is None:
-            raise ConfigError(_PATH, None, "which folder is to be read?", {_PATH: "/a/folder"})
+            raise ConfigError(PATH, None, "which folder is to be read?", {PATH: "/a/folder"})
         folder = expanded(self.path).absolute()
         files = sorted(folder.glob("*.npy"))
         if not files:
             problem = "no .npy files are there" if folder.is_dir() else "there is no such folder"
-            raise ConfigError(_PATH, folder, problem, "of one file: dataset=arrays")
+            raise ConfigError(PATH, folder, problem, "of one file: dataset=arrays")
         shards = [_map(file) for file in files]
         for file, shard in zip(files, shards, strict=True):
             if shard.shape[1:] != shards[0].shape[1:] or shard.dtype != shards[0].dtype:
                 found, first = (f"{s.shape[-1]} columns of {s.dtype}" for s in (shard, shards[0]))
                 problem = f"holds {found}, {files[0].name} {first}"
-                raise ConfigError(_PATH, file, problem, "all shards must have one width and type")
+                raise ConfigError(PATH, file, problem, "all shards must have one width and type")
         return shards
 
 
 def _map(file: Path) -> Tensor:
     """The rows of a file, (M, 1, 1, D), mapped into memory; ConfigError where it holds no table."""
-    try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy raises many kinds on what is damaged
-        reason = (str(error).splitlines() or ["it ends too early"])[0]
-        raise ConfigError(_PATH, file, f"it cannot be mapped: {reason[:200]}") from error
+    with opened(file, in_memory=False) as content:
+        array = content["x"]
     if array.ndim != 2 or 0 in array.shape or array.dtype not in _KINDS:
         problem = f"holds {array.dtype} of shape {array.shape}"
-        raise ConfigError(_PATH, file, problem, "save rows (M, D) of float32, float16 or uint8")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        raise ConfigError(PATH, file, problem, "save rows (M, D) of float32, float16 or uint8")
+    with warnings.catch_warnings(action="ignore"):  # it is not writable, and stays so
         return torch.from_numpy(array)[:, None, None, :]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -21,7 +20,7 @@ Sides = tuple[int, int]  # along (H, W)
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
 Norm = Literal["batch", "layer"]
 
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
@@ -35,7 +34,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 def activation_layer(name: Activation | None) -> list[nn.Module]:
     """The layer of that name, as a list to splice into a `Sequential`; empty for None."""
-    return [] if name is None else [_ACTIVATIONS[name]()]
+    return [] if name is None else [ACTIVATIONS[name]()]
 
 
 class Network(Component, ABC, options=False):

@@ -13,23 +13,14 @@ from typing_extensions import override
 from aecore.config.component import PositiveInt
 from aecore.errors import UserError
 from aecore.model.module import leaves
-from aecore.model.networks.base import flat
+from aecore.model.networks.base import ACTIVATIONS, flat
 from aecore.model.networks.dense import product
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import no_batch_norm
 from aecore.model.penalties.projections import estimated_norm, random_signs
 
-_ELEMENTWISE = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Softplus,
-    nn.Sigmoid,
-    nn.Tanh,
-)
+_ELEMENTWISE = tuple(ACTIVATIONS.values())
 
 # derivatives of activations as functions of their outputs
 _SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.extractors import VGG, Extractor, SmallExtractor, trained_extractor
@@ -33,20 +33,16 @@ class Perceptual(Reconstruction):
 
     name = "perceptual"
     likelihood = False
-    extractor: Extractor
-    mean_square: Tensor
 
-    @component
-    def __init__(self, *, weights: Literal["data", "vgg"], epochs: PositiveInt) -> None:
-        super().__init__()
-        self.weights = weights
-        self.epochs = epochs
+    weights: Literal["data", "vgg"]
+    epochs: PositiveInt
 
     @override
     def connect(self, model: Model) -> None:
         channels = model.image_shape[0]
-        self.extractor = VGG() if self.weights == "vgg" else SmallExtractor(channels)
+        self.extractor: Extractor = VGG() if self.weights == "vgg" else SmallExtractor(channels)
         self.extractor.requires_grad_(False)
+        self.mean_square: Tensor
         self.register_buffer("mean_square", torch.ones(len(self.extractor.blocks)))
 
     @override

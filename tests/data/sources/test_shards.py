@@ -109,10 +109,10 @@ def test_errors(tmp_path: Path) -> None:
         ),
         (np.zeros(3, np.float32), "of shape (3,)"),
         (np.zeros((3, 5)), "holds float64"),
-        (np.array([{}]), "cannot be mapped"),
+        (np.array([{}]), "cannot be read as .npz or .npy"),
     ):
         np.save(tmp_path / "03.npy", array, allow_pickle=True)
         text = message(shards(tmp_path), "train")
         assert "03.npy" in text and problem in text
     (tmp_path / "03.npy").write_bytes(b"\x93NUMPY")
-    assert "cannot be mapped" in message(shards(tmp_path), "train")
+    assert "cannot be read as .npz or .npy" in message(shards(tmp_path), "train")
