@@ -20,7 +20,7 @@ from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Network
 from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import NoNoise
-from aecore.model.objectives.base import Objective, Terms, check_names
+from aecore.model.objectives.base import Objective, Terms
 from aecore.model.objectives.elbo import Elbo
 from aecore.model.passes import EncoderPass, Inputs, Pass
 from aecore.model.penalties.base import Penalty, by_name
@@ -33,7 +33,7 @@ from aecore.model.reconstruction.beside import ImageTerm
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.sample_codes import cycle_classes, sample_codes
 from aecore.model.samplers.base import Fitted
-from aecore.model.slots import check_components, component_configs
+from aecore.model.slots import check_combination, check_components, component_configs
 from aecore.types import ImageShape
 
 
@@ -114,13 +114,7 @@ class Autoencoder(PixelRange):
         for part in (network, self.reconstruction, *self.penalties.values()):
             part.connect(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
-        check_names(self)
-        self.latent.check()
-        self.reconstruction.check(self)
-        self.objective.check(self)
-        self.prior.check(self)
-        for penalty in self.penalties.values():
-            penalty.check(self)
+        check_combination(self)
 
     @property
     def penalties(self) -> dict[str, Penalty]:
@@ -162,13 +156,13 @@ class Autoencoder(PixelRange):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups of the optimizer: the model, then each critic with its learning rate."""
-        adversaries = self.adversaries.values()
-        owned = {id(p) for adversary in adversaries for p in adversary.critic.parameters()}
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in self.parameters() if p.requires_grad and id(p) not in owned]}
+        critics = [
+            {"params": [*adversary.critic.parameters()], "lr": adversary.critic_lr}
+            for adversary in self.adversaries.values()
         ]
-        groups += [{"params": [*a.critic.parameters()], "lr": a.critic_lr} for a in adversaries]
-        return groups
+        taken = {id(p) for group in critics for p in group["params"]}
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
+        return [{"params": others}, *critics]
 
     @property
     def can_sample(self) -> bool:
