@@ -100,10 +100,9 @@ class Autoencoder(PixelRange):
         # copies: a component may be passed to several models, each with its own weights
         self.latent = deepcopy(latent)
         self.code_shape = self.latent.attach(network.feature_shape(self.encoder_shape))
-        condition = self.condition
-        decoder_shape = (
-            self.code_shape if condition is None else condition.code_shape(self.code_shape)
-        )
+        decoder_shape = self.code_shape
+        if self.condition is not None:
+            decoder_shape = self.condition.code_shape(self.code_shape)
         self.decoder = network.decoder(decoder_shape, image_shape)
         self.noise: Noise = components["noise"]
         self.reconstruction: Reconstruction = deepcopy(components["reconstruction"])
@@ -189,8 +188,7 @@ class Autoencoder(PixelRange):
 
         target: pixels that the output is compared with, see `Batch`.
         """
-        inputs = Inputs(x, generator, noisy, y, target)
-        clean, x_in, h, context = self.encoder_pass(inputs)
+        clean, x_in, h, context = self.encoder_pass(Inputs(x, generator, noisy, y, target))
         code = replace(self.latent(h, generator, sample), context=context)
         return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator, y)
 
@@ -199,9 +197,7 @@ class Autoencoder(PixelRange):
         x, generator, noisy, y, target = inputs
         clean = self.normalise(x if target is None else target)
         clean = self.reconstruction.target(clean, generator)
-        x_in = clean
-        if target is not None:
-            x_in = self.reconstruction.expected(self.normalise(x))
+        x_in = clean if target is None else self.reconstruction.expected(self.normalise(x))
         x_in = self.noise(x_in, generator, self._span()) if noisy else x_in
         return EncoderPass(clean, x_in, *self.features(x_in, y))
 
