@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import yaml
 
 from aecore.config.folders import CONF, builtin_options, groups
+from aecore.config.tree import leaves
 from aecore.errors import normal, option
 
 _GUESSES = {  # names that other programs use
@@ -59,11 +59,10 @@ def keys() -> dict[str, tuple[str, str] | None]:
         for name, file in builtin_options(group).items():
             text = file.read_text("utf-8")
             if group == "task":  # `score.quantile`, which is there with any task
-                found |= dict.fromkeys(_flat(yaml.safe_load(text) or {}, ""))
+                found |= dict.fromkeys(_keys_in(text))
             elif "@package" not in text:
                 found |= dict.fromkeys(_keys_of(group, name), (group, name))
-    whole = yaml.safe_load((CONF / "config.yaml").read_text("utf-8"))
-    return found | dict.fromkeys(_flat(whole, ""))
+    return found | dict.fromkeys(_keys_in((CONF / "config.yaml").read_text("utf-8")))
 
 
 def keys_below(node: str) -> list[str]:
@@ -71,12 +70,11 @@ def keys_below(node: str) -> list[str]:
     return sorted(key for key in keys() if key.startswith(f"{node}."))
 
 
-def _flat(node: dict[str, Any], place: str) -> Iterator[str]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{place}{key}.")
-        elif key not in ("defaults", "_target_") and not place.startswith("hydra."):
-            yield f"{place}{key}"
+def _keys_in(text: str, place: str = "") -> Iterator[str]:
+    """The keys in a YAML file, whose own key is `place`."""
+    for key, _ in leaves(yaml.safe_load(text) or {}, place):
+        if not key.endswith(("defaults", "_target_")) and not key.startswith("hydra."):
+            yield key
 
 
 def meant(key: str, text: str) -> str | None:
@@ -119,8 +117,8 @@ def _owners(group: str, key: str) -> list[str]:
 
 @cache
 def _keys_of(group: str, name: str) -> frozenset[str]:
-    node = yaml.safe_load(builtin_options(group)[name].read_text("utf-8")) or {}
-    return frozenset(_flat(node, f"{group.replace('/', '.')}."))
+    text = builtin_options(group)[name].read_text("utf-8")
+    return frozenset(_keys_in(text, group.replace("/", ".")))
 
 
 def spelling(group: str, name: str) -> str | None:

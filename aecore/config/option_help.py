@@ -6,19 +6,21 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from aecore.config.arguments import asked_of
 from aecore.config.folders import command, groups, known, user_folders
 from aecore.config.groups import SETS, check_choices, names_in, options_by_group
 from aecore.config.help import first_comment, group_help, help_text
 from aecore.config.overrides import read
-from aecore.errors import UserError, option, shown
+from aecore.config.tree import leaves, targets
+from aecore.errors import UserError, option
 
 _COMMENT = re.compile(r"^ *(\w+):[^#\n]* # (.+)$", re.MULTILINE)
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -60,7 +62,7 @@ def option_help(group: str, name: str) -> str:
         lines += ["", *textwrap.wrap(f"chooses {' '.join(chosen)}", _WIDTH)]
     rows = _rows(group, node, comments)
     lines += ["", *_aligned(rows)] if rows else []
-    for target in _targets(node):
+    for _, target in targets(node):
         lines += ["", *_docstring(target)]
     lines += ["", f"example: {command()} {_example(group, name, rows)}"]
     return "\n".join(lines)
@@ -70,23 +72,15 @@ def _content(group: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The nodes of an option, with those that it starts from, and the comments beside its keys."""
     text = known(group)[name].read_text("utf-8")
     content = yaml.safe_load(text) or {}
-    node: dict[str, Any] = {}
+    node: Any = {}
     comments: dict[str, str] = {}
     for base in content.pop("defaults", []):
         if isinstance(base, str) and base in known(group):
             base_node, base_comments = _content(group, base)
-            node, comments = _merged(node, base_node), comments | base_comments
-    return _merged(node, content), comments | dict(_COMMENT.findall(text))
-
-
-def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(first)
-    for key, value in second.items():
-        old = both.get(key)
-        both[key] = (
-            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return both
+            node, comments = OmegaConf.merge(node, base_node), comments | base_comments
+    merged = OmegaConf.to_container(OmegaConf.merge(node, content))
+    assert isinstance(merged, dict)
+    return merged, comments | dict(_COMMENT.findall(text))
 
 
 @cache
@@ -110,9 +104,9 @@ def _rows(
     elif "task" in node or group in _CHOOSE:
         place = ""
     return [
-        (f"{place}{path}={value}", comments.get(path.rpartition(".")[2], ""))
-        for path, value in _flat(node)
-        if path != "task"
+        (option(f"{place}{path}", value), comments.get(path.rpartition(".")[2], ""))
+        for path, value in leaves(node)
+        if path != "task" and not path.endswith("_target_")
     ]
 
 
@@ -125,23 +119,6 @@ def _aligned(rows: list[tuple[str, str]]) -> list[str]:
             subsequent_indent=" " * (width + 4), break_on_hyphens=False,
         )  # fmt: skip
     return lines
-
-
-def _flat(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{path}{key}.")
-        elif key != "_target_":
-            yield f"{path}{key}", shown(value)
-
-
-def _targets(node: Mapping[str, Any]) -> Iterator[str]:
-    """The classes that nodes name."""
-    if isinstance(target := node.get("_target_"), str):
-        yield target
-    for value in node.values():
-        if isinstance(value, dict):
-            yield from _targets(value)
 
 
 def _docstring(target: str) -> list[str]:

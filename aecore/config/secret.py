@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from aecore.config.tree import at, leaves, put
 from aecore.errors import UserError
 
 _ENVIRONMENT = "oc.env"
@@ -75,29 +76,3 @@ def masked(text: str, secrets: Mapping[str, Any]) -> str:
     for value in sorted(map(str, secrets.values()), key=len, reverse=True):
         text = text.replace(value, "***") if value else text
     return text
-
-
-def leaves(node: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Every key below a node that holds no mapping, with dots, and its value."""
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from leaves(value, f"{place}.{key}")
-    else:
-        yield place, node
-
-
-def at(config: Any, key: str) -> Any:
-    """What stands at a key with dots; None where there is none."""
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping) else None
-    return config
-
-
-def put(config: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value at a key with dots, in place; mappings that are missing are made."""
-    *place, name = key.split(".")
-    for part in place:
-        if not isinstance(config.get(part), dict):
-            config[part] = {}
-        config = config[part]
-    config[name] = value

@@ -17,7 +17,8 @@ from aecore.config.compose import Composition, compose
 from aecore.config.folders import flags, known, resuming
 from aecore.config.overrides import OOD, Override, as_override
 from aecore.config.schema import Config
-from aecore.config.secret import at, put, without_secrets
+from aecore.config.secret import without_secrets
+from aecore.config.tree import at, put
 from aecore.errors import UserError
 from aecore.runs.folder import CONFIG, read_config, read_run
 from aecore.runs.places import is_place, places, same_place

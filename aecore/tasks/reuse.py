@@ -18,8 +18,9 @@ from aecore.config.compose import compose
 from aecore.config.folders import builtin_options, command, expanded, groups, resuming
 from aecore.config.near import keys
 from aecore.config.overrides import OOD, Override
-from aecore.config.secret import at, put, without_secrets
+from aecore.config.secret import without_secrets
 from aecore.config.terminal import say
+from aecore.config.tree import at, put
 from aecore.errors import UserError, nearest
 from aecore.runs.files import make_folder
 from aecore.runs.folder import progress, reserve

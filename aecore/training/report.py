@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aecore.config.schema import Config
-from aecore.config.secret import leaves
+from aecore.config.tree import leaves
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.evaluation.trial import scaled_note
