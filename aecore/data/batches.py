@@ -73,7 +73,6 @@ class Batches:
         shuffle: bool,
         seed: int,
         chunk: int | None,
-        device: torch.device | str = "cpu",
         rank: int = 0,
         world_size: int = 1,
         limit: int | None = None,
@@ -101,7 +100,6 @@ class Batches:
         self._rank, self._world_size = rank, world_size
         self._sample = sample
         self._ends = self._batch_ends()[:limit]
-        self.to(device)
 
     def _batch_ends(self) -> list[int]:
         """Where each global batch ends in the epoch's order."""

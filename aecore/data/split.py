@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -182,7 +182,7 @@ class Split:
 
     def _changed(self, change: Callable[[Tensor], Tensor], *names: str) -> Split:
         """The split with a change of those of these fields that are not None."""
-        values = {name: getattr(self, name) for name in names}
+        values: dict[str, Any] = {name: getattr(self, name) for name in names}
         return replace(self, **{n: change(v) for n, v in values.items() if v is not None})
 
     def _in_memory(self, device: torch.device | str) -> Tensor:
@@ -263,7 +263,7 @@ def joined(first: Split, second: Split) -> Split:
             "take split=train, then split=test; or dataset.in_memory=true",
         )
 
-    both = {}
+    both: dict[str, Any] = {}
     for name in (*_STORED, "labels", "factors"):
         parts = [getattr(split, name) for split in (first, second)]
         both[name] = None if any(part is None for part in parts) else torch.cat(parts)

@@ -155,7 +155,7 @@ class Autoencoder(PixelRange):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups of the optimizer: the model, then each critic with its learning rate."""
-        critics = [
+        critics: list[dict[str, Any]] = [
             {"params": [*adversary.critic.parameters()], "lr": adversary.critic_lr}
             for adversary in self.adversaries.values()
         ]

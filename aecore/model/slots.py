@@ -48,8 +48,11 @@ def check_combination(model: Model) -> None:
     """Raise UserError for components that do not go together."""
     check_names(model)
     model.latent.check()
-    for part in (model.reconstruction, model.objective, model.prior, *model.penalties.values()):
-        part.check(model)
+    model.reconstruction.check(model)
+    model.objective.check(model)
+    model.prior.check(model)
+    for penalty in model.penalties.values():
+        penalty.check(model)
 
 
 def component_configs(

@@ -60,7 +60,7 @@ def classifier(split: Split) -> Classifier:
 def trained_classifier(split: Split, epochs: int, seed: int, device: torch.device) -> Classifier:
     """A classifier of the labels of a split; see `train_classifier`."""
     make = partial(classifier, split)
-    return train_classifier(make, Classifier.forward, split, epochs, seed, device)
+    return train_classifier(make, split, epochs, seed, device)
 
 
 def features(model: Classifier, batches: Iterable[Tensor]) -> Tensor:
