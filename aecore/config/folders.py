@@ -43,8 +43,8 @@ def make_importable() -> None:
 @cache
 def groups() -> tuple[str, ...]:
     """Every config group, such as `penalty` and `trainer/accelerator`."""
-    found = {file.parent.relative_to(CONF).as_posix() for file in CONF.glob("*/**/*.yaml")}
-    return tuple(sorted({STUDIES, *(name for name in found if not name.startswith("hydra/"))}))
+    folders = {file.parent.relative_to(CONF).as_posix() for file in CONF.glob("*/**/*.yaml")}
+    return tuple(sorted({STUDIES, *(name for name in folders if not name.startswith("hydra/"))}))
 
 
 def builtin_options(group: str) -> dict[str, Path]:

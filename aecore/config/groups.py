@@ -25,21 +25,21 @@ _HYDRAS = (
 )  # fmt: skip
 
 
-def options_by_group(own: Sequence[Path] = ()) -> dict[str, set[str]]:
+def options_by_group(config_dirs: Sequence[Path] = ()) -> dict[str, set[str]]:
     """Every config group with its options, including those of the user's folders.
 
     Raises UserError for a file of the user that would never be read.
     """
-    found = {}
+    options = {}
     for group in folders.groups():
-        known, added = builtin_options(group), user_options(group, own)
+        known, added = builtin_options(group), user_options(group, config_dirs)
         for name in known.keys() & added.keys():
             raise UserError(
                 f"{added[name]}: there is a {group}={name} already, in {known[name]}",
                 "give it another name",
             )
-        found[group] = {*known, *added}
-    return found
+        options[group] = {*known, *added}
+    return options
 
 
 def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
@@ -90,13 +90,13 @@ def _check_environment(override: Override) -> None:
 
 def environment_of(overrides: Iterable[Override]) -> dict[str, str]:
     """The environment variables that overrides set, `hydra.job.env_set.NAME=value`."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for override in overrides:
         if override.key == ENVIRONMENT and isinstance(override.value, dict):
-            found |= {str(getattr(k, "text", k)): str(v) for k, v in override.value.items()}
+            variables |= {str(getattr(k, "text", k)): str(v) for k, v in override.value.items()}
         elif override.is_below(ENVIRONMENT):
-            found[override.key.removeprefix(f"{ENVIRONMENT}.")] = str(override.value)
-    return found
+            variables[override.key.removeprefix(f"{ENVIRONMENT}.")] = str(override.value)
+    return variables
 
 
 def _check_names(override: Override, known: set[str]) -> None:

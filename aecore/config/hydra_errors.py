@@ -23,12 +23,12 @@ _EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submiti
 def explain_hydra(error: Exception, overrides: Sequence[Override], compose: Compose) -> UserError:
     """The error for the user; composes without the wrong override to find similar names."""
     text = str(error)
-    if found := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text):
-        return _launcher(found[1], found[2], text)
-    if found := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(found[1], overrides, compose, text)
-    if found := re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text):
-        problem = f"{OOD}=[{found[1]}]: a preset names this data set already"
+    if match := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text):
+        return _launcher(match[1], match[2], text)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(match[1], overrides, compose, text)
+    if match := re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text):
+        problem = f"{OOD}=[{match[1]}]: a preset names this data set already"
         return UserError(problem, "leave it out here")
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     quoting = "write 'null', in quotes" if "is not Optional" in text else None

@@ -52,17 +52,17 @@ _FILES = ("experiment", "model", "sweeps")  # groups whose files choose other op
 @cache
 def keys() -> dict[str, tuple[str, str] | None]:
     """Every key of the configuration; with it a group and option that have it, None for all."""
-    found: dict[str, tuple[str, str] | None] = {}
+    owners: dict[str, tuple[str, str] | None] = {}
     for group in groups():
         if group in _FILES:
             continue
         for name, file in builtin_options(group).items():
             text = file.read_text("utf-8")
             if group == "task":  # `score.quantile`, which is there with any task
-                found |= dict.fromkeys(_keys_in(text))
+                owners |= dict.fromkeys(_keys_in(text))
             elif "@package" not in text:
-                found |= dict.fromkeys(_keys_of(group, name), (group, name))
-    return found | dict.fromkeys(_keys_in((CONF / "config.yaml").read_text("utf-8")))
+                owners |= dict.fromkeys(_keys_of(group, name), (group, name))
+    return owners | dict.fromkeys(_keys_in((CONF / "config.yaml").read_text("utf-8")))
 
 
 def keys_below(node: str) -> list[str]:
@@ -88,7 +88,7 @@ def meant(key: str, text: str) -> str | None:
         return _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
     known = keys()
     if (owner := known.get(key)) is not None:
-        found = [f"{owner[0]}={other} {key}={text}" for other in _owners(owner[0], key)]
+        candidates = [f"{owner[0]}={other} {key}={text}" for other in _owners(owner[0], key)]
     else:
         root = key.partition(".")[0]
         if root in builtin_options("task"):
@@ -96,8 +96,8 @@ def meant(key: str, text: str) -> str | None:
         inside = {k for k in known if k.partition(".")[0] == root}
         same = sorted(k for k in inside or known if normal(k.rpartition(".")[2]) == normal(name))
         near = difflib.get_close_matches(key, inside or known, n=1, cutoff=0.8)
-        found = [_with_option(k, text) for k in same or near]
-    return " or ".join(found) if 1 <= len(found) <= _UNIQUE else None
+        candidates = [_with_option(k, text) for k in same or near]
+    return " or ".join(candidates) if 1 <= len(candidates) <= _UNIQUE else None
 
 
 def _with_option(key: str, text: str) -> str:
@@ -130,11 +130,11 @@ def spelling(group: str, name: str) -> str | None:
     same = [known for known in builtin_options(group) if normal(known) == normal(name)]
     if other or same:
         return option(group, other or same[0])
-    found = [
+    candidates = [
         option(where, known)
         for where in groups()
         if where not in _FILES
         for known in builtin_options(where)
         if normal(known) == normal(name) and known not in ("default", "none")
     ]
-    return found[0] if len(found) == 1 else None
+    return candidates[0] if len(candidates) == 1 else None

@@ -199,10 +199,10 @@ def _figures() -> Iterator[str]:
 
 def _data_sets(value: str, typed: str) -> list[str]:
     """The names in `evaluate.ood=[A,B]`, each once."""
-    found = _parsed(f"{OOD}={value}", typed).value()
-    listed = found.list if isinstance(found, ChoiceSweep) else found
+    chosen = _parsed(f"{OOD}={value}", typed).value()
+    listed = chosen.list if isinstance(chosen, ChoiceSweep) else chosen
     names = [str(name) for name in (listed if isinstance(listed, list) else [listed]) if name]
-    if not names or isinstance(found, ChoiceSweep):
+    if not names or isinstance(chosen, ChoiceSweep):
         hint = f"write {OOD}=[{','.join(names or ['kmnist'])}]"
         raise UserError(f"{typed}: must be data sets", hint)
     return list(dict.fromkeys(names))

@@ -42,13 +42,13 @@ def without_secrets(
     config: Mapping[str, Any], keys: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A configuration with null in the place of some values, and these values by their keys."""
-    found = dict(config)
+    public = dict(config)
     secrets = {key: at(config, key) for key in keys}
     for key in secrets:
-        if found[_ROOT] is config[_ROOT]:
-            found[_ROOT] = deepcopy(config[_ROOT])
-        put(found, key, None)
-    return found, secrets
+        if public[_ROOT] is config[_ROOT]:
+            public[_ROOT] = deepcopy(config[_ROOT])
+        put(public, key, None)
+    return public, secrets
 
 
 def with_secrets(node: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,5 +49,5 @@ def _alone(name: str) -> str | None:
     for group in (*_FIRST, *(g for g in groups() if g not in _FIRST)):
         if name in known(group):
             return f"{group}={name}"
-    found = (spelling(group, name) for group in _FIRST)
-    return next((option for option in found if option is not None), None)
+    candidates = (spelling(group, name) for group in _FIRST)
+    return next((option for option in candidates if option is not None), None)

@@ -88,9 +88,9 @@ class Autoencoder(PixelRange):
         weights = {} if weights is None else weights
         weighted = weighted_penalties({} if penalties is None else penalties, weights)
         check_components(components, weighted)
-        own = {n: as_weight(w) for n, w in weights.items() if n == "reconstruction"}
-        self.weights = own | {name: term.weight for name, term in weighted.items()}
-        self.nodes = component_configs(components, weighted, own)  # to build this model again
+        first = {n: as_weight(w) for n, w in weights.items() if n == "reconstruction"}
+        self.weights = first | {name: term.weight for name, term in weighted.items()}
+        self.nodes = component_configs(components, weighted, first)  # to build this model again
         self.image_shape = image_shape = check_shape(image_shape)
         self.network = network
         self.output_activation = network.output_activation

@@ -42,8 +42,8 @@ def check_links(folder: Path) -> None:
             folders.clear()
             continue
         for link in (p for n in (*folders, *files) if (p := Path(place, n)).is_symlink()):
-            own = library == ".submitit" and _SUBMITTED.fullmatch(link.name)
-            if not (own or Path(os.path.realpath(link)).is_relative_to(root)):
+            by_library = library == ".submitit" and _SUBMITTED.fullmatch(link.name)
+            if not (by_library or Path(os.path.realpath(link)).is_relative_to(root)):
                 raise _linked(link)
 
 

@@ -94,8 +94,8 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    found = read_stamped(path, RecordedSweep, "start the sweep again")
-    return Sweep(folder, **found.model_dump(exclude={"format", "version"}))
+    record = read_stamped(path, RecordedSweep, "start the sweep again")
+    return Sweep(folder, **record.model_dump(exclude={"format", "version"}))
 
 
 def sweep_of(job: Path) -> Path:

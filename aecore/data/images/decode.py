@@ -149,11 +149,11 @@ def decode_into(images: np.ndarray, files: Files, recipe: Recipe) -> dict[int, s
             return _reason(error)
 
     broken = {}
-    for i, found in enumerate(_at_once(decoded, files)):
-        if isinstance(found, str):
-            broken[i] = found
+    for i, result in enumerate(_at_once(decoded, files)):
+        if isinstance(result, str):
+            broken[i] = result
         else:
-            images[i] = found
+            images[i] = result
     return broken
 
 
@@ -210,12 +210,12 @@ def all_grey(paths: Iterable[Path]) -> bool:
         _upright(image, None)  # broken files have no say
         return False
 
-    found = False
+    any_grey = False
     for answer in inspect(paths, grey):
         if answer is False:
             return False
-        found |= answer is True
-    return found
+        any_grey |= answer is True
+    return any_grey
 
 
 def count_paged(files: Files) -> int:

@@ -121,15 +121,15 @@ class Arrays(Unsplit):
         return self._split(content, self._only(content, _IMAGES), labels, targets)
 
     def _only(self, content: Mapping[str, np.ndarray], wanted: Sequence[str]) -> str:
-        found = [key for key in wanted if key in content]
-        if len(found) != 1:
+        present = [key for key in wanted if key in content]
+        if len(present) != 1:
             keys = ", ".join(sorted(content)) or "(none)"
             problem = f"has the keys {keys}; one of {' and '.join(wanted)} is needed"
             raise ConfigError(
                 PATH, self._file(), problem,
                 "keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test",
             )  # fmt: skip
-        return found[0]
+        return present[0]
 
     def _split(
         self, content: Mapping[str, np.ndarray], key: str, labels: str, targets: str

@@ -42,10 +42,10 @@ class ShardedSplit(Blocks):
         counts = torch.bincount(which, minlength=len(ends)).tolist()
         sorted_rows = torch.empty(len(rows), *self.image_shape, dtype=self.images.dtype)
         parts = torch.split(sorted_rows, counts)
-        for n, own in enumerate(torch.split(rows[by_shard], counts)):
-            if len(own):
+        for n, shard_rows in enumerate(torch.split(rows[by_shard], counts)):
+            if len(shard_rows):
                 shard = self.shards[n]
-                torch.index_select(shard, 0, own - (ends[n] - len(shard)), out=parts[n])
+                torch.index_select(shard, 0, shard_rows - (ends[n] - len(shard)), out=parts[n])
         return torch.index_select(sorted_rows, 0, by_shard.argsort(), out=out)
 
 
@@ -78,8 +78,8 @@ class Shards(Unsplit):
         shards = [_map(file) for file in files]
         for file, shard in zip(files, shards, strict=True):
             if shard.shape[1:] != shards[0].shape[1:] or shard.dtype != shards[0].dtype:
-                found, first = (f"{s.shape[-1]} columns of {s.dtype}" for s in (shard, shards[0]))
-                problem = f"holds {found}, {files[0].name} {first}"
+                this, first = (f"{s.shape[-1]} columns of {s.dtype}" for s in (shard, shards[0]))
+                problem = f"holds {this}, {files[0].name} {first}"
                 raise ConfigError(PATH, file, problem, "all shards must have one width and type")
         return shards
 

@@ -124,8 +124,8 @@ class Csv(Unsplit):
         kept = [name for name, place in zip(names, wanted, strict=True) if place not in text]
         if text:
             first = {file.names[n]: f"{cell!r} in line {line}" for n, (cell, line) in text.items()}
-            found = ", ".join(f"{name} ({where})" for name, where in first.items())
-            problem = f"columns of text: {found}"
+            listed = ", ".join(f"{name} ({where})" for name, where in first.items())
+            problem = f"columns of text: {listed}"
             labels = shlex.quote(as_override(_LABELS, next(iter(first))))
             hint = f"{_chosen(kept)}; {labels} makes classes of it"
             raise ConfigError(PATH, file.path, problem, hint)
@@ -142,8 +142,8 @@ class Csv(Unsplit):
     def _say_constant(self, names: Sequence[str], numbers: NDArray[np.float64]) -> None:
         constant = np.ptp(numbers, axis=0) == 0
         if constant.any():
-            found = (name for name, same in zip(names, constant, strict=True) if same)
-            self._say(f"constant columns: {', '.join(found)}")
+            listed = (name for name, same in zip(names, constant, strict=True) if same)
+            self._say(f"constant columns: {', '.join(listed)}")
 
     def _classes(self, cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...] | None]:
         """(N,) int64 and the names of classes, None where the cells are numbers."""

@@ -34,9 +34,9 @@ class DIP(Penalty):
             assert p.code.posterior is not None, "check() comes first"
             spread = covariance(p.code.posterior.mean)
             spread = spread + precise(p.code.posterior.variance).mean(0).diag()
-        own = spread.diagonal()
-        between = spread.square().sum() - own.square().sum()
-        return shared(between + self.diagonal * (own - 1).square().sum(), p)
+        variances = spread.diagonal()
+        between = spread.square().sum() - variances.square().sum()
+        return shared(between + self.diagonal * (variances - 1).square().sum(), p)
 
     @override
     def check(self, model: Model) -> None:

@@ -92,9 +92,9 @@ def split_kl(code: Code, prior: PriorDensity, images: int) -> tuple[Tensor, Tens
 
     Their sum is log q(z | x) - log p(z). images: number of images that the batch was drawn from.
     """
-    own, joint, marginal = densities(code, images)
-    product = marginal.sum(1)
-    return own - joint, joint - product, product - prior.log_prob(precise(code.z).flatten(1)).sum(1)
+    log_q, joint, marginal = densities(code, images)
+    product, log_p = marginal.sum(1), prior.log_prob(precise(code.z).flatten(1)).sum(1)
+    return log_q - joint, joint - product, product - log_p
 
 
 def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:

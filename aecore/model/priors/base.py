@@ -32,8 +32,8 @@ class PriorDensity(ABC):
         """
         assert code.posterior is not None, "only variational latents have a KL"
         z = code.z.to(torch.promote_types(code.z.dtype, torch.float32)).flatten(1)
-        own, here = code.posterior.log_prob(z), self.log_prob(z)
-        return own.sum(-1, keepdim=True) - here.sum(-1, keepdim=True)
+        posterior, prior = code.posterior.log_prob(z), self.log_prob(z)
+        return posterior.sum(-1, keepdim=True) - prior.sum(-1, keepdim=True)
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:

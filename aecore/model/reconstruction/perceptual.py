@@ -58,16 +58,16 @@ class Perceptual(Reconstruction):
                     "features, and these images have no labels",
                     "use reconstruction.perceptual.weights=vgg",
                 )
-            found = trained_extractor(training, model.normalise, self.epochs, _SEED, device)
-            self.extractor.load_state_dict(found.state_dict())
+            trained = trained_extractor(training, model.normalise, self.epochs, _SEED, device)
+            self.extractor.load_state_dict(trained.state_dict())
         some = training.pixels(torch.arange(min(len(training), _IMAGES)))
         squares = [f.square().mean() for f in self.extractor(model.normalise(some.to(device)))]
         self.mean_square.copy_(torch.stack(squares).clamp_min(1e-12))
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        found, wanted = self.extractor(output), self.extractor(x)
-        pairs = zip(found, wanted, self.mean_square, strict=True)
+        features, targets = self.extractor(output), self.extractor(x)
+        pairs = zip(features, targets, self.mean_square, strict=True)
         errors = [(a - b).square().flatten(1).mean(1) / scale for a, b, scale in pairs]
         return x[0].numel() * torch.stack(errors).mean(0)
 

@@ -48,13 +48,13 @@ class Fitted(ABC):
 
         It is no `nn.Module`, as a model must not own it: its weights are those that were trained.
         """
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
-                found[name] = value
+                tensors[name] = value
             elif isinstance(value, nn.Module):
-                found |= {k: v.cpu() for k, v in value.state_dict(prefix=f"{name}.").items()}
-        return found
+                tensors |= {k: v.cpu() for k, v in value.state_dict(prefix=f"{name}.").items()}
+        return tensors
 
 
 class Sampler(Component, ABC):
@@ -155,10 +155,10 @@ def shaped(tensors: Mapping[str, Tensor], **shapes: tuple[int | None, ...]) -> l
     if tensors.keys() != shapes.keys():
         raise ValueError(f"{sorted(tensors)} instead of {sorted(shapes)}")
     for name, shape in shapes.items():
-        found = tuple(tensors[name].shape)
-        fits = len(found) == len(shape) and all(
-            s in (None, f) for s, f in zip(shape, found, strict=True)
+        actual = tuple(tensors[name].shape)
+        fits = len(actual) == len(shape) and all(
+            s in (None, f) for s, f in zip(shape, actual, strict=True)
         )
         if not fits or not tensors[name].is_floating_point():
-            raise ValueError(f"{name} is {found} instead of {shape}")
+            raise ValueError(f"{name} is {actual} instead of {shape}")
     return [tensors[name] for name in shapes]

@@ -76,7 +76,7 @@ class FlowSampler(NetworkSampler, CodeSampler):
 
     @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Warped:
-        own = {"mean", "scale"}
-        mean, scale = shaped({k: tensors[k] for k in own}, mean=(dim,), scale=(dim,))
-        weights = {k: v for k, v in tensors.items() if k not in own}
+        moments = {"mean", "scale"}
+        mean, scale = shaped({k: tensors[k] for k in moments}, mean=(dim,), scale=(dim,))
+        weights = {k: v for k, v in tensors.items() if k not in moments}
         return Warped(mean, scale, restored_network(partial(self._warp, dim), weights, "warp"))
