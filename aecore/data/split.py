@@ -82,7 +82,6 @@ class Split:
     class_names: what the labels 0, 1, ... mean, or None.
     rows: (N,) int64, which of `images` these are, in this order; None: all of them.
     factors: (N, F) int64, what each image was made from, every factor numbered 0, 1, ...; or None.
-    factor_names: of the F factors, or None.
     atoms: (K, C * H * W) float32, the directions of which every row is a sparse sum; or None.
     targets: what the outputs for these images are compared with, stored as `images`; or None, for
         the images themselves.
@@ -96,7 +95,6 @@ class Split:
     class_names: tuple[str, ...] | None = None
     rows: Tensor | None = None
     factors: Tensor | None = None
-    factor_names: tuple[str, ...] | None = None
     atoms: Tensor | None = None
     targets: Tensor | None = None
     columns: tuple[str, ...] | None = None

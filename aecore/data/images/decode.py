@@ -188,14 +188,14 @@ def decode_all(files: Files, recipe: Recipe) -> Decoded:
 def inspect(paths: Iterable[Path], look: Callable[[Image.Image], T]) -> Iterator[T | None]:
     """What a function finds in each image, which is open but not decoded; None if it is broken."""
 
-    def found(path: Path) -> T | None:
+    def look_at(path: Path) -> T | None:
         try:
             with open_image(path) as image:
                 return look(image)
         except Exception:  # of many kinds, as in `decode_into`, which reports it
             return None
 
-    return _at_once(found, paths)
+    return _at_once(look_at, paths)
 
 
 def all_grey(paths: Iterable[Path]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -51,7 +52,7 @@ class VQ(Quantised):
 
     name = "vq"
 
-    codebook_size: Size
+    codebook_size: Size = field()  # no default, as the attribute of other latents would be
     dim: PositiveInt
     commitment: NonNegativeFloat
     update: Literal["ema", "gradient"]

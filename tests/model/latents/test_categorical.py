@@ -147,16 +147,16 @@ class TestCategorical:
         found = {}
         for epoch in (0.0, 5.0, 10.0, 99.0, math.inf):
             latent.set_epoch(epoch)
-            found[epoch] = latent.temperature
+            found[epoch] = latent.current_temperature
         assert found == pytest.approx({0: 1, 5: 0.5, 10: 0.25, 99: 0.25, math.inf: 0.25})
         latent = categorical(epochs=0.0)
         latent.set_epoch(0.0)
-        assert latent.temperature == 0.25
+        assert latent.current_temperature == 0.25
 
     def test_a_model_is_told_the_epoch(self) -> None:
         whole = model(latent=categorical())
         whole.terms(images(2, 1, 4, 4), gen(), epoch=5.0, noisy=True)
-        assert whole.latent.temperature == pytest.approx(0.5)
+        assert whole.latent.current_temperature == pytest.approx(0.5)
 
     def test_the_standard_prior_is_uniform(self) -> None:
         whole = model(latent=categorical(), prior=Standard(), penalties={"kl": KL()})
