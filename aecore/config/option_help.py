@@ -78,8 +78,7 @@ def _content(group: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
         if isinstance(base, str) and base in known(group):
             base_node, base_comments = _content(group, base)
             node, comments = OmegaConf.merge(node, base_node), comments | base_comments
-    merged = OmegaConf.to_container(OmegaConf.merge(node, content))
-    assert isinstance(merged, dict)
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(node, content))
     return merged, comments | dict(_COMMENT.findall(text))
 
 

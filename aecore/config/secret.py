@@ -24,11 +24,13 @@ def secret_keys(config: DictConfig) -> list[str]:
     """The keys of `logger` whose values come from the environment, or repeat such a value."""
     if not isinstance(config.get(_ROOT), DictConfig):
         return []
-    typed = dict(leaves(OmegaConf.to_container(config[_ROOT]), _ROOT))
+    node: Any = OmegaConf.to_container(config[_ROOT])
+    typed = dict(leaves(node, _ROOT))
     named = [key for key, value in typed.items() if reads_environment(str(value))]
     if not named:
         return []
-    values = dict(leaves(OmegaConf.to_container(config[_ROOT], resolve=True), _ROOT))
+    resolved: Any = OmegaConf.to_container(config[_ROOT], resolve=True)
+    values = dict(leaves(resolved, _ROOT))
     secrets = [str(values[key]) for key in named if values.get(key)]
     return [k for k, v in values.items() if k in named or any(s in str(v) for s in secrets)]
 

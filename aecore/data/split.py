@@ -180,8 +180,9 @@ class Split:
 
     def _changed(self, change: Callable[[Tensor], Tensor], *names: str) -> Split:
         """The split with a change of those of these fields that are not None."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return replace(self, **{n: change(v) for n, v in values.items() if v is not None})
+        values = {name: getattr(self, name) for name in names}
+        changed: dict[str, Any] = {n: change(v) for n, v in values.items() if v is not None}
+        return replace(self, **changed)
 
     def _in_memory(self, device: torch.device | str) -> Tensor:
         """(N, C, H, W) the images as stored, on a device."""

@@ -63,17 +63,14 @@ class Objective(Component, ABC, options=False):
         return None
 
 
-def component_costs(p: Pass) -> dict[str, Tensor]:
-    """The costs of latent and reconstruction, which have a weight of 1, each (N,)."""
-    return {**p.code.costs, **p.model.latent.costs(p), **p.model.reconstruction.costs(p)}
-
-
 def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
     """The costs and penalties of a pass, means over images, and the weight of each.
 
+    The costs of latent and reconstruction have a weight of 1.
     Penalties without a weight have not started: they are not computed, and cost 0.
     """
-    costs, waiting = component_costs(p), p.x.new_zeros(1)
+    waiting = p.x.new_zeros(1)
+    costs = {**p.code.costs, **p.model.latent.costs(p), **p.model.reconstruction.costs(p)}
     penalties = {
         name: penalty(p) if name in weights else waiting
         for name, penalty in p.model.penalties.items()
