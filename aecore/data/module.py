@@ -15,7 +15,7 @@ from torch import Tensor
 from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.config.folders import expanded
 from aecore.data.batches import Batches, Chunk
-from aecore.data.binarise import threshold, throw_once
+from aecore.data.binarise import binarise_once, threshold
 from aecore.data.checks import check_binarised, check_unit_range, warn_of_darkness
 from aecore.data.classes import Classes, count_classes, of_classes
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
@@ -208,7 +208,7 @@ class ImageData(LightningDataModule):
 
     def _drawn(self, split: Split, which: int) -> Split:
         """The split, its pixels drawn once where they are to be drawn."""
-        return throw_once(split, which) if self.binarise == "sample" else split
+        return binarise_once(split, which) if self.binarise == "sample" else split
 
     def _checked(self, split: Split, which: str) -> Split:
         """A split as the source gives it, checked, and black and white by the threshold."""

@@ -16,7 +16,7 @@ from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
-from aecore.model.objectives.importance import importance_weights, log_density, times
+from aecore.model.objectives.importance import importance_weights, log_density, repeated
 from aecore.model.passes import EncoderPass, Inputs
 from aecore.model.priors.base import PriorDensity
 
@@ -97,7 +97,7 @@ def log_likelihood(
     """
     n = len(seen.x)
     at_once = min(max(rows // n, 1), samples)
-    x, h, *context = (times(part, at_once) for part in (seen.x, seen.h, *seen.context))
+    x, h, *context = (repeated(part, at_once) for part in (seen.x, seen.h, *seen.context))
     log_sum = torch.full((n,), -math.inf, dtype=torch.float64)
     total = torch.zeros(n, dtype=torch.float64)
     for done in range(0, samples, at_once):

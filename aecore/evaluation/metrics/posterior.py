@@ -12,9 +12,8 @@ from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
-from aecore.model.codes import posterior_of
+from aecore.model.codes import at_least_float32, posterior_of
 from aecore.model.objectives.importance import log_density
-from aecore.model.penalties.base import precise
 from aecore.model.penalties.total_correlation import mixture
 
 _MOST_LISTED = 64  # parts of a code
@@ -85,7 +84,7 @@ def decompose_kl(trial: Trial, generator: Generator) -> tuple[Tensor, Tensor, Te
     """
     model = trial.model
     codes = [model.encode(x, generator, y) for x, y in trial.batches()]
-    z = torch.cat([precise(code.z).flatten(1) for code in codes])
+    z = torch.cat([at_least_float32(code.z).flatten(1) for code in codes])
     own = torch.cat([log_density(posterior_of(c), c.z) for c in codes])
     sums = []
     for code in codes:

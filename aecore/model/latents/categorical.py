@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import straight_through
 from aecore.model.networks.base import flat
@@ -123,7 +123,7 @@ class Categorical(Latent):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        logits = self.precise(self.project(h))
+        logits = at_least_float32(self.project(h))
         temperature = self.current_temperature if self.training else None
         posterior = Categories(logits, temperature, self.hard)
         mean = posterior.mean

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.quantised import Quantised, straight_through
 
 Levels = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
@@ -43,7 +43,7 @@ class FSQ(Quantised):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        values = torch.tanh(self.split_tokens(self.precise(self.project(h))))
+        values = torch.tanh(self.split_tokens(at_least_float32(self.project(h))))
         entries = self.round(values)
         z = self.merge_tokens(entries)
         return Code(z, z, indices=self.place_tokens(self.round.indices(entries)))

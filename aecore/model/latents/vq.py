@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.codebook import Codebook
 from aecore.model.latents.quantised import Quantised, straight_through
 
@@ -89,7 +89,7 @@ class VQ(Quantised):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        points = self.split_tokens(self.precise(self.project(h)))
+        points = self.split_tokens(at_least_float32(self.project(h)))
         levels = self._quantised(points, generator, self.training and sample)
         distances = [_distance(level.points, level.entries.detach()) for level in levels]
         costs = {"commitment": self.commitment * _total(distances)}

@@ -63,7 +63,7 @@ class Objective(Component, ABC, options=False):
         return None
 
 
-def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
+def term_costs(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
     """The costs and penalties of a pass, means over images, and the weight of each.
 
     The costs of latent and reconstruction have a weight of 1.

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.errors import UserError
-from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
+from aecore.model.objectives.base import Objective, Terms, critic_losses, term_costs
 from aecore.model.objectives.importance import ImportanceSamples, draw, log_mean_exp
 from aecore.model.passes import Inputs, Model
 
@@ -24,12 +24,12 @@ class Bound(Objective, options=False):
 
     name: of the option. term: the name of the bound among the terms.
     samples: number of codes per image.
-    fixed, apart: how the weights are computed, see `draw`.
+    detached, separate: how the weights are computed, see `draw`.
     """
 
     holds_prior = True
-    fixed: bool = False
-    apart: bool = False
+    detached: bool = False
+    separate: bool = False
     name: str
     term: str
     samples: int
@@ -40,8 +40,10 @@ class Bound(Objective, options=False):
 
     @override
     def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
-        draws = draw(model, inputs, samples=self.samples, fixed=self.fixed, apart=self.apart)
-        values, factors = charges(draws.first, weights)
+        draws = draw(
+            model, inputs, samples=self.samples, detached=self.detached, separate=self.separate
+        )
+        values, factors = term_costs(draws.first, weights)
         return Terms(
             {"reconstruction": draws.costs.mean(), self.term: -self.bound(draws).mean(), **values},
             {"reconstruction": 0.0, self.term: 1.0, **factors},
@@ -125,7 +127,7 @@ class Piwae(Miwae):
     """
 
     name = term = "piwae"
-    apart = True
+    separate = True
 
     @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
@@ -170,7 +172,7 @@ class Dreg(Bound):
     """
 
     name, term = "dreg", "iwae"
-    fixed = True
+    detached = True
 
     samples: PositiveInt
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
+from aecore.model.objectives.base import Objective, Terms, critic_losses, term_costs
 from aecore.model.passes import Inputs, Model
 
 
@@ -20,7 +20,7 @@ class Elbo(Objective):
     @override
     def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
         p = model.run(**inputs._asdict(), sample=True)
-        values, factors = charges(p, weights)
+        values, factors = term_costs(p, weights)
         return Terms(
             {"reconstruction": model.reconstruction(p.output, p.x).mean(), **values},
             {"reconstruction": weights.get("reconstruction", 1.0), **factors},

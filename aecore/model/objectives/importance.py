@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from aecore.model.codes import Code, Pathwise, Posterior, posterior_of
+from aecore.model.codes import Code, Pathwise, Posterior, at_least_float32, posterior_of
 from aecore.model.passes import Inputs, Model, Pass
-from aecore.model.penalties.base import precise
 from aecore.model.priors.base import PriorDensity
 
 
@@ -48,22 +47,22 @@ class ImportanceSamples:
 
 
 def draw(
-    model: Model, inputs: Inputs, *, samples: int, fixed: bool = False, apart: bool = False
+    model: Model, inputs: Inputs, *, samples: int, detached: bool = False, separate: bool = False
 ) -> ImportanceSamples:
     """Encode N images once, sample `samples` codes of each, decode all of them at once.
 
     The first code of each image is the one that `model.run` samples with the same generator.
-    fixed: whether log q(z | x) is computed with detached parameters.
-    apart: whether the weights are computed for the encoder and for the decoder separately.
+    detached: whether log q(z | x) is computed with detached parameters.
+    separate: whether the weights are computed for the encoder and for the decoder separately.
     """
     generator = inputs.generator
     clean, x_in, h, context = model.encoder_pass(inputs)
     first = replace(model.latent(h, generator, True), context=context)
     codes: list[Code] = [first]
     if samples > 1:
-        codes.append(model.latent(times(h, samples - 1), generator, True))
+        codes.append(model.latent(repeated(h, samples - 1), generator, True))
     z = torch.cat([code.z for code in codes])
-    if fixed:
+    if detached:
         parts = torch.split(z, [len(code.z) for code in codes])
         log_q = [
             log_density(pathwise(code).detached(), part)
@@ -71,18 +70,20 @@ def draw(
         ]
     else:
         log_q = [log_density(posterior_of(code), code.z) for code in codes]
-    around = tuple(times(part, samples) for part in context)
-    images, log_posterior = times(clean, samples), torch.cat(log_q)
+    around = tuple(repeated(part, samples) for part in context)
+    images, log_posterior = repeated(clean, samples), torch.cat(log_q)
     decoder_log_weights = None
-    with constant(model) if apart else nullcontext():
+    with constant(model) if separate else nullcontext():
         weighed = importance_weights(model, model.prior_density, images, z, log_posterior, around)
-    if apart:
+    if separate:
         codes_alone = importance_weights(
             model, model.prior_density, images, z.detach(), log_posterior.detach(), around
         )
         decoder_log_weights = codes_alone.log_weight.view(samples, -1)
     # gradients of the weights must not be those of penalties
-    output = model.output(first.z, context) if fixed or apart else weighed.output[: len(clean)]
+    output = (
+        model.output(first.z, context) if detached or separate else weighed.output[: len(clean)]
+    )
     return ImportanceSamples(
         Pass(clean, x_in, h, first, output, model, generator, inputs.y),
         z,
@@ -133,10 +134,10 @@ def pathwise(code: Code) -> Pathwise:
 
 def log_density(of: PriorDensity | Posterior, z: Tensor) -> Tensor:
     """Log density of codes (R, *code_shape) in nats, (R,), in at least single precision."""
-    return of.log_prob(precise(z).flatten(1)).sum(1)
+    return of.log_prob(at_least_float32(z).flatten(1)).sum(1)
 
 
-def times(x: Tensor, samples: int) -> Tensor:
+def repeated(x: Tensor, samples: int) -> Tensor:
     """(N, ...) -> (samples * N, ...), repeated as a whole."""
     return x if samples == 1 else x.repeat(samples, *[1] * (x.dim() - 1))
 

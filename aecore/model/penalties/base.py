@@ -74,16 +74,11 @@ def by_name(penalties: Mapping[str, Penalty]) -> nn.ModuleDict:
     return modules
 
 
-def precise(z: Tensor) -> Tensor:
-    """`z` in at least float32, for statistics over many codes."""
-    return z.to(torch.promote_types(z.dtype, torch.float32))
-
-
-def unmixed(z: Tensor) -> torch.autocast:
+def without_autocast(z: Tensor) -> torch.autocast:
     """A context without autocast, for products in full precision."""
     return torch.autocast(z.device.type, enabled=False)
 
 
-def shared(cost: Tensor, p: Pass) -> Tensor:
+def per_image(cost: Tensor, p: Pass) -> Tensor:
     """Expand a cost of the whole batch, a scalar, to its images, (N,)."""
     return cost.expand(len(p.x))

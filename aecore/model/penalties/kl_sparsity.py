@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aecore.errors import UserError
+from aecore.model.codes import at_least_float32
 from aecore.model.module import leaves
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import Penalty, precise, shared
+from aecore.model.penalties.base import Penalty, per_image
 
 
 class KLSparsity(Penalty):
@@ -26,12 +27,12 @@ class KLSparsity(Penalty):
 
     @override
     def forward(self, p: Pass) -> Tensor:
-        z = precise(p.code.z).flatten(1)
+        z = at_least_float32(p.code.z).flatten(1)
         smallest = torch.finfo(z.dtype).eps  # a unit that is never active must have a finite cost
         active = z.mean(0).clamp(smallest, 1 - smallest)
         target = torch.full_like(active, self.rho)
         kl = target * (target / active).log() + (1 - target) * ((1 - target) / (1 - active)).log()
-        return shared(kl.sum(), p)
+        return per_image(kl.sum(), p)
 
     @override
     def check(self, model: Model) -> None:

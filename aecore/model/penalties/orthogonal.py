@@ -10,7 +10,7 @@ from aecore.errors import ConfigError, UserError
 from aecore.model.module import leaves
 from aecore.model.networks.base import flat
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import Penalty, shared
+from aecore.model.penalties.base import Penalty, per_image
 
 
 class Orthogonal(Penalty):
@@ -28,7 +28,7 @@ class Orthogonal(Penalty):
         for matrix in matrices[1:]:
             whole = matrix @ whole
         units = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
-        return shared((whole @ whole.T - units).square().sum(), p)
+        return per_image((whole @ whole.T - units).square().sum(), p)
 
     @override
     def check(self, model: Model) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.data.split import Split
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.module import ComponentModule
 from aecore.model.passes import Model
 from aecore.types import Shape
@@ -31,7 +30,7 @@ class PriorDensity(ABC):
         code this is the log ratio at the mean, not an estimate of the KL.
         """
         assert code.posterior is not None, "only variational latents have a KL"
-        z = code.z.to(torch.promote_types(code.z.dtype, torch.float32)).flatten(1)
+        z = at_least_float32(code.z).flatten(1)
         posterior, prior = code.posterior.log_prob(z), self.log_prob(z)
         return posterior.sum(-1, keepdim=True) - prior.sum(-1, keepdim=True)
 
