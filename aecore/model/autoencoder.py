@@ -110,7 +110,7 @@ class Autoencoder(PixelRange):
         self.prior: Prior = deepcopy(components["prior"]).attach(self)
         self.sampler: Fitted | None = None
         self.objective: Objective = components["objective"]
-        for part in (network, self.reconstruction, *self.penalties.values()):
+        for part in (network, self.reconstruction, self.prior, *self.penalties.values()):
             part.connect(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
         check_combination(self)

@@ -9,13 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from aecore.data.split import Split
 from aecore.errors import UserError
-from aecore.model.module import ComponentModule
-from aecore.model.passes import Model, Pass
+from aecore.model.module import ModelPart
+from aecore.model.passes import Pass
 
 
-class Penalty(ComponentModule, ABC, options=False):
+class Penalty(ModelPart, ABC, options=False):
     """A cost of a pass, for each image; weight and schedule are a `Weight`.
 
     matches_prior: whether it matches the distribution of all codes to the prior, so that samples
@@ -36,28 +35,12 @@ class Penalty(ComponentModule, ABC, options=False):
         """The key of its options, where its term has that name."""
         return f"penalty.{name}"
 
-    def connect(self, model: Model) -> None:
-        """Create what depends on the model, which is complete but for such parts."""
-        return None
-
     def attach(self, images: int, epochs: int) -> None:
         """Called before training with the numbers of training images and of epochs."""
         return None
 
-    def begin(self, model: Model, training: Split, seed: int) -> None:
-        """Called before training, once the weights of the model have been initialised.
-
-        training: the images, with labels where there are some. Raises UserError where they are
-        not what this penalty needs.
-        """
-        return None
-
     def set_epoch(self, epoch: float) -> None:
         """Set the number of (fractional) epochs of training so far; infinity after training."""
-        return None
-
-    def check(self, model: Model) -> None:
-        """Raise UserError if this penalty is incompatible with the other components."""
         return None
 
 

@@ -7,9 +7,8 @@ from abc import ABC, abstractmethod
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.data.split import Split
 from aecore.model.codes import Code, at_least_float32
-from aecore.model.module import ComponentModule
+from aecore.model.module import ModelPart
 from aecore.model.passes import Model
 from aecore.types import Shape
 
@@ -50,7 +49,7 @@ class PriorDensity(ABC):
         """
 
 
-class Prior(ComponentModule, ABC, options=False):
+class Prior(ModelPart, ABC, options=False):
     """The prior p(z) of a model, with its learned parameters.
 
     factorised: whether parts of a code that are independent in the posterior, such as the
@@ -67,17 +66,6 @@ class Prior(ComponentModule, ABC, options=False):
         model: complete but for the prior, objective and penalties.
         """
         return self
-
-    def check(self, model: Model) -> None:
-        """Raise UserError if this prior is incompatible with the other components."""
-        return None
-
-    def begin(self, model: Model, training: Split, seed: int) -> None:
-        """Called before training; may initialise parameters from random images of the seed.
-
-        model: the model of this prior.
-        """
-        return None
 
     @abstractmethod
     def density(self, model: Model) -> PriorDensity:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 from torch import Generator, Tensor
 
-from aecore.data.split import Split
-from aecore.model.module import ComponentModule
-from aecore.model.passes import Model, Pass
+from aecore.model.module import ModelPart
+from aecore.model.passes import Pass
 
 
-class Reconstruction(ComponentModule, ABC, options=False):
+class Reconstruction(ModelPart, ABC, options=False):
     """The cost of the decoder's raw output, and its conversion to an image.
 
     name: its option in conf/reconstruction; "" for external classes.
@@ -42,18 +41,6 @@ class Reconstruction(ComponentModule, ABC, options=False):
         """
         return 0.0
 
-    def connect(self, model: Model) -> None:
-        """Create what depends on the model, which is complete but for such parts."""
-        return None
-
-    def begin(self, model: Model, training: Split, seed: int) -> None:
-        """Called before training, once the weights of the model have been initialised.
-
-        training: the images, with labels where there are some. Raises UserError where they are
-        not what this loss needs.
-        """
-        return None
-
     def between(self, image: Tensor, x: Tensor) -> Tensor:
         """Cost of each image in the model's range, as of `image(output)`, (N,)."""
         cost: Tensor = self(image, x)
@@ -78,7 +65,3 @@ class Reconstruction(ComponentModule, ABC, options=False):
     def covers(self, x: Tensor) -> bool:
         """Whether p(x | z) is defined for targets (N, C, H, W)."""
         return True
-
-    def check(self, model: Model) -> None:
-        """Raise UserError if this reconstruction is incompatible with the other components."""
-        return None
