@@ -17,6 +17,7 @@ from aecore.errors import UserError
 
 _M = TypeVar("_M", bound=nn.Module)
 _BATCH, _RATE = 128, 2e-3
+_EPOCH = 100  # mini-batches in an epoch of the extractor's classifier, at most
 _VGG: tuple[tuple[int, ...], ...] = ((64, 64), (128, 128), (256, 256, 256))
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -80,7 +81,7 @@ def trained_extractor(
         return found
 
     make = partial(SmallClassifier, *split.image_shape, classes)
-    return train_classifier(make, logits, split, epochs, seed, device).extractor
+    return train_classifier(make, logits, split, epochs, seed, device, limit=_EPOCH).extractor
 
 
 class VGG(Extractor):
@@ -134,11 +135,13 @@ def train_classifier(
     epochs: int,
     seed: int,
     device: torch.device,
+    limit: int | None = None,
 ) -> _M:
     """A classifier of the labels of a split; a pure function of its arguments.
 
     By Adam, with a rate that falls to 0. The generators of PyTorch are left as they were.
     make: the classifier, not trained yet. logits: of pixels (N, C, H, W), (N, classes).
+    limit: mini-batches in an epoch, at most.
     """
     devices = [device] if device.type == "cuda" else []
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
@@ -146,7 +149,7 @@ def train_classifier(
         torch.manual_seed(seed)
         model = make().to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=_RATE)
-        batches = Batches(split, _BATCH, shuffle=True, seed=seed, chunk=None)
+        batches = Batches(split, _BATCH, shuffle=True, seed=seed, chunk=None, limit=limit)
         steps = epochs * batches.steps
         falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
         for epoch in range(epochs):
