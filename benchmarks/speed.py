@@ -16,6 +16,7 @@ import epoch
 import evaluation
 import memory
 import start
+import step
 import sweep
 from children import HERE
 from machine import cores, describe
@@ -23,6 +24,7 @@ from options import CONTENDERS, NETWORKS, Options
 from table import markdown, write
 
 SECTIONS = {
+    "step": step.measure,
     "epoch": epoch.measure,
     "start": start.measure,
     "sweep": sweep.measure,

@@ -16,7 +16,8 @@ class Row:
     """One thing measured several times.
 
     ratios: ours divided by this, one for each round that measured both.
-    bound: what `value` must not exceed, None where nothing was promised.
+    bound, ratio_bound: what `value` and the median of the ratios must not exceed, None where
+        nothing was promised.
     note: what stands in place of numbers, for what could not be measured.
     """
 
@@ -28,6 +29,7 @@ class Row:
     ratios: Sequence[float] = field(default=())
     bound: float | None = None
     note: str = ""
+    ratio_bound: float | None = None
 
     @property
     def value(self) -> float:
@@ -36,17 +38,24 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps within the bound."""
-        return None if self.bound is None or not self.values else self.value <= self.bound
+        """Whether the medians keep within their bound."""
+        if self.bound is not None and self.values:
+            return self.value <= self.bound
+        if self.ratio_bound is not None and self.ratios:
+            return median(self.ratios) <= self.ratio_bound
+        return None
 
     def cells(self) -> tuple[str, ...]:
         """The row of the table."""
         if not self.values:
             return (self.section, self.what, self.who, self.note, "", "", "")
         unit = f" {self.unit}" if self.unit else ""
+        verdict = "met" if self.met else "MISSED"
         target = ""
         if self.bound is not None:
-            target = f"at most {number(self.bound)}{unit}: {'met' if self.met else 'MISSED'}"
+            target = f"at most {number(self.bound)}{unit}: {verdict}"
+        elif self.ratio_bound is not None:
+            target = f"ratio at most {self.ratio_bound:.2f}: {verdict}"
         return (
             self.section,
             self.what,

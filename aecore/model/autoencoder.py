@@ -198,7 +198,8 @@ class Autoencoder(PixelRange):
         clean = self.normalise(x if target is None else target)
         clean = self.reconstruction.target(clean, generator)
         x_in = clean if target is None else self.reconstruction.expected(self.normalise(x))
-        x_in = self.noise(x_in, generator, self._span()) if noisy else x_in
+        if noisy and self.noise.active:
+            x_in = self.noise(x_in, generator, self._span())
         return EncoderPass(clean, x_in, *self.features(x_in, y))
 
     def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -17,6 +17,7 @@ from aecore.errors import UserError
 
 _M = TypeVar("_M", bound=nn.Module)
 _BATCH, _RATE = 128, 2e-3
+_EPOCH = 100  # mini-batches in an epoch of the extractor's classifier, at most
 _VGG: tuple[tuple[int, ...], ...] = ((64, 64), (128, 128), (256, 256, 256))
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -82,7 +83,7 @@ def trained_extractor(
     """That of a classifier of the labels of a split. seen: maps pixels to its input."""
     assert split.labels is not None, "a classifier learns labels"
     make = partial(SmallClassifier, *split.image_shape, int(split.labels.max()) + 1, seen)
-    return train_classifier(make, split, epochs, seed, device).extractor
+    return train_classifier(make, split, epochs, seed, device, limit=_EPOCH).extractor
 
 
 class VGG(Extractor):
@@ -130,12 +131,18 @@ class VGG(Extractor):
 
 
 def train_classifier(
-    make: Callable[[], _M], split: Split, epochs: int, seed: int, device: torch.device
+    make: Callable[[], _M],
+    split: Split,
+    epochs: int,
+    seed: int,
+    device: torch.device,
+    limit: int | None = None,
 ) -> _M:
     """A classifier of the labels of a split; a pure function of its arguments.
 
     By Adam, with a rate that falls to 0. The generators of PyTorch are left as they were.
     make: the classifier, not trained yet: pixels (N, C, H, W) -> logits (N, classes).
+    limit: mini-batches in an epoch, at most.
     """
     devices = [device] if device.type == "cuda" else []
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
@@ -143,7 +150,7 @@ def train_classifier(
         torch.manual_seed(seed)
         model = make().to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=_RATE)
-        batches = Batches(split, _BATCH, shuffle=True, seed=seed, chunk=None)
+        batches = Batches(split, _BATCH, shuffle=True, seed=seed, chunk=None, limit=limit)
         steps = epochs * batches.steps
         falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
         for epoch in range(epochs):

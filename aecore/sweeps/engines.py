@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def run_jobs(
     if _is_of(launcher, "joblib"):
         vars(launcher)["joblib"] |= {"initializer": end_with, "initargs": (os.getpid(),)}
     if isinstance(launcher, BasicLauncher):
+        gc.freeze()  # what is collected after each job is then sought in what the job left
         _launch(launcher, folders, placed)
         check_received()
     else:

@@ -24,6 +24,7 @@ from aecore.training.callbacks.history import History
 from aecore.training.callbacks.images import Images
 from aecore.training.descent import Descent
 from aecore.training.loggers.base import RunLogger
+from aecore.training.machine import cuda_checked_by_torch
 from aecore.training.module import StoppedError, Training
 from aecore.training.optimizers.closed_form import ClosedForm
 from aecore.training.optimizers.gradient import GradientDescent
@@ -100,7 +101,8 @@ def fit(
         )
         path = None if checkpoint is None else checkpoint.path
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=path)
+            with cuda_checked_by_torch():
+                trainer.fit(module, datamodule=data, ckpt_path=path)
         except StoppedError:
             leave_process_group()
             _failed_rank(trainer)  # waits for the other processes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -10,6 +12,7 @@ from aecore.config.schema import Config
 from aecore.errors import ConfigError, short
 from aecore.training.processes import check_processes
 
+_ASK_NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
 _DEFAULT_THREADS = torch.get_num_threads()  # before any run sets them
 
 
@@ -38,6 +41,20 @@ def set_threads(threads: int | str, processes: int = 1) -> int:
     if processes > 1:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning would set them again
     return threads
+
+
+@contextmanager
+def cuda_checked_by_torch() -> Iterator[None]:
+    """Undo a choice of Lightning's: torch asks NVML whether there is a GPU.
+
+    Optimizers ask in every step, and NVML's library is loaded anew each time, which takes 0.3 ms.
+    """
+    nvml = os.environ.pop(_ASK_NVML, None)
+    try:
+        yield
+    finally:
+        if nvml is not None:
+            os.environ[_ASK_NVML] = nvml
 
 
 def _variable(name: str) -> int | None:

@@ -17,7 +17,7 @@ def run(network: str, images: int, threads: int, data: str, epochs: int) -> list
     return list(islice(each(network, images, threads, data), epochs))
 
 
-def each(network: str, images: int, threads: int, data: str) -> Iterator[float]:
+def each(network: str, images: int, threads: int, data: str, batch: int = BATCH) -> Iterator[float]:
     """The seconds of one epoch after another, without end."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -28,8 +28,8 @@ def each(network: str, images: int, threads: int, data: str) -> Iterator[float]:
         start = time.perf_counter()
         order = torch.randperm(len(pixels))
         total = torch.zeros(())
-        for i in range(0, len(pixels), BATCH):
-            loss = model(pixels[order[i : i + BATCH]])
+        for i in range(0, len(pixels), batch):
+            loss = model(pixels[order[i : i + batch]])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -28,7 +28,7 @@ class Perceptual(Reconstruction):
     image, to be on the scale of other losses.
 
     weights: 'data' trains a small classifier of the labels of the training images, once, for
-        `epochs`; 'vgg' takes torchvision's VGG-16, for pixels in [0, 1].
+        `epochs` of at most 12,800 images; 'vgg' takes torchvision's VGG-16, for pixels in [0, 1].
     """
 
     name = "perceptual"
