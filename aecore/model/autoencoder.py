@@ -54,9 +54,8 @@ class Autoencoder(PixelRange):
     limits: (2,) the smallest and largest training pixel of images outside [0, 1]; None within it.
     classes: number of classes of a class-conditional model, else None. A conditional model requires
         the labels `y`, (N,) int64, in every method with that argument; other models ignore them.
-    Raises UserError if two components are incompatible or the images are too small.
-
     sampler: used instead of the prior to sample codes; fitted after training, not in the weights.
+    Raises UserError if two components are incompatible or the images are too small.
     """
 
     def __init__(
