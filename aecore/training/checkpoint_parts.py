@@ -22,8 +22,9 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import PREFIX, check_weights, weights
 from aecore.runs.validation import printable
+from aecore.training.averaging import AVERAGED, TRAINED
 from aecore.training.generators import check_state
-from aecore.training.module import AVERAGED, EPOCH_PROGRESS, TRAINED
+from aecore.training.module import EPOCH_PROGRESS
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.restored import GREATEST, alike, restored_states
 from aecore.training.setup import Experiment
