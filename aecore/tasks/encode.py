@@ -16,7 +16,7 @@ from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.latent import codes_figure
-from aecore.evaluation.selection import balanced, class_name
+from aecore.evaluation.selection import balanced, class_names
 from aecore.tasks.files import write_arrays
 from aecore.tasks.use import Opened, Use
 from aecore.training.loggers.tensorboard import TensorBoard
@@ -98,9 +98,7 @@ class Encode(Use):
         what = f"{some}{opened.describe(split, 'all')}"
         save(codes_figure(codes[chosen], images, what), opened.folder, "codes")
         ids = opened.named(split)
-        texts = [ids[n] for n in chosen.tolist()]
-        if images.labels is not None:
-            texts = [class_name(images, label) for label in images.labels.tolist()]
+        texts = class_names(images) or [ids[n] for n in chosen.tolist()]
         table = is_table(opened.ae.image_shape)
         for logger in build_loggers(opened.parts, opened.folder):
             if isinstance(logger, TensorBoard):

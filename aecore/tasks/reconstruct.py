@@ -17,10 +17,9 @@ from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.grid import block_grid
 from aecore.evaluation.figures.reconstructions import error_heads, line_grid
 from aecore.evaluation.metrics.anomaly_score import Units, error_unit, feature_errors, row_error
-from aecore.evaluation.selection import balanced
+from aecore.evaluation.selection import balanced, class_names
 from aecore.evaluation.trial import element_of
 from aecore.tasks.files import (
-    class_names,
     error_columns,
     numbers,
     png_names,

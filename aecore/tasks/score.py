@@ -24,9 +24,10 @@ from aecore.evaluation.metrics.anomaly_score import (
 )
 from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_window
 from aecore.evaluation.metrics.ood import auroc
+from aecore.evaluation.selection import class_names
 from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
-from aecore.tasks.files import class_names, error_columns, numbers, write_rows
+from aecore.tasks.files import error_columns, numbers, write_rows
 from aecore.tasks.threshold import all_scores, quantile_threshold, scorer_of
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data

@@ -22,7 +22,7 @@ from aecore.data.pixels import resized, resized_masks
 from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.metrics.common import NOISE_STREAM
-from aecore.evaluation.trial import Trial, scaled_note
+from aecore.evaluation.trial import Trial, noun_of, scaled_note
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
@@ -170,9 +170,9 @@ class Opened:
         """`10,000 test images of mnist`: which images these are, for the terminal."""
         which, name = self.which(default), self.request.choices["dataset"]
         kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}
-        what = "rows" if is_table(self.ae.image_shape) else "images"
-        what = what if len(split) > 1 else what[:-1]
-        return f"{len(split):,} {kinds[which]}{what}{f' of {name}' if name else ''}"
+        noun = noun_of(self.ae.image_shape)
+        noun = noun if len(split) > 1 else noun[:-1]
+        return f"{len(split):,} {kinds[which]}{noun}{f' of {name}' if name else ''}"
 
     def trial(self, split: Split) -> Trial:
         """The model with these images."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import PositiveInt
-from aecore.config.folders import expanded, installing
+from aecore.config.folders import expanded, installing, is_installed
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.samples.frechet import samples
@@ -73,7 +72,7 @@ class Inception(Metric):
 
 def weights_file(weights: str | None) -> Path:
     """The file of the network's weights; SkippedError, with a hint, where something is missing."""
-    if find_spec("torch_fidelity") is None:
+    if not is_installed("torch_fidelity"):
         raise SkippedError(f"it needs torch-fidelity: {installing('inception')}")
     path = expanded(weights or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}")
     if not path.is_file():
