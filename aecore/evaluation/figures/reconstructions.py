@@ -13,6 +13,7 @@ from aecore.config.component import PositiveInt
 from aecore.evaluation.figures.axes import finish
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, block_grid, image_grid, new_figure
+from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.trial import Trial, need_images, same_images
 
 _LINES = "Reconstructions, with the squared error per feature"
@@ -66,7 +67,7 @@ def blocks(kinds: Mapping[str, Tensor], truth: Tensor, columns: int, title: str)
     if not any(images is truth for images in kinds.values()):
         kinds = {**kinds, "target": truth}
     errors = {
-        name: [f"{error:.4f}" for error in pixel_error(images, truth).tolist()]
+        name: [f"{error:.4f}" for error in squared_error(images, truth).tolist()]
         for name, images in kinds.items()
         if images is not truth
     }
@@ -77,19 +78,14 @@ def blocks(kinds: Mapping[str, Tensor], truth: Tensor, columns: int, title: str)
 def labelled(outputs: Mapping[str, Tensor], x: Tensor) -> list[str]:
     """The name of each run with the error of its outputs against x, all (N, C, H, W)."""
     return [
-        "\n".join([*name.split(" · "), f"mse {float(pixel_error(output, x).mean()):.4f}"])
+        "\n".join([*name.split(" · "), f"mse {float(squared_error(output, x).mean()):.4f}"])
         for name, output in outputs.items()
     ]
 
 
-def pixel_error(output: Tensor, x: Tensor) -> Tensor:
-    """The squared error per pixel, or feature of a table, of each image: (N,) on the CPU."""
-    return (output - x).square().flatten(1).mean(1).cpu()
-
-
 def error_heads(output: Tensor, x: Tensor) -> list[str]:
     """The error of each row of a table (N, 1, 1, D), as it stands above its lines."""
-    return [f"{error:.2g}" for error in pixel_error(output, x).tolist()]
+    return [f"{error:.2g}" for error in squared_error(output, x).tolist()]
 
 
 def by_class(trial: Trial, count: int) -> Trial:
