@@ -76,7 +76,7 @@ def launcher_of(
 
 
 def _launch_grid(sweep: Sweep, more: Sequence[Override], selections: Selections | None) -> int:
-    from aecore.sweeps.comparison import compare_sweep
+    from aecore.compare.compare import compare_sweep
     from aecore.sweeps.engines import run_jobs
 
     todo = [n for n, folder in enumerate(sweep.folders) if not is_finished(folder)]

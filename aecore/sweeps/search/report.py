@@ -13,13 +13,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization.matplotlib import plot_optimization_history, plot_param_importances
 
+from aecore.compare.compare import compare_sweep
 from aecore.config.folders import command
 from aecore.config.overrides import read as read_overrides
 from aecore.config.terminal import say, show
 from aecore.runs.files import replacing
 from aecore.runs.sweep import Sweep
 from aecore.runs.text_table import table
-from aecore.sweeps.comparison import compare_sweep
 from aecore.sweeps.search.settings import SearchPlan
 from aecore.sweeps.search.space import overrides_of
 from aecore.sweeps.search.study import Shared
