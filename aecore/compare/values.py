@@ -34,10 +34,10 @@ def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_values(overrides: Iterable[Override]) -> dict[str, Any]:
     """The values of overrides, by key; several options of a group as they are shown."""
-    found = {o.key: o.text if o.is_sweep else o.value for o in overrides}
+    values = {o.key: o.text if o.is_sweep else o.value for o in overrides}
     return {
         key: "+".join(map(str, value)) if isinstance(value, list) and "." not in key else value
-        for key, value in found.items()
+        for key, value in values.items()
     }
 
 

@@ -61,18 +61,18 @@ class Encode(Use):
 
     def _arrays(self, opened: Opened, split: Split) -> dict[str, NDArray[Any]]:
         codes, indices = self._codes(opened, split)
-        found: dict[str, NDArray[Any]] = {"ids": np.array(opened.named(split)), "codes": codes}
+        arrays: dict[str, NDArray[Any]] = {"ids": np.array(opened.named(split)), "codes": codes}
         if indices is not None:
-            found["indices"] = indices
+            arrays["indices"] = indices
         if split.labels is not None:
-            found["labels"] = split.labels.cpu().numpy()
+            arrays["labels"] = split.labels.cpu().numpy()
         if split.class_names is not None:
-            found["class_names"] = np.array(split.class_names)
-        if opened.own is opened.parts.data:
+            arrays["class_names"] = np.array(split.class_names)
+        if opened.run_data is opened.parts.data:
             which = opened.which("all")
-            known = opened.own.origins if which == "all" else [which] * len(split)
-            found["splits"] = np.array(known)
-        return found
+            known = opened.run_data.origins if which == "all" else [which] * len(split)
+            arrays["splits"] = np.array(known)
+        return arrays
 
     def _codes(
         self, opened: Opened, split: Split

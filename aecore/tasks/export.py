@@ -113,8 +113,9 @@ class Export(Use):
         model = opened.ae.model
         unit = replace(opened, ae=Trained(model.in_unit_range(), opened.run), limits=model.limits)
         try:
-            score = scorer_of(unit)
-            threshold, note = quantile_threshold(unit, opened.own, score, self.threshold_quantile)
+            threshold, note = quantile_threshold(
+                unit, opened.run_data, scorer_of(unit), self.threshold_quantile
+            )
         except UserError as error:
             log.warning("config.json has no threshold: %s", error.summary)
             threshold, note = None, "the images of the training could not be read"

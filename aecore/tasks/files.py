@@ -30,7 +30,7 @@ def png_names(names: Sequence[str]) -> list[str]:
     """
     split = [_parts(name) for name in names]
     taken = {"/".join(parts[:n]).casefold() for parts in split for n in range(1, len(parts))}
-    found, counts = [""] * len(split), dict[str, int]()
+    paths, counts = [""] * len(split), dict[str, int]()
     # those that are PNG already keep their names
     for i in sorted(range(len(split)), key=lambda i: not _is_png(split[i][-1])):
         *above, last = split[i]
@@ -44,8 +44,8 @@ def png_names(names: Sequence[str]) -> list[str]:
             counts[stem] = counts.get(stem, 0) + 1
             path = f"{stem}-{counts[stem]}.png"
         taken.add(path.casefold())
-        found[i] = path
-    return found
+        paths[i] = path
+    return paths
 
 
 def _is_png(name: str) -> bool:

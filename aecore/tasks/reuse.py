@@ -121,7 +121,7 @@ def _options(overrides: Iterable[Override]) -> dict[str, str]:
 
     How images are read is none of these, nor what says that there be nothing of a kind.
     """
-    found = {}
+    options = {}
     for override in overrides:
         key = override.key
         root = "noise" if override.is_below(TEST_NOISE) else key.partition(".")[0]
@@ -130,8 +130,8 @@ def _options(overrides: Iterable[Override]) -> dict[str, str]:
         is_option = override.group is not None or "." not in key
         nothing = is_option and override.text in ("none", "null", "false")
         if root in OPTIONS and not nothing:
-            found[root] = override.typed
-    return found
+            options[root] = override.typed
+    return options
 
 
 def _data_of(run: Run) -> str | None:
@@ -177,8 +177,8 @@ def _as_trained(
 def _set(config: dict[str, Any], override: Override) -> None:
     """Change a key of the recorded configuration; UserError if there is no such key."""
     place, _, name = override.key.rpartition(".")
-    found = at(config, place)
-    node = found if isinstance(found, dict) else {}
+    node = at(config, place)
+    node = node if isinstance(node, dict) else {}
     if name not in node:
         known = sorted(k for k in node if k != "_target_")
         there = f"known there: {', '.join(known) or 'none'}"

@@ -85,7 +85,7 @@ class Sample(Use):
             if self.label is None:
                 return None
             raise UserError(
-                f"sample.label={_said(self.label)}: this model is not class-conditional",
+                f"sample.label={_as_typed(self.label)}: this model is not class-conditional",
                 "leave it out, or train a class-conditional one: conditional=true",
             )
         names = _names(opened)
@@ -94,7 +94,7 @@ class Sample(Use):
         if self.label is not None and not set(wanted) <= set(trained):
             known = ", ".join(names[k] for k in trained)
             raise UserError(
-                f"sample.label={_said(self.label)}: this model was trained on {known} alone"
+                f"sample.label={_as_typed(self.label)}: this model was trained on {known} alone"
             )
         turn = torch.arange(self.n, device=ae.device) % len(wanted)
         return torch.tensor(wanted, device=ae.device)[turn]
@@ -145,25 +145,25 @@ def _names(opened: Opened) -> list[str]:
 
 def _labels(classes: Classes, names: Sequence[str]) -> list[int]:
     """The label of each class, given by name or number; UserError if there is no such class."""
-    found = []
+    labels = []
     for one in _listed(classes):
         if str(one) in names:
-            found.append(names.index(str(one)))
+            labels.append(names.index(str(one)))
         elif isinstance(one, int) and one < len(names):
-            found.append(one)
+            labels.append(one)
         else:
             known = f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
             raise UserError(
-                f"sample.label={_said(classes)}: no class {one!r}{nearest(str(one), names)}",
+                f"sample.label={_as_typed(classes)}: no class {one!r}{nearest(str(one), names)}",
                 f"known: {known}",
             )
-    return found
+    return labels
 
 
 def _listed(classes: Classes) -> list[Class]:
     return list(classes) if isinstance(classes, list) else [classes]
 
 
-def _said(classes: Classes) -> str:
+def _as_typed(classes: Classes) -> str:
     listed = ",".join(map(str, _listed(classes)))
     return f"[{listed}]" if isinstance(classes, list) else listed

@@ -188,11 +188,11 @@ def counters(epoch: int, chunks: int | None) -> dict[str, Any]:
     epoch: the number of the epoch, from 0. chunks: done of it; None where it has ended.
     """
     ended = epoch + 1 if chunks is None else epoch
-    found = {"epoch_progress": _progress(epoch + 1, ended, epoch)}
+    loops = {"epoch_progress": _progress(epoch + 1, ended, epoch)}
     if chunks is not None:
         batches = _progress(chunks + 1, chunks, chunks)
-        found["epoch_loop.batch_progress"] = {**batches, "is_last_batch": False}
-    return found
+        loops["epoch_loop.batch_progress"] = {**batches, "is_last_batch": False}
+    return loops
 
 
 def _progress(begun: int, processed: int, completed: int) -> dict[str, Any]:

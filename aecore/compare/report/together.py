@@ -60,10 +60,10 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
 def _figures(run: ComparedRun) -> Mapping[str, Any]:
     """The nodes of the figures that a run was asked for, by name; its format is no figure."""
     try:
-        found = plain_config(run.folder).get("figures")
+        nodes = plain_config(run.folder).get("figures")
     except UserError:  # changed since it was read
         return {}
-    named = found if isinstance(found, Mapping) else {}
+    named = nodes if isinstance(nodes, Mapping) else {}
     return {name: node for name, node in named.items() if isinstance(node, Mapping)}
 
 

@@ -88,7 +88,7 @@ def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, trial: Trial) -> 
     height = 3.9 if len(runs) == 1 else 0.4 + 2.3 * len(runs)
     figure = new_figure(6.6, height, constrained=True)
     grid = figure.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
-    values = torch.cat([found for errors in runs.values() for found in errors.values()]).log10()
+    values = torch.cat([error for errors in runs.values() for error in errors.values()]).log10()
     edges = 10 ** np.linspace(float(values.min()) - 0.02, float(values.max()) + 0.02, bins + 1)
     for axes, (run, errors) in zip(grid, runs.items(), strict=True):
         _draw(axes, errors, edges)

@@ -92,12 +92,12 @@ class Kernels(TrialFigure):
         """The weights (units, C, H, W), and which units are dead, (units,) bool."""
         need_images(trial)
         model = trial.model
-        found = layers(model, *trial.first(1).tensors())
+        seen = layers(model, *trial.first(1).tensors())
         if self.side == "encoder":
-            weights = incoming(found[0].module, model.encoder_shape)
+            weights = incoming(seen[0].module, model.encoder_shape)
             dead = dead_units(batch[0].output for batch in layer_batches(trial))
         else:
-            weights = outgoing(found[-1].module, model.image_shape)
+            weights = outgoing(seen[-1].module, model.image_shape)
             dead = dead_units(batch[-1].input for batch in layer_batches(trial))
         if weights is None:
             raise SkippedError(f"the {self.side} has no layer of weights next to the pixels")

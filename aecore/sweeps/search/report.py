@@ -49,9 +49,9 @@ def search_text(shared: Shared, sweep: Sweep) -> str:
     plan, retried = shared.plan, shared.retried()
     trials = [trial for trial in shared.trials() if trial.number not in retried]
     counts = [
-        f"{found} {name}"
+        f"{count} {name}"
         for state, name in _STATES.items()
-        if (found := sum(trial.state == state for trial in trials))
+        if (count := sum(trial.state == state for trial in trials))
     ]
     lines = [f"{len(trials)} trials: {', '.join(counts)}"]
     pruned = [str(trial.number) for trial in trials if trial.state == TrialState.PRUNED]

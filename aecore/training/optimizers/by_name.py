@@ -33,9 +33,9 @@ class Torch(GradientDescent):
 
     def __post_init__(self) -> None:
         classes: dict[str, Any] = {
-            name: found
-            for name, found in vars(torch.optim).items()
-            if inspect.isclass(found) and found is not torch.optim.Optimizer
+            name: kind
+            for name, kind in vars(torch.optim).items()
+            if inspect.isclass(kind) and kind is not torch.optim.Optimizer
         }
         if self.name not in classes:
             usable = [name for name in sorted(classes) if _obstacle(classes[name]) is None]

@@ -61,13 +61,13 @@ class Inception(Metric):
         made: dict[str, Iterator[Tensor]] = {"reconstructions": again}
         if trial.model.can_sample:
             made["samples"] = samples(test)
-        found = {}
+        values = {}
         for name, batches in made.items():
             distance.reset()  # of the images made, not of the real ones
             for x in batches:
                 distance.update(_coloured(x), real=False)
-            found[f"frechet_inception_{name}"] = float(distance.compute())
-        return found
+            values[f"frechet_inception_{name}"] = float(distance.compute())
+        return values
 
 
 def weights_file(weights: str | None) -> Path:
