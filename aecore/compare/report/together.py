@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 
 from aecore.compare.report.labels import labels_of
@@ -80,9 +79,8 @@ def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]
 def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str]) -> Figure | None:
     """The joint figure of all runs, None if it has none."""
     try:
-        with torch.no_grad():
-            check_targets({"figures": {name: node}}, Path(CONFIG))
-            return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
+        check_targets({"figures": {name: node}}, Path(CONFIG))
+        return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
     except SkippedError:
         return None
     except Exception as error:  # a comparison has worth without this figure, whatever is wrong

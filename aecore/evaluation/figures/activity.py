@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -23,7 +22,6 @@ class ActivityFigure(TrialFigure):
 
     threshold: NonNegativeFloat
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; of a model without hidden layers, its code."""
         measured = self.measure(trial)

@@ -29,7 +29,6 @@ class CodeCorrelation(TrialFigure):
 
     dims: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for a code of one dimension and for a single image."""
         measured = dimensions(trial)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
@@ -32,7 +31,6 @@ class CodeNoise(TrialFigure):
     strengths: Annotated[list[PositiveFloat], Field(min_length=1)]
     images: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables, and for images with targets."""
         need_images(trial)

@@ -27,7 +27,6 @@ class MostActivating(TrialFigure):
     units: PositiveInt
     images: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables, and where no unit is active."""
         need_images(trial)
@@ -66,7 +65,6 @@ class Densities(TrialFigure):
 
     bins: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where no unit is active."""
         shares = densities(trial)

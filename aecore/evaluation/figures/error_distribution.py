@@ -39,12 +39,10 @@ class ErrorDistribution(TrialFigure):
     images: PositiveInt
     bins: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw, tables too; raises SkippedError for a class-conditional model."""
         return _histograms({"": self._errors(trial, trial)}, self.bins, trial)
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The histograms of each run below each other, on one axis.
 

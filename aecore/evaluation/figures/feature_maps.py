@@ -26,7 +26,6 @@ class FeatureMaps(TrialFigure):
     images: PositiveInt
     maps: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where the encoder has no convolution."""
         need_images(trial)

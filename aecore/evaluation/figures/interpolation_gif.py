@@ -27,7 +27,6 @@ class InterpolationGif(TrialFigure):
     side: PositiveInt
     duration: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Animation:
         """Decode; raises SkippedError for tables and networks that decode no codes alone."""
         need_images(trial)

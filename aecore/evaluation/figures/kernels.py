@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -39,7 +38,6 @@ class Kernels(TrialFigure):
     count: PositiveInt
     columns: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where that layer does not touch the pixels."""
         weights, dead = self._found(trial)
@@ -60,7 +58,6 @@ class Kernels(TrialFigure):
             scale=None if coloured else scale,
         )
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """A square of filters per run, on one scale, with the number of dead units.
 

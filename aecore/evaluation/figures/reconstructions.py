@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -30,7 +29,6 @@ class Reconstructions(TrialFigure):
     columns: PositiveInt
     rows: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; a table's rows are drawn as lines over its columns."""
         x, y, target = by_class(trial, self.columns * self.rows).pair()
@@ -41,7 +39,6 @@ class Reconstructions(TrialFigure):
         kinds = {"input": x, "reconstruction": output}
         return blocks(kinds, target, self.columns, title)
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images in the first row, then the reconstructions of each run, with their error.
 

@@ -47,12 +47,10 @@ class Robustness(TrialFigure):
     levels: PositiveInt
     images: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; applies to every model and to tables too."""
         return self._drawn({"reconstruction": trial}, trial)
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """A curve per run; raises SkippedError if their test images differ."""
         return self._drawn(trials, same_images(trials))

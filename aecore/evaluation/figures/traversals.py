@@ -35,7 +35,6 @@ class Traversals(TrialFigure):
     span: PositiveFloat
     start: Literal["image", "zero"]
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables and networks that decode no codes alone."""
         need_images(trial)

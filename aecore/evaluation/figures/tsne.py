@@ -23,7 +23,6 @@ class TSNE(TrialFigure):
     points: PositiveInt
     perplexity: PositiveFloat
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError with fewer images than the perplexity needs."""
         from sklearn import manifold  # slow
