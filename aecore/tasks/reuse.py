@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -191,16 +191,11 @@ def _set(config: dict[str, Any], override: Override) -> None:
     node[name] = override.value
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    """The files of a folder, except those of the system, such as .DS_Store."""
-    if folder.is_dir():
-        yield from (file for file in folder.iterdir() if not file.name.startswith("."))
-
-
 def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
     """A function that creates the folder of the results on first use."""
     out = None if config["out"] is None else expanded(str(config["out"]))
-    if out is not None and (out.is_file() or any(_visible(out))):
+    inside = out.iterdir() if out is not None and out.is_dir() else ()
+    if out is not None and (out.is_file() or any(not f.name.startswith(".") for f in inside)):
         what = "is a file" if out.is_file() else "holds something, which would be mixed with this"
         raise UserError(f"out={out}: {what}", "give a new folder")
 
