@@ -98,9 +98,10 @@ class Score(Use):
         if pixels is not None:
             metrics["pixel_auroc"] = pixels.compute()
             normal, marked = (f"{count:,}" for count in pixels.pixels)
+            smoothed = f" smoothed by {self.smooth:g} pixels" if self.smooth else ""
             lines.append(
                 f"pixels     AUROC {metrics['pixel_auroc']:.4f}, {marked} anomalous ones against "
-                f"{normal}, by the squared error{self._smooth_text()}"
+                f"{normal}, by the squared error{smoothed}"
             )
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
@@ -114,9 +115,6 @@ class Score(Use):
         if self.by == "elbo":
             return "minus the ELBO"
         return f"the squared error {error_unit(opened.ae.model, self.units)}"
-
-    def _smooth_text(self) -> str:
-        return f" smoothed by {self.smooth:g} pixels" if self.smooth else ""
 
     def _check_smooth(self, shape: ImageShape) -> None:
         """Raise ConfigError where images are smaller than half of the window of smoothing."""

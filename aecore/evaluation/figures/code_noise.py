@@ -6,7 +6,6 @@ from typing import Annotated
 
 from matplotlib.figure import Figure
 from pydantic import Field
-from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.evaluation.figures.base import TrialFigure
@@ -44,10 +43,6 @@ class CodeNoise(TrialFigure):
             title="Noise, and the distance to the nearest training image",
             labels=["in the code", "in the pixels", "reconstructed"] * len(chosen),
             heads=["none", *(f"{strength:g}" for strength in self.strengths)],
-            captions=[_distances(row, trial) for row in rows],
+            captions=[[f"{d:.2f}" for d in nearest(row.clamp(0, 1), trial)] for row in rows],
             gaps=range(2, len(rows), 3),
         )
-
-
-def _distances(images: Tensor, trial: Trial) -> list[str]:
-    return [f"{d:.2f}" for d in nearest(images.clamp(0, 1), trial).tolist()]

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization.matplotlib import plot_optimization_history, plot_param_importances
 
 from aecore.compare.compare import compare_sweep
+from aecore.compare.values import shown
 from aecore.config.folders import command
 from aecore.config.overrides import read as read_overrides
 from aecore.config.terminal import say, show
@@ -62,7 +63,7 @@ def search_text(shared: Shared, sweep: Sweep) -> str:
         return "\n".join(lines)
     keys = list(plan.space)
     rows = [
-        [str(t.number), f"{t.value:.6g}", *(_shown(t.params.get(key)) for key in keys)]
+        [str(t.number), f"{t.value:.6g}", *(shown(t.params.get(key)) for key in keys)]
         for t in best[:_SHOWN]
     ]
     overrides = [*_alone(plan, sweep.again), *overrides_of(best[0].params)]
@@ -110,7 +111,3 @@ def _alone(plan: SearchPlan, again: Sequence[str]) -> list[str]:
     fixed = [o for o in read_overrides([*plan.fixed, *again]) if o.key != "optimized_metric"]
     study = any(o.key == "sweeps" for o in fixed)
     return [*(o.line for o in fixed), *(["hydra.mode=RUN"] if study else [])]
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -57,7 +57,8 @@ def alike(built: Any, saved: Any, where: str) -> Any:
     missing may be None or False there, as options that a later version of torch brought are.
     Numbers may differ, but a count that is positive stays so, and none becomes infinite.
     """
-    if type(saved) is not type(built) and not (_is_number(saved) and isinstance(built, float)):
+    is_number = type(saved) in (int, float)
+    if type(saved) is not type(built) and not (is_number and isinstance(built, float)):
         raise ValueError(f"{where}: a {type(saved).__name__}, not a {type(built).__name__}")
     if isinstance(built, dict):
         for key, value in built.items():
@@ -82,10 +83,6 @@ def alike(built: Any, saved: Any, where: str) -> Any:
     if wrong:
         raise ValueError(f"{where}: {saved!r} instead of {built!r}")
     return saved
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
 
 
 def _kind(tensor: Tensor) -> str:
