@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from aecore.config.overrides import Override
-from aecore.config.secret import leaves
+from aecore.config.tree import leaves
 
 # config groups, the most informative first
 GROUPS = (

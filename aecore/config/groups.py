@@ -12,7 +12,7 @@ from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.near import keys_below, spelling
 from aecore.config.overrides import OOD, OPTIONS, SUBDIR, WHERE, Override
-from aecore.errors import UserError, nearest
+from aecore.errors import LONGEST, UserError, nearest
 
 Groups = Mapping[str, set[str]]
 SETS = (  # several may be chosen
@@ -110,9 +110,8 @@ def _check_names(override: Override, known: set[str]) -> None:
             other = spelling(group, name)
             near = nearest("none" if name == "null" else name, known)
             near = near if other is None else f" (did you mean {other}?)"
-            listed = ", ".join(sorted(known)) or "none yet"
             kind = group.rpartition("/")[2]
-            raise UserError(f"{where}={name}: no such {kind}{near}", f"known: {listed}")
+            raise UserError(f"{where}={name}: no such {kind}{near}", _options(group, known))
     if isinstance(value, list) and len(names) > 1:
         if (twice := max(names, key=names.count)) and names.count(twice) > 1:
             raise UserError(f"{override.typed}: {twice} is repeated", "give it once")
@@ -121,6 +120,14 @@ def _check_names(override: Override, known: set[str]) -> None:
             if group == "noise":
                 hint = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
             raise UserError(f"{override.typed}: {group} takes one option", hint)
+
+
+def _options(group: str, known: set[str]) -> str:
+    """A hint: the options of a group, or where they are described if they need several lines."""
+    listed = f"known: {', '.join(sorted(known)) or 'none yet'}"
+    if len(listed) > LONGEST and group in folders.groups():
+        return f"`{command()} {group} --help` describes all {len(known)}"
+    return listed
 
 
 def names_in(value: Any) -> list[str]:

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aecore.config.folders import builtin_options, groups, installing
-from aecore.config.near import meant
+from aecore.config.near import meant, surely_meant
 from aecore.config.overrides import OOD, Override
-from aecore.errors import UserError, nearest
+from aecore.errors import LONGEST, UserError, nearest
 
 Compose = Callable[[list[Override]], DictConfig]
 _SEARCH_KEYS = "hydra/sweeper=optuna has n_trials, n_jobs, sampler, seed and others"
@@ -71,13 +71,15 @@ def _unknown_key(key: str, overrides: Sequence[Override], compose: Compose, text
     problem = f"{key}: {parent} has no key {name!r}" if parent else f"{key}: no key {name!r}"
     if parent.startswith("hydra.sweeper") and "n_trials" not in known:
         return UserError(problem, _SEARCH_KEYS)
-    if hint := _term_hint(parent, name, known):
+    sure = None if asked is None else surely_meant(key, asked.text)
+    if sure is None and (hint := _term_hint(parent, name, known)):
         return UserError(problem, hint)
     near = nearest(name, known)
-    other = None if asked is None or (parent and near) else meant(key, asked.text)
+    other = sure if asked is None or (parent and near) else meant(key, asked.text)
     if other is not None:
         return UserError(problem, f"did you mean {other}?")
-    return UserError(f"{problem}{near}", f"known here: {', '.join(sorted(known)) or 'none'}")
+    listed = f"known here: {', '.join(sorted(known)) or 'none'}"
+    return UserError(f"{problem}{near}", None if near and len(listed) > LONGEST else listed)
 
 
 def _term_hint(parent: str, name: str, chosen: set[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 import yaml
@@ -43,6 +43,16 @@ _SPELLINGS = {  # of options, by their group
     },
     "network": {"cnn": "conv", "fc": "mlp", "dense": "mlp"},
     "latent": {"normal": "gaussian", "vae": "gaussian"},
+    "evaluate/metrics": {"fid": "inception", "is": "inception", "mig": "disentanglement"},
+    "task": {
+        "test": "evaluate",
+        "eval": "evaluate",
+        "predict": "reconstruct",
+        "generate": "sample",
+        "embed": "encode",
+        "plot": "compare",
+        "detect": "score",
+    },
     "dataset": {"fashion": "fashion_mnist", "cifar": "cifar10", "folder": "image_folder"},
 }
 _UNIQUE = 3  # keys of the same last part that are all named
@@ -82,11 +92,9 @@ def meant(key: str, text: str) -> str | None:
 
     text: its value in Hydra's grammar.
     """
-    name = key.rpartition(".")[2]
-    guess = next((there for there, names in _GUESSES.items() if normal(key) in names), None)
-    if guess is not None:
-        return _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
-    known = keys()
+    if (sure := surely_meant(key, text)) is not None:
+        return sure
+    name, known = key.rpartition(".")[2], keys()
     if (owner := known.get(key)) is not None:
         candidates = [f"{owner[0]}={other} {key}={text}" for other in _owners(owner[0], key)]
     else:
@@ -95,9 +103,28 @@ def meant(key: str, text: str) -> str | None:
             return None
         inside = {k for k in known if k.partition(".")[0] == root}
         same = sorted(k for k in inside or known if normal(k.rpartition(".")[2]) == normal(name))
-        near = difflib.get_close_matches(key, inside or known, n=1, cutoff=0.8)
+        parts = {k.rpartition(".")[2] for k in inside or known}
+        close = difflib.get_close_matches(name, parts, n=1, cutoff=0.8)
+        near = sorted(k for k in inside or known if k.rpartition(".")[2] in close)
         candidates = [_with_option(k, text) for k in same or near]
     return " or ".join(candidates) if 1 <= len(candidates) <= _UNIQUE else None
+
+
+def surely_meant(key: str, text: str) -> str | None:
+    """What was meant by a name that other programs use, or that one key alone has, elsewhere."""
+    known, name, root = keys(), normal(key.rpartition(".")[2]), key.partition(".")[0]
+    if key in known:
+        return None
+    whole = [there for there, names in _GUESSES.items() if normal(key) in names]
+    part = [there for there, names in _GUESSES.items() if name in names]
+    near = [there for there in part if root in (there.partition(".")[0], "trainer")]
+    guess = next(iter(whole + near), None)
+    if guess is None:
+        same = [k for k in known if normal(k.rpartition(".")[2]) == name]
+        same = [k for k in same if "." not in k] or same
+        return _with_option(same[0], text) if len(same) == 1 else None
+    other = spelling(guess, text) if guess in groups() else None
+    return other or _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
 
 
 def _with_option(key: str, text: str) -> str:
@@ -130,11 +157,17 @@ def spelling(group: str, name: str) -> str | None:
     same = [known for known in builtin_options(group) if normal(known) == normal(name)]
     if other or same:
         return option(group, other or same[0])
+    return _elsewhere(name, (where for where in groups() if where not in _FILES)) or _elsewhere(
+        name, ["model"]
+    )
+
+
+def _elsewhere(name: str, where: Iterable[str]) -> str | None:
+    """The option of that name in one of these groups; None if there are none or several."""
     candidates = [
-        option(where, known)
-        for where in groups()
-        if where not in _FILES
-        for known in builtin_options(where)
+        option(group, known)
+        for group in where
+        for known in builtin_options(group)
         if normal(known) == normal(name) and known not in ("default", "none")
     ]
     return candidates[0] if len(candidates) == 1 else None

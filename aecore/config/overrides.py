@@ -33,6 +33,7 @@ _PATHS = re.compile(  # keys of paths and file names, whose values need no quote
     r"|(dataset|evaluate\.ood\.[^.]+)\.(root|path|cache_dir)|interpolate\.images|traverse\.image"
 )
 _PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that needs no quotes in Hydra's grammar
+_SEVERAL = re.compile(r"\s+(?=[\w./@]+=)")  # between overrides in one argument
 _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 
 
@@ -168,10 +169,10 @@ def _parsed(line: str, typed: str) -> HydraOverride:
         return OverridesParser.create().parse_override(line)
     except (HydraException, ValueError, RecursionError) as error:  # of 5,000 digits or brackets
         quotes = "='".join(typed.split("=", 1))
-        raise UserError(
-            f"{typed}: cannot be read",
-            f'put quotes around a value with special characters: "{quotes}\'"',
-        ) from error
+        hint = f'put quotes around a value with special characters: "{quotes}\'"'
+        if len(parts := _SEVERAL.split(typed)) > 1:
+            hint = f"write several arguments: {' '.join(parts)}"
+        raise UserError(f"{typed}: cannot be read", hint) from error
 
 
 def _aliased(key: str, value: str, typed: str) -> Iterator[tuple[str, str]]:

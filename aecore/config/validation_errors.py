@@ -39,8 +39,11 @@ def explain_validation(
         hint = f"it has the keys {', '.join(below)}"
         return ConfigError(_joined(path, *keys), value, "must be a mapping of keys to values", hint)
     alternatives = [e for e in errors if _culprit(e["loc"], node)[0] == keys]  # of a union
-    problem = _problem(alternatives, inside=first["input"] is not value)
-    return ConfigError(_joined(path, *keys), value, problem)
+    plain = [e for e in alternatives if e["type"] != "dict_type"]  # else no node but one value
+    problem = _problem(plain or alternatives, inside=first["input"] is not value)
+    key = _joined(path, *keys)
+    one = first["type"] == "list_type" and isinstance(value, int | float)
+    return ConfigError(key, value, problem, {key: [value]} if one else None)
 
 
 def _joined(*keys: str) -> str:

@@ -114,6 +114,15 @@ def job_name(folder: Path) -> str:
     return folder.relative_to(sweep_of(folder)).as_posix()
 
 
+def not_shared(folder: Path, overrides: Sequence[str]) -> list[str]:
+    """The overrides of a job that not all jobs of its grid have; all of them where it has none."""
+    sweep = read_sweep(sweep_of(folder))
+    if sweep is None or sweep.search is not None or len(sweep.jobs) < 2:
+        return [*overrides]
+    shared = set(sweep.jobs[0]).intersection(*sweep.jobs)
+    return [text for text in overrides if text not in shared]
+
+
 def job_label(folder: Path) -> str:
     """`job 4/8`: the place of a job in its sweep, which begins every line that it prints.
 

@@ -52,8 +52,8 @@ class Sample(Use):
         if not (ae.model.can_sample or ae.model.needs_context):
             run = shlex.quote(f"run={opened.request.config['run']}")
             raise UserError(
-                "task=sample: nothing says how this model's codes are distributed",
-                f"fit that to them: {command()} {run} task=sample sampler=gmm",
+                "task=sample: this model has no distribution of its codes",
+                f"fit one: {command()} {run} task=sample sampler=gmm",
             )
         generator = Generator(ae.device).manual_seed(self.seed)
         try:

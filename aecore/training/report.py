@@ -24,6 +24,7 @@ from aecore.training.timing import TIMING
 from aecore.types import ImageShape, is_table
 
 _COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")
+_BETTER = {True: "higher", False: "lower", None: ""}
 _OTHERS = ("model", "dataset", "augment", "optimizer", "scheduler", "prior", "objective")
 
 
@@ -112,7 +113,7 @@ def summary(
 def metrics_table(
     metrics: Mapping[str, float | None], shape: ImageShape, chosen: Iterable[Metric]
 ) -> str:
-    """A line for each metric, with its unit; series are only counted.
+    """A line for each metric: its value, which side is better, its unit; series are only counted.
 
     shape: of the images, (C, H, W). chosen: the metrics beside those of every model.
     """
@@ -122,10 +123,12 @@ def metrics_table(
     series = Counter(name.rpartition("/")[0] for name in metrics if numbered(name))
     for name, value in metrics.items():
         if not numbered(name):
-            unit = _unit(find_reported(reports, name.partition("/")[2]), shape)
-            rows.append([name, _number(value), unit])
-    rows += [[f"{name}/...", "", f"{n} numbers, in metrics.json"] for name, n in series.items()]
-    return table(["metric", "value", ""], rows)
+            reported = find_reported(reports, name.partition("/")[2]) or Reported()
+            better = _BETTER[reported.higher_is_better]
+            rows.append([name, _number(value), better, _unit(reported, shape)])
+    counts = [(f"{name}/...", f"{n} numbers, in metrics.json") for name, n in series.items()]
+    rows += [[name, "", "", count] for name, count in counts]
+    return table(["metric", "value", "better", ""], rows)
 
 
 def _number(value: float | None) -> str:
@@ -134,17 +137,19 @@ def _number(value: float | None) -> str:
     return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
 
 
-def _unit(reported: Reported | None, shape: ImageShape) -> str:
-    if reported is None:
-        return ""
+def _unit(reported: Reported, shape: ImageShape) -> str:
     table_unit = reported.unit if reported.table_unit is None else reported.table_unit
     return table_unit if is_table(shape) else reported.unit
 
 
 def one_line(metrics: Mapping[str, float | None]) -> str:
     """The first few metrics, for a job among others."""
-    shown = [f"{k} {v:.4g}" for k, v in metrics.items() if v is not None]
-    return ", ".join(shown[:4])
+    shown = [
+        f"{k} {v:.4g}"
+        for k, v in metrics.items()
+        if v is not None and not k.endswith("/mean_image_mse")
+    ]
+    return ", ".join(shown[:3])
 
 
 def hyperparameters(config: Config, choices: Mapping[str, Any]) -> dict[str, object]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aecore.compare.report.text import group_names, mean_text
 from aecore.compare.table import Group, Table
+from aecore.errors import ConfigError, nearest
 
 _ARROWS = {"lower": "down", "higher": "up", "none": ""}
 _TEX = {
@@ -15,8 +16,17 @@ _TEX = {
 }  # fmt: skip
 
 
-def metrics_of(table: Table) -> list[str]:
-    """The metrics of validation and test images of which one side is better."""
+def metrics_of(table: Table, chosen: Sequence[str] | None = None) -> list[str]:
+    """The chosen metrics; without a choice those of validation and test images with a better side.
+
+    Raises UserError for a metric that no run has.
+    """
+    for name in chosen or ():
+        if name not in table.metrics:
+            problem = f"no run has this metric{nearest(name, table.metrics)}"
+            raise ConfigError("compare.metrics", name, problem, "summary.csv has them all")
+    if chosen is not None:
+        return [*chosen]
     return [
         name
         for name in table.metrics
@@ -24,7 +34,7 @@ def metrics_of(table: Table) -> list[str]:
     ]
 
 
-def to_latex(table: Table, title: str) -> str:
+def to_latex(table: Table, title: str, metrics: Sequence[str]) -> str:
     """A `tabular` of the package booktabs: means and deviations over seeds, the best in bold.
 
     Arrows show which side of a metric is better.
@@ -36,9 +46,9 @@ def to_latex(table: Table, title: str) -> str:
 
     def arrow(metric: str) -> str:
         way = _ARROWS[table.direction(metric)]
-        return rf"{_escaped(metric)} $\{way}arrow$"
+        return _escaped(metric) + (rf" $\{way}arrow$" if way else "")
 
-    header, rows = _rows(table, _escaped, arrow, cell)
+    header, rows = _rows(table, metrics, _escaped, arrow, cell)
     columns = "l" * (len(table.keys) or 1) + "r" * (len(header) - (len(table.keys) or 1))
     lines = [
         f"% {_one_line(title)}: mean ± sample standard deviation over seeds",
@@ -53,7 +63,7 @@ def to_latex(table: Table, title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_markdown(table: Table, title: str) -> str:
+def to_markdown(table: Table, title: str, metrics: Sequence[str]) -> str:
     """The same as a table in Markdown."""
 
     def cell(group: Group, metric: str) -> str:
@@ -61,9 +71,9 @@ def to_markdown(table: Table, title: str) -> str:
         return f"**{text}**" if group.stats[metric].best else text
 
     def arrow(metric: str) -> str:
-        return _plain(metric) + {"down": " ↓", "up": " ↑"}[_ARROWS[table.direction(metric)]]
+        return _plain(metric) + {"down": " ↓", "up": " ↑", "": ""}[_ARROWS[table.direction(metric)]]
 
-    header, rows = _rows(table, _plain, arrow, cell)
+    header, rows = _rows(table, metrics, _plain, arrow, cell)
     keys = len(table.keys) or 1
     rule = ["---"] * keys + ["---:"] * (len(header) - keys)
     lines = [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
@@ -74,12 +84,13 @@ def to_markdown(table: Table, title: str) -> str:
 
 def _rows(
     table: Table,
+    metrics: Sequence[str],
     escape: Callable[[str], str],
     head: Callable[[str], str],
     cell: Callable[[Group, str], str],
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows of finished groups: keys that vary, number of seeds, metrics."""
-    metrics, keys = metrics_of(table), table.keys
+    keys = table.keys
     header = [*map(escape, keys or ["run"]), "seeds", *map(head, metrics)]
     rows = []
     for group in table.groups:

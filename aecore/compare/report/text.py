@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 
 from aecore.compare.notes import notes_on
@@ -13,6 +14,8 @@ from aecore.config.terminal import in_one_line, visible
 from aecore.runs.text_table import table as text_table
 
 _MOST = 8
+_LEAST = 3
+_ANY = 10_000  # columns, where the output is no terminal
 _TERMS = ("loss", "reconstruction", "kl", "input_mse")  # models of other objectives have others
 
 
@@ -48,8 +51,15 @@ def to_text(table: Table, title: str) -> str:
     """
     metrics = main_metrics(table)
     finished = [group for group in table.groups if group.finished]
-    grid = [_grid(table, finished, metrics), ""] if finished else []
-    lines = []
+    grid, lines = [], []
+    if finished:
+        grid = [_grid(table, finished, metrics), ""]
+        width, all_of_them = shutil.get_terminal_size((_ANY, 24)).columns, len(metrics)
+        while len(metrics) > _LEAST and max(map(len, grid[0].splitlines())) > width:
+            metrics = metrics[:-1]
+            grid = [_grid(table, finished, metrics), ""]
+        if len(metrics) < all_of_them:
+            lines.append("the terminal is too narrow for more metrics, which the report has")
     if any(group.stats[name].best for group in finished for name in metrics):
         lines.append("* best by the validation images")
     if table.averaged:
