@@ -22,7 +22,6 @@ Which = Literal["train", "test"]
 # First entries of the keys of `permutation`: each use draws from a separate stream.
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
 
-
 COARSE = 1e-4  # of a standard deviation
 PART = 1024  # images at once, of a split that may be larger than memory
 _PART_VALUES = 2**24  # at once, where 1024 images have more
@@ -203,12 +202,15 @@ class Split:
         return images
 
     def rescaled(self, limits: Tensor) -> Split:
-        """The split with its pixels scaled so that the two limits become 0 and 1; in memory."""
+        """The split with its pixels scaled so that the two limits become 0 and 1; in memory.
+
+        Itself where pixels have 8 bits: their black and white stand for the limits.
+        """
+        if self.images.dtype == torch.uint8:
+            return self
         low, high = limits.to(self.images.device)
         images = (self.pixels() - low) / (high - low)
-        targets = None
-        if self.targets is not None:
-            targets = (self.of_targets.pixels() - low) / (high - low)
+        targets = None if self.targets is None else (self.of_targets.pixels() - low) / (high - low)
         return replace(self, images=images, targets=targets, rows=None)
 
 
