@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -56,7 +57,9 @@ class Trained:
     """A trained autoencoder: arrays in, arrays out.
 
     Images are (N, C, H, W), uint8 0..255 or floats in [0, 1]; (N, H, W) where there is one
-    channel, and rows (N, D) of a table. They are handled in batches, without gradients. NumPy
+    channel, and rows (N, D) of a table. A model of other pixels takes floats as they are, and
+    uint8 with black and white at the limits of the training pixels (`model.limits`). They are
+    handled in batches, without gradients. NumPy
     arrays give NumPy arrays; tensors give tensors on their own device. Labels (N,) are for
     conditional models, which need them; others take none. All raise UserError for what does not
     fit.
@@ -105,12 +108,15 @@ class Trained:
         *,
         by: By = "error",
         units: Units = "model",
+        smooth: float = 0.0,
     ) -> Any:
         """Anomaly scores of images, (N,): larger is more anomalous.
 
-        by: "error" is the mean squared error per pixel of the reconstruction; "elbo" is minus the
-        ELBO in nats (its code drawn once, by the seed 0), of variational models with a likelihood.
-        units: of the errors of tables: "model" for standardised values, "data" for those given.
+        by: "error" is the mean squared error per pixel of the reconstruction; "peak" the largest
+        one, of errors averaged by a Gaussian with a standard deviation of `smooth` pixels; "elbo"
+        is minus the ELBO in nats (its code drawn once, by the seed 0), of variational models with
+        a likelihood. units: of the errors of tables: "model" for standardised values, "data" for
+        those given.
         """
         # imports the packages of all metrics
         from aecore.evaluation.metrics.anomaly_score import By, Units, scorer
@@ -118,7 +124,11 @@ class Trained:
         for name, value, known in (("by", by, get_args(By)), ("units", units, get_args(Units))):
             if not isinstance(value, str) or value not in known:
                 raise UserError(f"{name}={short(value)}: must be one of {', '.join(known)}")
-        function = scorer(self.model, by, self._generator(0), units)
+        if not isinstance(smooth, int | float) or not 0 <= smooth < inf:
+            raise UserError(f"smooth={short(smooth)}: must be a number of pixels, 0 or more")
+        if smooth and by != "peak":
+            raise UserError(f"smooth={smooth:g}: smooths the errors of by='peak' alone")
+        function = scorer(self.model, by, self._generator(0), units, smooth)
         return self._mapped(function, images, labels)
 
     def sample(
@@ -208,7 +218,8 @@ class Trained:
 
     def _mapped(self, function: _Function, images: Array, labels: Array | None) -> Any:
         """A function of images, for arrays of them."""
-        x = as_pixels(images, self.image_shape, self.model.standardised)
+        model = self.model
+        x = as_pixels(images, self.image_shape, model.standardised, model.limits)
         return like_given(images, self._in_batches(function, x, self._labels(labels, len(x))))
 
     def _in_batches(self, function: _Function, x: Tensor, y: Tensor | None) -> Tensor:

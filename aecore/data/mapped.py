@@ -68,7 +68,7 @@ class MappedSplit(Blocks):
 
     @override
     def rescaled(self, limits: Tensor) -> Split:
-        if self.rows is None:  # on a device with room for them
+        if self.rows is None or self.images.dtype == torch.uint8:  # none, or in memory, to convert
             return Split.rescaled(self, limits)
         return replace(self, limits=limits.cpu())
 

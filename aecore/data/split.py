@@ -194,12 +194,15 @@ class Split:
         return images
 
     def rescaled(self, limits: Tensor) -> Split:
-        """The split with its pixels scaled so that the two limits become 0 and 1; in memory."""
+        """The split with its pixels scaled so that the two limits become 0 and 1; in memory.
+
+        Itself where pixels have 8 bits: their black and white stand for the limits.
+        """
+        if self.images.dtype == torch.uint8:
+            return self
         low, high = limits.to(self.images.device)
         images = (self.pixels() - low) / (high - low)
-        targets = None
-        if self.targets is not None:
-            targets = (self.of_targets.pixels() - low) / (high - low)
+        targets = None if self.targets is None else (self.of_targets.pixels() - low) / (high - low)
         return replace(self, images=images, targets=targets, rows=None)
 
 

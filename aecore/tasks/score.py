@@ -22,7 +22,7 @@ from aecore.evaluation.metrics.anomaly_score import (
     error_unit,
     feature_errors,
 )
-from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_window
+from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_text
 from aecore.evaluation.metrics.ood import auroc
 from aecore.evaluation.selection import class_names
 from aecore.evaluation.trial import noun_of
@@ -31,7 +31,6 @@ from aecore.tasks.files import error_columns, numbers, write_rows
 from aecore.tasks.threshold import all_scores, quantile_threshold, scorer_of
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
-from aecore.types import ImageShape
 
 Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels (n,)
 
@@ -40,11 +39,12 @@ class Score(Use):
     """Writes scores.csv, highest first, top_anomalies.png, and metrics.json with the threshold.
 
     A score is the mean squared error per pixel of the reconstruction on [0, 1], of a table per
-    feature, standardised as the model sees it unless `units=data`, or minus the ELBO in nats (its
-    code drawn once). An image is anomalous where its score is above the threshold: a quantile of
-    the scores of known-good images, the run's validation images, or its training images where it
-    has none. A noise corrupts the images that are scored, not the known-good ones. Of a table whose
-    columns have names scores.csv has the squared error of each, `error_NAME`, beside their mean.
+    feature, standardised as the model sees it unless `units=data`; by=peak is the largest one, for
+    anomalies of few pixels, and by=elbo minus the ELBO in nats (its code drawn once). An image is
+    anomalous where its score is above the threshold: a quantile of the scores of known-good images,
+    the run's validation images, or its training images where it has none. A noise corrupts the
+    images that are scored, not the known-good ones. Of a table whose columns have names scores.csv
+    has the squared error of each, `error_NAME`.
 
     Where some images are of classes that were trained on and others are not, it reports the AUROC:
     the probability that one of the others has the larger score; 0.5 is chance. Of a run that was
@@ -55,7 +55,7 @@ class Score(Use):
 
     by: which score. quantile: of the known-good ones. threshold: a score, in its place.
     smooth: standard deviation in pixels of a Gaussian that the errors of neighbouring pixels are
-    averaged with, for the heat map and the AUROC of pixels; scores are of the errors as they are.
+    averaged with, for the heat map, the AUROC of pixels, and the scores of by=peak.
     columns, rows: of the figure.
     """
 
@@ -72,7 +72,6 @@ class Score(Use):
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
         self._scorer(opened)  # refuses before anything is read
-        self._check_smooth(opened.ae.image_shape)
         run_data = opened.run_data
         opened = _of_all_classes(opened)
         split = opened.images()
@@ -98,10 +97,9 @@ class Score(Use):
         if pixels is not None:
             metrics["pixel_auroc"] = pixels.compute()
             normal, marked = (f"{count:,}" for count in pixels.pixels)
-            smoothed = f" smoothed by {self.smooth:g} pixels" if self.smooth else ""
             lines.append(
                 f"pixels     AUROC {metrics['pixel_auroc']:.4f}, {marked} anomalous ones against "
-                f"{normal}, by the squared error{smoothed}"
+                f"{normal}, by the squared error{smooth_text(self.smooth)}"
             )
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
@@ -114,16 +112,10 @@ class Score(Use):
     def _score_text(self, opened: Opened) -> str:
         if self.by == "elbo":
             return "minus the ELBO"
-        return f"the squared error {error_unit(opened.ae.model, self.units)}"
-
-    def _check_smooth(self, shape: ImageShape) -> None:
-        """Raise ConfigError where images are smaller than half of the window of smoothing."""
-        _, *sides = shape
-        if self.smooth and smooth_window(self.smooth) // 2 >= min(sides):
-            size, most = "x".join(map(str, sides)), (min(sides) - 1) // 3
-            problem = f"too much for images of {size} pixels"
-            hint = {"score.smooth": f"{most} or less" if most else 0}
-            raise ConfigError("score.smooth", self.smooth, problem, hint)
+        unit = error_unit(opened.ae.model, self.units)
+        if self.by == "error":
+            return f"the squared error {unit}"
+        return f"the largest squared error {unit}{smooth_text(self.smooth)}"
 
     def _pixel_auroc(self, opened: Opened, split: Split) -> PixelAuroc | None:
         """Of the squared error of every pixel; None where masks do not mark some of them."""
@@ -138,9 +130,9 @@ class Score(Use):
 
     def _scorer(self, opened: Opened) -> Scorer:
         try:
-            return scorer_of(opened, self.by, self.units)
+            return scorer_of(opened, self.by, self.units, self.smooth)
         except ConfigError as error:
-            raise error.renamed({"by": "score.by"}) from error
+            raise error.renamed({"by": "score.by", "smooth": "score.smooth"}) from error
 
     def _feature_errors(self, opened: Opened, split: Split) -> Tensor:
         """(N, D) on the CPU."""
@@ -169,7 +161,7 @@ class Score(Use):
         }
         if labels is not None:
             columns["label"] = [labels[i] for i in order.tolist()]
-        if split.columns is not None and self.by == "error":
+        if split.columns is not None and self.by != "elbo":
             columns |= error_columns(split.columns, self._feature_errors(opened, split)[order])
         write_rows(opened.folder / "scores.csv", columns)
         top = order[: self.columns * self.rows]

@@ -15,10 +15,12 @@ from aecore.evaluation.trial import noun_of
 from aecore.tasks.use import Opened
 
 
-def scorer_of(opened: Opened, by: By = "error", units: Units = "model") -> Scorer:
+def scorer_of(
+    opened: Opened, by: By = "error", units: Units = "model", smooth: float = 0.0
+) -> Scorer:
     """The score of the run's model, its draws by the seed 0; raises what `scorer` does."""
     draws = Generator(device=opened.ae.device).manual_seed(0)
-    return scorer(opened.ae.model, by, draws, units)
+    return scorer(opened.ae.model, by, draws, units, smooth)
 
 
 def all_scores(score: Scorer, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:

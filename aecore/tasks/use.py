@@ -120,12 +120,21 @@ class Opened:
         if fits:
             return split
         images, targets = (
-            torch.cat([resized(to_pixels(part), shape) for part in some.parts(some.part_size)])
+            torch.cat([self._resized(part) for part in some.parts(some.part_size)])
             for some in (split, split.of_targets)
         )
         targeted = None if split.targets is None else targets
         masks = None if split.masks is None else resized_masks(split.masks, shape)
         return replace(split, images=images, targets=targeted, masks=masks, rows=None)
+
+    def _resized(self, part: Tensor) -> Tensor:
+        """Stored images in the shape of the model.
+
+        Pixels of 8 bits stay so where `Split.rescaled` has a use for it.
+        """
+        pixels: Tensor = resized(to_pixels(part), self.ae.image_shape)
+        keep = part.dtype == torch.uint8 and self.ae.model.limits is not None
+        return (pixels * 255).round().to(torch.uint8) if keep else pixels
 
     def loaded(self, default: str = "test") -> Split:
         """The images as the data set has them, in the range and with the classes of the model."""
@@ -136,7 +145,7 @@ class Opened:
         return self.scaled(self.classed(split))
 
     def scaled(self, split: Split) -> Split:
-        """Images as the data set has them, in the range that `ae` takes."""
+        """Images as the data set has them, in the range that `ae` takes; see `Split.rescaled`."""
         return split if self.limits is None else split.rescaled(self.limits)
 
     def classed(self, split: Split) -> Split:

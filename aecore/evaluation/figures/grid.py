@@ -22,6 +22,7 @@ from aecore.types import is_series
 INK, QUIET, ACCENT = "#222222", "#777777", "#d1495b"
 DPI = 100
 _CELL = 96  # maximum side of an image, in pixels of the figure
+_LETTER, _FEWEST = 5.5, 8  # width of a letter of a caption in pixels, letters that always fit
 _PIXELS = 300_000  # of all images on a page, at most: a PNG of photographs stays below 300 KB or so
 
 
@@ -128,7 +129,8 @@ def image_grid(
     labels: R texts at the left of the rows.
     heads: N texts above the columns.
     captions: R times N texts under the images, or an empty sequence for a row without; names of
-        files among them may hold anything, and are shown in one line, as they are.
+        files among them may hold anything, and are shown in one line, their ends where they are
+        wider than an image.
     framed: the columns to mark.
     gaps: the rows after which a new block begins.
     scale: of colours, whose bar is drawn beside the rows.
@@ -149,7 +151,9 @@ def image_grid(
     y = top
     for i, images in enumerate(cells):
         axes = page.picture(left, y, strip(images, gap), zoom)
-        _annotate(axes, images, gap, captions[i] if captions else (), framed)
+        letters = max(round(zoom * (width + gap) / _LETTER), _FEWEST)
+        texts = [shortened(text, letters) for text in captions[i]] if captions else ()
+        _annotate(axes, images, gap, texts, framed)
         if labels:
             axes.text(-8 / page_w, 0.5, labels[i], size=9, color=QUIET, ha="right", va="center",
                       transform=axes.transAxes)  # fmt: skip
@@ -208,6 +212,11 @@ def block_grid(
 def one_line(text: str) -> str:
     """A text with a space for each character that no line can show, such as a line break."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def shortened(text: str, letters: int) -> str:
+    """The end of a text, which distinguishes the files of a folder."""
+    return text if len(text) <= letters else f"…{text[1 - letters :]}"
 
 
 def tile(rows: Sequence[Tensor]) -> Tensor:
