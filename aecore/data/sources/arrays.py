@@ -21,6 +21,7 @@ from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.sources.numpy_file import PATH, located, opened
 from aecore.data.split import Source, Split, Which, fixed_part, to_float
 from aecore.errors import ConfigError, UserError
+from aecore.types import is_table
 
 log = logging.getLogger("aecore")
 
@@ -172,6 +173,8 @@ class Arrays(Source):
         self._white = self.white or (255 if array.dtype == np.uint8 else 1)
         self.note = f"layout {layout_of(array.shape) if self.layout == 'auto' else self.layout}"
         array = as_nchw(array, self.layout, where)
+        if array.dtype == np.uint8 and self.white is None and is_table(array.shape[1:]):
+            self.note += ", 8 bits, read as [0, 1]"
         if array.size == 0:
             raise UserError(f"{where}: is empty, its shape is {array.shape}")
         return array
