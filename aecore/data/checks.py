@@ -12,6 +12,7 @@ from aecore.errors import ConfigError
 from aecore.types import is_table
 
 log = logging.getLogger("aecore")
+_WHITE = " (of integers dataset.white=NUMBER is the value of white)"
 _DARK = 0.25  # share of white below which no pixel of usual images stays
 _LOOKED_AT = 4096  # images, to find the largest pixel
 
@@ -29,7 +30,7 @@ def warn_of_darkness(split: Split, source: Source) -> None:
         )  # fmt: skip
     elif largest is not None:
         log.warning(
-            "dataset: the images are almost black, their largest pixel is %.4g of 1; use %s",
+            "dataset: the images are almost black, their largest pixel is %.4g of 1; %s",
             largest, source.white_hint(largest),
         )  # fmt: skip
     dark = None if split.targets is None else _largest(split.of_targets)
@@ -57,9 +58,10 @@ def check_unit_range(split: Split, which: str, binarise: str | None) -> None:
     low, high = extremes(split)
     if low < 0 or high > 1:
         null = "" if binarise is None else " dataset.binarise=null"
+        white = "" if is_table(split.image_shape) else _WHITE
         raise ConfigError(
             "dataset.range", "unit",
             f"the {which} data lie in [{low:.4g}, {high:.4g}], not in [0, 1]",
             f"use dataset.range=standardised{null} reconstruction=mse, or scale them to "
-            "[0, 1] (of integers dataset.white=NUMBER is the value of white)",
+            f"[0, 1]{white}",
         )  # fmt: skip

@@ -24,15 +24,27 @@ _OVERSHOOT = 0.5  # tolerance of pixels outside [0, 1]
 _NUMBERS = "biufc"  # the kinds of NumPy's numbers
 
 
-def as_pixels(images: Array, shape: ImageShape, any_range: bool = False) -> Tensor:
+def as_pixels(
+    images: Array, shape: ImageShape, any_range: bool = False, limits: Tensor | None = None
+) -> Tensor:
     """Images as (N, C, H, W) float32, on their device: uint8 0..255 become [0, 1].
 
     images: (N, C, H, W); also (N, H, W) of one channel, rows (N, D) of a table, and flat images
     (N, C*H*W). shape: what the model takes. any_range: whether floats outside [0, 1] may be.
+    limits: (2,) what black and white of uint8 are to a model of other pixels than [0, 1].
     Raises UserError for other shapes, kinds and ranges of numbers.
     """
     x = as_images(images, shape)
-    return x.to(torch.float32) / _BYTE if x.dtype == torch.uint8 else as_floats(x, any_range)
+    if x.dtype != torch.uint8:
+        return as_floats(x, any_range)
+    x = x.to(torch.float32) / _BYTE
+    return x if limits is None else between(x, limits)
+
+
+def between(x: Tensor, limits: Tensor) -> Tensor:
+    """Pixels on [0, 1] with black and white at two limits, (2,)."""
+    low, high = limits.to(x.device)
+    return low + x * (high - low)
 
 
 def as_images(images: Array, shape: ImageShape) -> Tensor:

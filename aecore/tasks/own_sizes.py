@@ -85,7 +85,7 @@ def _groups(opened: Opened, error: OtherShapeError) -> list[SizeGroup]:
     if opened.which("test") != "all" or data.classes is not None or data.binarise is not None:
         raise error
     found = data.source.each_size(data.data_dir)
-    return [SizeGroup(places, opened.scaled(opened.classed(split))) for places, split in found]
+    return [SizeGroup(places, opened.converted(split)) for places, split in found]
 
 
 def _without_pixels(groups: Sequence[SizeGroup], order: Tensor) -> Split:

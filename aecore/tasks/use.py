@@ -18,7 +18,7 @@ from aecore.api.trained import Trained
 from aecore.config.terminal import say
 from aecore.data.classes import renumbered
 from aecore.data.module import ImageData
-from aecore.data.pixels import resized, resized_masks
+from aecore.data.pixels import between, resized, resized_masks
 from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.metrics.common import NOISE_STREAM
@@ -133,7 +133,17 @@ class Opened:
         found: Split | None = getattr(self.parts.data, "whole" if which == "all" else which)
         if found is None:
             raise UserError("split=val: this run has no validation images", "use split=test")
-        return self.scaled(self.classed(found))
+        return self.converted(found)
+
+    def converted(self, split: Split) -> Split:
+        """Images as the data set has them, in the range and with the classes of the model.
+
+        Black and white of other data of 8 bits are the ends of the range of the training pixels.
+        """
+        split, limits = self.classed(split), self.ae.model.limits
+        if limits is None or not (self.is_other_data and split.has_levels):
+            return self.scaled(split)
+        return replace(split, images=between(split.pixels(), limits), rows=None)
 
     def scaled(self, split: Split) -> Split:
         """Images as the data set has them, in the range that `ae` takes."""
@@ -253,6 +263,8 @@ class Use(Task):
             used.sampler = fit_sampler(sampler, opened.own, parts.config, model)
         if limits is not None:
             say(scaled_note(limits))
+        if model.limits is not None and opened.is_other_data:
+            say("8-bit images: black and white are the ends of this range")
         with torch.no_grad():
             return self.use(opened)
 

@@ -194,7 +194,7 @@ class Arrays(Source):
 
     @override
     def white_hint(self, largest: float) -> str:
-        return f"dataset.white={largest * self._white:g} if that is white"
+        return f"use dataset.white={largest * self._white:g} if that is white"
 
 
 def _is_target(content: Mapping[str, np.ndarray], key: str) -> bool:

@@ -115,7 +115,9 @@ class TestWhite:
             source = arrays(tmp_path / "x.npy")
             _ = module(source, range=data_range).train
             (text,) = warned(caplog)
-            assert text.endswith("largest value is 0.003922 of 1; dataset.white=1 if that is white")
+            assert text.endswith(
+                "largest value is 0.003922 of 1; use dataset.white=1 if that is white"
+            )
             assert source.note == "layout ND, 8 bits, read as [0, 1]"
         for same in ({"white": 1}, {}):  # floats of a table have no white
             np.save(tmp_path / "x.npy", (answers * (1.0 if same else 0.1)).astype("float32"))
