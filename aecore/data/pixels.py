@@ -43,8 +43,8 @@ def as_pixels(
 
 def between(x: Tensor, limits: Tensor) -> Tensor:
     """Pixels on [0, 1] with black and white at two limits, (2,)."""
-    low, high = limits.to(x.device)
-    return low + x * (high - low)
+    black, white = limits.to(x.device).unbind()
+    return black + x * (white - black)
 
 
 def as_images(images: Array, shape: ImageShape) -> Tensor:

@@ -91,8 +91,8 @@ class Shards(Source):
         if self.path is None:
             raise ConfigError(_PATH, None, "which folder is to be read?", {_PATH: "/a/folder"})
         folder = expanded(self.path).absolute()
-        found = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
-        files = [path for path in found if path.suffix == ".npy" and path.is_file()]
+        listed = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+        files = [path for path in listed if path.suffix == ".npy" and path.is_file()]
         if not files:
             problem = "no .npy files are there" if folder.is_dir() else "there is no such folder"
             raise ConfigError(_PATH, folder, problem, "of one file: dataset=arrays")
@@ -102,7 +102,7 @@ class Shards(Source):
                 found, first = (f"{s.shape[-1]} columns of {s.dtype}" for s in (shard, shards[0]))
                 problem = f"holds {found}, {files[0].name} {first}"
                 raise ConfigError(_PATH, file, problem, "all shards must have one width and type")
-        if others := [path.name for path in found if path not in files]:
+        if others := [path.name for path in listed if path not in files]:
             shown = ", ".join(others[:_LISTED]) + (", ..." if len(others) > _LISTED else "")
             log.warning("dataset.path=%s: not used: %s (%d)", self.path, shown, len(others))
         if shards[0].dtype == torch.uint8:
