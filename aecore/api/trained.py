@@ -57,12 +57,11 @@ class Trained:
     """A trained autoencoder: arrays in, arrays out.
 
     Images are (N, C, H, W), uint8 0..255 or floats in [0, 1]; (N, H, W) where there is one
-    channel, and rows (N, D) of a table. A model of other pixels takes floats as they are, and
-    uint8 with black and white at the limits of the training pixels (`model.limits`). They are
-    handled in batches, without gradients. NumPy
-    arrays give NumPy arrays; tensors give tensors on their own device. Labels (N,) are for
-    conditional models, which need them; others take none. All raise UserError for what does not
-    fit.
+    channel, and rows (N, D) of a table. Where the training images lay outside [0, 1], floats are
+    in their units, and 0 and 255 of uint8 are their smallest and largest pixel. They are handled
+    in batches, without gradients. NumPy arrays give NumPy arrays; tensors give tensors on their
+    own device. Labels (N,) are for conditional models, which need them; others take none. All
+    raise UserError for what does not fit.
 
     model: the autoencoder, in evaluation mode. run: its files, None for a model without any.
     fitted: the result of its training, None for a model that was not trained in this process.
@@ -218,8 +217,7 @@ class Trained:
 
     def _mapped(self, function: _Function, images: Array, labels: Array | None) -> Any:
         """A function of images, for arrays of them."""
-        model = self.model
-        x = as_pixels(images, self.image_shape, model.standardised, model.limits)
+        x = as_pixels(images, self.image_shape, self.model.standardised, self.model.limits)
         return like_given(images, self._in_batches(function, x, self._labels(labels, len(x))))
 
     def _in_batches(self, function: _Function, x: Tensor, y: Tensor | None) -> Tensor:

@@ -104,8 +104,7 @@ def _check_names(override: Override, known: set[str]) -> None:
     where = OOD if override.is_below(OOD) else override.typed_key
     for name in names:
         if group == "dataset" and name.startswith(("/", "./", "../", "~")):
-            hint = f"for a folder of images: dataset=image_folder dataset.root={name}"
-            raise UserError(f"{override.typed}: no such dataset", hint)
+            raise UserError(f"{override.typed}: no such dataset", _reading(name))
         if name not in known and "/" not in name and "${" not in name:  # these are found by Hydra
             other = spelling(group, name)
             near = nearest("none" if name == "null" else name, known)
@@ -128,6 +127,16 @@ def _options(group: str, known: set[str]) -> str:
     if len(listed) > LONGEST and group in folders.groups():
         return f"`{command()} {group} --help` describes all {len(known)}"
     return listed
+
+
+def _reading(path: str) -> str:
+    """The overrides that read a file or a folder."""
+    kind = Path(path).suffix.lower()
+    if kind in (".npy", ".npz"):
+        return f"for a NumPy file: dataset=arrays dataset.path={path}"
+    if kind in (".csv", ".tsv", ".txt"):
+        return f"for a table: dataset=csv dataset.path={path}"
+    return f"for a folder of images: dataset=image_folder dataset.root={path}"
 
 
 def names_in(value: Any) -> list[str]:

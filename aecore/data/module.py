@@ -21,7 +21,7 @@ from aecore.data.classes import Classes, count_classes, of_classes
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import Statistics, statistics_of
 from aecore.errors import ConfigError, option
-from aecore.types import ImageShape, is_table
+from aecore.types import ImageShape
 
 _BATCH_SIZE = 128
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
@@ -99,8 +99,7 @@ class ImageData(LightningDataModule):
     def train(self) -> Split:
         """The training images; raises ConfigError where there are too few."""
         split = self._train_and_val[0]
-        if self.range == "unit" and not is_table(split.image_shape):
-            warn_of_darkness(split, self.source)
+        warn_of_darkness(split, self.source)
         return self._drawn(split, 0)
 
     @cached_property

@@ -193,6 +193,11 @@ class Split:
             to.copy_(part)
         return images
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether pixels are levels from black to white, not numbers with a unit."""
+        return self.images.dtype == torch.uint8
+
     def rescaled(self, limits: Tensor) -> Split:
         """The split with its pixels scaled so that the two limits become 0 and 1; in memory.
 

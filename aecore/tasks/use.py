@@ -262,6 +262,8 @@ class Use(Task):
             used.sampler = fit_sampler(sampler, opened.run_data, parts.config, model)
         if limits is not None:
             say(scaled_note(limits))
+        if model.limits is not None and opened.is_other_data:
+            say("8-bit images: black and white are the ends of this range")
         with torch.no_grad():
             return self.use(opened)
 

@@ -22,6 +22,7 @@ from aecore.data.sources.numpy_file import PATH, located, opened
 from aecore.data.sources.unsplit import Unsplit
 from aecore.data.split import Source, Split, Which, to_float
 from aecore.errors import ConfigError, UserError
+from aecore.types import is_table
 
 log = logging.getLogger("aecore")
 
@@ -168,6 +169,8 @@ class Arrays(Unsplit):
         self._white = self.white or (255 if array.dtype == np.uint8 else 1)
         self.note = f"layout {layout_of(array.shape) if self.layout == 'auto' else self.layout}"
         array = as_nchw(array, self.layout, where)
+        if array.dtype == np.uint8 and self.white is None and is_table(array.shape[1:]):
+            self.note += ", 8 bits, read as [0, 1]"
         if array.size == 0:
             raise UserError(f"{where}: is empty, its shape is {array.shape}")
         return array
@@ -187,7 +190,7 @@ class Arrays(Unsplit):
 
     @override
     def white_hint(self, largest: float) -> str:
-        return f"dataset.white={largest * self._white:g} if that is white"
+        return f"use dataset.white={largest * self._white:g} if that is white"
 
 
 def _is_target(content: Mapping[str, np.ndarray], key: str) -> bool:

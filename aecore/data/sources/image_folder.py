@@ -231,7 +231,15 @@ class ImageFolder(Source):
 
     def _warn_of_left_out(self, note: str, by_folder: Sequence[Files]) -> None:
         """One line each on folders, files and pages that are not used."""
-        notes = [note] if note else []
+        if note:
+            log.warning("dataset.root=%s: %s", self.root, note)
+        self._warn_of_files("root", self.root, by_folder)
+        if self.targets is not None:
+            targets = [self._partners(files) for files in by_folder]
+            self._warn_of_files("targets", self.targets, targets)
+
+    def _warn_of_files(self, key: str, folder: str | None, by_folder: Sequence[Files]) -> None:
+        notes = []
         others = sum((Counter(files.left_out) for files in by_folder), Counter())
         if others:
             kinds = ", ".join(f"{shown(kind)} ({n:,})" for kind, n in others.most_common(5))
@@ -240,7 +248,7 @@ class ImageFolder(Source):
         if paged := sum(map(count_paged, by_folder)):
             notes.append(f"of files with several pages only the first is used ({paged:,} files)")
         for text in notes:
-            log.warning("dataset.root=%s: %s", self.root, text)
+            log.warning("dataset.%s=%s: %s", key, folder, text)
 
     def _checked(self, files: Files, images: Decoded) -> Decoded:
         """Refuse broken files, or warn of them where they are left out."""
@@ -260,7 +268,7 @@ class ImageFolder(Source):
         folder = split_folders(self._folder()).train
         files = images_under(folder)
         value = largest_value(files.at(range(min(len(files), _LOOKED_AT))))
-        return f"dataset.white={value:g} if that is white"
+        return f"use dataset.white={value:g} if that is white"
 
 
 def _masks(folder: Path, by_folder: Sequence[Files]) -> dict[int, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import final
 
@@ -14,12 +16,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.folders import expanded
-from aecore.data.mapped import Blocks
+from aecore.data.mapped import Blocks, check_finite
 from aecore.data.sources.numpy_file import PATH, opened
 from aecore.data.sources.unsplit import Unsplit
 from aecore.data.split import Split
 from aecore.errors import ConfigError
 
+log = logging.getLogger("aecore")
+
+_LISTED = 5  # names of other files
 _KINDS = (np.uint8, np.float16, np.float32)
 
 
@@ -56,6 +61,8 @@ class Shards(Unsplit):
     Each holds (M, D) uint8, read as [0, 1], float16 or float32, all of one width and type. They
     are mapped into memory and shuffled by blocks of a megabyte. A fixed part is for testing.
 
+    Raises ConfigError where numbers are NaN or infinite; warns of what else lies in the folder.
+
     path: the folder; None is refused by `load`.
     """
 
@@ -63,15 +70,18 @@ class Shards(Unsplit):
 
     @override
     def rows(self) -> Split:
-        shards = self._mapped()
+        shards = self._shards
         count = sum(map(len, shards))
         return ShardedSplit(shards[0], rows=torch.arange(count), shards=tuple(shards))
 
-    def _mapped(self) -> Sequence[Tensor]:
+    @cached_property
+    def _shards(self) -> Sequence[Tensor]:
+        """The rows of each file, mapped; checked once."""
         if self.path is None:
             raise ConfigError(PATH, None, "which folder is to be read?", {PATH: "/a/folder"})
         folder = expanded(self.path).absolute()
-        files = sorted(folder.glob("*.npy"))
+        listed = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+        files = [path for path in listed if path.suffix == ".npy" and path.is_file()]
         if not files:
             problem = "no .npy files are there" if folder.is_dir() else "there is no such folder"
             raise ConfigError(PATH, folder, problem, "of one file: dataset=arrays")
@@ -81,7 +91,16 @@ class Shards(Unsplit):
                 this, first = (f"{s.shape[-1]} columns of {s.dtype}" for s in (shard, shards[0]))
                 problem = f"holds {this}, {files[0].name} {first}"
                 raise ConfigError(PATH, file, problem, "all shards must have one width and type")
+        if others := [path.name for path in listed if path not in files]:
+            shown = ", ".join(others[:_LISTED]) + (", ..." if len(others) > _LISTED else "")
+            log.warning("dataset.path=%s: not used: %s (%d)", self.path, shown, len(others))
+        if shards[0].dtype == torch.uint8:
+            self.note = "8 bits, read as [0, 1]"
         return shards
+
+    @override
+    def white_hint(self, largest: float) -> str:
+        return "save them as float32 if 255 is not their largest possible value"
 
 
 def _map(file: Path) -> Tensor:
@@ -91,5 +110,6 @@ def _map(file: Path) -> Tensor:
     if array.ndim != 2 or 0 in array.shape or array.dtype not in _KINDS:
         problem = f"holds {array.dtype} of shape {array.shape}"
         raise ConfigError(PATH, file, problem, "save rows (M, D) of float32, float16 or uint8")
+    check_finite(array, str(file))
     with warnings.catch_warnings(action="ignore"):  # it is not writable, and stays so
         return torch.from_numpy(array)[:, None, None, :]
