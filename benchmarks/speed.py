@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 
 import contractive
+import disk
 import epoch
 import evaluation
 import memory
+import scale
 import start
 import sweep
 from children import HERE
@@ -29,6 +31,8 @@ SECTIONS = {
     "evaluation": evaluation.measure,
     "contractive": contractive.measure,
     "memory": memory.measure,
+    "scale": scale.measure,
+    "disk": disk.measure,
 }
 
 
@@ -81,6 +85,7 @@ def main() -> None:
         threads=given.threads,
         data=str(Path(given.data).absolute()),
         jobs=3 if quick else 20,
+        quick=quick,
     )
     whole = (given.networks, given.contenders) == (list(NETWORKS), list(CONTENDERS))
     for name in given.only:

@@ -98,8 +98,19 @@ def compose(arguments: Arguments) -> Composition:
 
 def resolved(whole: DictConfig) -> dict[str, Any]:
     """Every key of a configuration except `hydra`, resolved, in plain containers."""
+    return plain(own_part(whole))
+
+
+def own_part(whole: DictConfig) -> DictConfig:
+    """A copy of a configuration without Hydra's own part, which takes no new keys either."""
     own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-    found: dict[str, Any] = OmegaConf.to_container(own, resolve=True)  # type: ignore[assignment]
+    OmegaConf.set_struct(own, OmegaConf.is_struct(whole) or False)
+    return own
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Every key of a configuration, resolved, in plain containers."""
+    found: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     return found
 
 
