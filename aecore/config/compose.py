@@ -98,9 +98,20 @@ def compose(arguments: Arguments) -> Composition:
 
 def resolved(whole: DictConfig) -> dict[str, Any]:
     """Every key of a configuration except `hydra`, resolved, in plain containers."""
+    return plain(without_hydra(whole))
+
+
+def without_hydra(whole: DictConfig) -> DictConfig:
+    """A copy of a configuration without Hydra's own part, which takes no new keys either."""
     kept = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-    plain: dict[str, Any] = OmegaConf.to_container(kept, resolve=True)  # type: ignore[assignment]
-    return plain
+    OmegaConf.set_struct(kept, OmegaConf.is_struct(whole) or False)
+    return kept
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Every key of a configuration, resolved, in plain containers."""
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    return values
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,14 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    record = read_stamped(path, RecordedSweep, "start the sweep again")
+    status = path.stat()  # each job reads it several times, and it is as long as the sweep
+    return _read(folder, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, *state: int) -> Sweep:
+    """What the record of that state holds."""
+    record = read_stamped(folder / RECORD, RecordedSweep, "start the sweep again")
     return Sweep(folder, **record.model_dump(exclude={"format", "version"}))
 
 
@@ -129,9 +137,10 @@ def job_label(folder: Path) -> str:
     Of a search, whose trials are not counted beforehand, the name of its folder.
     """
     sweep = read_sweep(sweep_of(folder))
-    if sweep is None or folder not in sweep.folders:
+    folders = [] if sweep is None else sweep.folders
+    if folder not in folders:
         return f"job {job_name(folder)}"
-    return f"job {sweep.folders.index(folder) + 1}/{len(sweep.folders)}"
+    return f"job {folders.index(folder) + 1}/{len(folders)}"
 
 
 def ended(folder: Path) -> bool:

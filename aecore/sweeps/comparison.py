@@ -37,7 +37,8 @@ def compare_running(folder: Path) -> None:
     """
     began = time.monotonic()
     ended, seconds = _latest.get(folder, (-math.inf, 0.0))
-    sweep = read_sweep(folder)
-    if sweep is not None and began - ended >= 9 * seconds:
+    if began - ended < 9 * seconds:
+        return
+    if (sweep := read_sweep(folder)) is not None:
         compare_sweep(sweep)
         _latest[folder] = time.monotonic(), time.monotonic() - began

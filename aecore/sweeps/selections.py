@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from aecore.config.arguments import Arguments
-from aecore.config.compose import compose, resolved
+from aecore.config.compose import compose, plain, without_hydra
 from aecore.config.overrides import SUBDIR, Override, read
 from aecore.errors import UserError
 
@@ -42,11 +42,18 @@ class Selections:
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
         self._known: dict[tuple[str, ...], DictConfig] = {}
+        self._own: dict[tuple[Any, ...], DictConfig] = {}
 
     def config(self, point: Sequence[Override]) -> dict[str, Any]:
         """The resolved configuration of a point; raises UserError."""
+        chosen = self._chosen(point)
+        # Points that set the same keys to values of the same types share a copy: each sets all.
+        key = id(chosen), *((o.key, type(o.value)) for o in point if _sets_value(o))
+        if key not in self._own:
+            self._own[key] = without_hydra(chosen)
         try:
-            return resolved(self.whole(point))
+            _set_values(self._own[key], point)
+            return plain(self._own[key])
         except OmegaConfBaseException:
             return compose(at_point(self._arguments, point)).config  # explains the error
 
@@ -54,9 +61,7 @@ class Selections:
         """The configuration of a point with Hydra's own part, a copy; raises UserError."""
         config = deepcopy(self._chosen(point))
         try:
-            for override in point:
-                if _sets_value(override):  # as Hydra does
-                    OmegaConf.update(config, override.key, override.value, merge=True)
+            _set_values(config, point)
         except OmegaConfBaseException:  # which Hydra explains
             config = deepcopy(self._composed(point))
         config.hydra.overrides.task = [o.line for o in point]
@@ -87,6 +92,13 @@ class Selections:
         if lines not in self._known:
             self._known[lines] = compose(at_point(self._arguments, point)).whole
         return self._known[lines]
+
+
+def _set_values(config: DictConfig, point: Sequence[Override]) -> None:
+    """Set the values of a point as Hydra does; raises OmegaConfBaseException."""
+    for override in point:
+        if _sets_value(override):
+            OmegaConf.update(config, override.key, override.value, merge=True)
 
 
 def _sets_value(override: Override) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"
 _WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _WHITE = 65535  # of integer files of more than 8 bits
 AT_ONCE = 4096  # files handed to the threads: what waits there takes memory as well
+_TASKS = 256  # that these are at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,20 @@ def _decoders() -> Iterator[ThreadPoolExecutor]:
 
 
 def _at_once(function: Callable[[Path], T], paths: Iterable[Path]) -> Iterator[T]:
-    """The results of a function of paths, in order, by several threads."""
+    """The results of a function of paths, in order, by several threads.
+
+    A task is several files of many: of small ones, handing over each takes as long as reading it.
+    """
+
+    def several(paths: Sequence[Path]) -> list[T]:
+        return [function(path) for path in paths]
+
     rest = iter(paths)
     with _decoders() as pool:
         while part := list(islice(rest, AT_ONCE)):
-            yield from pool.map(function, part)
+            size = -(-len(part) // _TASKS)
+            tasks = [part[start : start + size] for start in range(0, len(part), size)]
+            yield from chain.from_iterable(pool.map(several, tasks))
 
 
 def decode_into(images: np.ndarray, files: Files, recipe: Recipe) -> dict[int, str]:

@@ -83,6 +83,7 @@ class ImageFolder(Source):
         if self.targets is not None and self.skip_broken:
             hint = {"dataset.skip_broken": False}
             raise ConfigError("dataset.skip_broken", True, "does not go with dataset.targets", hint)
+        self._channels = None if self.channels == "auto" else self.channels
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split, or read what an earlier load left in the cache."""
@@ -169,10 +170,7 @@ class ImageFolder(Source):
         if not len(files):
             hint = f"looked for {' '.join(sorted(extensions()))} at any depth"
             raise ConfigError(_ROOT, self.root, f"no images under {shown(files.root)}", hint)
-        channels = self.channels
-        if channels == "auto":
-            every = [*by_folder, *(self._partners(some) for some in by_folder if self.targets)]
-            channels = 1 if all_grey(chain.from_iterable(every)) else 3
+        channels = self._channels_of(by_folder)
         recipe = Recipe(size or height_width(self.image_size), channels, white=self.white)
         cache = cache_folder(self.cache_dir, data_dir)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
@@ -198,6 +196,13 @@ class ImageFolder(Source):
             rows=images.rows,
             targets=None if targets is None else targets.images,
         )
+
+    def _channels_of(self, by_folder: Sequence[Files]) -> int:
+        """The same of both splits: `auto` looks once at every image of the data set."""
+        if self._channels is None:
+            every = [*by_folder, *(self._partners(some) for some in by_folder if self.targets)]
+            self._channels = 1 if all_grey(chain.from_iterable(every)) else 3
+        return self._channels
 
     def _partners(self, files: Files) -> Files:
         """The targets of some files; `targets` is given."""
