@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from aecore.compare.report.files import groups_csv, runs_csv, to_json
 from aecore.compare.report.page import to_html
@@ -19,6 +19,7 @@ from aecore.compare.runs import gather
 from aecore.compare.table import summarise
 from aecore.config.terminal import visible
 from aecore.runs.files import make_folder, write_atomically
+from aecore.runs.sweep import Sweep
 
 REPORT = "report.html"
 PaperTable = Literal["csv", "latex", "markdown"]
@@ -93,3 +94,9 @@ def compare(
         write_atomically(out / name, text.encode("utf-8", errors="backslashreplace"))
     tables = out / (_PAPER[paper][0] if paper != "csv" else "groups.csv")
     return Summary(to_text(table, title), out / REPORT, tables, drawn, notices)
+
+
+def compare_sweep(sweep: Sweep, out: Path | None = None, **options: Any) -> Summary:
+    """Compare the jobs of a sweep, into its own folder by default; options: see `compare`."""
+    place = sweep.folder if out is None else out
+    return compare(sweep.folders, place, title=sweep.title, grid=sweep.grid, **options)

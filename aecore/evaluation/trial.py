@@ -138,8 +138,8 @@ class Trial:
         """
         if self.model.latent.codebook_size is None:
             raise SkippedError("the code is continuous, it has no codebook")
-        found = [self.model.encode(x, y=y).indices for x, y in self.batches()]
-        return torch.cat([part.flatten(1).cpu() for part in found if part is not None])
+        batches = [self.model.encode(x, y=y).indices for x, y in self.batches()]
+        return torch.cat([part.flatten(1).cpu() for part in batches if part is not None])
 
     def reconstructions(self) -> Tensor:
         """The reconstructions of all images, (N, C, H, W) on the device."""

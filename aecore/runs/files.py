@@ -92,10 +92,15 @@ def replace_by_link(path: Path, other: Path) -> None:
     try:
         os.link(checked(path), spare)
     except OSError:  # a file system without hard links
-        with path.open("rb") as source, replacing(other) as file:
-            shutil.copyfileobj(source, file)
+        copy_file(path, other)
         return
     os.replace(spare, other)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Replace a file by a copy of another one, as a whole or not at all."""
+    with source.open("rb") as original, replacing(path) as file:
+        shutil.copyfileobj(original, file)
 
 
 def appending(path: Path) -> TextIO:

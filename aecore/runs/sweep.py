@@ -74,6 +74,11 @@ class Sweep:
             self.write()
 
     @property
+    def title(self) -> str:
+        """What the report is called: the study's name and its time."""
+        return f"{self.folder.parent.name} {self.folder.name}"
+
+    @property
     def folders(self) -> list[Path]:
         """The run folder of each job, there or not."""
         numbers = range(len(self.jobs)) if self.numbers is None else self.numbers
@@ -118,11 +123,6 @@ def job_label(folder: Path) -> str:
     if sweep is None or folder not in sweep.folders:
         return f"job {job_name(folder)}"
     return f"job {sweep.folders.index(folder) + 1}/{len(sweep.folders)}"
-
-
-def title(sweep: Sweep) -> str:
-    """What the report is called: the study's name and its time."""
-    return f"{sweep.folder.parent.name} {sweep.folder.name}"
 
 
 def ended(folder: Path) -> bool:

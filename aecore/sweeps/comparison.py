@@ -7,17 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from aecore.compare.compare import Summary, compare
+from aecore.compare.compare import compare_sweep
 from aecore.config.terminal import show
 from aecore.errors import Interrupted
-from aecore.runs.sweep import Sweep, read_sweep, title
-
-
-def compare_sweep(sweep: Sweep, **options: Any) -> Summary:
-    """Compare the jobs of a sweep in its folder; options: see `compare`."""
-    return compare(sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid, **options)
+from aecore.runs.sweep import Sweep, read_sweep
 
 
 @contextmanager

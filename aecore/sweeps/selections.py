@@ -52,19 +52,19 @@ class Selections:
 
     def whole(self, point: Sequence[Override]) -> DictConfig:
         """The configuration of a point with Hydra's own part, a copy; raises UserError."""
-        found = deepcopy(self._chosen(point))
+        config = deepcopy(self._chosen(point))
         try:
             for override in point:
                 if _sets_value(override):  # as Hydra does
-                    OmegaConf.update(found, override.key, override.value, merge=True)
+                    OmegaConf.update(config, override.key, override.value, merge=True)
         except OmegaConfBaseException:  # which Hydra explains
-            found = deepcopy(self._composed(point))
-        found.hydra.overrides.task = [o.line for o in point]
-        named = found.hydra.job.config.override_dirname
-        found.hydra.job.override_dirname = get_overrides_dirname(
+            config = deepcopy(self._composed(point))
+        config.hydra.overrides.task = [o.line for o in point]
+        named = config.hydra.job.config.override_dirname
+        config.hydra.job.override_dirname = get_overrides_dirname(
             [o.parsed for o in point], named.exclude_keys, named.item_sep, named.kv_sep
         )
-        return found
+        return config
 
     def name(self, point: Sequence[Override], number: int) -> str:
         """The folder of a job below that of its sweep; UserError where it cannot be resolved."""
@@ -106,12 +106,12 @@ class ComposedLoader(ConfigLoaderImpl):
     ) -> DictConfig:
         """The configuration of a job, of the sweep that the master describes."""
         *job, subdir = read(sweep_overrides)
-        found = self._selections.whole(job)
+        config = self._selections.whole(job)
         master = master_config.hydra
-        with open_dict(found.hydra):
-            found.hydra.mode = master.mode
-            found.hydra.sweep.dir = master.sweep.dir
-            found.hydra.sweep.subdir = subdir.value
-            found.hydra.overrides.hydra = [*master.overrides.hydra, subdir.line]
-        OmegaConf.copy_cache(from_config=master_config, to_config=found)
-        return found
+        with open_dict(config.hydra):
+            config.hydra.mode = master.mode
+            config.hydra.sweep.dir = master.sweep.dir
+            config.hydra.sweep.subdir = subdir.value
+            config.hydra.overrides.hydra = [*master.overrides.hydra, subdir.line]
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)
+        return config

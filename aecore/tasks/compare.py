@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from aecore.compare.compare import PaperTable, compare
+from aecore.compare.compare import PaperTable, compare, compare_sweep
 from aecore.compare.select import is_job, select
 from aecore.config.build import validate
 from aecore.config.folders import command, expanded
@@ -14,7 +14,7 @@ from aecore.config.schema import Config
 from aecore.config.terminal import show
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
-from aecore.runs.sweep import Sweep, read_sweep, sweep_of, title
+from aecore.runs.sweep import Sweep, read_sweep, sweep_of
 from aecore.tasks.base import Request, Task
 
 
@@ -42,10 +42,7 @@ class Compare(Task):
         sweep = _whole_sweep(folders)
         out = _place(sweep, config)
         if sweep is not None:
-            summary = compare(
-                sweep.folders, out, title=title(sweep), grid=sweep.grid, figures=True,
-                paper=self.table,
-            )  # fmt: skip
+            summary = compare_sweep(sweep, out, figures=True, paper=self.table)
         else:
             count = f"{len(folders)} run{'' if len(folders) == 1 else 's'}"
             heading = f"Comparison of {count}"

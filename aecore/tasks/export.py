@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from aecore.config.schema import Config
 from aecore.config.terminal import say
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
-from aecore.runs.files import replacing, write_atomically
+from aecore.runs.files import copy_file, write_atomically, write_json
 from aecore.runs.record import make_record
 from aecore.tasks.exporting.inference import (
     PROGRAM,
@@ -95,26 +93,16 @@ class Export(Use):
                 name, reason = next(iter(made.left_out.items()))
                 raise UserError("task=export: nothing could be exported", f"{name}: {reason}")
             for name in made.files:
-                with (
-                    Path(folder, name).open("rb") as source,
-                    replacing(opened.folder / name) as file,
-                ):
-                    shutil.copyfileobj(source, file)
+                copy_file(Path(folder, name), opened.folder / name)
         for reason in dict.fromkeys(made.left_out.values()):
             names = [name for name, why in made.left_out.items() if why == reason]
             log.warning("left out %s: %s", ", ".join(names), reason)
-        description = (
-            opened.describe(split)
-            if len(some) == len(split)
-            else f"{most:,} of {opened.describe(split)}"
-        )
+        description = f"{most:,} of " * (len(some) < len(split)) + opened.describe(split)
         settings = self._settings(opened, record)
         missing = why_no_program(opened.ae.model, opened.run.config.dataset, made.files)
         page = readme(opened.ae.model, made.files, description, settings, missing)
         write_atomically(opened.folder / "README.md", page.encode())
-        write_atomically(
-            opened.folder / "config.json", (json.dumps(settings, indent=2) + "\n").encode()
-        )
+        write_json(opened.folder / "config.json", settings)
         if missing is None:
             write_program(opened.folder)
         _print_files(opened.folder, made, description, settings, missing)
@@ -125,8 +113,9 @@ class Export(Use):
         model = opened.ae.model
         unit = replace(opened, ae=Trained(model.in_unit_range(), opened.run), limits=model.limits)
         try:
-            score = scorer_of(unit)
-            threshold, note = quantile_threshold(unit, opened.own, score, self.threshold_quantile)
+            threshold, note = quantile_threshold(
+                unit, opened.run_data, scorer_of(unit), self.threshold_quantile
+            )
         except UserError as error:
             log.warning("config.json has no threshold: %s", error.summary)
             threshold, note = None, "the images of the training could not be read"

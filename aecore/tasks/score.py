@@ -24,9 +24,10 @@ from aecore.evaluation.metrics.anomaly_score import (
 )
 from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_window
 from aecore.evaluation.metrics.ood import auroc
+from aecore.evaluation.selection import class_names
 from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
-from aecore.tasks.files import class_names, error_columns, numbers, write_rows
+from aecore.tasks.files import error_columns, numbers, write_rows
 from aecore.tasks.threshold import all_scores, quantile_threshold, scorer_of
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
@@ -72,10 +73,10 @@ class Score(Use):
         """The run's test images by default."""
         self._scorer(opened)  # refuses before anything is read
         self._check_smooth(opened.ae.image_shape)
-        own = opened.own
+        run_data = opened.run_data
         opened = _of_all_classes(opened)
         split = opened.images()
-        threshold, reason = self._threshold(opened, own)
+        threshold, reason = self._threshold(opened, run_data)
         scores = all_scores(self._scorer(opened), _inputs(opened, split))
         anomalous = scores > threshold
         count, share = int(anomalous.sum()), float(anomalous.double().mean())
@@ -86,7 +87,7 @@ class Score(Use):
             f"anomalous  {count:,} of {len(split):,} are above it ({100 * share:.3g} %)",
         ]
         known = self.threshold is None or not opened.is_other_data  # then the run's data are there
-        others = _of_other_classes(split, own) if known else None
+        others = _of_other_classes(split, run_data) if known else None
         if others is not None:
             metrics["auroc"] = auroc(scores[~others], scores[others])
             of = f"{int(others.sum()):,} {noun_of(split.image_shape)} of classes not trained on"
@@ -97,9 +98,10 @@ class Score(Use):
         if pixels is not None:
             metrics["pixel_auroc"] = pixels.compute()
             normal, marked = (f"{count:,}" for count in pixels.pixels)
+            smoothed = f" smoothed by {self.smooth:g} pixels" if self.smooth else ""
             lines.append(
                 f"pixels     AUROC {metrics['pixel_auroc']:.4f}, {marked} anomalous ones against "
-                f"{normal}, by the squared error{self._smooth_text()}"
+                f"{normal}, by the squared error{smoothed}"
             )
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
@@ -114,9 +116,6 @@ class Score(Use):
             return "minus the ELBO"
         return f"the squared error {error_unit(opened.ae.model, self.units)}"
 
-    def _smooth_text(self) -> str:
-        return f" smoothed by {self.smooth:g} pixels" if self.smooth else ""
-
     def _check_smooth(self, shape: ImageShape) -> None:
         """Raise ConfigError where images are smaller than half of the window of smoothing."""
         _, *sides = shape
@@ -130,12 +129,12 @@ class Score(Use):
         """Of the squared error of every pixel; None where masks do not mark some of them."""
         if split.masks is None or split.masks.all() or not split.masks.any():
             return None
-        found, first = PixelAuroc(), 0
+        pixels, first = PixelAuroc(), 0
         for x, y in _inputs(opened, split):
             errors = error_map(opened.ae.model.reconstruct(x, y), x, self.smooth)
-            found.add(errors, split.masks[first : first + len(x)])
+            pixels.add(errors, split.masks[first : first + len(x)])
             first += len(x)
-        return found
+        return pixels
 
     def _scorer(self, opened: Opened) -> Scorer:
         try:
@@ -146,17 +145,17 @@ class Score(Use):
     def _feature_errors(self, opened: Opened, split: Split) -> Tensor:
         """(N, D) on the CPU."""
         model = opened.ae.model
-        found = [
+        errors = [
             feature_errors(model, model.reconstruct(x, y), x, self.units).cpu()
             for x, y in _inputs(opened, split)
         ]
-        return torch.cat(found)
+        return torch.cat(errors)
 
-    def _threshold(self, opened: Opened, own: ImageData) -> tuple[float, str]:
+    def _threshold(self, opened: Opened, run_data: ImageData) -> tuple[float, str]:
         """The threshold and a description of its origin."""
         if self.threshold is not None:
             return self.threshold, "score.threshold"
-        return quantile_threshold(opened, own, self._scorer(opened), self.quantile)
+        return quantile_threshold(opened, run_data, self._scorer(opened), self.quantile)
 
     def _write(
         self, opened: Opened, split: Split, scores: Tensor, order: Tensor, threshold: float
@@ -189,9 +188,9 @@ class Score(Use):
 
 def _of_all_classes(opened: Opened) -> Opened:
     """With all classes, where the model was trained on some and no images were chosen."""
-    settings, own = opened.parts.config, opened.own
+    settings, run_data = opened.parts.config, opened.run_data
     asked = opened.is_other_data or settings.split is not None
-    own_alone = opened.parts.data.classes == own.classes and own.classes is not None
+    own_alone = opened.parts.data.classes == run_data.classes and run_data.classes is not None
     if asked or not own_alone or opened.ae.model.classes is not None:
         return opened
     every = settings.model_copy(update={"dataset": settings.dataset | {"classes": None}})
@@ -205,26 +204,26 @@ def _inputs(opened: Opened, split: Split) -> Batches:
 
 def _picked(images: Batches, places: Tensor) -> Tensor:
     """The images at `places` (M,) int64, in that order, (M, C, H, W) on the CPU."""
-    found: dict[int, Tensor] = {}
+    chosen: dict[int, Tensor] = {}
     first = 0
     for x, _ in images:
-        found |= {i: x[i - first].cpu() for i in places.tolist() if first <= i < first + len(x)}
+        chosen |= {i: x[i - first].cpu() for i in places.tolist() if first <= i < first + len(x)}
         first += len(x)
-    return torch.stack([found[i] for i in places.tolist()])
+    return torch.stack([chosen[i] for i in places.tolist()])
 
 
-def _of_other_classes(split: Split, own: ImageData) -> Tensor | None:
+def _of_other_classes(split: Split, run_data: ImageData) -> Tensor | None:
     """(N,) bool: which images are of classes that were not trained on.
 
     None where that is not known, and where all of them are of one kind.
     """
-    if split.labels is None or own.train.labels is None:
+    if split.labels is None or run_data.train.labels is None:
         return None
-    known, theirs, ours = torch.unique(own.train.labels), split.class_names, own.train.class_names
-    if theirs != ours:
-        if theirs is None or ours is None:
+    known, classes = torch.unique(run_data.train.labels), run_data.train.class_names
+    if split.class_names != classes:
+        if split.class_names is None or classes is None:
             return None
-        names = {ours[k] for k in known.tolist()}
-        known = torch.tensor([k for k, name in enumerate(theirs) if name in names])
+        trained = {classes[k] for k in known.tolist()}
+        known = torch.tensor([k for k, name in enumerate(split.class_names) if name in trained])
     others = ~torch.isin(split.labels, known)
     return others if 0 < int(others.sum()) < len(others) else None

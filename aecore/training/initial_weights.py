@@ -32,8 +32,8 @@ def copy_weights(model: Autoencoder, run: Run) -> None:
     left = _left_out(model, other)
     fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
     skipped = (*_STATISTICS, *fixed, *left.values())
-    own, state = (_without(m.state_dict(), skipped) for m in (model, other))
-    check_weights(own, state, run.path)
+    current, state = (_without(m.state_dict(), skipped) for m in (model, other))
+    check_weights(current, state, run.path)
     if _class(model, "latent") != _class(other, "latent"):
         raise UserError(f"{run.path}: weights of another latent", "give the latent of that run")
     model.load_state_dict(state, strict=False)

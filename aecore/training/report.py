@@ -11,7 +11,7 @@ from aecore.config.schema import Config
 from aecore.config.tree import leaves
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import COMMON, Reported, find_reported
-from aecore.evaluation.trial import scaled_note
+from aecore.evaluation.trial import noun_of, scaled_note
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import Halving
 from aecore.runs.folder import numbered
@@ -45,17 +45,16 @@ def announce(
     components = " x ".join(_option(choices[group]) for group in _COMPONENTS)
     val = 0 if data.val is None else len(data.val)
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
-    what = "rows" if is_table(model.image_shape) else "images"
-    code = _size(model.code_shape)
-    what += " with targets" if data.train.targets is not None else ""
+    noun = noun_of(model.image_shape)
+    noun += " with targets" if data.train.targets is not None else ""
     note = data.source.note and f" ({data.source.note})"
     classes = "" if model.classes is None else f", conditional on {model.classes} classes"
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     threads = f"{config.trainer.threads} thread{'' if config.trainer.threads == 1 else 's'}"
     lines = [
         f"{name} on {_option(choices['dataset'])}: {components}",
-        f"  data     {splits} {what} of {_size(model.image_shape)}{note}",
-        f"  model    code of {code}{classes}, {weights:,} parameters",
+        f"  data     {splits} {noun} of {_size(model.image_shape)}{note}",
+        f"  model    code of {_size(model.code_shape)}{classes}, {weights:,} parameters",
         f"  run      {device_of(config)}, {threads}, seed {config.seed}, "
         f"{_plan(experiment, checkpoint, resumed)}",
     ]

@@ -49,10 +49,10 @@ def _points(
     series: Series, metric: str, place: Callable[[Group], float | None]
 ) -> tuple[list[float], list[float], list[float]]:
     """Places, means and deviations (NaN for none) of the groups that have them, by place."""
-    found = [(place(group), group.stats[metric]) for group in series.groups]
+    placed = [(place(group), group.stats[metric]) for group in series.groups]
     points = sorted(
         (at, stat.mean, stat.std or math.nan)
-        for at, stat in found
+        for at, stat in placed
         if at is not None and stat.mean is not None
     )
     places, means, deviations = ([point[n] for point in points] for n in range(3))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from aecore.compare.report.text import number
+from aecore.compare.report.text import group_names, mean_text
 from aecore.compare.table import Group, Table
-from aecore.compare.values import shown
 
 _ARROWS = {"lower": "down", "higher": "up", "none": ""}
 _TEX = {
@@ -32,7 +31,7 @@ def to_latex(table: Table, title: str) -> str:
     """
 
     def cell(group: Group, metric: str) -> str:
-        text = _cell(group, metric).replace("±", r"$\pm$")
+        text = mean_text(group, metric).replace("±", r"$\pm$")
         return rf"\textbf{{{text}}}" if group.stats[metric].best else text
 
     def arrow(metric: str) -> str:
@@ -58,7 +57,7 @@ def to_markdown(table: Table, title: str) -> str:
     """The same as a table in Markdown."""
 
     def cell(group: Group, metric: str) -> str:
-        text = _cell(group, metric)
+        text = mean_text(group, metric)
         return f"**{text}**" if group.stats[metric].best else text
 
     def arrow(metric: str) -> str:
@@ -82,26 +81,12 @@ def _rows(
     """Header and rows of finished groups: keys that vary, number of seeds, metrics."""
     metrics, keys = metrics_of(table), table.keys
     header = [*map(escape, keys or ["run"]), "seeds", *map(head, metrics)]
-    rows = [
-        [*map(escape, _names(group, keys)), str(group.finished), *(cell(group, m) for m in metrics)]
-        for group in table.groups
-        if group.finished
-    ]
+    rows = []
+    for group in table.groups:
+        if group.finished:
+            names = map(escape, group_names(group, keys))
+            rows.append([*names, str(group.finished), *(cell(group, m) for m in metrics)])
     return header, rows
-
-
-def _names(group: Group, keys: Sequence[str]) -> list[str]:
-    if not keys:
-        return [group.runs[0].name if len(group.runs) == 1 else "all"]
-    return [shown(group.values[key]) if key in group.values else "" for key in keys]
-
-
-def _cell(group: Group, metric: str) -> str:
-    stat = group.stats[metric]
-    if stat.mean is None:
-        return ""
-    few = f" (of {stat.n})" if stat.n < group.finished else ""
-    return number(stat.mean, stat.std) + few
 
 
 def _one_line(text: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 
 from aecore.compare.report.labels import labels_of
@@ -60,10 +59,10 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
 def _figures(run: ComparedRun) -> Mapping[str, Any]:
     """The nodes of the figures that a run was asked for, by name; its format is no figure."""
     try:
-        found = plain_config(run.folder).get("figures")
+        nodes = plain_config(run.folder).get("figures")
     except UserError:  # changed since it was read
         return {}
-    named = found if isinstance(found, Mapping) else {}
+    named = nodes if isinstance(nodes, Mapping) else {}
     return {name: node for name, node in named.items() if isinstance(node, Mapping)}
 
 
@@ -80,9 +79,8 @@ def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]
 def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str]) -> Figure | None:
     """The joint figure of all runs, None if it has none."""
     try:
-        with torch.no_grad():
-            check_targets({"figures": {name: node}}, Path(CONFIG))
-            return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
+        check_targets({"figures": {name: node}}, Path(CONFIG))
+        return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
     except SkippedError:
         return None
     except Exception as error:  # a comparison has worth without this figure, whatever is wrong

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -39,7 +38,6 @@ class Kernels(TrialFigure):
     count: PositiveInt
     columns: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where that layer does not touch the pixels."""
         weights, dead = self._found(trial)
@@ -60,7 +58,6 @@ class Kernels(TrialFigure):
             scale=None if coloured else scale,
         )
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """A square of filters per run, on one scale, with the number of dead units.
 
@@ -92,12 +89,12 @@ class Kernels(TrialFigure):
         """The weights (units, C, H, W), and which units are dead, (units,) bool."""
         need_images(trial)
         model = trial.model
-        found = layers(model, *trial.first(1).tensors())
+        seen = layers(model, *trial.first(1).tensors())
         if self.side == "encoder":
-            weights = incoming(found[0].module, model.encoder_shape)
+            weights = incoming(seen[0].module, model.encoder_shape)
             dead = dead_units(batch[0].output for batch in layer_batches(trial))
         else:
-            weights = outgoing(found[-1].module, model.image_shape)
+            weights = outgoing(seen[-1].module, model.image_shape)
             dead = dead_units(batch[-1].input for batch in layer_batches(trial))
         if weights is None:
             raise SkippedError(f"the {self.side} has no layer of weights next to the pixels")

@@ -33,7 +33,6 @@ class LatentScatter(TrialFigure):
 
     points: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; without labels in a single colour."""
         chosen = trial.balanced(self.points)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from matplotlib.figure import Figure
 
 from aecore.config.component import Probability
@@ -27,7 +26,6 @@ class WeightProduct(TrialFigure):
 
     explained: Probability
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for a model that is not linear, or too large."""
         need_linear(trial)

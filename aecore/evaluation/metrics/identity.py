@@ -94,12 +94,12 @@ def principal_space(trial: Trial, explained: float) -> Tensor:
 
     Of the images in the model's range. Raises SkippedError where the images do not differ.
     """
-    found = principal_components(trial.model.normalise(x) for x, _ in trial.batches())
-    if not found.variances.any():
+    components = principal_components(trial.model.normalise(x) for x, _ in trial.batches())
+    if not components.variances.any():
         raise SkippedError("the images do not differ")
-    shares = found.variances.cumsum(0) / found.variances.sum()
+    shares = components.variances.cumsum(0) / components.variances.sum()
     count = min(int((shares < explained).sum()) + 1, len(shares))
-    return found.directions[:, :count]
+    return components.directions[:, :count]
 
 
 def distance(matrix: Tensor, components: Tensor) -> float:

@@ -56,7 +56,7 @@ class Likelihood(Metric):
         model, generator = trial.model, trial.generator()
         check(model)
         rows = max(_VALUES // flat(model.image_shape), 1)
-        prior, found = model.prior_density, []
+        prior, estimates = model.prior_density, []
         for x, y, target in trial.at_most(self.images).pairs(min(trial.batch_size, rows)):
             given = None if target is x else target
             seen = model.encoder_pass(Inputs(x, generator, False, y, given))
@@ -65,8 +65,8 @@ class Likelihood(Metric):
                     "grey pixels have no probability under Bernoulli draws, "
                     "use reconstruction.bernoulli.targets=stochastic or dataset.binarise"
                 )
-            found.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
-        log_p, elbo = (torch.cat(parts) for parts in zip(*found, strict=True))
+            estimates.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
+        log_p, elbo = (torch.cat(parts) for parts in zip(*estimates, strict=True))
         values = {"nll": -float(log_p.mean())}
         if len(log_p) > 1:
             values["nll_standard_error"] = math.sqrt(float(log_p.var()) / len(log_p))

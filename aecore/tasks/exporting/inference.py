@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from aecore.evaluation.metrics.anomaly_score import error_unit
 from aecore.model.autoencoder import Autoencoder
-from aecore.runs.files import replacing
+from aecore.runs.files import copy_file
 from aecore.runs.folder import progress
 from aecore.runs.open import Run
 from aecore.types import is_table
@@ -79,11 +78,7 @@ def threshold_text(score: Mapping[str, Any]) -> str:
 
 def write_program(folder: Path) -> None:
     """Copy predict.py, which is a program of its own."""
-    with (
-        Path(__file__).with_name(PROGRAM).open("rb") as source,
-        replacing(folder / PROGRAM) as file,
-    ):
-        shutil.copyfileobj(source, file)
+    copy_file(Path(__file__).with_name(PROGRAM), folder / PROGRAM)
 
 
 def why_no_program(

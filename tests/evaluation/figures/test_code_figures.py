@@ -118,7 +118,8 @@ class TestAnimation:
         drawn = self.figure()(trial)
         assert drawn.frames.shape[0] == 6
         with torch.no_grad():
-            one, other = (code.mean for code in pairs(trial, 6))
+            codes = pairs(trial, 6).codes().view(6, 2, *trial.model.code_shape)
+            one, other = codes.unbind(1)
             ends = [trial.model.decode(codes).clamp(0, 1) for codes in (one, other)]
         for frame, images in ((drawn.frames[0], ends[0]), (drawn.frames[3], ends[1])):
             cells = [frame[1 + 5 * r : 5 + 5 * r, 1 + 5 * c : 5 + 5 * c]

@@ -42,8 +42,8 @@ class Classifier(nn.Module):
         x = x.clamp(0, 1)
         if x.shape[2:] != self.shape:
             x = F.adaptive_avg_pool2d(x, self.shape)
-        found: Tensor = self.features(x - 0.5)
-        return found
+        extracted: Tensor = self.features(x - 0.5)
+        return extracted
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes)."""
