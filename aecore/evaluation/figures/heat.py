@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -49,30 +51,23 @@ def centred(images: Tensor, side: int = SIDE) -> Tensor:
     return pad(images, edges, value=1.0)
 
 
+def side_of(count: int) -> int:
+    """The side that each of so many pictures of a figure has at most, in pixels."""
+    return min(SIDE, int((_DOTS / count) ** 0.5))
+
+
 def in_rows(pictures: Tensor, columns: int) -> list[Tensor]:
-    """(N, C, H, W) enlarged, in rows of `columns`; white pictures fill the last row."""
-    columns = min(columns, len(pictures))
-    side = min(SIDE, int((_DOTS / len(pictures)) ** 0.5))
-    pictures = enlarged(pictures, side)
+    """(N, C, H, W) in rows of `columns`; white pictures fill the last row."""
     missing = -len(pictures) % columns
     return list(torch.split(pad(pictures, (0, 0, 0, 0, 0, 0, 0, missing), value=1.0), columns))
 
 
-def square(cells: Tensor, gap: int, empty: float) -> Tensor:
-    """(N, C, H, W) nearly in a square, row by row: (C, H', W'), 3 channels for 1.
-
-    gap: pixels between cells, of the value `empty` like the cells that are missing.
-    """
-    columns = int(len(cells) ** 0.5)
-    columns += columns * columns < len(cells)
-    picture: Tensor = make_grid(cells, nrow=columns, padding=gap, pad_value=empty)
-    return picture[:, gap : picture.shape[1] - gap, gap : picture.shape[2] - gap]
-
-
 def arranged(code: Tensor) -> Tensor:
     """One code as a picture (H, W): a vector nearly square, maps side by side, NaN between."""
-    cells = code.reshape(-1, 1, 1, 1) if code.dim() != 3 else code[:, None]
-    return square(cells, int(code.dim() == 3), float("nan"))[0]
+    cells, gap = (code[:, None], 1) if code.dim() == 3 else (code.reshape(-1, 1, 1, 1), 0)
+    columns = math.ceil(math.sqrt(len(cells)))
+    picture: Tensor = make_grid(cells, nrow=columns, padding=gap, pad_value=float("nan"))[0]
+    return picture[gap : len(picture) - gap, gap : picture.shape[1] - gap]
 
 
 def heat_map(matrix: Tensor, scale: Scale, title: str, side: int) -> Figure:
@@ -85,7 +80,7 @@ def heat_map(matrix: Tensor, scale: Scale, title: str, side: int) -> Figure:
         matrix = interpolate(matrix[None, None], (side, side), mode="area")[0, 0]
     dots = len(matrix) * max(1, side // len(matrix))
     page = Page(_LEFT + dots + 89, _TOP + dots + _BELOW)
-    page.text(_LEFT, 10, title)
+    page.title(_LEFT, title)
     axes = page.picture(
         _LEFT,
         _TOP,
