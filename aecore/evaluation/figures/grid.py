@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -50,13 +49,12 @@ class Page:
         sides = left / self.width, bottom / self.height, width / self.width, height / self.height
         return self.figure.add_axes(sides)
 
-    def picture(self, left: float, top: float, pixels: Tensor, zoom: int = 1, **style: Any) -> Axes:
+    def picture(self, left: float, top: float, pixels: Tensor, zoom: int = 1) -> Axes:
         """An image (C, H, W), each pixel `zoom` wide."""
         height, width = pixels.shape[1:]
         axes = self.axes(left, top, zoom * width, zoom * height)
         axes.set_axis_off()
-        array = pixels.movedim(0, -1).numpy()
-        axes.imshow(array, interpolation="nearest", aspect="auto", **style)
+        axes.imshow(pixels.movedim(0, -1).numpy(), interpolation="nearest", aspect="auto")
         return axes
 
     def bar(self, scale: Scale, left: float, top: float, height: float) -> None:

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision.utils import make_grid
 
-from aecore.evaluation.figures.grid import QUIET, Page, displayable
+from aecore.evaluation.figures.axes import finish, single
+from aecore.evaluation.figures.grid import DPI, QUIET, displayable
 from aecore.evaluation.figures.scale import Scale
 
 SIDE = 96  # side of a heat map, in pixels of the figure
 _DOTS = 280_000  # of all heat maps of a figure, approximately
-_LEFT, _TOP, _BELOW = 56, 52, 46  # pixels around a matrix
 
 
 def colour_weights(weights: Tensor, scale: Scale) -> Tensor:
@@ -71,27 +71,15 @@ def arranged(code: Tensor) -> Tensor:
 
 
 def heat_map(matrix: Tensor, scale: Scale, title: str, side: int) -> Figure:
-    """A square matrix in colours beside its scale, enlarged by an integer, averaged if large.
+    """A matrix in colours beside its scale.
 
     side: of the matrix in pixels, approximately. The first Axes is that of the matrix.
     """
-    size = len(matrix)
-    if size > 1.5 * side:
-        matrix = interpolate(matrix[None, None], (side, side), mode="area")[0, 0]
-    dots = len(matrix) * max(1, side // len(matrix))
-    page = Page(_LEFT + dots + 89, _TOP + dots + _BELOW)
-    page.title(_LEFT, title)
-    axes = page.picture(
-        _LEFT,
-        _TOP,
-        matrix[None],
-        dots // len(matrix),
-        cmap=scale.colour_map,
-        norm=scale.norm,
-        extent=(-0.5, size - 0.5, size - 0.5, -0.5),
-    )
-    axes.set_axis_on()
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.spines[:].set_color("#cccccc")
-    page.bar(scale, _LEFT + dots + 15, _TOP, dots)
-    return page.figure
+    figure, axes = single((side + 160) / DPI, (side + 90) / DPI)
+    picture = axes.imshow(matrix.numpy(), cmap=scale.colour_map, norm=scale.norm)
+    finish(axes, title=title)
+    axes.grid(visible=False)
+    bar = figure.colorbar(picture, aspect=40)
+    bar.ax.tick_params(labelsize=7, colors=QUIET, length=2)
+    bar.outline.set_visible(False)
+    return figure
