@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from aecore.compare.views import Trials
+from aecore.compare.trials import Trials
 from aecore.data.split import Split
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.curves import Curves
