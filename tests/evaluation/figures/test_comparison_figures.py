@@ -177,7 +177,7 @@ def test_filters_of_other_sizes_share_the_scale_and_tables_have_none() -> None:
     with pytest.raises(SkippedError, match="of one kind"):
         kernels.draw_runs({"small": shown["small"], "coloured": coloured})
     both = kernels.draw_runs({"a": coloured, "b": trial_of(20, (3, 4, 4), seed=1)})
-    assert [axes.images[0].get_array().shape for axes in both.axes] == [(9, 9, 3)] * 2
+    assert [axes.images[0].get_array().shape for axes in both.axes] == [(96, 4 * 96 + 3 * 4, 3)] * 2
 
 
 def test_errors_of_all_runs_are_on_one_axis(trials: Trials) -> None:
