@@ -91,10 +91,9 @@ def fill(path: Path, megabytes: int) -> None:
 
 def run(what: str, folder: str, threads: int) -> dict[str, Any]:
     """One of the measurements of this section, in a process of its own."""
-    measured: Callable[[str, int], Any]
-    measured = {"files": _files, "epochs": _epochs, "array": _array}[what]
-    result: dict[str, Any] = measured(folder, threads)
-    return result
+    measurements: dict[str, Callable[[str, int], dict[str, Any]]]
+    measurements = {"files": _files, "epochs": _epochs, "array": _array}
+    return measurements[what](folder, threads)
 
 
 @contextmanager

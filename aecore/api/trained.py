@@ -25,14 +25,13 @@ from aecore.errors import UserError, option, short
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import cycle_classes, sample_codes
-from aecore.model.slots import option_of
+from aecore.model.slots import MAIN, option_of
 from aecore.runs.open import Run
 
 if TYPE_CHECKING:
     from aecore.evaluation.metrics.anomaly_score import By, Units
 
 _MOST = 2**31  # images drawn at once
-_PARTS = ("network", "latent", "noise", "penalty", "reconstruction")
 _BATCH = 512  # images at once
 _Function = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -188,7 +187,7 @@ class Trained:
         return {
             slot: chosen.get(slot) or option_of(slot, node)
             for slot, node in self.model.nodes.items()
-            if slot in _PARTS
+            if slot in MAIN
         }
 
     def _chosen(self) -> Mapping[str, Any]:

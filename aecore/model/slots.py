@@ -30,6 +30,7 @@ SLOTS: dict[str, type] = {
     "prior": Prior,
     "objective": Objective,
 }
+MAIN = ("network", "latent", "noise", "penalty", "reconstruction")  # what a short text names
 
 
 def check_components(components: Mapping[str, object], penalties: Mapping[str, Weighted]) -> None:

@@ -14,6 +14,7 @@ from aecore.evaluation.reported import COMMON, Reported, find_reported
 from aecore.evaluation.trial import noun_of, scaled_note
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import Halving
+from aecore.model.slots import MAIN
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
 from aecore.training.machine import device_of
@@ -23,7 +24,6 @@ from aecore.training.setup import Experiment, build_loggers
 from aecore.training.timing import TIMING
 from aecore.types import ImageShape, is_table
 
-_COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")
 _BETTER = {True: "higher", False: "lower", None: ""}
 _OTHERS = ("model", "dataset", "augment", "optimizer", "scheduler", "prior", "objective")
 
@@ -43,7 +43,7 @@ def announce(
     """
     config, data = experiment.config, experiment.data
     name = _option(choices.get("experiment") or choices["model"])
-    components = " x ".join(_option(choices[group]) for group in _COMPONENTS)
+    components = " x ".join(_option(choices[group]) for group in MAIN)
     val = 0 if data.val is None else len(data.val)
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
     noun = noun_of(model.image_shape)
@@ -154,9 +154,9 @@ def one_line(metrics: Mapping[str, float | None]) -> str:
 
 def hyperparameters(config: Config, choices: Mapping[str, Any]) -> dict[str, object]:
     """The options chosen and the values of their keys, flat, for a table of hyperparameters."""
-    groups = (*_COMPONENTS, *_OTHERS)
+    groups = (*MAIN, *_OTHERS)
     values: dict[str, object] = {g: _option(c) for g, c in choices.items() if g in groups}
-    nodes = {group: getattr(config, group) for group in (*_COMPONENTS, "optimizer", "scheduler")}
+    nodes = {group: getattr(config, group) for group in (*MAIN, "optimizer", "scheduler")}
     for group, node in {**nodes, "augment": config.augment.model_extra or {}}.items():
         keys = leaves(node, group)
         values |= {k: v for k, v in keys if not (k.endswith("_target_") or isinstance(v, Mapping))}

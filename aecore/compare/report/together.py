@@ -13,8 +13,8 @@ from aecore.compare.report.labels import labels_of
 from aecore.compare.report.tiling import tiled
 from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Table
+from aecore.compare.trials import Trials
 from aecore.compare.values import frozen
-from aecore.compare.views import Trials
 from aecore.config.build import build
 from aecore.errors import SkippedError, UserError
 from aecore.evaluation.figures.base import TrialFigure

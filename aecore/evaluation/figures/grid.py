@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -40,19 +39,10 @@ class Page:
         self.width, self.height = width, height
         self.figure = new_figure(width / DPI, height / DPI)
 
-    def text(
-        self,
-        left: float,
-        top: float,
-        text: str,
-        *,
-        size: float = 11,
-        color: str = INK,
-        weight: str = "normal",
-    ) -> None:
-        """Write a text below a position."""
-        x, y = left / self.width, 1 - top / self.height
-        self.figure.text(x, y, text, size=size, color=color, weight=weight, va="top")
+    def title(self, left: float, text: str) -> None:
+        """Write the title of the figure at the top."""
+        x, y = left / self.width, 1 - 10 / self.height
+        self.figure.text(x, y, text, size=11, color=INK, va="top")
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Empty Axes of this size."""
@@ -60,13 +50,12 @@ class Page:
         sides = left / self.width, bottom / self.height, width / self.width, height / self.height
         return self.figure.add_axes(sides)
 
-    def picture(self, left: float, top: float, pixels: Tensor, zoom: int = 1, **style: Any) -> Axes:
+    def picture(self, left: float, top: float, pixels: Tensor, zoom: int = 1) -> Axes:
         """An image (C, H, W), each pixel `zoom` wide."""
         height, width = pixels.shape[1:]
         axes = self.axes(left, top, zoom * width, zoom * height)
         axes.set_axis_off()
-        array = pixels.movedim(0, -1).numpy()
-        axes.imshow(array, interpolation="nearest", aspect="auto", **style)
+        axes.imshow(pixels.movedim(0, -1).numpy(), interpolation="nearest", aspect="auto")
         return axes
 
     def bar(self, scale: Scale, left: float, top: float, height: float) -> None:
@@ -147,7 +136,7 @@ def image_grid(
     top = 34 + (16 if heads else 0)
     bottom = top + row_h * len(rows) + sum(after)
     page = Page(max(left + page_w + 14, left + 14 + 8 * len(title)) + _bar_width(scale), bottom + 8)
-    page.text(left, 10, title)
+    page.title(left, title)
     y = top
     for i, images in enumerate(cells):
         axes = page.picture(left, y, strip(images, gap), zoom)

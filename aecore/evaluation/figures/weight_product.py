@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from aecore.config.component import Probability
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import QUIET
 from aecore.evaluation.figures.heat import heat_map
 from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.metrics.identity import distance, need_linear, principal_space, product
@@ -38,6 +37,5 @@ class WeightProduct(TrialFigure):
             "of the variance"
         )
         figure = heat_map(matrix, Scale(max(float(matrix.abs().max()), 1e-12)), title, _SIDE)
-        figure.axes[0].set_xlabel("pixel of the input", size=9, color=QUIET)
-        figure.axes[0].set_ylabel("pixel of the output", size=9, color=QUIET)
+        figure.axes[0].set(xlabel="pixel of the input", ylabel="pixel of the output")
         return figure
