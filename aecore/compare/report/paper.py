@@ -42,7 +42,7 @@ def to_latex(table: Table, title: str, metrics: Sequence[str]) -> str:
     """
 
     def cell(group: Group, metric: str) -> str:
-        text = _cell(group, metric).replace("±", r"$\pm$")
+        text = _cell(group, metric).replace("-", "$-$").replace("±", r"$\pm$")
         return rf"\textbf{{{text}}}" if group.stats[metric].best else text
 
     def arrow(metric: str) -> str:

@@ -82,8 +82,7 @@ def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]
     return {
         name: node if all(frozen(node) == frozen(other[name]) for other in others) else None
         for name, node in first.items()
-        if _NAME.fullmatch(str(name))
-        and all(isinstance(one.get(name), Mapping) for one in figures)
+        if _NAME.fullmatch(str(name)) and all(isinstance(one.get(name), Mapping) for one in figures)
     }
 
 
