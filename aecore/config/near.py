@@ -14,6 +14,7 @@ from aecore.errors import normal, option
 
 _GUESSES = {  # names that other programs use
     "dataset": ("data",),
+    "evaluate.metrics": ("metrics",),
     "dataset.batch_size": ("batch", "batchsize", "bs"),
     "latent.dim": ("codesize", "latentdim", "latentsize", "numlatents", "zdim", "zsize"),
     "network.hidden": ("hidden", "hiddendim", "hiddensize", "layers"),
@@ -111,7 +112,7 @@ def meant(key: str, text: str) -> str | None:
 
 
 def surely_meant(key: str, text: str) -> str | None:
-    """What was meant by a name that other programs use, or that one key alone has, elsewhere."""
+    """What was meant by a name that other programs use, or that a key outside the groups has."""
     known, name, root = keys(), normal(key.rpartition(".")[2]), key.partition(".")[0]
     if key in known:
         return None
@@ -120,9 +121,7 @@ def surely_meant(key: str, text: str) -> str | None:
     near = [there for there in part if root in (there.partition(".")[0], "trainer")]
     guess = next(iter(whole + near), None)
     if guess is None:
-        same = [k for k in known if normal(k.rpartition(".")[2]) == name]
-        same = [k for k in same if "." not in k] or same
-        return _with_option(same[0], text) if len(same) == 1 else None
+        return f"{name}={text}" if name in known else None  # of all parts, as `seed`
     other = spelling(guess, text) if guess in groups() else None
     return other or _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
 

@@ -123,20 +123,24 @@ def job_name(folder: Path) -> str:
 
 
 def not_shared(folder: Path, overrides: Sequence[str]) -> list[str]:
-    """The overrides of a job that not all jobs of its grid have; all of them where it has none."""
+    """The overrides of a job that not all jobs of its sweep have; all where there is one job."""
     sweep = read_sweep(sweep_of(folder))
-    if sweep is None or sweep.search is not None or len(sweep.jobs) < 2:
-        return [*overrides]
-    shared = set(sweep.jobs[0]).intersection(*sweep.jobs)
+    shared: set[str] = set()
+    if sweep is not None and sweep.search is not None:
+        shared = {*sweep.search["fixed"]}
+    elif sweep is not None and len(sweep.jobs) > 1:
+        shared = set(sweep.jobs[0]).intersection(*sweep.jobs)
     return [text for text in overrides if text not in shared]
 
 
 def job_label(folder: Path) -> str:
     """`job 4/8`: the place of a job in its sweep, which begins every line that it prints.
 
-    Of a search, whose trials are not counted beforehand, the name of its folder.
+    Of a search, whose trials are not counted beforehand, `trial 3`: the name of its folder.
     """
     sweep = read_sweep(sweep_of(folder))
+    if sweep is not None and sweep.search is not None:
+        return f"trial {job_name(folder)}"
     folders = [] if sweep is None else sweep.folders
     if folder not in folders:
         return f"job {job_name(folder)}"

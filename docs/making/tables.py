@@ -11,7 +11,11 @@ from aecore.model.networks.base import Activation
 from docs.making.components import Key, class_of, description, keys, load_option, targets
 from docs.making.docstrings import escaped, markdown
 
-_USUAL = {"schedule": "constant", "warmup": "0"}  # left out: documented once, under Weights
+_USUAL = {
+    "schedule": "constant",
+    "warmup": "0",
+    "start": "0",
+}  # left out: documented once, under Weights
 
 
 def _row(*cells: str) -> str:

@@ -70,6 +70,12 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "compare.table=word" in capsys.readouterr().err
 
 
+def test_latex_has_minus_signs() -> None:
+    make(Path("runs/a"), metrics={"val/elbo": -27.25, "test/elbo": -27.25})
+    text = compare([Path("runs/a")], Path("out"), title="t", paper="latex").table.read_text()
+    assert "$-$27.25" in text
+
+
 def test_the_columns_are_chosen(capsys: pytest.CaptureFixture[str]) -> None:
     runs()
     argv = ["task=compare", "runs=runs/*", "out=out", "compare.table=markdown"]

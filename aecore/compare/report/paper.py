@@ -41,7 +41,7 @@ def to_latex(table: Table, title: str, metrics: Sequence[str]) -> str:
     """
 
     def cell(group: Group, metric: str) -> str:
-        text = mean_text(group, metric).replace("±", r"$\pm$")
+        text = mean_text(group, metric).replace("-", "$-$").replace("±", r"$\pm$")
         return rf"\textbf{{{text}}}" if group.stats[metric].best else text
 
     def arrow(metric: str) -> str:

@@ -14,7 +14,7 @@ from aecore.config.terminal import in_one_line, visible
 from aecore.runs.text_table import table as text_table
 
 _MOST = 8
-_LEAST = 3
+_LEAST = 2
 _ANY = 10_000  # columns, where the output is no terminal
 _TERMS = ("loss", "reconstruction", "kl", "input_mse")  # models of other objectives have others
 
