@@ -1,7 +1,8 @@
-"""One thread a process: two in each of two processes are several times slower."""
+"""One thread a process, and no garbage sought among the tests themselves."""
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from aecore.cli import main
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two in each of two processes take longer
+gc.disable()  # until the tests are collected: nothing of them is garbage
 
 # they wait for processes, so one worker begins with them while the other takes from the rest
 LONG = (
@@ -36,3 +38,9 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first: a long one begun last would be waited for by all others."""
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected by now is passed over when garbage is sought later."""
+    gc.freeze()
+    gc.enable()

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from aecore.api.arguments import composed
 from aecore.config.build import build
+from aecore.config.folders import user_folders
 from aecore.config.overrides import read
 from aecore.errors import UserError, nearest, short
 from aecore.model.components import build_loss, build_noise, build_penalty
 from aecore.model.penalties.weight import WEIGHT_KEYS
 from aecore.model.slots import SLOTS
+
+
+def _node(group: str, option: str) -> Any:
+    """The configuration of an option.
+
+    What refers to the rest of a configuration stays text, which no component takes for a number.
+    """
+    return OmegaConf.to_container(composed(read([option])).whole[group])
+
+
+_cached = cache(_node)
 
 
 def create(option: str, /, **values: Any) -> Any:
@@ -29,8 +43,8 @@ def create(option: str, /, **values: Any) -> Any:
             f"{short(option)}: no component of an autoencoder{nearest(group, SLOTS)}",
             f'write for example "network=mlp"; the components are {", ".join(SLOTS)}',
         )
-    # what refers to the rest of a configuration stays text, which no component takes for a number
-    node: Any = OmegaConf.to_container(composed(read([option.strip()])).whole[group])
+    read_node = _node if user_folders() else _cached  # options of the user may change
+    node = deepcopy(read_node(group, option.strip()))
     if group in ("penalty", "reconstruction"):
         if len(node) != 1:
             hint = "leave `penalties` out for none" if group == "penalty" else "choose one"

@@ -98,9 +98,11 @@ def shared_figures(folders: list[Path]) -> set[str]:
     return set.intersection(*left)
 
 
-def ends(values: str) -> str:
-    """The first and the last of a list of numbers; all of any other list."""
+def ends(key: str, values: str) -> str:
+    """The first and the last of a list of numbers, one seed; all of any other list."""
     found = values.split(",")
+    if key == "seed":
+        return found[0]
     numbers = len(found) > 2 and all(re.fullmatch(NUMBER, value) for value in found)
     return f"{found[0]},{found[-1]}" if numbers else values
 
@@ -118,7 +120,9 @@ def test_study(name: str) -> None:
     else:
         words = [*BUDGET, "dataset.train_size=200", "figures=none", *FEW.get(name, [])]
     words = ["-m", f"sweeps={name}", *words]
-    shorter = [f"{key}={ends(v)}" for key, v in job.parameters.items() if ends(v) != v]
+    shorter = [
+        f"{key}={few}" for key, v in job.parameters.items() if (few := ends(key, v)) != v
+    ]
     assert main([*words, *shorter]) == 0
     (folder,) = Path("outputs/sweeps", name).iterdir()
     sweep = read_sweep(folder)

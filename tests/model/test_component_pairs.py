@@ -20,11 +20,11 @@ from helpers.component_cover import cover, pairs_in
 from helpers.models import adam, gen, images
 
 SHAPE: ImageShape = (1, 8, 8)
-STEPS = 3
+STEPS = 2
 
 
 def train(model: Autoencoder) -> None:
-    """Three steps on different images; every one must be a number and move the weights."""
+    """Two steps on different images; every one must be a number and move the weights."""
     for penalty in model.penalties.values():
         penalty.attach(48, 1)
     groups = model.parameter_groups()

@@ -33,7 +33,7 @@ def test_every_line_is_parsed_or_refused(draw: Random) -> None:
 
 
 @seed(1)
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=100, deadline=None, database=None)
 @given(draw=DRAWS)
 def test_every_line_is_composed_and_checked_or_refused(draw: Random) -> None:
     with suppress(UserError):

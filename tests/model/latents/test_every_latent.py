@@ -37,9 +37,6 @@ def with_latent(option: str) -> Autoencoder:
 
 
 OPTIONS = sorted(builtin_options("latent"))
-VARIATIONAL, PATHWISE = (
-    [o for o in OPTIONS if getattr(made(o), flag)] for flag in ("variational", "pathwise")
-)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -64,10 +61,12 @@ def test_it_is_what_it_says(option: str) -> None:
         torch.testing.assert_close(at.kl_standard(), expected)
 
 
-@pytest.mark.parametrize("option", VARIATIONAL)
+@pytest.mark.parametrize("option", OPTIONS)
 def test_no_part_of_a_density_is_held_fixed(option: str) -> None:
-    """By the weights that make the posterior, and by the code."""
+    """By the weights that make the posterior, and by the code, where there is a posterior."""
     whole = with_latent(option).double().eval()
+    if not whole.latent.variational:
+        return
     x = images(4, 1, 4, 4, dtype=torch.float64)
     given = whole.encode(x, gen(1)).z.detach().flatten(1)
     given.requires_grad_(not whole.latent.relaxed)
@@ -87,10 +86,11 @@ def test_no_part_of_a_density_is_held_fixed(option: str) -> None:
             check_gradient(partial(part, name), [given, *whole.parameters()])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("option", PATHWISE)
+@pytest.mark.parametrize("option", OPTIONS)
 def test_a_detached_density_is_a_function_of_the_code_alone(option: str) -> None:
     posterior = with_latent(option).encode(images(4, 1, 4, 4)).posterior
-    assert isinstance(posterior, Pathwise)
+    if not isinstance(posterior, Pathwise):  # test_it_is_what_it_says compares it with the flag
+        return
     z = posterior.sample(gen()).detach()
     fixed = posterior.detached()
     assert torch.equal(fixed.log_prob(z), posterior.log_prob(z))
