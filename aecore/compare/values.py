@@ -22,8 +22,7 @@ _SPEAKING = ("experiment", "model", "dataset")  # their values need no key besid
 
 def flat(node: Mapping[str, Any]) -> dict[str, Any]:
     """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole, and of empty mappings nothing."""
-    below = (leaf for key, value in node.items() for leaf in leaves(value, str(key)))
-    return {key: value for key, value in below if not isinstance(value, Mapping)}
+    return {key: value for key, value in leaves(node) if not isinstance(value, Mapping)}
 
 
 def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
