@@ -149,7 +149,7 @@ def _run(argv: list[str], folder: list[Path]) -> int:
 
         request = use_of_run(str(used), arguments)
         with env_override(environment_of(arguments.overrides)):
-            return _task(request, folder)
+            return _task(request, [])  # whose folder has results, and nothing that could go on
     composition = compose(arguments)
     _check_optimized(composition)
     with env_override(environment_of(arguments.overrides)):

@@ -54,13 +54,13 @@ def validate(trial: Trial) -> dict[str, float]:
 
 
 def warn_if_constant(values: Mapping[str, float], name: str) -> None:
-    """Warn of a model whose reconstructions are no better than one image for all inputs."""
+    """Warn of a model whose reconstructions are hardly better than one image for all inputs."""
     mse, constant = values[f"{name}/mse"], values[f"{name}/mean_image_mse"]
     if constant > 0 and mse > _HARDLY_BETTER * constant:
         log.warning(
-            "%s/mse %.4g is no better than the mean image, %.4g: the model has not learned to "
+            "%s/mse %.4g is %s better than the mean image, %.4g: the model has not learned to "
             "reconstruct; train longer (trainer.max_epochs, optimizer.lr) or lower penalty weights",
-            name, mse, constant,
+            name, mse, "hardly" if mse < constant else "no", constant,
         )  # fmt: skip
 
 

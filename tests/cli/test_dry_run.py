@@ -65,7 +65,7 @@ def test_of_many_epochs_some_are_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "_LINES", 3)
-    few = ["dataset.train_size=20", "dataset.val_size=5", "figures=none", "logger=none"]
+    few = ["dataset.train_size=20", "dataset.batch_size=20", "figures=none", "logger=none"]
     assert main(["model=linear_ae", "trainer.max_epochs=8", *few]) == 0
     shown = re.findall(r"^epoch (\d+)/8 ", capsys.readouterr().out, re.MULTILINE)
     assert shown == ["3", "6", "8"]

@@ -207,6 +207,20 @@ def test_killed_at_random_times_it_ends_the_same() -> None:
     assert metrics(Path("part")) == metrics(Path("whole"))
 
 
+def test_an_interrupted_use_of_a_run_cannot_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["model=pca", "figures=none", "logger=none", "hydra.run.dir=run"]) == 0
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aecore.tasks.encode.codes_figure", interrupted)
+    capsys.readouterr()
+    assert main(["run=run", "task=encode", "out=codes"]) == 130
+    assert capsys.readouterr().err == "interrupted\n" and Path("codes/codes.npz").exists()
+
+
 def test_interrupted_it_says_how_to_go_on() -> None:
     with started("trainer.max_epochs=100000", "hydra.run.dir=run") as command:
         deadline = time.monotonic() + 60

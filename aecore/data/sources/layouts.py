@@ -46,7 +46,9 @@ def as_nchw(array: np.ndarray, layout: Layout, where: str) -> np.ndarray:
     if name is None or array.ndim != len(name):
         problem = f"{where} has the shape {array.shape}"
         known = "(N, D) a table, (N, H, W), (N, H, W, C), (N, C, H, W), (N, C, T), (N, T, C)"
-        raise ConfigError("dataset.layout", layout, problem, f"known: {known}")
+        one = "one series? cut it into rows: numpy.lib.stride_tricks.sliding_window_view(x, LENGTH)"
+        raise ConfigError("dataset.layout", layout, problem,
+                          one if array.ndim == 1 else f"known: {known}")  # fmt: skip
     axes = _AXES[name]
     present = array.transpose([axis for axis in axes if axis >= 0])
     new = tuple(place for place, axis in enumerate(axes) if axis < 0)

@@ -21,7 +21,7 @@ from aecore.types import is_series
 INK, QUIET, ACCENT = "#222222", "#777777", "#d1495b"
 DPI = 100
 _CELL = 96  # maximum side of an image, in pixels of the figure
-_LETTER, _FEWEST = 5.5, 8  # width of a letter of a caption in pixels, letters that always fit
+_LETTER, _FEWEST = 6.5, 8  # width of a letter of a caption in pixels, letters that always fit
 _PIXELS = 300_000  # of all images on a page, at most: a PNG of photographs stays below 300 KB or so
 
 
@@ -140,7 +140,7 @@ def image_grid(
     y = top
     for i, images in enumerate(cells):
         axes = page.picture(left, y, strip(images, gap), zoom)
-        letters = max(round(zoom * (width + gap) / _LETTER), _FEWEST)
+        letters = max(int(zoom * (width + gap) / _LETTER), _FEWEST)
         texts = [shortened(text, letters) for text in captions[i]] if captions else ()
         _annotate(axes, images, gap, texts, framed)
         if labels:

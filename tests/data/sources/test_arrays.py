@@ -98,7 +98,7 @@ class TestArrays:
             ({"x": np.array([[1, None]])}, "allow_pickle"),
             ({"x": np.array([["a"]])}, "real numbers"),
             ({"x": np.ones((2, 2), complex)}, "complex128"),
-            ({"x": np.ones(3)}, "(3,)"),
+            ({"x": np.ones(3)}, "(3,)\n  one series? cut it into rows: numpy."),
             ({"x": np.ones((2, 1, 1, 1, 1))}, "(2, 1, 1, 1, 1)"),
             ({"x": np.ones((0, 4))}, "empty"),
             ({"x": np.ones((4, 0))}, "empty"),

@@ -71,7 +71,7 @@ class TestGrid:
         assert shown == ["a b .png", "$x_$y$", "\u65e5\u672c", " "]
         assert save(figure, tmp_path, "picture").stat().st_size > 500
 
-    @pytest.mark.parametrize("size", [(64, 64), (96, 40), (8, 8)])
+    @pytest.mark.parametrize("size", [(64, 64), (40, 96), (8, 8)])
     def test_long_captions_do_not_overlap(self, size: tuple[int, int]) -> None:
         names = [f"scratch/defective_{n:03}.png" for n in range(24)]
         rows = list(making.images(24, 1, *size).split(8))
