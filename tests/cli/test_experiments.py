@@ -120,9 +120,7 @@ def test_study(name: str) -> None:
     else:
         words = [*BUDGET, "dataset.train_size=200", "figures=none", *FEW.get(name, [])]
     words = ["-m", f"sweeps={name}", *words]
-    shorter = [
-        f"{key}={few}" for key, v in job.parameters.items() if (few := ends(key, v)) != v
-    ]
+    shorter = [f"{key}={few}" for key, v in job.parameters.items() if (few := ends(key, v)) != v]
     assert main([*words, *shorter]) == 0
     (folder,) = Path("outputs/sweeps", name).iterdir()
     sweep = read_sweep(folder)
