@@ -194,7 +194,7 @@ def _hydra(arguments: Arguments) -> int:
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as exceptions
     sys.argv = [sys.argv[0], *arguments.argv]
-    check_choices(arguments.overrides, options_by_group(arguments.own))
+    check_choices(arguments.overrides, options_by_group(arguments.config_dirs))
     with composing(arguments, arguments.overrides):
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
             lambda _: None

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from signal import SIGINT
 
+LONGEST = 76  # characters of a hint that lists names
 _LONGEST = 1000  # characters of a line
 Hint = str | Mapping[str, object] | None
 

@@ -56,6 +56,7 @@ class Options:
     threads: int
     data: str
     jobs: int  # of the sweep
+    quick: bool = False  # small sizes, to try a section
 
     def arguments(self, network: str) -> dict[str, Any]:
         """For a contender's `run`, but for the epochs."""

@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 
 import contractive
+import disk
 import epoch
 import evaluation
 import memory
+import scale
 import start
 import step
 import sweep
@@ -31,6 +33,8 @@ SECTIONS = {
     "evaluation": evaluation.measure,
     "contractive": contractive.measure,
     "memory": memory.measure,
+    "scale": scale.measure,
+    "disk": disk.measure,
 }
 
 
@@ -83,6 +87,7 @@ def main() -> None:
         threads=given.threads,
         data=str(Path(given.data).absolute()),
         jobs=3 if quick else 20,
+        quick=quick,
     )
     whole = (given.networks, given.contenders) == (list(NETWORKS), list(CONTENDERS))
     for name in given.only:

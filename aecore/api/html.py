@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from aecore.errors import UserError
-from aecore.model.slots import named
+from aecore.model.slots import MAIN, named
 from aecore.types import is_table
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _FIGURE = "figures/reconstructions.png"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST = 2**21  # bytes of a figure
-_COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")
 _METRICS = ("mse", "psnr", "ssim", "elbo", "kl", "loss")  # in this order, before others
 _SHOWN = 8
 
@@ -34,9 +33,7 @@ def page(trained: Trained) -> str:
     view: str = jinja2.Template(template, autoescape=True).render(
         trained=repr(trained),
         title=" on ".join(_option(names[name]) for name in ("model", "dataset") if names.get(name)),
-        components={
-            slot: (_option(names[slot]), ", ".join(_values(nodes[slot]))) for slot in _COMPONENTS
-        },
+        components={slot: (_option(names[slot]), ", ".join(_values(nodes[slot]))) for slot in MAIN},
         metrics=_metrics(trained),
         image=base64.b64encode(_image(trained)).decode(),
         drawn=trained.fitted is not None,

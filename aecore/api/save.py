@@ -10,13 +10,13 @@ from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs import sampler_file
-from aecore.runs.checkpoint import LAST, PREFIX
+from aecore.runs.checkpoint import LAST
 from aecore.runs.files import make_folder
 from aecore.runs.folder import is_run, write_config, write_metrics, write_run
 from aecore.runs.lock import writing
 from aecore.runs.record import make_record
 from aecore.runs.validation import check_targets
-from aecore.training.callbacks.checkpoint import AtomicIO
+from aecore.training.callbacks.checkpoint import save_weights
 
 
 def begin_run(
@@ -50,10 +50,8 @@ def save_model(
     """Write a finished run of the weights that a model has, in a folder that holds none yet."""
     begin_run(folder, config.model_dump(exclude_unset=True), choices, [])
     with writing(folder, "saving a model"):
-        state = {PREFIX + name: value.cpu() for name, value in model.state_dict().items()}
         record = make_record(config, model.image_shape, class_names)
-        content = {"state_dict": state, "step": 0, "epoch": 0}
-        AtomicIO(record).save_checkpoint(content, folder / "checkpoints" / LAST)
+        save_weights(model, folder / "checkpoints" / LAST, record)
         if model.sampler is not None:
             sampler_file.save_sampler(model.sampler, folder / sampler_file.FILE)
         write_metrics(folder, metrics)

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -24,14 +25,13 @@ from aecore.errors import UserError, option, short
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import in_parts
 from aecore.model.sample_codes import cycle_classes, sample_codes
-from aecore.model.slots import option_of
+from aecore.model.slots import MAIN, option_of
 from aecore.runs.open import Run
 
 if TYPE_CHECKING:
     from aecore.evaluation.metrics.anomaly_score import By, Units
 
 _MOST = 2**31  # images drawn at once
-_PARTS = ("network", "latent", "noise", "penalty", "reconstruction")
 _BATCH = 512  # images at once
 _Function = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -56,10 +56,11 @@ class Trained:
     """A trained autoencoder: arrays in, arrays out.
 
     Images are (N, C, H, W), uint8 0..255 or floats in [0, 1]; (N, H, W) where there is one
-    channel, and rows (N, D) of a table. They are handled in batches, without gradients. NumPy
-    arrays give NumPy arrays; tensors give tensors on their own device. Labels (N,) are for
-    conditional models, which need them; others take none. All raise UserError for what does not
-    fit.
+    channel, and rows (N, D) of a table. Where the training images lay outside [0, 1], floats are
+    in their units, and 0 and 255 of uint8 are their smallest and largest pixel. They are handled
+    in batches, without gradients. NumPy arrays give NumPy arrays; tensors give tensors on their
+    own device. Labels (N,) are for conditional models, which need them; others take none. All
+    raise UserError for what does not fit.
 
     model: the autoencoder, in evaluation mode. run: its files, None for a model without any.
     fitted: the result of its training, None for a model that was not trained in this process.
@@ -105,12 +106,15 @@ class Trained:
         *,
         by: By = "error",
         units: Units = "model",
+        smooth: float = 0.0,
     ) -> Any:
         """Anomaly scores of images, (N,): larger is more anomalous.
 
-        by: "error" is the mean squared error per pixel of the reconstruction; "elbo" is minus the
-        ELBO in nats (its code drawn once, by the seed 0), of variational models with a likelihood.
-        units: of the errors of tables: "model" for standardised values, "data" for those given.
+        by: "error" is the mean squared error per pixel of the reconstruction; "peak" the largest
+        one, of errors averaged by a Gaussian with a standard deviation of `smooth` pixels; "elbo"
+        is minus the ELBO in nats (its code drawn once, by the seed 0), of variational models with
+        a likelihood. units: of the errors of tables: "model" for standardised values, "data" for
+        those given.
         """
         # imports the packages of all metrics
         from aecore.evaluation.metrics.anomaly_score import By, Units, scorer
@@ -118,7 +122,11 @@ class Trained:
         for name, value, known in (("by", by, get_args(By)), ("units", units, get_args(Units))):
             if not isinstance(value, str) or value not in known:
                 raise UserError(f"{name}={short(value)}: must be one of {', '.join(known)}")
-        function = scorer(self.model, by, self._generator(0), units)
+        if not isinstance(smooth, int | float) or not 0 <= smooth < inf:
+            raise UserError(f"smooth={short(smooth)}: must be a number of pixels, 0 or more")
+        if smooth and by != "peak":
+            raise UserError(f"smooth={smooth:g}: smooths the errors of by='peak' alone")
+        function = scorer(self.model, by, self._generator(0), units, smooth)
         return self._mapped(function, images, labels)
 
     def sample(
@@ -179,7 +187,7 @@ class Trained:
         return {
             slot: chosen.get(slot) or option_of(slot, node)
             for slot, node in self.model.nodes.items()
-            if slot in _PARTS
+            if slot in MAIN
         }
 
     def _chosen(self) -> Mapping[str, Any]:
@@ -208,7 +216,7 @@ class Trained:
 
     def _mapped(self, function: _Function, images: Array, labels: Array | None) -> Any:
         """A function of images, for arrays of them."""
-        x = as_pixels(images, self.image_shape, self.model.standardised)
+        x = as_pixels(images, self.image_shape, self.model.standardised, self.model.limits)
         return like_given(images, self._in_batches(function, x, self._labels(labels, len(x))))
 
     def _in_batches(self, function: _Function, x: Tensor, y: Tensor | None) -> Tensor:

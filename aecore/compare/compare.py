@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from aecore.compare.report.files import groups_csv, runs_csv, to_json
 from aecore.compare.report.page import to_html
-from aecore.compare.report.paper import to_latex, to_markdown
+from aecore.compare.report.paper import metrics_of, to_latex, to_markdown
 from aecore.compare.report.text import to_text
 from aecore.compare.runs import gather
 from aecore.compare.table import summarise
 from aecore.config.terminal import visible
 from aecore.runs.files import make_folder, write_atomically
+from aecore.runs.sweep import Sweep
 
 REPORT = "report.html"
 PaperTable = Literal["csv", "latex", "markdown"]
@@ -60,6 +61,7 @@ def compare(
     extra: Mapping[str, Path] | None = None,
     figures: bool = False,
     paper: PaperTable = "csv",
+    metrics: Sequence[str] | None = None,
 ) -> Summary:
     """Compare runs; write summary.csv, groups.csv, summary.json and report.html into `out`.
 
@@ -69,10 +71,12 @@ def compare(
     grid: what each job of a sweep was started with, key -> text, one for each folder.
     extra: further images for the page, caption -> PNG file.
     figures: whether to draw figures of all runs too, into `out/figures`; it takes seconds.
-    paper: writes the groups as table.tex or table.md too, for a paper.
-    Raises OSError where `out` cannot be written.
+    paper: writes the groups as table.tex or table.md too, for a paper. metrics: the columns of
+        that table; None for all of `metrics_of`.
+    Raises OSError where `out` cannot be written, UserError for a metric that no run has.
     """
     table = summarise(gather(folders, grid))
+    columns = metrics_of(table, metrics)
     make_folder(out)
     drawn: dict[str, Path] = {}
     notices: list[str] = []
@@ -88,8 +92,14 @@ def compare(
     }
     if paper != "csv":
         name, written = _PAPER[paper]
-        files[name] = written(table, title)
+        files[name] = written(table, title, columns)
     for name, text in files.items():  # names of files may be no valid text
         write_atomically(out / name, text.encode("utf-8", errors="backslashreplace"))
     tables = out / (_PAPER[paper][0] if paper != "csv" else "groups.csv")
     return Summary(to_text(table, title), out / REPORT, tables, drawn, notices)
+
+
+def compare_sweep(sweep: Sweep, out: Path | None = None, **options: Any) -> Summary:
+    """Compare the jobs of a sweep, into its own folder by default; options: see `compare`."""
+    place = sweep.folder if out is None else out
+    return compare(sweep.folders, place, title=sweep.title, grid=sweep.grid, **options)

@@ -100,11 +100,11 @@ def gather(
 
 def check_readable(folders: Sequence[Path]) -> None:
     """Raise UserError where every run that is recorded is of another format."""
-    found = [(folder, _tried(recorded, folder, RUN, [])) for folder in folders]
-    records = [(folder, record) for folder, record in found if record is not None]
-    if records and not any(is_current(record) for _, record in records):
-        folder, record = records[0]
-        check_format(record, folder)
+    tried = {folder: _tried(recorded, folder, RUN, []) for folder in folders}
+    records = {folder: record for folder, record in tried.items() if record is not None}
+    if not any(map(is_current, records.values())):
+        for folder, record in records.items():
+            check_format(record, folder)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -117,13 +117,13 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _read(folder: Path, name: str, grid: Mapping[str, str] | None) -> ComparedRun:
     trouble: list[str] = []
-    found = _tried(recorded, folder, RUN, trouble) or {}
+    stamped = _tried(recorded, folder, RUN, trouble) or {}
     record: Mapping[str, Any] = {}
     config: Mapping[str, Any] = {}
-    if found and not is_current(found):
-        trouble.append(difference(found))
+    if stamped and not is_current(stamped):
+        trouble.append(difference(stamped))
     else:
-        record = (found and _tried(read_run, folder, RUN, trouble)) or {}
+        record = (stamped and _tried(read_run, folder, RUN, trouble)) or {}
         config = _tried(plain_config, folder, CONFIG, trouble) or {}
     metrics = _tried(read_metrics, folder, METRICS, trouble)
     overrides = as_values(_readable(record.get("overrides") or _asked_of_hydra(folder)))
@@ -201,7 +201,7 @@ def _tried(read: Callable[[Path], T], folder: Path, name: str, trouble: list[str
 def _asked_of_hydra(folder: Path) -> list[Any]:
     """The overrides that Hydra noted before the job began."""
     try:
-        found = read_plain(folder / ".hydra" / "overrides.yaml")
+        overrides = read_plain(folder / ".hydra" / "overrides.yaml")
     except UserError:
         return []
-    return found if isinstance(found, list) else []
+    return overrides if isinstance(overrides, list) else []

@@ -24,7 +24,7 @@ def select(runs: str | list[str]) -> list[Path]:
     given = [
         text for entry in ([runs] if isinstance(runs, str) else runs) for text in _split(entry)
     ]
-    found: dict[Path, None] = {}
+    selected: dict[Path, None] = {}
     for text in given:
         folders = [run for folder in _expanded(text) for run in runs_below(folder)]
         if not folders:
@@ -32,9 +32,9 @@ def select(runs: str | list[str]) -> list[Path]:
                 f"runs={text}: no run there (looked in {_searched(text)})",
                 f"`{command()} task=list` shows the runs",
             )
-        found.update(dict.fromkeys(folders))
-    check_readable([*found])
-    return list(found)
+        selected.update(dict.fromkeys(folders))
+    check_readable([*selected])
+    return list(selected)
 
 
 def _split(text: str) -> list[str]:

@@ -87,11 +87,11 @@ def summarise(runs: Sequence[ComparedRun]) -> Table:
         members.setdefault(identity(run, keys), []).append(run)
     groups = [
         Group(
-            {key: found[0].values[key] for key in keys if key in found[0].values},
-            tuple(found),
-            {metric: _stat(found, metric) for metric in metrics},
+            {key: alike[0].values[key] for key in keys if key in alike[0].values},
+            tuple(alike),
+            {metric: _stat(alike, metric) for metric in metrics},
         )
-        for found in members.values()
+        for alike in members.values()
     ]
     groups = _sorted(groups, keys)
     best = {metric: _best(groups, judge_of(metric), reports) for metric in metrics}
@@ -122,8 +122,8 @@ def _metrics(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
 
 
 def _stat(runs: Sequence[ComparedRun], metric: str) -> Stat:
-    found = [(run.metrics or {}).get(metric) for run in runs]
-    values = [value for value in found if value is not None]
+    measured = [(run.metrics or {}).get(metric) for run in runs]
+    values = [value for value in measured if value is not None]
     return Stat(
         n=len(values),
         mean=statistics.fmean(values) if values else None,

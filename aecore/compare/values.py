@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from aecore.config.overrides import Override
+from aecore.config.tree import leaves
 
 # config groups, the most informative first
 GROUPS = (
@@ -19,16 +20,10 @@ GROUPS = (
 _SPEAKING = ("experiment", "model", "dataset")  # their values need no key beside them
 
 
-def flat(node: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole."""
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        where = f"{path}.{key}" if path else str(key)
-        if isinstance(value, Mapping):
-            found.update(flat(value, where))
-        else:
-            found[where] = value
-    return found
+def flat(node: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay whole, and of empty mappings nothing."""
+    below = (leaf for key, value in node.items() for leaf in leaves(value, str(key)))
+    return {key: value for key, value in below if not isinstance(value, Mapping)}
 
 
 def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,10 +34,10 @@ def as_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_values(overrides: Iterable[Override]) -> dict[str, Any]:
     """The values of overrides, by key; several options of a group as they are shown."""
-    found = {o.key: o.text if o.is_sweep else o.value for o in overrides}
+    values = {o.key: o.text if o.is_sweep else o.value for o in overrides}
     return {
         key: "+".join(map(str, value)) if isinstance(value, list) and "." not in key else value
-        for key, value in found.items()
+        for key, value in values.items()
     }
 
 

@@ -21,13 +21,13 @@ _COMPLETES = re.compile("(install|uninstall|query)=")
 
 @dataclass(frozen=True)
 class Arguments:
-    """A command line. own: the folders that `--config-dir` adds to conf/."""
+    """A command line. config_dirs: the folders that `--config-dir` adds to conf/."""
 
     flags: tuple[str, ...]
     overrides: tuple[Override, ...]
     multirun: bool
     informational: bool  # --cfg, --info and similar flags, handled by Hydra
-    own: tuple[Path, ...] = ()
+    config_dirs: tuple[Path, ...] = ()
 
     def last(self, key: str) -> Override | None:
         """The last override of a key, None if there is none."""
@@ -35,8 +35,8 @@ class Arguments:
 
     def path(self, key: str) -> Path | None:
         """The path in the value of a key, None if there is none."""
-        found = self.last(key)
-        return None if found is None or found.value in (None, "") else Path(str(found.value))
+        last = self.last(key)
+        return None if last is None or last.value in (None, "") else Path(str(last.value))
 
     @property
     def typed(self) -> list[str]:
@@ -45,7 +45,7 @@ class Arguments:
 
     def lines_of(self, overrides: Iterable[Override]) -> list[str]:
         """Overrides in Hydra's grammar, with its search path."""
-        places = ",".join(quoted(f"file://{place}") for place in (*self.own, HOME))
+        places = ",".join(quoted(f"file://{place}") for place in (*self.config_dirs, HOME))
         return [f"hydra.searchpath=[{places}]", *(o.line for o in overrides)]
 
     @property
@@ -75,8 +75,8 @@ def parse(argv: Iterable[str]) -> Arguments:
         raise UserError(problem, _meant(argv, [*unknown, *args.overrides]))
     _check_flags(args)
     flags = []
-    own = _own(args)
-    for folder in own:
+    folders = _config_dirs(args)
+    for folder in folders:
         flags += ["--config-dir", str(folder)]
     if args.config_name is not None:
         flags += ["--config-name", args.config_name]
@@ -87,7 +87,8 @@ def parse(argv: Iterable[str]) -> Arguments:
         raise UserError(f"--{several[0]}: does not go with --{several[1]}", "give one of them")
     if informational:
         flags = [a for a in argv if a not in args.overrides]
-    return Arguments(tuple(flags), read(args.overrides), args.multirun, informational, tuple(own))
+    overrides = read(args.overrides)
+    return Arguments(tuple(flags), overrides, args.multirun, informational, tuple(folders))
 
 
 def _meant(argv: list[str], words: list[str]) -> str:
@@ -100,7 +101,7 @@ def _meant(argv: list[str], words: list[str]) -> str:
 
 def named_folders(argv: list[str]) -> list[Path]:
     """The folder of `--config-dir`; raises UserError if it does not exist."""
-    return _own(_flags(argv)[0])
+    return _config_dirs(_flags(argv)[0])
 
 
 def asked_of(argv: list[str]) -> list[str]:
@@ -114,8 +115,8 @@ def asked_of(argv: list[str]) -> list[str]:
 
 def searched(places: Iterable[str]) -> list[Path]:
     """The user's folders in `hydra.searchpath`."""
-    found = [Path(place.removeprefix("file://")) for place in places if place.startswith("file://")]
-    return [folder for folder in found if folder != HOME]
+    files = [Path(place.removeprefix("file://")) for place in places if place.startswith("file://")]
+    return [folder for folder in files if folder != HOME]
 
 
 def _flags(argv: list[str]) -> tuple[Namespace, list[str]]:
@@ -145,7 +146,7 @@ def _check_flags(args: Namespace) -> None:
             raise UserError(f"{flag}: not used here", hint)
 
 
-def _own(args: Namespace) -> list[Path]:
+def _config_dirs(args: Namespace) -> list[Path]:
     if args.config_dir is None:
         return []
     folder = expanded(args.config_dir).absolute()

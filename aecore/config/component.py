@@ -25,8 +25,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid", arbitrary_types_allowed=True)
 
-
-_SAID = "_said"  # attribute of an object: the arguments of its constructor
+_ARGUMENTS = "_arguments"  # attribute of an object: the arguments of its constructor
 
 
 def component(init: _F) -> _F:
@@ -37,7 +36,7 @@ def component(init: _F) -> _F:
     def kept(self: Any, *args: Any, **arguments: Any) -> None:
         checked(self, *args, **arguments)
         if type(self).__init__ is kept:  # not the constructor of a base class
-            vars(self)[_SAID] = arguments
+            vars(self)[_ARGUMENTS] = arguments
 
     return kept  # type: ignore[return-value]
 
@@ -83,4 +82,4 @@ def config_of(value: Any) -> Any:
         return value
     kind = type(value)
     target = f"{kind.__module__}.{kind.__qualname__}"
-    return {"_target_": target, **config_of(vars(value).get(_SAID, {}))}
+    return {"_target_": target, **config_of(vars(value).get(_ARGUMENTS, {}))}

@@ -56,7 +56,7 @@ class Composition:
 
 def compose(arguments: Arguments) -> Composition:
     """The configuration of a command line, every interpolation resolved; raises UserError."""
-    check_choices(arguments.overrides, options_by_group(arguments.own))
+    check_choices(arguments.overrides, options_by_group(arguments.config_dirs))
     several = [o for o in arguments.overrides if o.is_sweep]
     if alone := [o for o in several if o.of_hydra]:
         raise UserError(f"{alone[0].typed}: several values", "Hydra's own settings take one")
@@ -69,21 +69,21 @@ def compose(arguments: Arguments) -> Composition:
     with composing(arguments, single):
         config = _composed(arguments, single)
         hydra = config.hydra
-        own = resolved(config)
+        plain = resolved(config)
         parameters = OmegaConf.to_container(hydra.sweeper.get("params") or OmegaConf.create({}))
         assert isinstance(parameters, dict)
-        if "task" not in own:
+        if "task" not in plain:
             raise UserError(
                 f"--config-name {arguments.config_name}: no configuration of an experiment",
                 "its defaults must begin with config, as those of conf/config.yaml",
             )
-        chosen = choices(hydra.runtime.choices, own)
+        chosen = choices(hydra.runtime.choices, plain)
         overridden = frozenset(o.key for o in arguments.overrides)
         run_dir, experiment = Path(str(hydra.run.dir)), chosen.get("experiment")
         if experiment and "hydra.run.dir" not in overridden:  # its name names the folder
             run_dir = run_dir.parent.with_name(experiment) / run_dir.name
         return Composition(
-            config=own,
+            config=plain,
             choices=chosen,
             overrides=arguments.typed,
             run_dir=run_dir,
@@ -98,9 +98,20 @@ def compose(arguments: Arguments) -> Composition:
 
 def resolved(whole: DictConfig) -> dict[str, Any]:
     """Every key of a configuration except `hydra`, resolved, in plain containers."""
-    own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-    found: dict[str, Any] = OmegaConf.to_container(own, resolve=True)  # type: ignore[assignment]
-    return found
+    return plain(without_hydra(whole))
+
+
+def without_hydra(whole: DictConfig) -> DictConfig:
+    """A copy of a configuration without Hydra's own part, which takes no new keys either."""
+    kept = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+    OmegaConf.set_struct(kept, OmegaConf.is_struct(whole) or False)
+    return kept
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Every key of a configuration, resolved, in plain containers."""
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    return values
 
 
 @contextmanager
@@ -140,16 +151,16 @@ def choices(chosen: Mapping[Any, Any], config: Mapping[Any, Any]) -> dict[str, A
 
     chosen: Hydra's record, `hydra.runtime.choices`.
     """
-    found = {str(k): v for k, v in chosen.items() if "hydra/" not in str(k)}
-    found.pop("trainer/accelerator", None)  # the value may have been overridden
+    options = {str(k): v for k, v in chosen.items() if "hydra/" not in str(k)}
+    options.pop("trainer/accelerator", None)  # the value may have been overridden
     for group in group_names():
         node: Any = config
         for part in group.split("/"):
             node = node.get(part) if isinstance(node, Mapping) else None
         if isinstance(node, Mapping):
             several = [name for name, one in node.items() if isinstance(one, Mapping)]
-            found.setdefault(group, several)
-    return found
+            options.setdefault(group, several)
+    return options
 
 
 def _composed(arguments: Arguments, overrides: Iterable[Override]) -> DictConfig:

@@ -7,7 +7,10 @@ import shlex
 import sys
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+
+from aecore.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]  # of a clone
 _PACKAGED = Path(__file__).resolve().parents[1] / "conf"  # of a wheel
@@ -43,8 +46,8 @@ def make_importable() -> None:
 @cache
 def groups() -> tuple[str, ...]:
     """Every config group, such as `penalty` and `trainer/accelerator`."""
-    found = {file.parent.relative_to(CONF).as_posix() for file in CONF.glob("*/**/*.yaml")}
-    return tuple(sorted({STUDIES, *(name for name in found if not name.startswith("hydra/"))}))
+    folders = {file.parent.relative_to(CONF).as_posix() for file in CONF.glob("*/**/*.yaml")}
+    return tuple(sorted({STUDIES, *(name for name in folders if not name.startswith("hydra/"))}))
 
 
 def builtin_options(group: str) -> dict[str, Path]:
@@ -75,6 +78,18 @@ def command() -> str:
 def installing(extra: str) -> str:
     """The command that installs an extra of this package."""
     return f"pip install 'aecore[{extra}]'" if HOME != ROOT else f"pip install -e '.[{extra}]'"
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported; a mere folder of that name is none."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
+
+
+def need_package(package: str, problem: str) -> None:
+    """Raise UserError where a package is missing that the extra of the same name installs."""
+    if not is_installed(package):
+        raise UserError(problem, f"{installing(package)} brings it")
 
 
 def flags() -> list[str]:

@@ -12,7 +12,7 @@ from aecore.config import folders
 from aecore.config.folders import builtin_options, command, user_options
 from aecore.config.near import keys_below, spelling
 from aecore.config.overrides import OOD, OPTIONS, SUBDIR, WHERE, Override
-from aecore.errors import UserError, nearest
+from aecore.errors import LONGEST, UserError, nearest
 
 Groups = Mapping[str, set[str]]
 SETS = (  # several may be chosen
@@ -25,21 +25,21 @@ _HYDRAS = (
 )  # fmt: skip
 
 
-def options_by_group(own: Sequence[Path] = ()) -> dict[str, set[str]]:
+def options_by_group(config_dirs: Sequence[Path] = ()) -> dict[str, set[str]]:
     """Every config group with its options, including those of the user's folders.
 
     Raises UserError for a file of the user that would never be read.
     """
-    found = {}
+    options = {}
     for group in folders.groups():
-        known, added = builtin_options(group), user_options(group, own)
+        known, added = builtin_options(group), user_options(group, config_dirs)
         for name in known.keys() & added.keys():
             raise UserError(
                 f"{added[name]}: there is a {group}={name} already, in {known[name]}",
                 "give it another name",
             )
-        found[group] = {*known, *added}
-    return found
+        options[group] = {*known, *added}
+    return options
 
 
 def check_choices(overrides: Iterable[Override], groups: Groups) -> None:
@@ -90,13 +90,13 @@ def _check_environment(override: Override) -> None:
 
 def environment_of(overrides: Iterable[Override]) -> dict[str, str]:
     """The environment variables that overrides set, `hydra.job.env_set.NAME=value`."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for override in overrides:
         if override.key == ENVIRONMENT and isinstance(override.value, dict):
-            found |= {str(getattr(k, "text", k)): str(v) for k, v in override.value.items()}
+            variables |= {str(getattr(k, "text", k)): str(v) for k, v in override.value.items()}
         elif override.is_below(ENVIRONMENT):
-            found[override.key.removeprefix(f"{ENVIRONMENT}.")] = str(override.value)
-    return found
+            variables[override.key.removeprefix(f"{ENVIRONMENT}.")] = str(override.value)
+    return variables
 
 
 def _check_names(override: Override, known: set[str]) -> None:
@@ -104,15 +104,13 @@ def _check_names(override: Override, known: set[str]) -> None:
     where = OOD if override.is_below(OOD) else override.typed_key
     for name in names:
         if group == "dataset" and name.startswith(("/", "./", "../", "~")):
-            hint = f"for a folder of images: dataset=image_folder dataset.root={name}"
-            raise UserError(f"{override.typed}: no such dataset", hint)
+            raise UserError(f"{override.typed}: no such dataset", _reading(name))
         if name not in known and "/" not in name and "${" not in name:  # these are found by Hydra
             other = spelling(group, name)
             near = nearest("none" if name == "null" else name, known)
             near = near if other is None else f" (did you mean {other}?)"
-            listed = ", ".join(sorted(known)) or "none yet"
             kind = group.rpartition("/")[2]
-            raise UserError(f"{where}={name}: no such {kind}{near}", f"known: {listed}")
+            raise UserError(f"{where}={name}: no such {kind}{near}", _options(group, known))
     if isinstance(value, list) and len(names) > 1:
         if (twice := max(names, key=names.count)) and names.count(twice) > 1:
             raise UserError(f"{override.typed}: {twice} is repeated", "give it once")
@@ -121,6 +119,24 @@ def _check_names(override: Override, known: set[str]) -> None:
             if group == "noise":
                 hint = f"several noises in a row: noise=chain 'noise.steps=[{','.join(names)}]'"
             raise UserError(f"{override.typed}: {group} takes one option", hint)
+
+
+def _options(group: str, known: set[str]) -> str:
+    """A hint: the options of a group, or where they are described if they need several lines."""
+    listed = f"known: {', '.join(sorted(known)) or 'none yet'}"
+    if len(listed) > LONGEST and group in folders.groups():
+        return f"`{command()} {group} --help` describes all {len(known)}"
+    return listed
+
+
+def _reading(path: str) -> str:
+    """The overrides that read a file or a folder."""
+    kind = Path(path).suffix.lower()
+    if kind in (".npy", ".npz"):
+        return f"for a NumPy file: dataset=arrays dataset.path={path}"
+    if kind in (".csv", ".tsv", ".txt"):
+        return f"for a table: dataset=csv dataset.path={path}"
+    return f"for a folder of images: dataset=image_folder dataset.root={path}"
 
 
 def names_in(value: Any) -> list[str]:

@@ -12,32 +12,41 @@ aecore: a laboratory for autoencoders
 
   {command} [GROUP=OPTION ...] [KEY=VALUE ...]
 
-A model consists of components: network, latent, noise, penalty, reconstruction. A preset
-(model=NAME) chooses all of them; each component can be replaced and each value overridden.
+A model consists of components: network, latent, noise, penalty and
+reconstruction. A preset (model=NAME) chooses all of them; further arguments
+replace components and set values.
 
 Examples:
-  {command}                                              a VAE on small digits, no download
-  {command} model=vae dataset=mnist                      the same on MNIST
-  {command} model=ae noise=gaussian noise.std=0.5        a denoising autoencoder
+  {command}
+      a VAE on small digits, without a download
+  {command} model=vae dataset=mnist
+      the same on MNIST
+  {command} model=ae noise=gaussian noise.std=0.5
+      a denoising autoencoder
   {command} model=ae 'penalty=[l1,contractive]' penalty.l1.weight=1e-3
-  {command} -m model=pca,ae,vae latent.dim=2,8,32        nine runs, one after another
+      two penalties, one of them with another weight
+  {command} -m model=pca,ae,vae latent.dim=2,8,32
+      nine runs, one after another, and their comparison
 
-Config groups and their options; `{command} GROUP --help` describes them, and
-`{command} GROUP=OPTION --help` an option with its keys:
+Config groups and their options. `{command} GROUP --help` describes
+those of a group, `{command} GROUP=OPTION --help` one with its keys:
 """
 
-_WIDTH = 79
+WIDTH = 79
 _LONG = ("evaluate/metrics", "experiment", "figures", "sweeps")
 _TAIL = """
-Values of the components: latent.dim=8 network.hidden=[512,256] penalty.kl.weight=4
-optimizer.lr=1e-4 dataset.batch_size=256 trainer.max_epochs=20 trainer.threads=2 seed=1
-  conditional=true           conditions encoder and decoder on the class of each image
-  evaluate.metrics=[pca]     more metrics; evaluate.ood=[kmnist]: out-of-distribution data
-  --cfg job                  prints the composed configuration and exits
-  resume=RUN_FOLDER          continues a run; init_from=RUN_FOLDER starts from its weights
-  -m, --multirun             runs every combination of comma-separated values
-  --config-dir DIR           adds a folder of your own components: YAML files and Python modules
-  AECORE_DEBUG=1             prints the traceback of an error"""
+Values, for example: latent.dim=8 network.hidden=[512,256] penalty.kl.weight=4
+optimizer.lr=1e-4 dataset.batch_size=256 trainer.max_epochs=20 seed=1
+  -m, --multirun         runs every combination of comma-separated values
+  dry_run=true           prints what would run, with its time and memory
+  conditional=true       gives encoder and decoder the class of each image
+  evaluate.metrics=[pca] more metrics; evaluate.ood=[kmnist]: another data set
+  run=last task=sample   uses a trained run: run=FOLDER task=TASK
+  resume=FOLDER          continues a run or a sweep; resume=last the newest
+  init_from=FOLDER       starts from the weights of a run
+  --cfg job              prints the composed configuration and exits
+  --config-dir DIR       adds a folder of your own components (.yaml and .py)
+  AECORE_DEBUG=1         prints the traceback of an error"""
 
 
 def help_text() -> str:
@@ -49,7 +58,7 @@ def help_text() -> str:
         several = f"{len(options)} options, see `{command()} {group} --help`"
         names = [several]
         if group not in _LONG:
-            names = textwrap.wrap(", ".join(options), _WIDTH - width - 4)
+            names = textwrap.wrap(", ".join(options), WIDTH - width - 4)
         heads = [group, *[""] * (len(names) - 1)]
         lines += [f"  {head:<{width}}  {text}" for head, text in zip(heads, names, strict=True)]
     return "\n".join([*lines, _TAIL])
@@ -59,8 +68,19 @@ def group_help(group: str) -> str:
     """The options of a group with their descriptions."""
     options = {name: first_comment(file) for name, file in known(group).items()}
     width = max(map(len, options), default=0)
-    lines = [f"{group}: `{command()} {group}=OPTION --help` shows the keys of an option", ""]
-    return "\n".join([*lines, *(f"  {name:<{width}}  {options[name]}" for name in sorted(options))])
+    head = f"{group}: `{command()} {group}=OPTION --help` shows the keys of an option"
+    lines = [*wrapped(head, 2), ""]
+    for name in sorted(options):
+        lines += wrapped(f"  {name:<{width}}  {options[name]}", width + 4)
+    return "\n".join(lines)
+
+
+def wrapped(text: str, indent: int) -> list[str]:
+    """The lines of a text of any length, the second and further ones indented; no word is cut."""
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent=" " * indent, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def first_comment(file: Path) -> str:

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aecore.config.folders import builtin_options, groups, installing
-from aecore.config.near import meant
+from aecore.config.near import meant, surely_meant
 from aecore.config.overrides import OOD, Override
-from aecore.errors import UserError, nearest
+from aecore.errors import LONGEST, UserError, nearest
 
 Compose = Callable[[list[Override]], DictConfig]
 _SEARCH_KEYS = "hydra/sweeper=optuna has n_trials, n_jobs, sampler, seed and others"
@@ -23,12 +23,12 @@ _EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submiti
 def explain_hydra(error: Exception, overrides: Sequence[Override], compose: Compose) -> UserError:
     """The error for the user; composes without the wrong override to find similar names."""
     text = str(error)
-    if found := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text):
-        return _launcher(found[1], found[2], text)
-    if found := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(found[1], overrides, compose, text)
-    if found := re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text):
-        problem = f"{OOD}=[{found[1]}]: a preset names this data set already"
+    if match := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text):
+        return _launcher(match[1], match[2], text)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(match[1], overrides, compose, text)
+    if match := re.search(rf"@{re.escape(OOD)}\.([\w-]+) appears more than once", text):
+        problem = f"{OOD}=[{match[1]}]: a preset names this data set already"
         return UserError(problem, "leave it out here")
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     quoting = "write 'null', in quotes" if "is not Optional" in text else None
@@ -71,13 +71,15 @@ def _unknown_key(key: str, overrides: Sequence[Override], compose: Compose, text
     problem = f"{key}: {parent} has no key {name!r}" if parent else f"{key}: no key {name!r}"
     if parent.startswith("hydra.sweeper") and "n_trials" not in known:
         return UserError(problem, _SEARCH_KEYS)
-    if hint := _term_hint(parent, name, known):
+    sure = None if asked is None else surely_meant(key, asked.text)
+    if sure is None and (hint := _term_hint(parent, name, known)):
         return UserError(problem, hint)
     near = nearest(name, known)
-    other = None if asked is None or (parent and near) else meant(key, asked.text)
+    other = sure if asked is None or (parent and near) else meant(key, asked.text)
     if other is not None:
         return UserError(problem, f"did you mean {other}?")
-    return UserError(f"{problem}{near}", f"known here: {', '.join(sorted(known)) or 'none'}")
+    listed = f"known here: {', '.join(sorted(known)) or 'none'}"
+    return UserError(f"{problem}{near}", None if near and len(listed) > LONGEST else listed)
 
 
 def _term_hint(parent: str, name: str, chosen: set[str]) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
 
 import yaml
 
 from aecore.config.folders import CONF, builtin_options, groups
+from aecore.config.tree import leaves
 from aecore.errors import normal, option
 
 _GUESSES = {  # names that other programs use
     "dataset": ("data",),
+    "evaluate.metrics": ("metrics",),
     "dataset.batch_size": ("batch", "batchsize", "bs"),
     "latent.dim": ("codesize", "latentdim", "latentsize", "numlatents", "zdim", "zsize"),
     "network.hidden": ("hidden", "hiddendim", "hiddensize", "layers"),
@@ -43,6 +44,16 @@ _SPELLINGS = {  # of options, by their group
     },
     "network": {"cnn": "conv", "fc": "mlp", "dense": "mlp"},
     "latent": {"normal": "gaussian", "vae": "gaussian"},
+    "evaluate/metrics": {"fid": "inception", "is": "inception", "mig": "disentanglement"},
+    "task": {
+        "test": "evaluate",
+        "eval": "evaluate",
+        "predict": "reconstruct",
+        "generate": "sample",
+        "embed": "encode",
+        "plot": "compare",
+        "detect": "score",
+    },
     "dataset": {"fashion": "fashion_mnist", "cifar": "cifar10", "folder": "image_folder"},
 }
 _UNIQUE = 3  # keys of the same last part that are all named
@@ -52,18 +63,17 @@ _FILES = ("experiment", "model", "sweeps")  # groups whose files choose other op
 @cache
 def keys() -> dict[str, tuple[str, str] | None]:
     """Every key of the configuration; with it a group and option that have it, None for all."""
-    found: dict[str, tuple[str, str] | None] = {}
+    owners: dict[str, tuple[str, str] | None] = {}
     for group in groups():
         if group in _FILES:
             continue
         for name, file in builtin_options(group).items():
             text = file.read_text("utf-8")
             if group == "task":  # `score.quantile`, which is there with any task
-                found |= dict.fromkeys(_flat(yaml.safe_load(text) or {}, ""))
+                owners |= dict.fromkeys(_keys_in(text))
             elif "@package" not in text:
-                found |= dict.fromkeys(_keys_of(group, name), (group, name))
-    whole = yaml.safe_load((CONF / "config.yaml").read_text("utf-8"))
-    return found | dict.fromkeys(_flat(whole, ""))
+                owners |= dict.fromkeys(_keys_of(group, name), (group, name))
+    return owners | dict.fromkeys(_keys_in((CONF / "config.yaml").read_text("utf-8")))
 
 
 def keys_below(node: str) -> list[str]:
@@ -71,12 +81,11 @@ def keys_below(node: str) -> list[str]:
     return sorted(key for key in keys() if key.startswith(f"{node}."))
 
 
-def _flat(node: dict[str, Any], place: str) -> Iterator[str]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{place}{key}.")
-        elif key not in ("defaults", "_target_") and not place.startswith("hydra."):
-            yield f"{place}{key}"
+def _keys_in(text: str, place: str = "") -> Iterator[str]:
+    """The keys in a YAML file, whose own key is `place`."""
+    for key, _ in leaves(yaml.safe_load(text) or {}, place):
+        if not key.endswith(("defaults", "_target_")) and not key.startswith("hydra."):
+            yield key
 
 
 def meant(key: str, text: str) -> str | None:
@@ -84,22 +93,37 @@ def meant(key: str, text: str) -> str | None:
 
     text: its value in Hydra's grammar.
     """
-    name = key.rpartition(".")[2]
-    guess = next((there for there, names in _GUESSES.items() if normal(key) in names), None)
-    if guess is not None:
-        return _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
-    known = keys()
+    if (sure := surely_meant(key, text)) is not None:
+        return sure
+    name, known = key.rpartition(".")[2], keys()
     if (owner := known.get(key)) is not None:
-        found = [f"{owner[0]}={other} {key}={text}" for other in _owners(owner[0], key)]
+        candidates = [f"{owner[0]}={other} {key}={text}" for other in _owners(owner[0], key)]
     else:
         root = key.partition(".")[0]
         if root in builtin_options("task"):
             return None
         inside = {k for k in known if k.partition(".")[0] == root}
         same = sorted(k for k in inside or known if normal(k.rpartition(".")[2]) == normal(name))
-        near = difflib.get_close_matches(key, inside or known, n=1, cutoff=0.8)
-        found = [_with_option(k, text) for k in same or near]
-    return " or ".join(found) if 1 <= len(found) <= _UNIQUE else None
+        parts = {k.rpartition(".")[2] for k in inside or known}
+        close = difflib.get_close_matches(name, parts, n=1, cutoff=0.8)
+        near = sorted(k for k in inside or known if k.rpartition(".")[2] in close)
+        candidates = [_with_option(k, text) for k in same or near]
+    return " or ".join(candidates) if 1 <= len(candidates) <= _UNIQUE else None
+
+
+def surely_meant(key: str, text: str) -> str | None:
+    """What was meant by a name that other programs use, or that a key outside the groups has."""
+    known, name, root = keys(), normal(key.rpartition(".")[2]), key.partition(".")[0]
+    if key in known:
+        return None
+    whole = [there for there, names in _GUESSES.items() if normal(key) in names]
+    part = [there for there, names in _GUESSES.items() if name in names]
+    near = [there for there in part if root in (there.partition(".")[0], "trainer")]
+    guess = next(iter(whole + near), None)
+    if guess is None:
+        return f"{name}={text}" if name in known else None  # of all parts, as `seed`
+    other = spelling(guess, text) if guess in groups() else None
+    return other or _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
 
 
 def _with_option(key: str, text: str) -> str:
@@ -119,8 +143,8 @@ def _owners(group: str, key: str) -> list[str]:
 
 @cache
 def _keys_of(group: str, name: str) -> frozenset[str]:
-    node = yaml.safe_load(builtin_options(group)[name].read_text("utf-8")) or {}
-    return frozenset(_flat(node, f"{group.replace('/', '.')}."))
+    text = builtin_options(group)[name].read_text("utf-8")
+    return frozenset(_keys_in(text, group.replace("/", ".")))
 
 
 def spelling(group: str, name: str) -> str | None:
@@ -132,11 +156,17 @@ def spelling(group: str, name: str) -> str | None:
     same = [known for known in builtin_options(group) if normal(known) == normal(name)]
     if other or same:
         return option(group, other or same[0])
-    found = [
-        option(where, known)
-        for where in groups()
-        if where not in _FILES
-        for known in builtin_options(where)
+    return _elsewhere(name, (where for where in groups() if where not in _FILES)) or _elsewhere(
+        name, ["model"]
+    )
+
+
+def _elsewhere(name: str, where: Iterable[str]) -> str | None:
+    """The option of that name in one of these groups; None if there are none or several."""
+    candidates = [
+        option(group, known)
+        for group in where
+        for known in builtin_options(group)
         if normal(known) == normal(name) and known not in ("default", "none")
     ]
-    return found[0] if len(found) == 1 else None
+    return candidates[0] if len(candidates) == 1 else None

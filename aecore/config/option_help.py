@@ -5,24 +5,25 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from aecore.config.arguments import asked_of
 from aecore.config.folders import command, groups, known, user_folders
 from aecore.config.groups import SETS, check_choices, names_in, options_by_group
-from aecore.config.help import first_comment, group_help, help_text
+from aecore.config.help import WIDTH, first_comment, group_help, help_text, wrapped
 from aecore.config.overrides import read
-from aecore.errors import UserError, option, shown
+from aecore.config.tree import leaves, targets
+from aecore.errors import UserError, option
 
 _COMMENT = re.compile(r"^ *(\w+):[^#\n]* # (.+)$", re.MULTILINE)
 _PACKAGE = Path(__file__).resolve().parents[1]
-_WIDTH = 79
 _CHOOSE = ("experiment", "model", "sweeps")  # groups whose options choose those of others
 
 
@@ -55,38 +56,29 @@ def option_help(group: str, name: str) -> str:
     """Everything about one option that exists; imports none of its classes."""
     file = known(group)[name]
     node, comments = _content(group, name)
-    lines = [f"{option(group, name)}: {first_comment(file)}"]
+    lines = wrapped(f"{option(group, name)}: {first_comment(file)}", 2)
     if chosen := _choices(file):
-        lines += ["", *textwrap.wrap(f"chooses {' '.join(chosen)}", _WIDTH)]
+        lines += ["", *wrapped(f"chooses {' '.join(chosen)}", 2)]
     rows = _rows(group, node, comments)
     lines += ["", *_aligned(rows)] if rows else []
-    for target in _targets(node):
+    for _, target in targets(node):
         lines += ["", *_docstring(target)]
-    lines += ["", f"example: {command()} {_example(group, name, rows)}"]
-    return "\n".join(lines)
+    example = f"example: {command()} {_example(group, name, rows)}"
+    return "\n".join([*lines, "", " \\\n".join(wrapped(example, 4))])
 
 
 def _content(group: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The nodes of an option, with those that it starts from, and the comments beside its keys."""
     text = known(group)[name].read_text("utf-8")
     content = yaml.safe_load(text) or {}
-    node: dict[str, Any] = {}
+    node: Any = {}
     comments: dict[str, str] = {}
     for base in content.pop("defaults", []):
         if isinstance(base, str) and base in known(group):
             base_node, base_comments = _content(group, base)
-            node, comments = _merged(node, base_node), comments | base_comments
-    return _merged(node, content), comments | dict(_COMMENT.findall(text))
-
-
-def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(first)
-    for key, value in second.items():
-        old = both.get(key)
-        both[key] = (
-            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return both
+            node, comments = OmegaConf.merge(node, base_node), comments | base_comments
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(node, content))
+    return merged, comments | dict(_COMMENT.findall(text))
 
 
 @cache
@@ -110,9 +102,9 @@ def _rows(
     elif "task" in node or group in _CHOOSE:
         place = ""
     return [
-        (f"{place}{path}={value}", comments.get(path.rpartition(".")[2], ""))
-        for path, value in _flat(node)
-        if path != "task"
+        (option(f"{place}{path}", value), comments.get(path.rpartition(".")[2], ""))
+        for path, value in leaves(node)
+        if path != "task" and not path.endswith("_target_")
     ]
 
 
@@ -120,28 +112,8 @@ def _aligned(rows: list[tuple[str, str]]) -> list[str]:
     width = min(max((len(text) for text, _ in rows), default=0), 36)
     lines: list[str] = []
     for text, comment in rows:
-        lines += textwrap.wrap(
-            f"  {text:<{width}}  {comment}".rstrip(), _WIDTH, break_long_words=False,
-            subsequent_indent=" " * (width + 4), break_on_hyphens=False,
-        )  # fmt: skip
+        lines += wrapped(f"  {text:<{width}}  {comment}".rstrip(), width + 4)
     return lines
-
-
-def _flat(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{path}{key}.")
-        elif key != "_target_":
-            yield f"{path}{key}", shown(value)
-
-
-def _targets(node: Mapping[str, Any]) -> Iterator[str]:
-    """The classes that nodes name."""
-    if isinstance(target := node.get("_target_"), str):
-        yield target
-    for value in node.values():
-        if isinstance(value, dict):
-            yield from _targets(value)
 
 
 def _docstring(target: str) -> list[str]:
@@ -152,8 +124,23 @@ def _docstring(target: str) -> list[str]:
     for file in (place for place in places if place.is_file()):
         for part in ast.parse(file.read_text("utf-8")).body:
             if isinstance(part, ast.ClassDef) and part.name == name:
-                return inspect.cleandoc(ast.get_docstring(part) or "").splitlines()
+                return _reflowed(inspect.cleandoc(ast.get_docstring(part) or ""))
     return []
+
+
+def _reflowed(text: str) -> list[str]:
+    """The lines of a docstring; paragraphs and entries `name: text` are wrapped where too long."""
+    lines: list[str] = []
+    for paragraph in text.split("\n\n"):
+        lines.append("")
+        for block in re.split(r"\n(?=[a-z_, ]+: |- |Raises )", paragraph):
+            parts = block.splitlines()
+            if max(map(len, parts), default=0) > WIDTH:
+                first, indent = parts[0], len(parts[1]) - len(parts[1].lstrip()) if parts[1:] else 0
+                start = " " * (len(first) - len(first.lstrip()))
+                parts = wrapped(start + " ".join(block.split()), indent)
+            lines += parts
+    return lines[1:]
 
 
 def _example(group: str, name: str, rows: list[tuple[str, str]]) -> str:
@@ -164,7 +151,8 @@ def _example(group: str, name: str, rows: list[tuple[str, str]]) -> str:
     chosen, file = option(group, name), known(group)[name]
     if given := re.search(r"^# example: (.+)$", file.read_text("utf-8"), re.MULTILINE):
         return given[1]
-    key = next((f" {text}" for text, _ in rows if not text.endswith(("=null", "={}"))), "")
+    keys = (text for text, _ in rows if not text.endswith(("=null", "={}")))
+    key = next((f" {shlex.quote(text)}" for text in keys), "")
     if group == "task":
         return f"{'run=last ' if 'run=' in first_comment(file) else ''}{chosen}{key}"
     if group in _CHOOSE:

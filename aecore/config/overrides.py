@@ -33,6 +33,7 @@ _PATHS = re.compile(  # keys of paths and file names, whose values need no quote
     r"|(dataset|evaluate\.ood\.[^.]+)\.(root|path|cache_dir)|interpolate\.images|traverse\.image"
 )
 _PLAIN = re.compile(r"[\w.+/-]*", re.ASCII)  # a value that needs no quotes in Hydra's grammar
+_SEVERAL = re.compile(r"\s+(?=[\w./@]+=)")  # between overrides in one argument
 _QUOTED = re.compile(r"(^|[\[,])\s*['\"]")
 
 
@@ -168,10 +169,10 @@ def _parsed(line: str, typed: str) -> HydraOverride:
         return OverridesParser.create().parse_override(line)
     except (HydraException, ValueError, RecursionError) as error:  # of 5,000 digits or brackets
         quotes = "='".join(typed.split("=", 1))
-        raise UserError(
-            f"{typed}: cannot be read",
-            f'put quotes around a value with special characters: "{quotes}\'"',
-        ) from error
+        hint = f'put quotes around a value with special characters: "{quotes}\'"'
+        if len(parts := _SEVERAL.split(typed)) > 1:
+            hint = f"write several arguments: {' '.join(parts)}"
+        raise UserError(f"{typed}: cannot be read", hint) from error
 
 
 def _aliased(key: str, value: str, typed: str) -> Iterator[tuple[str, str]]:
@@ -199,10 +200,10 @@ def _figures() -> Iterator[str]:
 
 def _data_sets(value: str, typed: str) -> list[str]:
     """The names in `evaluate.ood=[A,B]`, each once."""
-    found = _parsed(f"{OOD}={value}", typed).value()
-    listed = found.list if isinstance(found, ChoiceSweep) else found
+    chosen = _parsed(f"{OOD}={value}", typed).value()
+    listed = chosen.list if isinstance(chosen, ChoiceSweep) else chosen
     names = [str(name) for name in (listed if isinstance(listed, list) else [listed]) if name]
-    if not names or isinstance(found, ChoiceSweep):
+    if not names or isinstance(chosen, ChoiceSweep):
         hint = f"write {OOD}=[{','.join(names or ['kmnist'])}]"
         raise UserError(f"{typed}: must be data sets", hint)
     return list(dict.fromkeys(names))

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from aecore.config.tree import at, leaves, put
 from aecore.errors import UserError
 
 _ENVIRONMENT = "oc.env"
@@ -23,11 +24,13 @@ def secret_keys(config: DictConfig) -> list[str]:
     """The keys of `logger` whose values come from the environment, or repeat such a value."""
     if not isinstance(config.get(_ROOT), DictConfig):
         return []
-    typed = dict(leaves(OmegaConf.to_container(config[_ROOT]), _ROOT))
+    node: Any = OmegaConf.to_container(config[_ROOT])
+    typed = dict(leaves(node, _ROOT))
     named = [key for key, value in typed.items() if reads_environment(str(value))]
     if not named:
         return []
-    values = dict(leaves(OmegaConf.to_container(config[_ROOT], resolve=True), _ROOT))
+    resolved: Any = OmegaConf.to_container(config[_ROOT], resolve=True)
+    values = dict(leaves(resolved, _ROOT))
     secrets = [str(values[key]) for key in named if values.get(key)]
     return [k for k, v in values.items() if k in named or any(s in str(v) for s in secrets)]
 
@@ -41,13 +44,13 @@ def without_secrets(
     config: Mapping[str, Any], keys: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A configuration with null in the place of some values, and these values by their keys."""
-    found = dict(config)
+    public = dict(config)
     secrets = {key: at(config, key) for key in keys}
     for key in secrets:
-        if found[_ROOT] is config[_ROOT]:
-            found[_ROOT] = deepcopy(config[_ROOT])
-        put(found, key, None)
-    return found, secrets
+        if public[_ROOT] is config[_ROOT]:
+            public[_ROOT] = deepcopy(config[_ROOT])
+        put(public, key, None)
+    return public, secrets
 
 
 def with_secrets(node: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,29 +78,3 @@ def masked(text: str, secrets: Mapping[str, Any]) -> str:
     for value in sorted(map(str, secrets.values()), key=len, reverse=True):
         text = text.replace(value, "***") if value else text
     return text
-
-
-def leaves(node: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Every key below a node that holds no mapping, with dots, and its value."""
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from leaves(value, f"{place}.{key}")
-    else:
-        yield place, node
-
-
-def at(config: Any, key: str) -> Any:
-    """What stands at a key with dots; None where there is none."""
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping) else None
-    return config
-
-
-def put(config: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value at a key with dots, in place; mappings that are missing are made."""
-    *place, name = key.split(".")
-    for part in place:
-        if not isinstance(config.get(part), dict):
-            config[part] = {}
-        config = config[part]
-    config[name] = value

@@ -16,11 +16,25 @@ def command_meant(argv: Sequence[str], flags: Sequence[str]) -> str:
 
     flags: those that stay as they are, with their values.
     """
-    words = [*_overrides([*argv])]
+    words = [*_overrides(_joined(argv))]
     if any(word is None for word in words):
         return f"write for example model=vae; `{command()} --help` lists the options"
     line = shlex.join([*flags, *(word for word in words if word is not None)])
     return f"write: {command()} {line}"
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """The arguments without spaces around `=`, after commas and in brackets: `model = vae`."""
+    joined: list[str] = []
+    for argument in argv:
+        last = joined[-1] if joined else ""
+        inside = "=" in last and (last.endswith(",") or last.count("[") > last.count("]"))
+        value = last.endswith("=") and "=" not in argument and not argument.startswith("-")
+        if joined and (inside or value or argument.startswith("=")):
+            joined[-1] += argument
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _overrides(argv: list[str]) -> Iterator[str | None]:
@@ -49,5 +63,5 @@ def _alone(name: str) -> str | None:
     for group in (*_FIRST, *(g for g in groups() if g not in _FIRST)):
         if name in known(group):
             return f"{group}={name}"
-    found = (spelling(group, name) for group in _FIRST)
-    return next((option for option in found if option is not None), None)
+    candidates = (spelling(group, name) for group in _FIRST)
+    return next((option for option in candidates if option is not None), None)

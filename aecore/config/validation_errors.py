@@ -22,9 +22,9 @@ def explain_validation(
 
     path: key of the node, empty for the whole configuration. known: the keys it may have.
     """
-    found = error.errors(include_url=False)
-    unknown = [e for e in found if e["type"] in _UNKNOWN]
-    first = (unknown or found)[0]
+    errors = error.errors(include_url=False)
+    unknown = [e for e in errors if e["type"] in _UNKNOWN]
+    first = (unknown or errors)[0]
     keys, value = _culprit(first["loc"], node)
     if unknown:
         if len(keys) > 1:  # a key of a nested plain node, whose known keys pydantic does not name
@@ -38,9 +38,12 @@ def explain_validation(
     if first["type"] in ("model_type", "dict_type") and (below := keys_below(_joined(path, *keys))):
         hint = f"it has the keys {', '.join(below)}"
         return ConfigError(_joined(path, *keys), value, "must be a mapping of keys to values", hint)
-    alternatives = [e for e in found if _culprit(e["loc"], node)[0] == keys]  # of a union
-    problem = _problem(alternatives, inside=first["input"] is not value)
-    return ConfigError(_joined(path, *keys), value, problem)
+    alternatives = [e for e in errors if _culprit(e["loc"], node)[0] == keys]  # of a union
+    plain = [e for e in alternatives if e["type"] != "dict_type"]  # else no node but one value
+    problem = _problem(plain or alternatives, inside=first["input"] is not value)
+    key = _joined(path, *keys)
+    one = first["type"] == "list_type" and isinstance(value, int | float)
+    return ConfigError(key, value, problem, {key: [value]} if one else None)
 
 
 def _joined(*keys: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from aecore.data.binarise import EACH_EPOCH, stream, throw
+from aecore.data.binarise import EACH_EPOCH, draw_binary, stream
 from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError
 from aecore.types import Batch
@@ -73,7 +73,6 @@ class Batches:
         shuffle: bool,
         seed: int,
         chunk: int | None,
-        device: torch.device | str = "cpu",
         rank: int = 0,
         world_size: int = 1,
         limit: int | None = None,
@@ -101,7 +100,6 @@ class Batches:
         self._rank, self._world_size = rank, world_size
         self._sample = sample
         self._ends = self._batch_ends()[:limit]
-        self.to(device)
 
     def _batch_ends(self) -> list[int]:
         """Where each global batch ends in the epoch's order."""
@@ -148,7 +146,7 @@ class Batches:
         # Lightning makes the first iterator before the epoch has begun: hence a generator.
         n = len(self.split)
         order = self.split.order(self._seed, self.epoch) if self._shuffle else None
-        throws = stream(EACH_EPOCH, self._seed, self.epoch) if self._sample else None
+        stream_key = stream(EACH_EPOCH, self._seed, self.epoch) if self._sample else None
         starts = [0, *self._ends[:-1]]
         shares = [self._share(a, b) for a, b in zip(starts, self._ends, strict=True)]
         positions = torch.arange(n) if order is None else order
@@ -164,7 +162,7 @@ class Batches:
                 part = sizes[at : min(at + self._at_once, first + self.chunk)]
                 parts.append((rest[: sum(part)], part))
                 rest = rest[sum(part) :]
-            yield Chunk(parts, partial(self._gather, throws=throws))
+            yield Chunk(parts, partial(self._gather, stream_key=stream_key))
 
     def size(self, step: int, count: int = 1) -> int:
         """Images in so many mini-batches of an epoch from that step on, of all ranks."""
@@ -176,11 +174,13 @@ class Batches:
         size, rank, ranks = end - start, self._rank, self._world_size
         return start + size * rank // ranks, start + size * (rank + 1) // ranks
 
-    def _gather(self, index: Tensor, sizes: list[int], *, throws: int | None) -> list[Batch]:
-        """The images at `index`, drawn from a stream of throws, as batches of the given sizes."""
+    def _gather(self, index: Tensor, sizes: list[int], *, stream_key: int | None) -> list[Batch]:
+        """Images at `index` as batches of these sizes; stream_key: their pixels drawn as 0 or 1."""
         labels = self.split.labels
         pixels = to_pixels(self.split.stored(index))
-        x = torch.split(pixels if throws is None else throw(pixels, index, throws), sizes)
+        if stream_key is not None:
+            pixels = draw_binary(pixels, index, stream_key)
+        x = torch.split(pixels, sizes)
         y: Sequence[Tensor | None] = [None] * len(sizes)
         if labels is not None:
             y = torch.split(labels.index_select(0, index), sizes)

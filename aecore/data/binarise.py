@@ -1,6 +1,6 @@
-"""Grey pixels to black and white: by a threshold, or as coin throws that can be thrown again.
+"""Grey pixels to black and white: by a threshold, or by draws that can be repeated.
 
-A throw is a pure function of (stream, image, pixel): a counter through the SplitMix64 generator
+A draw is a pure function of (stream, image, pixel): a counter through the SplitMix64 generator
 (Steele, Lea and Flood 2014). So it depends on no order, batch, chunk, rank or device.
 Splits are those held in memory.
 """
@@ -28,24 +28,24 @@ def threshold(split: Split) -> Split:
     return replace(split, images=(split.images > middle).to(torch.uint8).mul_(255))
 
 
-def throw_once(split: Split, which: int) -> Split:
+def binarise_once(split: Split, which: int) -> Split:
     """The split with every pixel drawn for good: 255 with its value as probability, else 0.
 
     which: a number of the split's own.
     """
     images = torch.empty(split.images.shape, dtype=torch.uint8)
     for index in torch.split(torch.arange(len(split)), PART):
-        drawn = throw(split.pixels(index), index, stream(ONCE, which))
+        drawn = draw_binary(split.pixels(index), index, stream(ONCE, which))
         images[index] = drawn.to(torch.uint8).mul_(255)
     return replace(split, images=images)
 
 
 def stream(*key: int) -> int:
-    """A 64-bit number that names a stream of throws."""
+    """A 64-bit number that names a stream of draws."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
 
 
-def throw(x: Tensor, index: Tensor, stream: int) -> Tensor:
+def draw_binary(x: Tensor, index: Tensor, stream: int) -> Tensor:
     """Each pixel 1 with its value as probability, else 0; on the device of x.
 
     x: (N, C, H, W) float32 in [0, 1]. index: (N,) int64, which images these are of all that the

@@ -30,7 +30,7 @@ def of_classes(split: Split, classes: Classes, which: Which) -> Tensor:
     names = split.class_names
     there = set(split.labels.tolist())
     known = [str(label) for label in sorted(there)] if names is None else list(names)
-    found = []
+    labels = []
     for one in wanted:
         label = _label(one, known, sorted(there) if names is None else range(len(names)))
         if label is None:
@@ -38,16 +38,16 @@ def of_classes(split: Split, classes: Classes, which: Which) -> Tensor:
             raise _refused(wanted, f"no class {one!r}{nearest(str(one), known)}", hint)
         if label not in there:
             raise _refused(wanted, f"no image of the {which} split is of class {one!r}")
-        found.append(label)
-    return torch.isin(split.labels, torch.tensor(found))
+        labels.append(label)
+    return torch.isin(split.labels, torch.tensor(labels))
 
 
 def renumbered(split: Split, names: Sequence[str]) -> Split | None:
     """The split with its classes numbered as in other names; None where one is not among these."""
-    own = split.class_names
-    if split.labels is None or own is None or not set(own) <= set(names):
+    class_names = split.class_names
+    if split.labels is None or class_names is None or not set(class_names) <= set(names):
         return None
-    number = torch.tensor([names.index(name) for name in own])
+    number = torch.tensor([names.index(name) for name in class_names])
     return replace(split, labels=number[split.labels], class_names=tuple(names))
 
 

@@ -68,7 +68,7 @@ class MappedSplit(Blocks):
 
     @override
     def rescaled(self, limits: Tensor) -> Split:
-        if self.rows is None:  # on a device with room for them
+        if self.rows is None or self.images.dtype == torch.uint8:  # none, or in memory, to convert
             return Split.rescaled(self, limits)
         return replace(self, limits=limits.cpu())
 
@@ -92,7 +92,7 @@ def mapped_split(array: NDArray[Any], white: float | None, where: str) -> Mapped
     """
     dtype = torch.uint8
     if array.dtype != np.uint8 or white is not None:
-        _check_finite(array, where)
+        check_finite(array, where)
         dtype = torch.float64 if _is_coarse(array) else torch.float32
     images = torch.zeros((), dtype=dtype).expand(array.shape)
     return MappedSplit(images, rows=torch.arange(len(array)), array=np.asarray(array), white=white)
@@ -106,7 +106,11 @@ def _parts(array: NDArray[Any]) -> Iterator[Tensor]:
         yield torch.from_numpy(np.array(part, dtype=float_of(array.dtype)))
 
 
-def _check_finite(array: NDArray[Any], where: str) -> None:
+def check_finite(array: NDArray[Any], where: str) -> None:
+    """Raise UserError where numbers (N, ...) of a mapped array are NaN or infinite.
+
+    where: names the array in the message.
+    """
     if array.dtype.kind != "f":
         return
     seen, count, first = 0, 0, None

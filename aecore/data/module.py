@@ -15,13 +15,13 @@ from torch import Tensor
 from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.config.folders import expanded
 from aecore.data.batches import Batches, Chunk
-from aecore.data.binarise import threshold, throw_once
-from aecore.data.checks import check_unit_range, warn_of_darkness
+from aecore.data.binarise import binarise_once, threshold
+from aecore.data.checks import check_binarised, check_unit_range, warn_of_darkness
 from aecore.data.classes import Classes, count_classes, of_classes
 from aecore.data.split import VALIDATION_PART, Source, Split, Which, permutation
 from aecore.data.statistics import Statistics, statistics_of
 from aecore.errors import ConfigError, option
-from aecore.types import ImageShape, is_table
+from aecore.types import ImageShape
 
 _BATCH_SIZE = 128
 ValSize = NonNegativeInt | Annotated[float, Field(ge=0, lt=1)]
@@ -99,8 +99,7 @@ class ImageData(LightningDataModule):
     def train(self) -> Split:
         """The training images; raises ConfigError where there are too few."""
         split = self._train_and_val[0]
-        if self.range == "unit" and not is_table(split.image_shape):
-            warn_of_darkness(split, self.source)
+        warn_of_darkness(split, self.source)
         return self._drawn(split, 0)
 
     @cached_property
@@ -124,7 +123,7 @@ class ImageData(LightningDataModule):
     def whole(self) -> Split:
         """Every image of the source, of `classes` where some are named."""
         split, _ = self._everything
-        return self._drawn(_chosen(split, self._own(split, "test")), 4)
+        return self._drawn(_chosen(split, self._wanted(split, "test")), 4)
 
     @cached_property
     def origins(self) -> list[str]:
@@ -132,12 +131,12 @@ class ImageData(LightningDataModule):
         split, test = self._everything
         rest = torch.arange(len(split))[~torch.isin(torch.arange(len(split)), test)]
         held_out, kept = self._order(len(rest))
-        found = np.full(len(split), "unused")
+        origins = np.full(len(split), "unused")
         parts = {"train": rest[kept], "val": rest[held_out], "test": test[: self.test_size]}
         for name, places in parts.items():
-            found[places] = name
-        origins: list[str] = found[self._own(split, "test")].tolist()
-        return origins
+            origins[places] = name
+        names: list[str] = origins[self._wanted(split, "test")].tolist()
+        return names
 
     @cached_property
     def _everything(self) -> tuple[Split, Tensor]:
@@ -151,21 +150,21 @@ class ImageData(LightningDataModule):
         if size > len(split):
             problem = f"there are only {len(split)} test images"
             raise ConfigError("dataset.test_size", size, problem)
-        own = self._own(split, "test")
+        wanted = self._wanted(split, "test")
         taken = torch.arange(len(split)) < size
-        self._need_some(own & taken, "test_size", size)
-        others = ~own & taken
-        return _chosen(split, own & taken), _chosen(split, others) if others.any() else None
+        self._need_some(wanted & taken, "test_size", size)
+        others = ~wanted & taken
+        return _chosen(split, wanted & taken), _chosen(split, others) if others.any() else None
 
     @cached_property
     def _train_and_val(self) -> tuple[Split, Split | None]:
         whole = self._checked(self.source.load("train", self.data_dir), "train")
-        own = self._own(whole, "train")
+        wanted = self._wanted(whole, "train")
         held_out, kept = self._order(len(whole))
-        self._need_some(own[kept], "train_size", len(kept))
+        self._need_some(wanted[kept], "train_size", len(kept))
         if len(held_out):
-            self._need_some(own[held_out], "val_size", self.val_size)
-        val, train = (part[own[part]].sort().values for part in (held_out, kept))
+            self._need_some(wanted[held_out], "val_size", self.val_size)
+        val, train = (part[wanted[part]].sort().values for part in (held_out, kept))
         if self._batch_size != "auto" and self._batch_size > len(train):
             raise ConfigError(
                 "dataset.batch_size", self._batch_size,
@@ -174,15 +173,15 @@ class ImageData(LightningDataModule):
             )  # fmt: skip
         return whole.subset(train), whole.subset(val) if len(val) else None
 
-    def _own(self, split: Split, which: Which) -> Tensor:
+    def _wanted(self, split: Split, which: Which) -> Tensor:
         """(N,) bool: which images of a split are of `classes`."""
         if self.classes is None:
             return torch.ones(len(split), dtype=torch.bool)
         return of_classes(split, self.classes, which)
 
-    def _need_some(self, own: Tensor, key: str, size: float) -> None:
+    def _need_some(self, wanted: Tensor, key: str, size: float) -> None:
         """Raise ConfigError where of as many images, which is `dataset.key`, none is wanted."""
-        if not own.any():
+        if not wanted.any():
             raise ConfigError(
                 f"dataset.{key}", size,
                 f"none of these images is of {option('classes', self.classes)}",
@@ -208,7 +207,7 @@ class ImageData(LightningDataModule):
 
     def _drawn(self, split: Split, which: int) -> Split:
         """The split, its pixels drawn once where they are to be drawn."""
-        return throw_once(split, which) if self.binarise == "sample" else split
+        return binarise_once(split, which) if self.binarise == "sample" else split
 
     def _checked(self, split: Split, which: str) -> Split:
         """A split as the source gives it, checked, and black and white by the threshold."""
@@ -223,15 +222,8 @@ class ImageData(LightningDataModule):
         if self.range == "unit":
             check_unit_range(split, which, self.binarise)
             check_unit_range(split.of_targets, which, self.binarise)
-        if self.binarise is not None and split.targets is not None:
-            problem = "images with targets are not made black and white"
-            raise ConfigError("dataset.binarise", self.binarise, problem, "use binary files")
-        if self.binarise is not None and split.rows is not None:
-            raise ConfigError(
-                "dataset.binarise", self.binarise,
-                f"the {which} images are kept in a file, and it needs them in memory",
-                {"dataset.in_memory": True},
-            )  # fmt: skip
+        if self.binarise is not None:
+            check_binarised(split, which, self.binarise)
         self._shape = split.image_shape
         return threshold(split) if self.binarise == "threshold" else split
 
@@ -289,9 +281,9 @@ class ImageData(LightningDataModule):
         return batches
 
 
-def _chosen(split: Split, own: Tensor) -> Split:
+def _chosen(split: Split, wanted: Tensor) -> Split:
     """Some images of a split, (N,) bool; itself where these are all, as a copy takes memory."""
-    return split if own.all() else split.subset(own.nonzero()[:, 0])
+    return split if wanted.all() else split.subset(wanted.nonzero()[:, 0])
 
 
 def _fits(split: Split, device: torch.device) -> bool:

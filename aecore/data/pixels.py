@@ -24,15 +24,25 @@ _OVERSHOOT = 0.5  # tolerance of pixels outside [0, 1]
 _NUMBERS = "biufc"  # the kinds of NumPy's numbers
 
 
-def as_pixels(images: Array, shape: ImageShape, any_range: bool = False) -> Tensor:
+def as_pixels(
+    images: Array, shape: ImageShape, any_range: bool = False, limits: Tensor | None = None
+) -> Tensor:
     """Images as (N, C, H, W) float32, on their device: uint8 0..255 become [0, 1].
 
     images: (N, C, H, W); also (N, H, W) of one channel, rows (N, D) of a table, and flat images
     (N, C*H*W). shape: what the model takes. any_range: whether floats outside [0, 1] may be.
+    limits: (2,) what black and white of uint8 become in place of 0 and 1.
     Raises UserError for other shapes, kinds and ranges of numbers.
     """
     x = as_images(images, shape)
-    return x.to(torch.float32) / _BYTE if x.dtype == torch.uint8 else as_floats(x, any_range)
+    if x.dtype != torch.uint8:
+        return as_floats(x, any_range)
+    x = x.to(torch.float32) / _BYTE
+    if limits is None:
+        return x
+    low, high = limits.to(x.device)
+    scaled: Tensor = low + x * (high - low)
+    return scaled
 
 
 def as_images(images: Array, shape: ImageShape) -> Tensor:
@@ -209,52 +219,52 @@ def _fitted(x: Tensor, shape: ImageShape, mode: str = "bicubic") -> Tensor:
     return x[:, :, top : top + shape[1], left : left + shape[2]]
 
 
-def _wrong_shape(images: Array, found: tuple[int, ...], shape: ImageShape) -> UserError:
-    hint = _shape_hint(images, found, shape)
+def _wrong_shape(images: Array, given: tuple[int, ...], shape: ImageShape) -> UserError:
+    hint = _shape_hint(images, given, shape)
     if is_table(shape):
         expected = f"rows (N, {shape[2]})"
     else:
         expected = f"(N, {', '.join(map(str, shape))})"
         expected += f" or (N, {shape[1]}, {shape[2]})" if shape[0] == 1 else ""
-    return UserError(f"images of shape {found}: this model takes {expected}", hint or None)
+    return UserError(f"images of shape {given}: this model takes {expected}", hint or None)
 
 
-def _not_resized(images: Array, found: tuple[int, ...], shape: ImageShape) -> UserError:
+def _not_resized(images: Array, given: tuple[int, ...], shape: ImageShape) -> UserError:
     if is_table(shape):
         return UserError(f"image_shape={shape}: a table", "rows cannot be converted")
-    hint = _shape_hint(images, found, shape) or "give (N, C, H, W), or (N, H, W) of grey ones"
-    return UserError(f"images of shape {found} cannot be converted", hint)
+    hint = _shape_hint(images, given, shape) or "give (N, C, H, W), or (N, H, W) of grey ones"
+    return UserError(f"images of shape {given} cannot be converted", hint)
 
 
-def _shape_hint(images: Array, found: tuple[int, ...], shape: ImageShape) -> str:
+def _shape_hint(images: Array, given: tuple[int, ...], shape: ImageShape) -> str:
     """A hint for images of another shape; empty if there is none."""
     code = "images" if isinstance(images, Tensor | np.ndarray) else "np.asarray(images)"
-    turned = _turned(found)
+    turned = _turned(given)
     if turned:
-        axes = "0, 3, 1, 2" if len(found) == 4 else "2, 0, 1"
+        axes = "0, 3, 1, 2" if len(given) == 4 else "2, 0, 1"
         code += f".{'permute' if isinstance(images, Tensor) else 'transpose'}({axes})"
-        found = (*found[:-3], found[-1], *found[-3:-1])
-    one = found in (shape, shape[1:] if shape[0] == 1 else shape, (math.prod(shape),))
-    if one or (turned and len(found) == 3):
-        code, found = f"{code}[None]", (1, *found)
+        given = (*given[:-3], given[-1], *given[-3:-1])
+    one = given in (shape, shape[1:] if shape[0] == 1 else shape, (math.prod(shape),))
+    if one or (turned and len(given) == 3):
+        code, given = f"{code}[None]", (1, *given)
     if one:
         return f"add an axis for one image: {code}"
-    if found[1:] == shape:
+    if given[1:] == shape:
         return f"put the channels first: {code}"
-    return f"aecore.resized({code}, {shape}) converts" if _convertible(found, shape) else ""
+    return f"aecore.resized({code}, {shape}) converts" if _convertible(given, shape) else ""
 
 
-def _turned(found: tuple[int, ...]) -> bool:
+def _turned(given: tuple[int, ...]) -> bool:
     """Whether the channels come last, in images or in one."""
-    if len(found) not in (3, 4):
+    if len(given) not in (3, 4):
         return False
-    return found[-1] in _LAST and found[-2] not in _LAST and found[-3] not in _CHANNELS
+    return given[-1] in _LAST and given[-2] not in _LAST and given[-3] not in _CHANNELS
 
 
-def _convertible(found: tuple[int, ...], shape: ImageShape) -> bool:
+def _convertible(given: tuple[int, ...], shape: ImageShape) -> bool:
     """Whether `resized` takes images of that shape, and makes some of that one."""
-    full = (found[0], 1, *found[1:]) if len(found) == 3 else found
-    if len(full) != 4 or full[1] not in _CHANNELS or 0 in full[2:] or _turned(found):
+    full = (given[0], 1, *given[1:]) if len(given) == 3 else given
+    if len(full) != 4 or full[1] not in _CHANNELS or 0 in full[2:] or _turned(given):
         return False
     return not (is_table(shape) or is_table(full[1:]))
 

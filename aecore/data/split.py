@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ Which = Literal["train", "test"]
 # First entries of the keys of `permutation`: each use draws from a separate stream.
 FIXED_PART, VALIDATION_PART, EPOCH_ORDER = 1, 2, 3
 
-
+_STORED = ("images", "targets")  # fields of a split that may lie in a mapped file
+_OF_IMAGES = ("labels", "factors", "masks")  # and others that have a row for each image
 COARSE = 1e-4  # of a standard deviation
 PART = 1024  # images at once, of a split that may be larger than memory
 _PART_VALUES = 2**24  # at once, where 1024 images have more
@@ -81,7 +82,6 @@ class Split:
     class_names: what the labels 0, 1, ... mean, or None.
     rows: (N,) int64, which of `images` these are, in this order; None: all of them.
     factors: (N, F) int64, what each image was made from, every factor numbered 0, 1, ...; or None.
-    factor_names: of the F factors, or None.
     atoms: (K, C * H * W) float32, the directions of which every row is a sparse sum; or None.
     targets: what the outputs for these images are compared with, stored as `images`; or None, for
         the images themselves.
@@ -95,7 +95,6 @@ class Split:
     class_names: tuple[str, ...] | None = None
     rows: Tensor | None = None
     factors: Tensor | None = None
-    factor_names: tuple[str, ...] | None = None
     atoms: Tensor | None = None
     targets: Tensor | None = None
     columns: tuple[str, ...] | None = None
@@ -166,32 +165,24 @@ class Split:
 
         A copy of them where they are in memory, else none: then only `rows` are another's.
         """
-
-        def own(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[index]
-
-        return replace(
-            self,
-            images=self.images[index] if self.rows is None else self.images,
-            targets=own(self.targets) if self.rows is None else self.targets,
-            labels=own(self.labels),
-            names=None if self.names is None else tuple(self.names[i] for i in index.tolist()),
-            rows=own(self.rows),
-            factors=own(self.factors),
-            masks=own(self.masks),
-        )
+        stored = () if self.rows is not None else _STORED
+        chosen = self._changed(lambda values: values[index], "rows", *_OF_IMAGES, *stored)
+        names = None if self.names is None else tuple(self.names[i] for i in index.tolist())
+        return replace(chosen, names=names)
 
     def to(self, device: torch.device | str) -> Split:
         """The split with all its tensors on a device; a mapped file serves the CPU as it is."""
-        labels = None if self.labels is None else self.labels.to(device)
-        factors = None if self.factors is None else self.factors.to(device)
-        masks = None if self.masks is None else self.masks.to(device)
-        moved = replace(self, labels=labels, factors=factors, masks=masks)
+        moved = self._changed(lambda values: values.to(device), *_OF_IMAGES)
         if self.rows is None or torch.device(device).type == "cpu":
-            targets = None if self.targets is None else self.targets.to(device)
-            return replace(moved, images=self.images.to(device), targets=targets)
+            return moved._changed(lambda values: values.to(device), *_STORED)
         targets = None if self.targets is None else self.of_targets._in_memory(device)
         return replace(moved, images=self._in_memory(device), targets=targets, rows=None)
+
+    def _changed(self, change: Callable[[Tensor], Tensor], *names: str) -> Split:
+        """The split with a change of those of these fields that are not None."""
+        values = {name: getattr(self, name) for name in names}
+        changed: dict[str, Any] = {n: change(v) for n, v in values.items() if v is not None}
+        return replace(self, **changed)
 
     def _in_memory(self, device: torch.device | str) -> Tensor:
         """(N, C, H, W) the images as stored, on a device."""
@@ -202,13 +193,21 @@ class Split:
             to.copy_(part)
         return images
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether pixels are levels from black to white, not numbers with a unit."""
+        return self.images.dtype == torch.uint8
+
     def rescaled(self, limits: Tensor) -> Split:
-        """The split with its pixels scaled so that the two limits become 0 and 1; in memory."""
+        """The split with its pixels scaled so that the two limits become 0 and 1; in memory.
+
+        Itself where pixels have 8 bits: their black and white stand for the limits.
+        """
+        if self.images.dtype == torch.uint8:
+            return self
         low, high = limits.to(self.images.device)
         images = (self.pixels() - low) / (high - low)
-        targets = None
-        if self.targets is not None:
-            targets = (self.of_targets.pixels() - low) / (high - low)
+        targets = None if self.targets is None else (self.of_targets.pixels() - low) / (high - low)
         return replace(self, images=images, targets=targets, rows=None)
 
 
@@ -271,24 +270,17 @@ def joined(first: Split, second: Split) -> Split:
             "take split=train, then split=test; or dataset.in_memory=true",
         )
 
-    def both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-        return None if a is None or b is None else torch.cat([a, b])
-
+    both: dict[str, Any] = {}
+    for name in (*_STORED, "labels", "factors"):
+        parts = [getattr(split, name) for split in (first, second)]
+        both[name] = None if any(part is None for part in parts) else torch.cat(parts)
     names = None
     if first.names is not None and second.names is not None:
         names = first.names + second.names
     masks = None
     if first.masks is not None or second.masks is not None:
         masks = torch.cat([_masks_of(split) for split in (first, second)])
-    return replace(
-        first,
-        images=torch.cat([first.images, second.images]),
-        targets=both(first.targets, second.targets),
-        labels=both(first.labels, second.labels),
-        factors=both(first.factors, second.factors),
-        names=names,
-        masks=masks,
-    )
+    return replace(first, names=names, masks=masks, **both)
 
 
 def _masks_of(split: Split) -> Tensor:

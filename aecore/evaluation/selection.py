@@ -51,3 +51,10 @@ def class_name(images: Split, label: int) -> str:
     """The name of a class, or its number."""
     names = images.class_names or ()
     return names[label] if 0 <= label < len(names) else str(label)
+
+
+def class_names(images: Split) -> list[str] | None:
+    """The class of each image, by its name or number; None without labels."""
+    if images.labels is None:
+        return None
+    return [class_name(images, label) for label in images.labels.tolist()]

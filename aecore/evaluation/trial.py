@@ -72,7 +72,7 @@ class Trial:
         """The same trial with pixels scaled to [0, 1]; itself where they lie there.
 
         Images outside it, as spectrograms in dB, are measured and drawn over the range of the
-        training images.
+        training images; black and white of other data sets of 8 bits are its ends.
         """
         limits = self.model.limits
         if limits is None:
@@ -82,7 +82,12 @@ class Trial:
             model=self.model.in_unit_range(),
             images=self.images.rescaled(limits),
             read_training=lambda: self.read_training().rescaled(limits),
-            ood={name: split.rescaled(limits) for name, split in self.ood.items()},
+            ood={
+                name: split
+                if split.has_levels and not self.images.has_levels
+                else split.rescaled(limits)
+                for name, split in self.ood.items()
+            },
         )
 
     def generator(self) -> Generator:
@@ -138,8 +143,8 @@ class Trial:
         """
         if self.model.latent.codebook_size is None:
             raise SkippedError("the code is continuous, it has no codebook")
-        found = [self.model.encode(x, y=y).indices for x, y in self.batches()]
-        return torch.cat([part.flatten(1).cpu() for part in found if part is not None])
+        batches = [self.model.encode(x, y=y).indices for x, y in self.batches()]
+        return torch.cat([part.flatten(1).cpu() for part in batches if part is not None])
 
     def reconstructions(self) -> Tensor:
         """The reconstructions of all images, (N, C, H, W) on the device."""

@@ -47,12 +47,11 @@ class AnySize:
 
         They do by their channels, and where they alone are series, (C, 1, T), or the model's are.
         """
-        own = self.model.image_shape
-        if shape[0] != own[0] or [n == 1 for n in shape[1:]] != [n == 1 for n in own[1:]]:
-            theirs, trained = ("x".join(map(str, sides)) for sides in (shape, own))
-            raise UserError(
-                f"dataset: its images are {theirs}, this model was trained on {trained}"
-            )
+        trained = self.model.image_shape
+        if shape[0] != trained[0] or [n == 1 for n in shape[1:]] != [n == 1 for n in trained[1:]]:
+            sizes = ["x".join(map(str, sides)) for sides in (shape, trained)]
+            problem = f"its images are {sizes[0]}, this model was trained on {sizes[1]}"
+            raise UserError(f"dataset: {problem}")
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """The reconstructions of pixels (N, C, H, W), of their shape, which `check` accepts."""
@@ -70,10 +69,10 @@ class AnySize:
             self._models[shape] = self._made(shape)
         return self._models[shape]
 
-    def _padded(self, side: int, own: int) -> int:
-        if side == own:
+    def _padded(self, side: int, trained: int) -> int:
+        if side == trained:
             return side
-        padded = side + (own - side) % self._multiple
+        padded = side + (trained - side) % self._multiple
         return padded if padded >= self._multiple else padded + self._multiple
 
     def _made(self, shape: ImageShape) -> Autoencoder:

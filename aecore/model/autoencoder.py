@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -20,9 +20,9 @@ from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Network
 from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import NoNoise
-from aecore.model.objectives.base import Objective, Terms, check_names
+from aecore.model.objectives.base import Objective, Terms
 from aecore.model.objectives.elbo import Elbo
-from aecore.model.passes import EncoderPass, Pass
+from aecore.model.passes import EncoderPass, Inputs, Pass
 from aecore.model.penalties.base import Penalty, by_name
 from aecore.model.penalties.weight import Weight, Weighted, as_weight, weighted_penalties
 from aecore.model.pixel_range import PixelRange
@@ -32,11 +32,9 @@ from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.beside import ImageTerm
 from aecore.model.reconstruction.errors import MSE
 from aecore.model.sample_codes import cycle_classes, sample_codes
-from aecore.model.slots import check_components, component_configs
+from aecore.model.samplers.base import Fitted
+from aecore.model.slots import check_combination, check_components, component_configs
 from aecore.types import ImageShape
-
-if TYPE_CHECKING:
-    from aecore.model.samplers.base import Fitted
 
 
 class Autoencoder(PixelRange):
@@ -56,9 +54,8 @@ class Autoencoder(PixelRange):
     limits: (2,) the smallest and largest training pixel of images outside [0, 1]; None within it.
     classes: number of classes of a class-conditional model, else None. A conditional model requires
         the labels `y`, (N,) int64, in every method with that argument; other models ignore them.
-    Raises UserError if two components are incompatible or the images are too small.
-
     sampler: used instead of the prior to sample codes; fitted after training, not in the weights.
+    Raises UserError if two components are incompatible or the images are too small.
     """
 
     def __init__(
@@ -90,9 +87,9 @@ class Autoencoder(PixelRange):
         weights = {} if weights is None else weights
         weighted = weighted_penalties({} if penalties is None else penalties, weights)
         check_components(components, weighted)
-        own = {n: as_weight(w) for n, w in weights.items() if n == "reconstruction"}
-        self.weights = own | {name: term.weight for name, term in weighted.items()}
-        self.nodes = component_configs(components, weighted, own)  # to build this model again
+        first = {n: as_weight(w) for n, w in weights.items() if n == "reconstruction"}
+        self.weights = first | {name: term.weight for name, term in weighted.items()}
+        self.nodes = component_configs(components, weighted, first)  # to build this model again
         self.image_shape = image_shape = check_shape(image_shape)
         self.network = network
         self.output_activation = network.output_activation
@@ -102,28 +99,20 @@ class Autoencoder(PixelRange):
         # copies: a component may be passed to several models, each with its own weights
         self.latent = deepcopy(latent)
         self.code_shape = self.latent.attach(network.feature_shape(self.encoder_shape))
-        condition = self.condition
-        decoder_shape = (
-            self.code_shape if condition is None else condition.code_shape(self.code_shape)
-        )
+        decoder_shape = self.code_shape
+        if self.condition is not None:
+            decoder_shape = self.condition.code_shape(self.code_shape)
         self.decoder = network.decoder(decoder_shape, image_shape)
         self.noise: Noise = components["noise"]
         self.reconstruction: Reconstruction = deepcopy(components["reconstruction"])
         self.penalty_modules = by_name({n: deepcopy(t.penalty) for n, t in weighted.items()})
-        rule = deepcopy(components["prior"])
-        self.prior: Prior = rule.attach(self.latent, self.code_shape, image_shape)
+        self.prior: Prior = deepcopy(components["prior"]).attach(self)
         self.sampler: Fitted | None = None
         self.objective: Objective = components["objective"]
-        for part in (network, self.reconstruction, *self.penalties.values()):
+        for part in (network, self.reconstruction, self.prior, *self.penalties.values()):
             part.connect(self)
         self.to(memory_format=torch.channels_last)  # a third faster convolutions
-        check_names(self)
-        self.latent.check()
-        self.reconstruction.check(self)
-        self.objective.check(self)
-        self.prior.check(self)
-        for penalty in self.penalties.values():
-            penalty.check(self)
+        check_combination(self)
 
     @property
     def penalties(self) -> dict[str, Penalty]:
@@ -165,13 +154,13 @@ class Autoencoder(PixelRange):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups of the optimizer: the model, then each critic with its learning rate."""
-        adversaries = self.adversaries.values()
-        owned = {id(p) for adversary in adversaries for p in adversary.critic.parameters()}
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in self.parameters() if p.requires_grad and id(p) not in owned]}
+        critics: list[dict[str, Any]] = [
+            {"params": [*adversary.critic.parameters()], "lr": adversary.critic_lr}
+            for adversary in self.adversaries.values()
         ]
-        groups += [{"params": [*a.critic.parameters()], "lr": a.critic_lr} for a in adversaries]
-        return groups
+        taken = {id(p) for group in critics for p in group["params"]}
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
+        return [{"params": others}, *critics]
 
     @property
     def can_sample(self) -> bool:
@@ -198,25 +187,16 @@ class Autoencoder(PixelRange):
 
         target: pixels that the output is compared with, see `Batch`.
         """
-        clean, x_in, h, context = self.encoder_pass(x, generator, noisy=noisy, y=y, target=target)
+        clean, x_in, h, context = self.encoder_pass(Inputs(x, generator, noisy, y, target))
         code = replace(self.latent(h, generator, sample), context=context)
         return Pass(clean, x_in, h, code, self.output(code.z, context), self, generator, y)
 
-    def encoder_pass(
-        self,
-        x: Tensor,
-        generator: Generator | None,
-        *,
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> EncoderPass:
-        """The first half of `run`: from pixels (N, C, H, W) to the features of the encoder."""
+    def encoder_pass(self, inputs: Inputs) -> EncoderPass:
+        """The first half of `run`: from pixels to the features of the encoder."""
+        x, generator, noisy, y, target = inputs
         clean = self.normalise(x if target is None else target)
         clean = self.reconstruction.target(clean, generator)
-        x_in = clean
-        if target is not None:
-            x_in = self.reconstruction.expected(self.normalise(x))
+        x_in = clean if target is None else self.reconstruction.expected(self.normalise(x))
         if noisy and self.noise.active:
             x_in = self.noise(x_in, generator, self._span())
         return EncoderPass(clean, x_in, *self.features(x_in, y))
@@ -267,7 +247,7 @@ class Autoencoder(PixelRange):
         self.latent.set_epoch(epoch)
         for penalty in self.penalties.values():
             penalty.set_epoch(epoch)
-        return self.objective(self, x, generator, weights, noisy, y, target)
+        return self.objective(self, Inputs(x, generator, noisy, y, target), weights)
 
     def encode(
         self, x: Tensor, generator: Generator | None = None, y: Tensor | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Generator, Tensor
 
 
@@ -75,3 +76,8 @@ def posterior_of(code: Code) -> Posterior:
     """q(z | x) of the code of a variational latent."""
     assert code.posterior is not None, "only variational latents have a posterior"
     return code.posterior
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """A tensor in at least single precision; under autocast it may have less."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
@@ -31,6 +31,7 @@ from aecore.model.reconstruction.beside import image_term, term_name
 from aecore.model.samplers.base import Sampler
 from aecore.types import ImageShape
 
+T = TypeVar("T")
 _RESERVED = ("loss", "reconstruction")
 
 
@@ -59,19 +60,9 @@ class Components:
         statistics: of standardised data, None for pixels in [0, 1].
         classes: number of classes, None for a model that is not class-conditional.
         """
-        return Autoencoder(
-            image_shape=image_shape,
-            network=self.network,
-            latent=self.latent,
-            noise=self.noise,
-            reconstruction=self.reconstruction,
-            penalties=self.penalties,
-            weights=self.weights,
-            prior=self.prior,
-            objective=self.objective,
-            classes=classes,
-            **({} if statistics is None else statistics._asdict()),
-        )
+        components = {name: part for name, part in vars(self).items() if name != "sampler"}
+        moments = {} if statistics is None else statistics._asdict()
+        return Autoencoder(image_shape=image_shape, classes=classes, **components, **moments)
 
 
 def build_components(settings: Config) -> Components:
@@ -126,9 +117,7 @@ def build_reconstruction(
 
 def build_loss(name: str, node: Mapping[str, Any]) -> tuple[Reconstruction, Weight]:
     """A reconstruction loss and its weight, from one node."""
-    path = f"reconstruction.{name}"
-    own = {k: v for k, v in node.items() if k not in WEIGHT_KEYS}
-    return build(own, path, Reconstruction), build_weight(node, path)
+    return _build_term(node, f"reconstruction.{name}", Reconstruction)
 
 
 def build_penalty(name: str, node: Mapping[str, Any]) -> Weighted:
@@ -137,15 +126,16 @@ def build_penalty(name: str, node: Mapping[str, Any]) -> Weighted:
     if name in _RESERVED:
         problem = "this name is reserved for a term of every loss"
         raise ConfigError(path, ..., problem, "choose another")
-    own = {k: v for k, v in node.items() if k not in WEIGHT_KEYS}
-    return Weighted(build(own, path, Penalty), build_weight(node, path))
+    return Weighted(*_build_term(node, path, Penalty))
 
 
-def build_weight(node: Mapping[str, Any], path: str) -> Weight:
-    """The weight of a term, from its node; constantly 1 where the node has none."""
+def _build_term(node: Mapping[str, Any], path: str, base: type[T]) -> tuple[T, Weight]:
+    """A term of the loss, and its weight, which is constantly 1 where the node has none."""
+    options = {k: v for k, v in node.items() if k not in WEIGHT_KEYS}
     weight = {"weight": 1.0, "schedule": "constant", "warmup": 0.0}
     weight |= {k: node[k] for k in WEIGHT_KEYS if k in node}
-    return build({"_target_": "aecore.model.penalties.weight.Weight", **weight}, path, Weight)
+    target = {"_target_": "aecore.model.penalties.weight.Weight"}
+    return build(options, path, base), build(target | weight, path, Weight)
 
 
 def build_noise(node: Mapping[str, Any], path: str) -> Noise:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -13,11 +12,8 @@ from torch.nn import functional as F
 
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
-from aecore.model.passes import Model
+from aecore.model.passes import Model, Pass
 from aecore.types import ImageShape
-
-if TYPE_CHECKING:
-    from aecore.model.passes import Pass
 
 _SLOPE = 0.2  # negative slope of leaky ReLUs, as in Radford et al. 2016
 

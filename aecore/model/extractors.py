@@ -29,11 +29,11 @@ class Extractor(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N, C, H, W) -> the features of each block, each (N, channels, H, W)."""
-        found = []
+        features = []
         for block in self.blocks:
             x = block(x)
-            found.append(x)
-        return found
+            features.append(x)
+        return features
 
 
 class SmallExtractor(Extractor):
@@ -54,18 +54,26 @@ class SmallClassifier(nn.Module):
     """An extractor, and a linear layer of its last map.
 
     The layer sees where a feature is: on mean activations a classifier learns far more slowly.
-    Images are pixels (N, C, H, W) in the range of the model.
+    seen: maps pixels (N, C, H, W) to the input of the extractor.
     """
 
-    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        classes: int,
+        seen: Callable[[Tensor], Tensor],
+    ) -> None:
         super().__init__()
+        self.seen = seen
         self.extractor = SmallExtractor(channels)
         places = -(-height // 4) * -(-width // 4)
         self.head = nn.Linear(SmallExtractor.WIDTH * places, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> logits (N, classes)."""
-        logits: Tensor = self.head(self.extractor(x)[-1].flatten(1))
+        logits: Tensor = self.head(self.extractor(self.seen(x))[-1].flatten(1))
         return logits
 
 
@@ -74,14 +82,8 @@ def trained_extractor(
 ) -> SmallExtractor:
     """That of a classifier of the labels of a split. seen: maps pixels to its input."""
     assert split.labels is not None, "a classifier learns labels"
-    classes = int(split.labels.max()) + 1
-
-    def logits(model: SmallClassifier, x: Tensor) -> Tensor:
-        found: Tensor = model(seen(x))
-        return found
-
-    make = partial(SmallClassifier, *split.image_shape, classes)
-    return train_classifier(make, logits, split, epochs, seed, device, limit=_EPOCH).extractor
+    make = partial(SmallClassifier, *split.image_shape, int(split.labels.max()) + 1, seen)
+    return train_classifier(make, split, epochs, seed, device, limit=_EPOCH).extractor
 
 
 class VGG(Extractor):
@@ -130,7 +132,6 @@ class VGG(Extractor):
 
 def train_classifier(
     make: Callable[[], _M],
-    logits: Callable[[_M, Tensor], Tensor],
     split: Split,
     epochs: int,
     seed: int,
@@ -140,7 +141,7 @@ def train_classifier(
     """A classifier of the labels of a split; a pure function of its arguments.
 
     By Adam, with a rate that falls to 0. The generators of PyTorch are left as they were.
-    make: the classifier, not trained yet. logits: of pixels (N, C, H, W), (N, classes).
+    make: the classifier, not trained yet: pixels (N, C, H, W) -> logits (N, classes).
     limit: mini-batches in an epoch, at most.
     """
     devices = [device] if device.type == "cuda" else []
@@ -157,8 +158,8 @@ def train_classifier(
             for batch in (batch for chunk in batches for batch in chunk):
                 assert batch.y is not None, "the split has labels"
                 optimizer.zero_grad()
-                found = logits(model, batch.x.to(device))
-                torch.autograd.backward(F.cross_entropy(found, batch.y.to(device)))
+                logits = model(batch.x.to(device))
+                torch.autograd.backward(F.cross_entropy(logits, batch.y.to(device)))
                 optimizer.step()
                 falling.step()
     return model.eval().requires_grad_(False)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aecore.model.autoencoder import Autoencoder
+from aecore.model.module import leaves
 
 Side = Literal["encoder", "latent", "decoder"]
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -32,12 +33,6 @@ class Layer:
     module: nn.Module
     input: Tensor
     output: Tensor
-
-
-def leaves(module: nn.Module) -> list[nn.Module]:
-    """The modules without submodules."""
-    # not any(children()): an empty Sequential is a child and false
-    return [part for part in module.modules() if next(part.children(), None) is None]
 
 
 @contextmanager

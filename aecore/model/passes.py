@@ -5,14 +5,39 @@ Components import the protocol `Model` and never `Autoencoder`, which imports th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Generator, Tensor, nn
 
 from aecore.model.codes import Code
 from aecore.types import ImageShape, Shape
+
+if TYPE_CHECKING:
+    from aecore.model.critics import Adversary
+    from aecore.model.latents.base import Latent
+    from aecore.model.noise.base import Noise
+    from aecore.model.objectives.base import Objective
+    from aecore.model.penalties.base import Penalty
+    from aecore.model.priors.base import Prior, PriorDensity
+    from aecore.model.reconstruction.base import Reconstruction
+    from aecore.model.samplers.base import Fitted
+
+
+class Inputs(NamedTuple):
+    """What a model is trained on, or evaluated with.
+
+    x: (N, C, H, W) pixels. generator: of all random numbers; None for PyTorch's default generator.
+    noisy: whether the noise is applied. y: (N,) labels, required by a conditional model.
+    target: pixels that the output is compared with, see `Batch`; None for x.
+    """
+
+    x: Tensor
+    generator: Generator | None
+    noisy: bool
+    y: Tensor | None = None
+    target: Tensor | None = None
 
 
 class EncoderPass(NamedTuple):
@@ -51,120 +76,6 @@ class Pass:
     y: Tensor | None = None
 
 
-class ModuleProtocol(Protocol):
-    """A part of a model."""
-
-    def modules(self) -> Iterator[nn.Module]: ...
-
-
-class NoiseProtocol(Protocol):
-    """The noise of a model: see `aecore.model.noise.base.Noise`."""
-
-    @property
-    def active(self) -> bool: ...
-
-
-class LatentProtocol(ModuleProtocol, Protocol):
-    """The latent of a model: see `aecore.model.latents.base.Latent`."""
-
-    variational: bool
-    gaussian: bool
-    layered: bool
-    pathwise: bool
-    relaxed: bool
-    sequential: bool
-    uneven: bool
-    codebook_size: int | None
-    cost_names: tuple[str, ...]
-
-    @property
-    def smooth(self) -> bool: ...
-    def __call__(self, h: Tensor, generator: Generator | None, sample: bool) -> Code: ...
-    def nearest(self, z: Tensor) -> Tensor: ...
-    def decode_indices(self, indices: Tensor) -> Tensor: ...
-    def costs(self, p: Pass) -> Mapping[str, Tensor]: ...
-    # a `Standalone` prior, whose module imports this one
-    def standard_prior(self) -> Any: ...
-
-
-class ReconstructionProtocol(Protocol):
-    """The reconstruction loss of a model: see `aecore.model.reconstruction.base.Reconstruction`."""
-
-    likelihood: bool
-    cost_names: tuple[str, ...]
-
-    def __call__(self, output: Tensor, x: Tensor) -> Tensor: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def image(self, output: Tensor) -> Tensor: ...
-    def costs(self, p: Pass) -> Mapping[str, Tensor]: ...
-    def log_constant(self, pixels: int) -> float: ...
-
-
-class PenaltyProtocol(Protocol):
-    """A penalty of a model: see `aecore.model.penalties.base.Penalty`."""
-
-    @property
-    def is_kl(self) -> bool: ...
-    @property
-    def holds_prior(self) -> bool: ...
-    def __call__(self, p: Pass) -> Tensor: ...
-    def path(self, name: str) -> str: ...
-
-
-class PriorProtocol(Protocol):
-    """The prior of a model: see `aecore.model.priors.base.PriorDensity`."""
-
-    factorised: bool
-    encodes: bool
-
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-
-
-class PriorDensityProtocol(Protocol):
-    """p(z) with the current weights: see `aecore.model.priors.base.PriorDensity`."""
-
-    no_temperature: str | None
-
-    def kl(self, code: Code) -> Tensor: ...
-    def log_prob(self, z: Tensor) -> Tensor: ...
-    def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
-    ) -> Tensor: ...
-
-
-class SamplerProtocol(Protocol):
-    """The fitted sampler of a model: see `aecore.model.samplers.base.Fitted`."""
-
-    of_indices: bool
-
-    @property
-    def no_temperature(self) -> str | None: ...
-    def draw(
-        self, n: int, like: Tensor, generator: Generator | None, temperature: float = 1.0
-    ) -> Tensor: ...
-    def draw_of(
-        self, y: Tensor, like: Tensor, generator: Generator | None, temperature: float = 1.0
-    ) -> Tensor: ...
-
-
-class ObjectiveProtocol(Protocol):
-    """The objective of a model: see `aecore.model.objectives.base.Objective`."""
-
-    holds_prior: bool
-    term: str | None
-
-
-class AdversaryProtocol(Protocol):
-    """A component that owns a critic: see `aecore.model.critics.Adversary`."""
-
-    def critic_loss(self, p: Pass) -> Tensor: ...
-
-
 class Model(Protocol):
     """The autoencoder, as its components see it; shapes as in `Autoencoder`."""
 
@@ -184,27 +95,25 @@ class Model(Protocol):
     @property
     def classes(self) -> int | None: ...
     @property
-    def latent(self) -> LatentProtocol: ...
+    def latent(self) -> Latent: ...
     @property
-    def noise(self) -> NoiseProtocol: ...
+    def noise(self) -> Noise: ...
     @property
     def weights(self) -> Mapping[str, Any]: ...
     @property
-    def has_likelihood(self) -> bool: ...
+    def reconstruction(self) -> Reconstruction: ...
     @property
-    def reconstruction(self) -> ReconstructionProtocol: ...
+    def penalties(self) -> Mapping[str, Penalty]: ...
     @property
-    def penalties(self) -> Mapping[str, PenaltyProtocol]: ...
+    def adversaries(self) -> Mapping[str, Adversary]: ...
     @property
-    def adversaries(self) -> Mapping[str, AdversaryProtocol]: ...
+    def prior(self) -> Prior: ...
     @property
-    def prior(self) -> PriorProtocol: ...
+    def prior_density(self) -> PriorDensity: ...
     @property
-    def prior_density(self) -> PriorDensityProtocol: ...
+    def sampler(self) -> Fitted | None: ...
     @property
-    def sampler(self) -> SamplerProtocol | None: ...
-    @property
-    def objective(self) -> ObjectiveProtocol: ...
+    def objective(self) -> Objective: ...
     @property
     def draws_prior(self) -> bool: ...
     @property
@@ -219,15 +128,7 @@ class Model(Protocol):
         y: Tensor | None = None,
         target: Tensor | None = None,
     ) -> Pass: ...
-    def encoder_pass(
-        self,
-        x: Tensor,
-        generator: Generator | None,
-        *,
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> EncoderPass: ...
+    def encoder_pass(self, inputs: Inputs) -> EncoderPass: ...
     def features(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]: ...
     def encoder_input(self, x: Tensor, y: Tensor | None) -> Tensor: ...
     def output(

@@ -33,11 +33,11 @@ def sample_codes(
             why = "this latent has no prior"
             hint = "train with latent=gaussian, penalty=mmd, or sampler=gmm"
         raise UserError(f"nothing to sample from: {why}", hint)
-    shape, like = model.code_shape, model.like
+    shape, like = (n, *model.code_shape), model.like
     if model.sampler is None:
         prior = model.prior_density
         temperature = _checked(temperature, prior.no_temperature)
-        return prior.sample(n, shape, like, generator, temperature).view(n, *shape)
+        return prior.sample(shape, like, generator, temperature)
     temperature = _checked(temperature, model.sampler.no_temperature)
     if model.classes is None:
         z = model.sampler.draw(n, like, generator, temperature)
@@ -45,7 +45,7 @@ def sample_codes(
         z = model.sampler.draw_of(need_labels(y), like, generator, temperature)
     if model.sampler.of_indices:
         return model.latent.decode_indices(z).to(like.dtype)
-    return model.latent.nearest(z.view(n, *shape))
+    return model.latent.nearest(z.view(shape))
 
 
 def cycle_classes(model: Model, n: int) -> Tensor | None:

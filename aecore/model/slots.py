@@ -13,7 +13,8 @@ from aecore.errors import UserError, short
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import Network
 from aecore.model.noise.base import Noise
-from aecore.model.objectives.base import Objective
+from aecore.model.objectives.base import Objective, check_names
+from aecore.model.passes import Model
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.weight import WEIGHT_KEYS, Weight, Weighted
 from aecore.model.priors.base import Prior
@@ -29,6 +30,7 @@ SLOTS: dict[str, type] = {
     "prior": Prior,
     "objective": Objective,
 }
+MAIN = ("network", "latent", "noise", "penalty", "reconstruction")  # what a short text names
 
 
 def check_components(components: Mapping[str, object], penalties: Mapping[str, Weighted]) -> None:
@@ -41,6 +43,17 @@ def check_components(components: Mapping[str, object], penalties: Mapping[str, W
                 f"{slot}={short(component)}: must be a {SLOTS[slot].__name__}",
                 f'use a class of {home}, or aecore.create("{slot}=...")',
             )
+
+
+def check_combination(model: Model) -> None:
+    """Raise UserError for components that do not go together."""
+    check_names(model)
+    model.latent.check()
+    model.reconstruction.check(model)
+    model.objective.check(model)
+    model.prior.check(model)
+    for penalty in model.penalties.values():
+        penalty.check(model)
 
 
 def component_configs(

@@ -7,14 +7,13 @@ import json
 import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from aecore.config.folders import installing
+from aecore.config.folders import installing, is_installed
 from aecore.config.schema import Config
 from aecore.errors import UserError
 from aecore.runs.format import is_current
@@ -62,7 +61,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     exported = path.suffix == Path(EXPORTED).suffix
-    if exported and find_spec("safetensors") is None:
+    if exported and not is_installed("safetensors"):
         raise UserError(f"{path}: reading it needs safetensors", installing("export"))
     try:
         checkpoint: dict[str, Any] = read_exported(path) if exported else read_tensors(path)

@@ -42,8 +42,8 @@ def check_links(folder: Path) -> None:
             folders.clear()
             continue
         for link in (p for n in (*folders, *files) if (p := Path(place, n)).is_symlink()):
-            own = library == ".submitit" and _SUBMITTED.fullmatch(link.name)
-            if not (own or Path(os.path.realpath(link)).is_relative_to(root)):
+            by_library = library == ".submitit" and _SUBMITTED.fullmatch(link.name)
+            if not (by_library or Path(os.path.realpath(link)).is_relative_to(root)):
                 raise _linked(link)
 
 
@@ -92,10 +92,15 @@ def replace_by_link(path: Path, other: Path) -> None:
     try:
         os.link(checked(path), spare)
     except OSError:  # a file system without hard links
-        with path.open("rb") as source, replacing(other) as file:
-            shutil.copyfileobj(source, file)
+        copy_file(path, other)
         return
     os.replace(spare, other)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Replace a file by a copy of another one, as a whole or not at all."""
+    with source.open("rb") as original, replacing(path) as file:
+        shutil.copyfileobj(original, file)
 
 
 def appending(path: Path) -> TextIO:

@@ -33,9 +33,9 @@ def is_current(record: Mapping[str, Any]) -> bool:
 
 def difference(record: Mapping[str, Any]) -> str:
     """Which version made a record of another format, in one line."""
-    found, (version, remark) = record.get("format", 0), _reader(record)
+    number, (version, remark) = record.get("format", 0), _reader(record)
     return (
-        f"made by aecore {version}{remark} (format {printable(found)}); "
+        f"made by aecore {version}{remark} (format {printable(number)}); "
         f"this version reads format {FORMAT}"
     )
 
@@ -69,7 +69,7 @@ def read_stamped(path: Path, kind: type[M], otherwise: str = "train again") -> M
 
 def _reader(record: Mapping[str, Any]) -> tuple[str, str]:
     """The last version that reads a record (the one that wrote it, if later), and a remark."""
-    found = record.get("format", 0)
-    if type(found) is int and found in EARLIER:
-        return EARLIER[found], " or earlier"
+    number = record.get("format", 0)
+    if type(number) is int and number in EARLIER:
+        return EARLIER[number], " or earlier"
     return printable(record.get("version", "unknown")), ""

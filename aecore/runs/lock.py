@@ -60,7 +60,7 @@ def _locked(path: Path, doing: str, hint: str, deadline: float) -> int:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _told(os.read(descriptor, _LONGEST))
+            holder = _holder(os.read(descriptor, _LONGEST))
             os.close(descriptor)
             if time.monotonic() > deadline:
                 problem = f"{path.parent}: another process{holder} is {doing}"
@@ -75,7 +75,7 @@ def _locked(path: Path, doing: str, hint: str, deadline: float) -> int:
         os.close(descriptor)  # its last holder has removed it meanwhile
 
 
-def _told(content: bytes) -> str:
+def _holder(content: bytes) -> str:
     """Which process holds the lock, empty where its file does not say that."""
     try:
         record = json.loads(content)

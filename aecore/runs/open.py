@@ -125,13 +125,13 @@ def open_run(path: str | Path, *, below: Path = Path("outputs")) -> Run:
 
 def _newest(below: Path) -> Path:
     """The run folder below that began last and has trained; UserError where there is none."""
-    found = newest(below, f"checkpoints/{LAST}")
-    if found is None:
+    folder = newest(below, f"checkpoints/{LAST}")
+    if folder is None:
         raise UserError(
             f"run={NEWEST}: no trained run below {below}",
             "give its folder, run=outputs/..., or where runs lie, paths.output_dir=...",
         )
-    return found
+    return folder
 
 
 def _located(place: Path) -> tuple[Path | None, Path | None]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aecore.config.folders import expanded
-from aecore.config.secret import leaves
+from aecore.config.tree import leaves
 
 _WRITTEN = re.compile(r"paths\.(data_dir|output_dir)|(dataset|evaluate\.ood\.[\w-]+)\.cache_dir")
 _LOGGERS = "aecore.training.loggers"

@@ -37,12 +37,9 @@ def make_record(
     config: Config, image_shape: ImageShape, class_names: tuple[str, ...] | None
 ) -> dict[str, Any]:
     """The record of a model, plain values only."""
-    return {
-        **stamp(),
-        "config": config.model_dump(),
-        "image_shape": list(image_shape),
-        "class_names": None if class_names is None else list(class_names),
-    }
+    names = None if class_names is None else list(class_names)
+    record = {"config": config.model_dump(), "image_shape": [*image_shape], "class_names": names}
+    return {**stamp(), **record}
 
 
 def read_record(checkpoint: Mapping[str, Any], path: Path) -> Record:

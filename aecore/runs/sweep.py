@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ class Sweep:
             self.write()
 
     @property
+    def title(self) -> str:
+        """What the report is called: the study's name and its time."""
+        return f"{self.folder.parent.name} {self.folder.name}"
+
+    @property
     def folders(self) -> list[Path]:
         """The run folder of each job, there or not."""
         numbers = range(len(self.jobs)) if self.numbers is None else self.numbers
@@ -94,8 +100,15 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    found = read_stamped(path, RecordedSweep, "start the sweep again")
-    return Sweep(folder, **found.model_dump(exclude={"format", "version"}))
+    status = path.stat()  # each job reads it several times, and it is as long as the sweep
+    return _read(folder, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, *state: int) -> Sweep:
+    """What the record of that state holds."""
+    record = read_stamped(folder / RECORD, RecordedSweep, "start the sweep again")
+    return Sweep(folder, **record.model_dump(exclude={"format", "version"}))
 
 
 def sweep_of(job: Path) -> Path:
@@ -109,20 +122,29 @@ def job_name(folder: Path) -> str:
     return folder.relative_to(sweep_of(folder)).as_posix()
 
 
+def not_shared(folder: Path, overrides: Sequence[str]) -> list[str]:
+    """The overrides of a job that not all jobs of its sweep have; all where there is one job."""
+    sweep = read_sweep(sweep_of(folder))
+    shared: set[str] = set()
+    if sweep is not None and sweep.search is not None:
+        shared = {*sweep.search["fixed"]}
+    elif sweep is not None and len(sweep.jobs) > 1:
+        shared = set(sweep.jobs[0]).intersection(*sweep.jobs)
+    return [text for text in overrides if text not in shared]
+
+
 def job_label(folder: Path) -> str:
     """`job 4/8`: the place of a job in its sweep, which begins every line that it prints.
 
-    Of a search, whose trials are not counted beforehand, the name of its folder.
+    Of a search, whose trials are not counted beforehand, `trial 3`: the name of its folder.
     """
     sweep = read_sweep(sweep_of(folder))
-    if sweep is None or folder not in sweep.folders:
+    if sweep is not None and sweep.search is not None:
+        return f"trial {job_name(folder)}"
+    folders = [] if sweep is None else sweep.folders
+    if folder not in folders:
         return f"job {job_name(folder)}"
-    return f"job {sweep.folders.index(folder) + 1}/{len(sweep.folders)}"
-
-
-def title(sweep: Sweep) -> str:
-    """What the report is called: the study's name and its time."""
-    return f"{sweep.folder.parent.name} {sweep.folder.name}"
+    return f"job {folders.index(folder) + 1}/{len(folders)}"
 
 
 def ended(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from aecore.config.component import NonNegativeInt, PositiveInt
 from aecore.config.schema import Node
-from aecore.config.secret import at
+from aecore.config.tree import at
 from aecore.runs.recorded import decides_launch, flags_of, job_lines, kept
 
 RECORD = "sweep.json"

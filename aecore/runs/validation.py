@@ -26,6 +26,7 @@ from aecore.config.folders import (
 )
 from aecore.config.targets import known_targets
 from aecore.config.terminal import in_one_line
+from aecore.config.tree import targets
 from aecore.errors import UserError, short
 
 T = TypeVar("T")
@@ -152,18 +153,6 @@ def trusting(config_dir: str | Path | None) -> Iterator[None]:
         yield
     finally:
         set_user_folders(before)
-
-
-def targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Where a `_target_` stands in a tree of mappings and lists, and what it is."""
-    if isinstance(node, list):
-        node = dict(enumerate(node))
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "_target_":
-                yield f"{path}_target_", value
-            else:
-                yield from targets(value, f"{path}{key}.")
 
 
 def printable(foreign: Any) -> str:

@@ -7,17 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from aecore.compare.compare import Summary, compare
+from aecore.compare.compare import compare_sweep
 from aecore.config.terminal import show
 from aecore.errors import Interrupted
-from aecore.runs.sweep import Sweep, read_sweep, title
-
-
-def compare_sweep(sweep: Sweep, **options: Any) -> Summary:
-    """Compare the jobs of a sweep in its folder; options: see `compare`."""
-    return compare(sweep.folders, sweep.folder, title=title(sweep), grid=sweep.grid, **options)
+from aecore.runs.sweep import Sweep, read_sweep
 
 
 @contextmanager
@@ -43,7 +37,8 @@ def compare_running(folder: Path) -> None:
     """
     began = time.monotonic()
     ended, seconds = _latest.get(folder, (-math.inf, 0.0))
-    sweep = read_sweep(folder)
-    if sweep is not None and began - ended >= 9 * seconds:
+    if began - ended < 9 * seconds:
+        return
+    if (sweep := read_sweep(folder)) is not None:
         compare_sweep(sweep)
         _latest[folder] = time.monotonic(), time.monotonic() - began

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import tempfile
@@ -59,8 +58,8 @@ def run_jobs(
     if _is_of(launcher, "joblib"):
         vars(launcher)["joblib"] |= {"initializer": end_with, "initargs": (os.getpid(),)}
     if isinstance(launcher, BasicLauncher):
-        gc.freeze()  # what is collected after each job is then sought in what the job left
-        _launch(launcher, folders, placed)
+        for number, job in placed.items():  # of those launched at once Hydra keeps what each had
+            _launch(launcher, folders, {number: job})
         check_received()
     else:
         os.environ[LEADER] = identity()

@@ -105,6 +105,8 @@ def _run_request(request: Request, folder: Path) -> float | None:
         traceback.clear_frames(failure.__traceback__)  # they hold the model
     say_progress(sweep_of(folder))
     gc.collect()  # Lightning leaves reference cycles behind, which hold the model
+    if not gc.get_freeze_count():
+        gc.freeze()  # what was imported is not searched again after every job
     if is_leader():
         compare_running(sweep_of(folder))
     if failed and started_together():

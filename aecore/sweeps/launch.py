@@ -53,8 +53,8 @@ def launcher_of(
     from aecore.sweeps.comparison import compared_if_interrupted
     from aecore.sweeps.job import run_job
 
-    own = (o.line for o in more if not o.is_below(SWEEPER))
-    arguments = parse([*sweep.flags, *sweep.overrides, *own])
+    lines = (o.line for o in more if not o.is_below(SWEEPER))
+    arguments = parse([*sweep.flags, *sweep.overrides, *lines])
     settings = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.mode=MULTIRUN"]
     with hydra_of(arguments) as hydra:
         with composing(arguments, arguments.overrides):
@@ -76,7 +76,7 @@ def launcher_of(
 
 
 def _launch_grid(sweep: Sweep, more: Sequence[Override], selections: Selections | None) -> int:
-    from aecore.sweeps.comparison import compare_sweep
+    from aecore.compare.compare import compare_sweep
     from aecore.sweeps.engines import run_jobs
 
     todo = [n for n, folder in enumerate(sweep.folders) if not is_finished(folder)]

@@ -22,8 +22,8 @@ from tqdm import tqdm
 from aecore.config.arguments import Arguments
 from aecore.config.compose import Composition, composing, hydra_of
 from aecore.config.overrides import SUBDIR, Override, as_override, read
-from aecore.config.secret import at
 from aecore.config.terminal import say
+from aecore.config.tree import at
 from aecore.errors import UserError
 from aecore.runs.files import make_folder
 from aecore.runs.folder import reserve

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from aecore.config.terminal import say
-from aecore.runs.folder import METRICS
+from aecore.runs.folder import ERROR, METRICS
 from aecore.runs.lock import FILE
-from aecore.runs.sweep import ended, read_sweep
+from aecore.runs.sweep import read_sweep
 from aecore.training.estimate import clock
 
 
@@ -20,12 +20,17 @@ def say_progress(folder: Path) -> None:
     sweep = read_sweep(folder)
     if sweep is None or sweep.search is not None:
         return
-    jobs = [job for job in sweep.folders if ended(job)]
+    jobs = [job for job in sweep.folders if _has_ended(job)]
     left = len(sweep.folders) - len(jobs)
     text = f"{len(jobs)} of {len(sweep.folders)} jobs done"
     if left and (seconds := _seconds_left(folder, jobs, left)) is not None:
         text += f", about {clock(seconds)} left"
     say(text)
+
+
+def _has_ended(job: Path) -> bool:
+    """By its files alone: reading those of every job after each of them would add up."""
+    return any((job / name).is_file() for name in (METRICS, ERROR))
 
 
 def _seconds_left(folder: Path, jobs: list[Path], left: int) -> float | None:

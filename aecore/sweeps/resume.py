@@ -70,11 +70,11 @@ def _check_typed(typed: Sequence[Override], sweep: Sweep, free: Sequence[str]) -
 def _with_own_folder(sweep: Sweep) -> Sweep:
     """A recorded sweep with the `--config-dir` of this command line instead of its own."""
     pairs = list(zip(sweep.flags[::2], sweep.flags[1::2], strict=True))
-    own = [part for pair in pairs for part in pair if pair[0] == "--config-dir"]
-    if own and not flags():
+    folders = [part for pair in pairs for part in pair if pair[0] == "--config-dir"]
+    if folders and not flags():
         raise UserError(
             f"{sweep.folder}: started with --config-dir, which must be given again",
-            f"{command()} {shlex.join([*own, f'resume={sweep.folder}'])}",
+            f"{command()} {shlex.join([*folders, f'resume={sweep.folder}'])}",
         )
     others = [part for pair in pairs for part in pair if pair[0] != "--config-dir"]
     return replace(sweep, flags=[*flags(), *others])
@@ -120,8 +120,8 @@ def _with_given(
     names = {o.name for job in recorded for o in job}
     jobs: list[Job] = []
     for job in recorded:
-        own = {o.name for o in job}
-        given = [o for o in ours if o.name in own or o.name not in names]
+        keys = {o.name for o in job}
+        given = [o for o in ours if o.name in keys or o.name not in names]
         jobs.append(([o for o in job if o.name not in {o.name for o in given}], given))
     unfinished = jobs
     if sweep.search is None:

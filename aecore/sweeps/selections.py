@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from aecore.config.arguments import Arguments
-from aecore.config.compose import compose, resolved
+from aecore.config.compose import compose, plain, without_hydra
 from aecore.config.overrides import SUBDIR, Override, read
 from aecore.errors import UserError
 
@@ -42,29 +42,34 @@ class Selections:
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
         self._known: dict[tuple[str, ...], DictConfig] = {}
+        self._own: dict[tuple[Any, ...], DictConfig] = {}
 
     def config(self, point: Sequence[Override]) -> dict[str, Any]:
         """The resolved configuration of a point; raises UserError."""
+        chosen = self._chosen(point)
+        # Points that set the same keys to values of the same types share a copy: each sets all.
+        key = id(chosen), *((o.key, type(o.value)) for o in point if _sets_value(o))
+        if key not in self._own:
+            self._own[key] = without_hydra(chosen)
         try:
-            return resolved(self.whole(point))
+            _set_values(self._own[key], point)
+            return plain(self._own[key])
         except OmegaConfBaseException:
             return compose(at_point(self._arguments, point)).config  # explains the error
 
     def whole(self, point: Sequence[Override]) -> DictConfig:
         """The configuration of a point with Hydra's own part, a copy; raises UserError."""
-        found = deepcopy(self._chosen(point))
+        config = deepcopy(self._chosen(point))
         try:
-            for override in point:
-                if _sets_value(override):  # as Hydra does
-                    OmegaConf.update(found, override.key, override.value, merge=True)
+            _set_values(config, point)
         except OmegaConfBaseException:  # which Hydra explains
-            found = deepcopy(self._composed(point))
-        found.hydra.overrides.task = [o.line for o in point]
-        named = found.hydra.job.config.override_dirname
-        found.hydra.job.override_dirname = get_overrides_dirname(
+            config = deepcopy(self._composed(point))
+        config.hydra.overrides.task = [o.line for o in point]
+        named = config.hydra.job.config.override_dirname
+        config.hydra.job.override_dirname = get_overrides_dirname(
             [o.parsed for o in point], named.exclude_keys, named.item_sep, named.kv_sep
         )
-        return found
+        return config
 
     def name(self, point: Sequence[Override], number: int) -> str:
         """The folder of a job below that of its sweep; UserError where it cannot be resolved."""
@@ -89,6 +94,13 @@ class Selections:
         return self._known[lines]
 
 
+def _set_values(config: DictConfig, point: Sequence[Override]) -> None:
+    """Set the values of a point as Hydra does; raises OmegaConfBaseException."""
+    for override in point:
+        if _sets_value(override):
+            OmegaConf.update(config, override.key, override.value, merge=True)
+
+
 def _sets_value(override: Override) -> bool:
     chooses = override.group is not None or override.sign or override.is_sweep
     return not chooses and not isinstance(override.value, dict)
@@ -106,12 +118,12 @@ class ComposedLoader(ConfigLoaderImpl):
     ) -> DictConfig:
         """The configuration of a job, of the sweep that the master describes."""
         *job, subdir = read(sweep_overrides)
-        found = self._selections.whole(job)
+        config = self._selections.whole(job)
         master = master_config.hydra
-        with open_dict(found.hydra):
-            found.hydra.mode = master.mode
-            found.hydra.sweep.dir = master.sweep.dir
-            found.hydra.sweep.subdir = subdir.value
-            found.hydra.overrides.hydra = [*master.overrides.hydra, subdir.line]
-        OmegaConf.copy_cache(from_config=master_config, to_config=found)
-        return found
+        with open_dict(config.hydra):
+            config.hydra.mode = master.mode
+            config.hydra.sweep.dir = master.sweep.dir
+            config.hydra.sweep.subdir = subdir.value
+            config.hydra.overrides.hydra = [*master.overrides.hydra, subdir.line]
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)
+        return config

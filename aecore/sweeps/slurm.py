@@ -37,16 +37,16 @@ class Queue(SlurmInfoWatcher):
     def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
         """States of the jobs that are waited for; one that Slurm has forgotten has ended."""
         text = string if isinstance(string, str) else string.decode()
-        found = {}
+        states = {}
         for line in text.splitlines():
             job, state, nodes = line.split("|")
-            found[job] = {
+            states[job] = {
                 "JobID": job,
                 "State": state if state in _ENDED else "RUNNING",
                 "NodeList": nodes,
             }
         gone = {"State": "GONE"}
-        return {job: found.get(job, gone) for job in self._registered - self._finished}
+        return {job: states.get(job, gone) for job in self._registered - self._finished}
 
 
 def submit(
@@ -108,9 +108,9 @@ def _executor(launcher: Any, local: bool) -> submitit.AutoExecutor:
             "here a job with trainer=ddp trainer.devices=2 starts its processes itself",
         )
     kind, folder = launcher._EXECUTOR, _unused(str(params.pop("submitit_folder")))
-    own = {f"{kind}_{k}": params.pop(k) for k in ("max_num_timeout",) if k in params}
+    options = {f"{kind}_{k}": params.pop(k) for k in ("max_num_timeout",) if k in params}
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=kind, **own)
+        executor = submitit.AutoExecutor(folder=folder, cluster=kind, **options)
     except RuntimeError as error:  # without srun
         raise UserError(
             "hydra/launcher=submitit_slurm: there is no Slurm here (no srun)",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from aecore.compare.compare import PaperTable, compare
+from aecore.compare.compare import PaperTable, compare, compare_sweep
 from aecore.compare.select import is_job, select
 from aecore.config.build import validate
 from aecore.config.folders import command, expanded
@@ -14,21 +15,24 @@ from aecore.config.schema import Config
 from aecore.config.terminal import show
 from aecore.errors import UserError
 from aecore.runs.folder import is_run, reserve
-from aecore.runs.sweep import Sweep, read_sweep, sweep_of, title
+from aecore.runs.sweep import Sweep, read_sweep, sweep_of
 from aecore.tasks.base import Request, Task
 
 
 class Compare(Task):
     """Prints a table of the chosen runs; writes it, a report and joint figures of all runs.
 
-    Which runs, `runs` tells: paths, patterns and sweep folders. They go to `out`; without it to the
-    sweep's own folder where the whole of one sweep is compared, else to a new one below
+    `runs` selects the runs: paths, patterns and sweep folders. The files go to `out`; without it
+    to the sweep's own folder where the whole of one sweep is compared, else to a new one below
     `paths.output_dir`/comparisons.
 
     table: the form in which means and deviations over seeds are written, besides groups.csv.
+    metrics: the columns of table.tex or table.md, in order; None for all metrics of validation and
+        test images of which one side is better.
     """
 
     table: PaperTable
+    metrics: list[str] | None
 
     def __call__(self, request: Request) -> dict[str, float]:
         """Compare; raises UserError if no run is selected."""
@@ -41,15 +45,12 @@ class Compare(Task):
         folders = select(config.runs)
         sweep = _whole_sweep(folders)
         out = _place(sweep, config)
+        options: dict[str, Any] = {"figures": True, "paper": self.table, "metrics": self.metrics}
         if sweep is not None:
-            summary = compare(
-                sweep.folders, out, title=title(sweep), grid=sweep.grid, figures=True,
-                paper=self.table,
-            )  # fmt: skip
+            summary = compare_sweep(sweep, out, **options)
         else:
             count = f"{len(folders)} run{'' if len(folders) == 1 else 's'}"
-            heading = f"Comparison of {count}"
-            summary = compare(folders, out, title=heading, figures=True, paper=self.table)
+            summary = compare(folders, out, title=f"Comparison of {count}", **options)
         show(summary.terminal_text)
         return {}
 

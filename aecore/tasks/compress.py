@@ -50,7 +50,7 @@ class Compress(Use):
         whole = opened.images()
         trial = opened.trial(whole).at_most(self.images)
         split = trial.images
-        training = opened.trial(opened.scaled(opened.own.train)).at_most(self.training)
+        training = opened.trial(opened.scaled(opened.run_data.train)).at_most(self.training)
         codes = code_rows(trial, training, self.steps)
         files = _lossless(split)
         rows = [*codes, *files]

@@ -16,7 +16,7 @@ from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.latent import codes_figure
-from aecore.evaluation.selection import balanced, class_name
+from aecore.evaluation.selection import balanced, class_names
 from aecore.tasks.files import write_arrays
 from aecore.tasks.use import Opened, Use
 from aecore.training.loggers.tensorboard import TensorBoard
@@ -61,18 +61,18 @@ class Encode(Use):
 
     def _arrays(self, opened: Opened, split: Split) -> dict[str, NDArray[Any]]:
         codes, indices = self._codes(opened, split)
-        found: dict[str, NDArray[Any]] = {"ids": np.array(opened.named(split)), "codes": codes}
+        arrays: dict[str, NDArray[Any]] = {"ids": np.array(opened.named(split)), "codes": codes}
         if indices is not None:
-            found["indices"] = indices
+            arrays["indices"] = indices
         if split.labels is not None:
-            found["labels"] = split.labels.cpu().numpy()
+            arrays["labels"] = split.labels.cpu().numpy()
         if split.class_names is not None:
-            found["class_names"] = np.array(split.class_names)
-        if opened.own is opened.parts.data:
+            arrays["class_names"] = np.array(split.class_names)
+        if opened.run_data is opened.parts.data:
             which = opened.which("all")
-            known = opened.own.origins if which == "all" else [which] * len(split)
-            found["splits"] = np.array(known)
-        return found
+            known = opened.run_data.origins if which == "all" else [which] * len(split)
+            arrays["splits"] = np.array(known)
+        return arrays
 
     def _codes(
         self, opened: Opened, split: Split
@@ -98,9 +98,7 @@ class Encode(Use):
         what = f"{some}{opened.describe(split, 'all')}"
         save(codes_figure(codes[chosen], images, what), opened.folder, "codes")
         ids = opened.named(split)
-        texts = [ids[n] for n in chosen.tolist()]
-        if images.labels is not None:
-            texts = [class_name(images, label) for label in images.labels.tolist()]
+        texts = class_names(images) or [ids[n] for n in chosen.tolist()]
         table = is_table(opened.ae.image_shape)
         for logger in build_loggers(opened.parts, opened.folder):
             if isinstance(logger, TensorBoard):

@@ -36,7 +36,7 @@ class Evaluate(Use):
         history = opened.run.history
         trial = make_trial(
             parts, model, images=images, name=name, history=history,
-            read_training=lambda: opened.own.train,
+            read_training=lambda: opened.run_data.train,
         )  # fmt: skip
         metrics = evaluate(trial, metrics=parts.metrics, noise=parts.test_noise)
         if name == "test":

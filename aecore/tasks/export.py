@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from aecore.api.trained import Trained
-from aecore.config.component import PositiveInt, Probability, component
+from aecore.config.component import NonNegativeFloat, PositiveInt, Probability, component
 from aecore.config.schema import Config
 from aecore.config.terminal import say
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
+from aecore.evaluation.metrics.anomaly_score import Scorer
 from aecore.model.networks.base import flat
-from aecore.runs.files import replacing, write_atomically
+from aecore.runs.files import copy_file, write_atomically, write_json
 from aecore.runs.record import make_record
 from aecore.tasks.exporting.inference import (
     PROGRAM,
+    PixelScore,
     preprocessing,
     score_rule,
     state_of,
@@ -59,6 +59,7 @@ class Export(Use):
     formats: safetensors (weights and configuration, for `aecore.load`), onnx, torch
         (`torch.export`); the latter as encoder, decoder and both as one.
     images: how many the files are checked with, at most.
+    score_by, score_smooth: as `by` and `smooth` of `task=score`.
     threshold_quantile: of the scores of known-good images, the threshold; see `task=score`.
     """
 
@@ -71,10 +72,17 @@ class Export(Use):
         *,
         formats: Format | Annotated[list[Format], Field(min_length=1)],
         images: PositiveInt,
+        score_by: PixelScore,
+        score_smooth: NonNegativeFloat,
         threshold_quantile: Probability,
     ) -> None:
+        if score_smooth and score_by != "peak":
+            problem = "smooths the errors of export.score_by=peak alone"
+            raise ConfigError("export.score_smooth", score_smooth, problem)
+
         self.formats = list(dict.fromkeys([formats] if isinstance(formats, str) else formats))
         self.images = images
+        self.score_by, self.score_smooth = score_by, score_smooth
         self.threshold_quantile = threshold_quantile
 
     def use(self, opened: Opened) -> dict[str, float]:
@@ -83,6 +91,7 @@ class Export(Use):
         from aecore.tasks.exporting.export import export  # torch.export is slow to load
         from aecore.tasks.exporting.readme import readme
 
+        self._scorer(opened)  # refuses before anything is read
         split = opened.images()
         most = max(min(self.images, _VALUES // flat(opened.ae.image_shape)), 1)
         some = opened.trial(split).at_most(most).images
@@ -95,26 +104,16 @@ class Export(Use):
                 name, reason = next(iter(made.left_out.items()))
                 raise UserError("task=export: nothing could be exported", f"{name}: {reason}")
             for name in made.files:
-                with (
-                    Path(folder, name).open("rb") as source,
-                    replacing(opened.folder / name) as file,
-                ):
-                    shutil.copyfileobj(source, file)
+                copy_file(Path(folder, name), opened.folder / name)
         for reason in dict.fromkeys(made.left_out.values()):
             names = [name for name, why in made.left_out.items() if why == reason]
             log.warning("left out %s: %s", ", ".join(names), reason)
-        description = (
-            opened.describe(split)
-            if len(some) == len(split)
-            else f"{most:,} of {opened.describe(split)}"
-        )
+        description = f"{most:,} of " * (len(some) < len(split)) + opened.describe(split)
         settings = self._settings(opened, record)
         missing = why_no_program(opened.ae.model, opened.run.config.dataset, made.files)
         page = readme(opened.ae.model, made.files, description, settings, missing)
         write_atomically(opened.folder / "README.md", page.encode())
-        write_atomically(
-            opened.folder / "config.json", (json.dumps(settings, indent=2) + "\n").encode()
-        )
+        write_json(opened.folder / "config.json", settings)
         if missing is None:
             write_program(opened.folder)
         _print_files(opened.folder, made, description, settings, missing)
@@ -125,8 +124,9 @@ class Export(Use):
         model = opened.ae.model
         unit = replace(opened, ae=Trained(model.in_unit_range(), opened.run), limits=model.limits)
         try:
-            score = scorer_of(unit)
-            threshold, note = quantile_threshold(unit, opened.own, score, self.threshold_quantile)
+            threshold, note = quantile_threshold(
+                unit, opened.run_data, self._scorer(unit), self.threshold_quantile
+            )
         except UserError as error:
             log.warning("config.json has no threshold: %s", error.summary)
             threshold, note = None, "the images of the training could not be read"
@@ -134,8 +134,14 @@ class Export(Use):
             **record,
             "run": state_of(opened.run),
             "preprocessing": preprocessing(model, opened.run.config.dataset),
-            "score": score_rule(model, threshold, note),
+            "score": score_rule(model, self.score_by, self.score_smooth, threshold, note),
         }
+
+    def _scorer(self, opened: Opened) -> Scorer:
+        try:
+            return scorer_of(opened, self.score_by, smooth=self.score_smooth)
+        except ConfigError as error:
+            raise error.renamed({"smooth": "export.score_smooth"}) from error
 
 
 def _record(opened: Opened) -> dict[str, Any]:

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aecore.data.images.files import extensions
-from aecore.data.split import Split
 from aecore.evaluation.figures.draw import save_image
-from aecore.evaluation.selection import class_name
 from aecore.runs.files import make_folder, replacing, write_atomically
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f:*?"<>|]')  # what some file systems do not allow
@@ -32,7 +30,7 @@ def png_names(names: Sequence[str]) -> list[str]:
     """
     split = [_parts(name) for name in names]
     taken = {"/".join(parts[:n]).casefold() for parts in split for n in range(1, len(parts))}
-    found, counts = [""] * len(split), dict[str, int]()
+    paths, counts = [""] * len(split), dict[str, int]()
     # those that are PNG already keep their names
     for i in sorted(range(len(split)), key=lambda i: not _is_png(split[i][-1])):
         *above, last = split[i]
@@ -46,8 +44,8 @@ def png_names(names: Sequence[str]) -> list[str]:
             counts[stem] = counts.get(stem, 0) + 1
             path = f"{stem}-{counts[stem]}.png"
         taken.add(path.casefold())
-        found[i] = path
-    return found
+        paths[i] = path
+    return paths
 
 
 def _is_png(name: str) -> bool:
@@ -68,13 +66,6 @@ def write_rows(path: Path, columns: Mapping[str, Iterable[object]]) -> None:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     write_atomically(path, text.getvalue().encode(errors="replace"))
-
-
-def class_names(split: Split) -> list[str] | None:
-    """The class of each image, by its name or number; None without labels."""
-    if split.labels is None:
-        return None
-    return [class_name(split, label) for label in split.labels.tolist()]
 
 
 def write_image(path: Path, image: Tensor) -> None:

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from aecore.config.component import NonNegativeInt, PositiveInt, Seed
 from aecore.config.terminal import say
 from aecore.data.split import Split
-from aecore.errors import UserError
+from aecore.errors import ConfigError, UserError
 from aecore.evaluation.figures.animation import there_and_back
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.grid import image_grid
@@ -60,10 +60,8 @@ class Interpolate(Use):
     def __post_init__(self) -> None:
         """Raise UserError for images that are no pairs."""
         if self.images is not None and (not self.images or len(self.images) % 2):
-            raise UserError(
-                f"interpolate.images=[{','.join(map(str, self.images))}]: each pair has two images",
-                "give an even number of them",
-            )
+            problem, hint = "each pair has two images", "give an even number of them"
+            raise ConfigError("interpolate.images", self.images, problem, hint)
 
     def use(self, opened: Opened) -> dict[str, float]:
         """Between test images by default."""

@@ -60,7 +60,7 @@ class List(Task):
         for key in self.where:
             if key not in known:
                 problem = f"no group and no key of a configuration{nearest(key, known)}"
-                hint = {"list.where": "{dataset: mnist, latent.dim: 8, state: finished}"}
+                hint = "for example 'list.where={dataset: mnist, latent.dim: 8, state: finished}'"
                 raise ConfigError("list.where", key, problem, hint)
         state = self.where.get("state", _STATES[0])
         if state not in _STATES:

@@ -84,8 +84,8 @@ def _groups(opened: Opened, error: OtherShapeError) -> list[SizeGroup]:
         return [SizeGroup(torch.arange(len(split)), split)]
     if opened.which("test") != "all" or data.classes is not None or data.binarise is not None:
         raise error
-    found = data.source.each_size(data.data_dir)
-    return [SizeGroup(places, opened.scaled(opened.classed(split))) for places, split in found]
+    sizes = data.source.each_size(data.data_dir)
+    return [SizeGroup(places, opened.scaled(opened.classed(split))) for places, split in sizes]
 
 
 def _without_pixels(groups: Sequence[SizeGroup], order: Tensor) -> Split:

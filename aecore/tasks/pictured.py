@@ -48,11 +48,11 @@ def _place(one: Which, split: Split, key: str, more: str) -> int:
         raise UserError(f"{key}: these images have no names, only numbers from 0 to {last}")
     if one in split.names:
         return split.names.index(one)
-    found = [n for n, name in enumerate(split.names) if PurePath(name).name == one]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        first, second, *_ = (split.names[n] for n in found)
+    matches = [n for n, name in enumerate(split.names) if PurePath(name).name == one]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        first, second, *_ = (split.names[n] for n in matches)
         raise UserError(f"{key}: several images are called so", f"{first} and {second}, say")
     raise UserError(
         f"{key}: no such image in this split{nearest(one, split.names)}",

@@ -17,10 +17,9 @@ from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.grid import block_grid
 from aecore.evaluation.figures.reconstructions import error_heads, line_grid
 from aecore.evaluation.metrics.anomaly_score import Units, error_unit, feature_errors, row_error
-from aecore.evaluation.selection import balanced
+from aecore.evaluation.selection import balanced, class_names
 from aecore.evaluation.trial import element_of
 from aecore.tasks.files import (
-    class_names,
     error_columns,
     numbers,
     png_names,
@@ -146,15 +145,15 @@ def _columns(
     opened: Opened, split: Split, mse: Tensor, input_mse: Tensor | None, files: Sequence[str]
 ) -> dict[str, Sequence[str]]:
     """Of errors.csv."""
-    found: dict[str, Sequence[str]] = {"name": opened.named(split), "mse": numbers(mse)}
+    columns: dict[str, Sequence[str]] = {"name": opened.named(split), "mse": numbers(mse)}
     if input_mse is not None:
-        found["input_mse"] = numbers(input_mse)
+        columns["input_mse"] = numbers(input_mse)
     labels = class_names(split)
     if labels is not None:
-        found["label"] = labels
+        columns["label"] = labels
     if files:
-        found["file"] = [f"images/{file}" for file in files]
-    return found
+        columns["file"] = [f"images/{file}" for file in files]
+    return columns
 
 
 def _picture(shown: Mapping[int, Tensor], errors: Tensor, paired: bool, columns: int) -> Figure:

@@ -17,7 +17,8 @@ from aecore.config.compose import Composition, compose
 from aecore.config.folders import flags, known, resuming
 from aecore.config.overrides import OOD, Override, as_override
 from aecore.config.schema import Config
-from aecore.config.secret import at, put, without_secrets
+from aecore.config.secret import without_secrets
+from aecore.config.tree import at, put
 from aecore.errors import UserError
 from aecore.runs.folder import CONFIG, read_config, read_run
 from aecore.runs.places import is_place, places, same_place
@@ -51,10 +52,10 @@ def recorded_run(folder: Path, overrides: Iterable[Override]) -> Request:
     typed = [o for o in overrides if o.key not in ("resume", STORAGE)]
     for override in typed:
         _change(config, override)
-    own = _own(config, record["choices"], typed)
-    mine, secrets = without_secrets(own.config, own.secrets)
+    composed = _user_composition(config, record["choices"], typed)
+    user_config, secrets = without_secrets(composed.config, composed.secrets)
     given = {o.key for o in typed}
-    config, secrets = settled(config, mine, secrets, given, folder)
+    config, secrets = settled(config, user_config, secrets, given, folder)
     return Request(config, record["choices"], [], lambda: folder, resumed=True, secrets=secrets)
 
 
@@ -72,21 +73,21 @@ def read_training(folder: Path) -> dict[str, Any]:
 
 def settled(
     recorded: Mapping[str, Any],
-    own: Mapping[str, Any],
+    user_config: Mapping[str, Any],
     secrets: Mapping[str, Any],
     given: Collection[str],
     folder: Path,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A recorded configuration whose places are all known to the user, and its secret values.
 
-    own, secrets: this user's own configuration and its secret values. given: the keys that were
-    typed; their values are in these two.
+    user_config, secrets: this user's own configuration and its secret values. given: the keys that
+        were typed; their values are in these two.
     Raises UserError for a place that is in none of them, and for a secret that is needed.
     """
     unknown = [
         as_override(key, value)
         for key, value in places(recorded).items()
-        if key not in given and value is not None and not same_place(value, at(own, key))
+        if key not in given and value is not None and not same_place(value, at(user_config, key))
     ]
     if unknown:
         raise UserError(
@@ -103,7 +104,7 @@ def settled(
         )
     config = deepcopy(dict(recorded))
     for key in filter(is_place, given):
-        put(config, key, at(own, key))
+        put(config, key, at(user_config, key))
     for key in secrets:
         put(config, key, None)
     return config, dict(secrets)
@@ -111,11 +112,11 @@ def settled(
 
 def place_overrides(config: Mapping[str, Any]) -> list[str]:
     """Overrides that give the places of a configuration again, for a process started from here."""
-    found = {"paths.output_dir": config["paths"]["output_dir"], **places(config)}
-    return [as_override(key, value) for key, value in found.items() if value is not None]
+    values = {"paths.output_dir": config["paths"]["output_dir"], **places(config)}
+    return [as_override(key, value) for key, value in values.items() if value is not None]
 
 
-def _own(
+def _user_composition(
     config: Mapping[str, Any], choices: Mapping[str, Any], typed: Iterable[Override]
 ) -> Composition:
     """What this user's own configuration says of the places of a run, with what was typed."""
@@ -152,5 +153,5 @@ def _change(config: dict[str, Any], override: Override) -> None:
             f"{override.typed}: a resumed run keeps its own configuration",
             f"only these may change: {allowed}; init_from= starts a new run from its weights",
         )
-    if not is_place(key):  # of places, `_own` has the value
+    if not is_place(key):  # of places, `_user_composition` has the value
         put(config, key, value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from aecore.config.compose import compose
 from aecore.config.folders import builtin_options, command, expanded, groups, resuming
 from aecore.config.near import keys
 from aecore.config.overrides import OOD, Override
-from aecore.config.secret import at, put, without_secrets
+from aecore.config.secret import without_secrets
 from aecore.config.terminal import say
+from aecore.config.tree import at, put
 from aecore.errors import UserError, nearest
 from aecore.runs.files import make_folder
 from aecore.runs.folder import progress, reserve
@@ -121,7 +122,7 @@ def _options(overrides: Iterable[Override]) -> dict[str, str]:
 
     How images are read is none of these, nor what says that there be nothing of a kind.
     """
-    found = {}
+    options = {}
     for override in overrides:
         key = override.key
         root = "noise" if override.is_below(TEST_NOISE) else key.partition(".")[0]
@@ -130,8 +131,8 @@ def _options(overrides: Iterable[Override]) -> dict[str, str]:
         is_option = override.group is not None or "." not in key
         nothing = is_option and override.text in ("none", "null", "false")
         if root in OPTIONS and not nothing:
-            found[root] = override.typed
-    return found
+            options[root] = override.typed
+    return options
 
 
 def _data_of(run: Run) -> str | None:
@@ -177,8 +178,8 @@ def _as_trained(
 def _set(config: dict[str, Any], override: Override) -> None:
     """Change a key of the recorded configuration; UserError if there is no such key."""
     place, _, name = override.key.rpartition(".")
-    found = at(config, place)
-    node = found if isinstance(found, dict) else {}
+    node = at(config, place)
+    node = node if isinstance(node, dict) else {}
     if name not in node:
         known = sorted(k for k in node if k != "_target_")
         there = f"known there: {', '.join(known) or 'none'}"
@@ -191,16 +192,11 @@ def _set(config: dict[str, Any], override: Override) -> None:
     node[name] = override.value
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    """The files of a folder, except those of the system, such as .DS_Store."""
-    if folder.is_dir():
-        yield from (file for file in folder.iterdir() if not file.name.startswith("."))
-
-
 def _folder(run: Run, config: dict[str, Any]) -> Callable[[], Path]:
     """A function that creates the folder of the results on first use."""
     out = None if config["out"] is None else expanded(str(config["out"]))
-    if out is not None and (out.is_file() or any(_visible(out))):
+    inside = out.iterdir() if out is not None and out.is_dir() else ()
+    if out is not None and (out.is_file() or any(not f.name.startswith(".") for f in inside)):
         what = "is a file" if out.is_file() else "holds something, which would be mixed with this"
         raise UserError(f"out={out}: {what}", "give a new folder")
 

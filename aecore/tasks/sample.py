@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from aecore.config.component import NonNegativeFloat, PositiveInt, Seed
 from aecore.config.folders import command
 from aecore.config.terminal import say
-from aecore.data.classes import Class, Classes
+from aecore.data.classes import Classes
 from aecore.errors import ConfigError, UserError, nearest
 from aecore.evaluation.figures.draw import save
 from aecore.evaluation.figures.grid import image_grid
@@ -52,8 +52,8 @@ class Sample(Use):
         if not (ae.model.can_sample or ae.model.needs_context):
             run = shlex.quote(f"run={opened.request.config['run']}")
             raise UserError(
-                "task=sample: nothing says how this model's codes are distributed",
-                f"fit that to them: {command()} {run} task=sample sampler=gmm",
+                "task=sample: this model has no distribution of its codes",
+                f"fit one: {command()} {run} task=sample sampler=gmm",
             )
         generator = Generator(ae.device).manual_seed(self.seed)
         try:
@@ -84,8 +84,10 @@ class Sample(Use):
         if ae.model.classes is None:
             if self.label is None:
                 return None
-            raise UserError(
-                f"sample.label={_said(self.label)}: this model is not class-conditional",
+            raise ConfigError(
+                "sample.label",
+                self.label,
+                "this model is not class-conditional",
                 "leave it out, or train a class-conditional one: conditional=true",
             )
         names = _names(opened)
@@ -93,8 +95,8 @@ class Sample(Use):
         wanted = trained if self.label is None else _labels(self.label, names)
         if self.label is not None and not set(wanted) <= set(trained):
             known = ", ".join(names[k] for k in trained)
-            raise UserError(
-                f"sample.label={_said(self.label)}: this model was trained on {known} alone"
+            raise ConfigError(
+                "sample.label", self.label, f"this model was trained on {known} alone"
             )
         turn = torch.arange(self.n, device=ae.device) % len(wanted)
         return torch.tensor(wanted, device=ae.device)[turn]
@@ -145,25 +147,18 @@ def _names(opened: Opened) -> list[str]:
 
 def _labels(classes: Classes, names: Sequence[str]) -> list[int]:
     """The label of each class, given by name or number; UserError if there is no such class."""
-    found = []
-    for one in _listed(classes):
+    labels = []
+    for one in classes if isinstance(classes, list) else [classes]:
         if str(one) in names:
-            found.append(names.index(str(one)))
+            labels.append(names.index(str(one)))
         elif isinstance(one, int) and one < len(names):
-            found.append(one)
+            labels.append(one)
         else:
             known = f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
-            raise UserError(
-                f"sample.label={_said(classes)}: no class {one!r}{nearest(str(one), names)}",
+            raise ConfigError(
+                "sample.label",
+                classes,
+                f"no class {one!r}{nearest(str(one), names)}",
                 f"known: {known}",
             )
-    return found
-
-
-def _listed(classes: Classes) -> list[Class]:
-    return list(classes) if isinstance(classes, list) else [classes]
-
-
-def _said(classes: Classes) -> str:
-    listed = ",".join(map(str, _listed(classes)))
-    return f"[{listed}]" if isinstance(classes, list) else listed
+    return labels

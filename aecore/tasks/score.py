@@ -22,15 +22,15 @@ from aecore.evaluation.metrics.anomaly_score import (
     error_unit,
     feature_errors,
 )
-from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_window
+from aecore.evaluation.metrics.error_map import PixelAuroc, error_map, smooth_text
 from aecore.evaluation.metrics.ood import auroc
+from aecore.evaluation.selection import class_names
 from aecore.evaluation.trial import noun_of
 from aecore.runs.folder import write_metrics
-from aecore.tasks.files import class_names, error_columns, numbers, write_rows
+from aecore.tasks.files import error_columns, numbers, write_rows
 from aecore.tasks.threshold import all_scores, quantile_threshold, scorer_of
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
-from aecore.types import ImageShape
 
 Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels (n,)
 
@@ -39,11 +39,12 @@ class Score(Use):
     """Writes scores.csv, highest first, top_anomalies.png, and metrics.json with the threshold.
 
     A score is the mean squared error per pixel of the reconstruction on [0, 1], of a table per
-    feature, standardised as the model sees it unless `units=data`, or minus the ELBO in nats (its
-    code drawn once). An image is anomalous where its score is above the threshold: a quantile of
-    the scores of known-good images, the run's validation images, or its training images where it
-    has none. A noise corrupts the images that are scored, not the known-good ones. Of a table whose
-    columns have names scores.csv has the squared error of each, `error_NAME`, beside their mean.
+    feature, standardised as the model sees it unless `units=data`; by=peak is the largest one, for
+    anomalies of few pixels, and by=elbo minus the ELBO in nats (its code drawn once). An image is
+    anomalous where its score is above the threshold: a quantile of the scores of known-good images,
+    the run's validation images, or its training images where it has none. A noise corrupts the
+    images that are scored, not the known-good ones. Of a table whose columns have names scores.csv
+    has the squared error of each, `error_NAME`.
 
     Where some images are of classes that were trained on and others are not, it reports the AUROC:
     the probability that one of the others has the larger score; 0.5 is chance. Of a run that was
@@ -54,7 +55,7 @@ class Score(Use):
 
     by: which score. quantile: of the known-good ones. threshold: a score, in its place.
     smooth: standard deviation in pixels of a Gaussian that the errors of neighbouring pixels are
-    averaged with, for the heat map and the AUROC of pixels; scores are of the errors as they are.
+    averaged with, for the heat map, the AUROC of pixels, and the scores of by=peak.
     columns, rows: of the figure.
     """
 
@@ -71,11 +72,10 @@ class Score(Use):
     def use(self, opened: Opened) -> dict[str, float]:
         """The run's test images by default."""
         self._scorer(opened)  # refuses before anything is read
-        self._check_smooth(opened.ae.image_shape)
-        own = opened.own
+        run_data = opened.run_data
         opened = _of_all_classes(opened)
         split = opened.images()
-        threshold, reason = self._threshold(opened, own)
+        threshold, reason = self._threshold(opened, run_data)
         scores = all_scores(self._scorer(opened), _inputs(opened, split))
         anomalous = scores > threshold
         count, share = int(anomalous.sum()), float(anomalous.double().mean())
@@ -86,7 +86,7 @@ class Score(Use):
             f"anomalous  {count:,} of {len(split):,} are above it ({100 * share:.3g} %)",
         ]
         known = self.threshold is None or not opened.is_other_data  # then the run's data are there
-        others = _of_other_classes(split, own) if known else None
+        others = _of_other_classes(split, run_data) if known else None
         if others is not None:
             metrics["auroc"] = auroc(scores[~others], scores[others])
             of = f"{int(others.sum()):,} {noun_of(split.image_shape)} of classes not trained on"
@@ -99,7 +99,7 @@ class Score(Use):
             normal, marked = (f"{count:,}" for count in pixels.pixels)
             lines.append(
                 f"pixels     AUROC {metrics['pixel_auroc']:.4f}, {marked} anomalous ones against "
-                f"{normal}, by the squared error{self._smooth_text()}"
+                f"{normal}, by the squared error{smooth_text(self.smooth)}"
             )
         order = scores.argsort(descending=True, stable=True)
         self._write(opened, split, scores, order, threshold)
@@ -112,51 +112,42 @@ class Score(Use):
     def _score_text(self, opened: Opened) -> str:
         if self.by == "elbo":
             return "minus the ELBO"
-        return f"the squared error {error_unit(opened.ae.model, self.units)}"
-
-    def _smooth_text(self) -> str:
-        return f" smoothed by {self.smooth:g} pixels" if self.smooth else ""
-
-    def _check_smooth(self, shape: ImageShape) -> None:
-        """Raise ConfigError where images are smaller than half of the window of smoothing."""
-        _, *sides = shape
-        if self.smooth and smooth_window(self.smooth) // 2 >= min(sides):
-            size, most = "x".join(map(str, sides)), (min(sides) - 1) // 3
-            problem = f"too much for images of {size} pixels"
-            hint = {"score.smooth": f"{most} or less" if most else 0}
-            raise ConfigError("score.smooth", self.smooth, problem, hint)
+        unit = error_unit(opened.ae.model, self.units)
+        if self.by == "error":
+            return f"the squared error {unit}"
+        return f"the largest squared error {unit}{smooth_text(self.smooth)}"
 
     def _pixel_auroc(self, opened: Opened, split: Split) -> PixelAuroc | None:
         """Of the squared error of every pixel; None where masks do not mark some of them."""
         if split.masks is None or split.masks.all() or not split.masks.any():
             return None
-        found, first = PixelAuroc(), 0
+        pixels, first = PixelAuroc(), 0
         for x, y in _inputs(opened, split):
             errors = error_map(opened.ae.model.reconstruct(x, y), x, self.smooth)
-            found.add(errors, split.masks[first : first + len(x)])
+            pixels.add(errors, split.masks[first : first + len(x)])
             first += len(x)
-        return found
+        return pixels
 
     def _scorer(self, opened: Opened) -> Scorer:
         try:
-            return scorer_of(opened, self.by, self.units)
+            return scorer_of(opened, self.by, self.units, self.smooth)
         except ConfigError as error:
-            raise error.renamed({"by": "score.by"}) from error
+            raise error.renamed({"by": "score.by", "smooth": "score.smooth"}) from error
 
     def _feature_errors(self, opened: Opened, split: Split) -> Tensor:
         """(N, D) on the CPU."""
         model = opened.ae.model
-        found = [
+        errors = [
             feature_errors(model, model.reconstruct(x, y), x, self.units).cpu()
             for x, y in _inputs(opened, split)
         ]
-        return torch.cat(found)
+        return torch.cat(errors)
 
-    def _threshold(self, opened: Opened, own: ImageData) -> tuple[float, str]:
+    def _threshold(self, opened: Opened, run_data: ImageData) -> tuple[float, str]:
         """The threshold and a description of its origin."""
         if self.threshold is not None:
             return self.threshold, "score.threshold"
-        return quantile_threshold(opened, own, self._scorer(opened), self.quantile)
+        return quantile_threshold(opened, run_data, self._scorer(opened), self.quantile)
 
     def _write(
         self, opened: Opened, split: Split, scores: Tensor, order: Tensor, threshold: float
@@ -170,7 +161,7 @@ class Score(Use):
         }
         if labels is not None:
             columns["label"] = [labels[i] for i in order.tolist()]
-        if split.columns is not None and self.by == "error":
+        if split.columns is not None and self.by != "elbo":
             columns |= error_columns(split.columns, self._feature_errors(opened, split)[order])
         write_rows(opened.folder / "scores.csv", columns)
         top = order[: self.columns * self.rows]
@@ -189,9 +180,9 @@ class Score(Use):
 
 def _of_all_classes(opened: Opened) -> Opened:
     """With all classes, where the model was trained on some and no images were chosen."""
-    settings, own = opened.parts.config, opened.own
+    settings, run_data = opened.parts.config, opened.run_data
     asked = opened.is_other_data or settings.split is not None
-    own_alone = opened.parts.data.classes == own.classes and own.classes is not None
+    own_alone = opened.parts.data.classes == run_data.classes and run_data.classes is not None
     if asked or not own_alone or opened.ae.model.classes is not None:
         return opened
     every = settings.model_copy(update={"dataset": settings.dataset | {"classes": None}})
@@ -205,26 +196,26 @@ def _inputs(opened: Opened, split: Split) -> Batches:
 
 def _picked(images: Batches, places: Tensor) -> Tensor:
     """The images at `places` (M,) int64, in that order, (M, C, H, W) on the CPU."""
-    found: dict[int, Tensor] = {}
+    chosen: dict[int, Tensor] = {}
     first = 0
     for x, _ in images:
-        found |= {i: x[i - first].cpu() for i in places.tolist() if first <= i < first + len(x)}
+        chosen |= {i: x[i - first].cpu() for i in places.tolist() if first <= i < first + len(x)}
         first += len(x)
-    return torch.stack([found[i] for i in places.tolist()])
+    return torch.stack([chosen[i] for i in places.tolist()])
 
 
-def _of_other_classes(split: Split, own: ImageData) -> Tensor | None:
+def _of_other_classes(split: Split, run_data: ImageData) -> Tensor | None:
     """(N,) bool: which images are of classes that were not trained on.
 
     None where that is not known, and where all of them are of one kind.
     """
-    if split.labels is None or own.train.labels is None:
+    if split.labels is None or run_data.train.labels is None:
         return None
-    known, theirs, ours = torch.unique(own.train.labels), split.class_names, own.train.class_names
-    if theirs != ours:
-        if theirs is None or ours is None:
+    known, classes = torch.unique(run_data.train.labels), run_data.train.class_names
+    if split.class_names != classes:
+        if split.class_names is None or classes is None:
             return None
-        names = {ours[k] for k in known.tolist()}
-        known = torch.tensor([k for k, name in enumerate(theirs) if name in names])
+        trained = {classes[k] for k in known.tolist()}
+        known = torch.tensor([k for k, name in enumerate(split.class_names) if name in trained])
     others = ~torch.isin(split.labels, known)
     return others if 0 < int(others.sum()) < len(others) else None

@@ -16,10 +16,10 @@ from aecore.training.setup import Experiment, build_experiment
 
 def dry_run(experiment: Experiment, choices: Mapping[str, Any]) -> dict[str, float]:
     """Print what a training would be and take, without training or writing anything."""
-    found, model = estimate(experiment)
+    estimated, model = estimate(experiment)
     say(announce(experiment, model, choices, None, None))
-    say(f"  time     {found.duration} of training, from {found.timed} steps")
-    say(f"  memory   {found.memory / 2**20:,.0f} MiB at most so far")
+    say(f"  time     {estimated.duration} of training, from {estimated.timed} steps")
+    say(f"  memory   {estimated.memory / 2**20:,.0f} MiB at most so far")
     say("dry run: nothing is trained or written")
     return {}
 

@@ -56,17 +56,17 @@ class Traverse(Use):
         around_mean = self.image == _MEAN
         (place,) = places([0 if around_mean else self.image], opened, split, "traverse.image")
         trial = opened.trial(split)
-        found = dimensions(trial)
-        if not found.has_kl and len(split) < 2:
+        measured = dimensions(trial)
+        if not measured.has_kl and len(split) < 2:
             raise UserError(
                 "task=traverse: one image has no variance to say how far to go",
                 "take more of them, such as the run's own",
             )
-        code = found.codes.mean(0) if around_mean else found.codes[place]
+        code = measured.codes.mean(0) if around_mean else measured.codes[place]
         image, label = trial.at(torch.tensor([place])).tensors()
         context = model.encode(image, y=label).context
         shares = torch.linspace(-self.span, self.span, self.steps)
-        rows = traversal(model, found, code, context, shares, self.dims)
+        rows = traversal(model, measured, code, context, shares, self.dims)
         name = opened.named(split)[place]
         where = "the mean code" if around_mean else f"image {name}"
         if model.classes is not None:
@@ -75,13 +75,14 @@ class Traverse(Use):
                 if around_mean
                 else ", conditional on its class"
             )
-        save(traversal_grid(rows, found, shares, f" around {where}"), opened.folder, "traversals")
+        grid = traversal_grid(rows, measured, shares, f" around {where}")
+        save(grid, opened.folder, "traversals")
         pages = torch.stack(rows, 1)
         columns = math.ceil(math.sqrt(len(rows)))
         moving = there_and_back(pages, columns=columns, side=_SIDE, duration=_DURATION)
         save(moving, opened.folder, "traversals")
         say(
-            f"{len(rows)} of {len(code)} dimensions around {where}, by their {found.kind} over "
+            f"{len(rows)} of {len(code)} dimensions around {where}, by their {measured.kind} over "
             f"{opened.describe(split)}"
         )
         say(f"picture  {opened.folder / 'traversals.png'}, a row for each")

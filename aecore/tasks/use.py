@@ -22,7 +22,7 @@ from aecore.data.pixels import resized, resized_masks
 from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError, UserError
 from aecore.evaluation.metrics.common import NOISE_STREAM
-from aecore.evaluation.trial import Trial, scaled_note
+from aecore.evaluation.trial import Trial, noun_of, scaled_note
 from aecore.model.noise.base import Noise
 from aecore.runs.open import Run
 from aecore.tasks.base import Request, Task
@@ -77,7 +77,7 @@ class Opened:
         return "dataset" in self.request.options
 
     @cached_property
-    def own(self) -> ImageData:
+    def run_data(self) -> ImageData:
         """The data that the model was trained on, where this command says that data lie."""
         recorded, here = self.run.config, self.parts.config
         node = dict(recorded.dataset)
@@ -106,37 +106,46 @@ class Opened:
         mismatch = self.parts.data.source.shape_mismatch(shape) if self.is_other_data else None
         if mismatch is not None and not resize:
             raise OtherShapeError(f"{mismatch}: {_expected(self.ae)}", _RESIZE)
-        found = self.loaded(default)
-        fits = found.image_shape == shape
-        if not fits and (is_table(shape) or is_table(found.image_shape)):
-            size, own = ("x".join(map(str, sides)) for sides in (found.image_shape, shape))
-            raise OtherShapeError(f"dataset: its images are {size}, this model takes {own}",
+        split = self.loaded(default)
+        fits = split.image_shape == shape
+        if not fits and (is_table(shape) or is_table(split.image_shape)):
+            size, taken = ("x".join(map(str, sides)) for sides in (split.image_shape, shape))
+            raise OtherShapeError(f"dataset: its images are {size}, this model takes {taken}",
                                   "the rows of a table cannot be converted")  # fmt: skip
         if not (fits or resize):
-            size = "x".join(map(str, found.image_shape))
+            size = "x".join(map(str, split.image_shape))
             raise OtherShapeError(f"dataset: its images are {size}: {_expected(self.ae)}", _RESIZE)
         if not fits or mismatch is not None:
             say(f"images that are not {shape[1]} high and {shape[2]} wide are resized and cropped")
         if fits:
-            return found
+            return split
         images, targets = (
-            torch.cat([resized(to_pixels(part), shape) for part in some.parts(some.part_size)])
-            for some in (found, found.of_targets)
+            torch.cat([self._resized(part) for part in some.parts(some.part_size)])
+            for some in (split, split.of_targets)
         )
-        targeted = None if found.targets is None else targets
-        masks = None if found.masks is None else resized_masks(found.masks, shape)
-        return replace(found, images=images, targets=targeted, masks=masks, rows=None)
+        targeted = None if split.targets is None else targets
+        masks = None if split.masks is None else resized_masks(split.masks, shape)
+        return replace(split, images=images, targets=targeted, masks=masks, rows=None)
+
+    def _resized(self, part: Tensor) -> Tensor:
+        """Stored images in the shape of the model.
+
+        Pixels of 8 bits stay so where `Split.rescaled` has a use for it.
+        """
+        pixels: Tensor = resized(to_pixels(part), self.ae.image_shape)
+        keep = part.dtype == torch.uint8 and self.ae.model.limits is not None
+        return (pixels * 255).round().to(torch.uint8) if keep else pixels
 
     def loaded(self, default: str = "test") -> Split:
         """The images as the data set has them, in the range and with the classes of the model."""
         which = self.which(default)
-        found: Split | None = getattr(self.parts.data, "whole" if which == "all" else which)
-        if found is None:
+        split: Split | None = getattr(self.parts.data, "whole" if which == "all" else which)
+        if split is None:
             raise UserError("split=val: this run has no validation images", "use split=test")
-        return self.scaled(self.classed(found))
+        return self.scaled(self.classed(split))
 
     def scaled(self, split: Split) -> Split:
-        """Images as the data set has them, in the range that `ae` takes."""
+        """Images as the data set has them, in the range that `ae` takes; see `Split.rescaled`."""
         return split if self.limits is None else split.rescaled(self.limits)
 
     def classed(self, split: Split) -> Split:
@@ -170,9 +179,9 @@ class Opened:
         """`10,000 test images of mnist`: which images these are, for the terminal."""
         which, name = self.which(default), self.request.choices["dataset"]
         kinds = {"train": "training ", "val": "validation ", "test": "test ", "all": ""}
-        what = "rows" if is_table(self.ae.image_shape) else "images"
-        what = what if len(split) > 1 else what[:-1]
-        return f"{len(split):,} {kinds[which]}{what}{f' of {name}' if name else ''}"
+        noun = noun_of(self.ae.image_shape)
+        noun = noun if len(split) > 1 else noun[:-1]
+        return f"{len(split):,} {kinds[which]}{noun}{f' of {name}' if name else ''}"
 
     def trial(self, split: Split) -> Trial:
         """The model with these images."""
@@ -230,8 +239,8 @@ class Use(Task):
         try:
             parts, run = build_experiment(request.config, request.secrets), request.run
         except ConfigError as error:
-            own = {TEST_NOISE: "noise"} if "noise" in request.options else {}  # as it is typed
-            raise error.renamed(own) from error
+            names = {TEST_NOISE: "noise"} if "noise" in request.options else {}  # as it is typed
+            raise error.renamed(names) from error
         check_device(parts.config)
         set_threads(parts.config.trainer.threads)
         model = run.model(sampler=False).to(device_of(parts.config))
@@ -244,15 +253,17 @@ class Use(Task):
         elif parts.components.sampler is not None:  # fitted to the training data of the model
             sampler = parts.components.sampler
             try:
-                images = len(opened.own.train)
+                images = len(opened.run_data.train)
             except UserError as error:
                 raise error.with_hint(
                     "a sampler is fitted to the images of the training: run=FOLDER_OF_THE_RUN"
                 ) from error
             sampler.check(model, images)
-            used.sampler = fit_sampler(sampler, opened.own, parts.config, model)
+            used.sampler = fit_sampler(sampler, opened.run_data, parts.config, model)
         if limits is not None:
             say(scaled_note(limits))
+        if model.limits is not None and opened.is_other_data:
+            say("8-bit images: black and white are the ends of this range")
         with torch.no_grad():
             return self.use(opened)
 

@@ -10,7 +10,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aecore.model.autoencoder import Autoencoder
+from aecore.runs.checkpoint import PREFIX
 
+# keys of a checkpoint: in a file, the weights that are trained; read from one, their averages
+TRAINED, AVERAGED = "trained_weights", "averaged_weights"
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -53,3 +56,9 @@ class WeightAverage:
     def update(self, model: Autoencoder) -> None:
         """Add the weights after a step of the optimizer."""
         self._averaged.update_parameters(model)
+
+    def save(self, checkpoint: dict[str, Any], model: Autoencoder) -> None:
+        """Make the averages the weights of a checkpoint, which holds the trained ones beside."""
+        checkpoint[TRAINED] = model.state_dict()
+        averages = self.model.state_dict()
+        checkpoint["state_dict"] = {PREFIX + name: value for name, value in averages.items()}

@@ -22,8 +22,9 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.runs.checkpoint import PREFIX, check_weights, weights
 from aecore.runs.validation import printable
+from aecore.training.averaging import AVERAGED, TRAINED
 from aecore.training.generators import check_state
-from aecore.training.module import AVERAGED, EPOCH_PROGRESS, TRAINED
+from aecore.training.module import EPOCH_PROGRESS
 from aecore.training.optimizers.gradient import GradientDescent
 from aecore.training.optimizers.restored import GREATEST, alike, restored_states
 from aecore.training.setup import Experiment
@@ -187,11 +188,11 @@ def counters(epoch: int, chunks: int | None) -> dict[str, Any]:
     epoch: the number of the epoch, from 0. chunks: done of it; None where it has ended.
     """
     ended = epoch + 1 if chunks is None else epoch
-    found = {"epoch_progress": _progress(epoch + 1, ended, epoch)}
+    loops = {"epoch_progress": _progress(epoch + 1, ended, epoch)}
     if chunks is not None:
         batches = _progress(chunks + 1, chunks, chunks)
-        found["epoch_loop.batch_progress"] = {**batches, "is_last_batch": False}
-    return found
+        loops["epoch_loop.batch_progress"] = {**batches, "is_last_batch": False}
+    return loops
 
 
 def _progress(begun: int, processed: int, completed: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from aecore.runs.folder import (
     write_run,
 )
 from aecore.runs.lock import writing
-from aecore.runs.sweep import job_name
+from aecore.runs.sweep import job_name, not_shared
 from aecore.training.callbacks.progress import Progress
 from aecore.training.fit import fit
 from aecore.training.fit_sampler import add_sampler
@@ -100,7 +100,7 @@ def run(
             note_redacted(folder, experiment.secrets)
             write_config(folder, config.model_dump(exclude_unset=True))  # makes the folder a run
             if brief:
-                say(f"{' '.join(overrides)} -> {job_name(folder)}")
+                say(f"{' '.join(not_shared(folder, overrides))} -> {job_name(folder)}")
             else:
                 say(announce(experiment, model, choices, folder, checkpoint, resumed=resumed))
             purge_step = checkpoint.step + 1 if checkpoint else 0 if resumed else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 
@@ -15,10 +15,10 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 from aecore.config.folders import resuming
 from aecore.errors import Interrupted, UserError
 from aecore.model.autoencoder import Autoencoder
-from aecore.runs.checkpoint import BEST, LAST, PREFIX, check_weights, evaluates_best
+from aecore.runs.checkpoint import BEST, LAST, check_weights, evaluates_best
 from aecore.runs.folder import HISTORY
 from aecore.runs.record import make_record
-from aecore.training.callbacks.checkpoint import AtomicIO, Checkpoints
+from aecore.training.callbacks.checkpoint import AtomicIO, Checkpoints, save_weights
 from aecore.training.callbacks.early_stopping import ResumableEarlyStopping
 from aecore.training.callbacks.history import History
 from aecore.training.callbacks.images import Images
@@ -55,15 +55,10 @@ def fit(
     """
     config, data = experiment.config, experiment.data
     checkpoints = folder / "checkpoints"
-    checkpoint_io = AtomicIO(
-        make_record(config, model.image_shape, data.train.class_names),
-        None if checkpoint is None else checkpoint.checkpoint,
-    )
+    record = make_record(config, model.image_shape, data.train.class_names)
     if isinstance(experiment.optimizer, ClosedForm):
         experiment.optimizer.solve(model, data.train.pixels(), config.seed)
-        state = {PREFIX + name: value for name, value in model.state_dict().items()}
-        content = {"state_dict": state, "step": 0, "epoch": 0}
-        checkpoint_io.save_checkpoint(content, checkpoints / LAST)
+        save_weights(model, checkpoints / LAST, record)
         return
     assert isinstance(experiment.optimizer, GradientDescent)
     options, stopping = config.trainer, config.trainer.early_stopping
@@ -96,29 +91,36 @@ def fit(
     with quiet(), nullcontext() if is_listening() else listening((SIGINT,)), deferred():
         validate = data.val is not None and len(data.val) > 0
         idle = any(weight.start for weight in model.weights.values())
+        resumed = None if checkpoint is None else checkpoint.checkpoint
         trainer = make_trainer(
-            config, all_callbacks, loggers, checkpoint_io, validate=validate, idle=idle
+            config, all_callbacks, loggers, AtomicIO(record, resumed), validate=validate, idle=idle
         )
-        path = None if checkpoint is None else checkpoint.path
-        try:
-            with cuda_checked_by_torch():
-                trainer.fit(module, datamodule=data, ckpt_path=path)
-        except StoppedError:
-            leave_process_group()
-            _failed_rank(trainer)  # waits for the other processes
-            raise Interrupted(received() or SIGTERM) from None
-        except RuntimeError as error:
-            failure = _failed_rank(trainer)
-            if failure is None:
-                raise
-            raise UserError(f"{failure}", f"{resuming(folder)} continues") from error
-        leave_process_group()
+        with _ending_ranks(trainer, folder), cuda_checked_by_torch():
+            path = None if checkpoint is None else checkpoint.path
+            trainer.fit(module, datamodule=data, ckpt_path=path)
     model.cpu()
     if options.ema is not None:
         model.load_state_dict(module.evaluated.state_dict())
     if saving.weights is not None:
         check_weights(model.state_dict(), saving.weights, checkpoints / BEST)
         model.load_state_dict(saving.weights)
+
+
+@contextmanager
+def _ending_ranks(trainer: Trainer, folder: Path) -> Iterator[None]:
+    """End the processes of all ranks after the training, and report the one that failed."""
+    try:
+        yield
+    except StoppedError:
+        leave_process_group()
+        _failed_rank(trainer)  # waits for the other processes
+        raise Interrupted(received() or SIGTERM) from None
+    except RuntimeError as error:
+        failure = _failed_rank(trainer)
+        if failure is None:
+            raise
+        raise UserError(failure, f"{resuming(folder)} continues") from error
+    leave_process_group()
 
 
 def leave_process_group() -> None:

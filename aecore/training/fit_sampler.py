@@ -59,7 +59,7 @@ def _fit_classes(
     sampler: CodeSampler, codes: Tensor, labels: Tensor, classes: int, seed: int
 ) -> ByClass:
     fitted = fit_by_class(sampler, codes, labels, classes, seed)
-    few = [str(k) for k in torch.unique(labels).tolist() if k not in fitted.own]
+    few = [str(k) for k in torch.unique(labels).tolist() if k not in fitted.by_label]
     if few:
         log.warning(
             "sampler=%s: too few codes of class %s for a distribution of its own, so it has "

@@ -31,12 +31,16 @@ class Generators:
             states.append(torch.get_device_module(self._device).get_rng_state())
         return states
 
-    def restore(self, states: Sequence[Tensor]) -> bool:
-        """Set the states; does nothing and returns False where they are those of another device."""
-        if [s.shape for s in states] != [s.shape for s in self.states()]:
+    def restore(self, states: Sequence[Tensor], rank: int, ranks: int) -> bool:
+        """Set the states of a rank out of those of all, each (ranks, size).
+
+        Does nothing and returns False where they are of another device or number of ranks.
+        """
+        here = [state[rank] for state in states if len(state) == ranks]
+        if [s.shape for s in here] != [s.shape for s in self.states()]:
             return False
-        own, common, *device = (state.clone() for state in states)  # torch crashes on a view
-        self.generator.set_state(own)
+        noise, common, *device = (state.clone() for state in here)  # torch crashes on a view
+        self.generator.set_state(noise)
         torch.set_rng_state(common)
         for state in device:
             torch.get_device_module(self._device).set_rng_state(state)

@@ -11,7 +11,8 @@ from aecore.config.component import Component
 from aecore.data.split import Split, to_pixels
 from aecore.errors import ConfigError
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.layers import WEIGHTED, leaves
+from aecore.model.layers import WEIGHTED
+from aecore.model.module import leaves
 from aecore.model.networks.base import activation_layer, flat
 
 LIMIT = 6.9  # the largest logit of a pixel: those of probabilities from 0.001 to 0.999

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -16,49 +16,71 @@ from aecore.runs.open import Run
 
 log = logging.getLogger("aecore")
 
-_STATISTICS = ("shift", "scale")  # of the data, not learned
+_STATISTICS = ("shift", "scale", "limits")  # of the data, not learned
 _FREE = {*WEIGHT_KEYS, "critic_lr"}  # options that do not change what parameters mean
+
+
+class _Part(NamedTuple):
+    """A component: the prefix of its parameters, and its options."""
+
+    prefix: str
+    node: Mapping[str, Any]
 
 
 def copy_weights(model: Autoencoder, run: Run) -> None:
     """Copy the weights of a run into a model, as far as they mean the same in both.
 
-    Network and latent must fit. The parameters of a reconstruction, a penalty or a prior are copied
-    where that component has the same options in both models. Statistics of the data are not copied.
+    Network and latent must fit. The parameters of a reconstruction term, a penalty or a prior are
+    copied where it has the same options in both models. Statistics of the data are not copied, nor
+    is a term that learns nothing, as its numbers are of its own data.
     Warnings name what is not copied, and each option that differs.
     Raises UserError where network or latent are another model's.
     """
     other = run.model(sampler=False)
-    left = _left_out(model, other)
-    fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
-    skipped = (*_STATISTICS, *fixed, *left.values())
-    own, state = (_without(m.state_dict(), skipped) for m in (model, other))
-    check_weights(own, state, run.path)
+    ours, theirs = _parts(model), _parts(other)
+    left = _left_out(ours, theirs, model.standardised == other.standardised)
+    learned = _learned(model)
+    fixed = [name for name, _ in model.named_parameters() if name not in learned]
+    prefixes = {name: part.prefix for name, part in {**theirs, **ours}.items()}
+    without = [p for n, p in prefixes.items() if n in left or not _any_below(learned, p)]
+    skipped = (*_STATISTICS, *fixed, *without)
+    current, state = (_without(m.state_dict(), skipped) for m in (model, other))
+    check_weights(current, state, run.path)
     if _class(model, "latent") != _class(other, "latent"):
         raise UserError(f"{run.path}: weights of another latent", "give the latent of that run")
     model.load_state_dict(state, strict=False)
-    kept = {**model.state_dict(), **other.state_dict()}
-    for name, prefix in left.items():
-        if any(key.startswith(prefix) for key in kept):
+    for name, prefix in prefixes.items():
+        if name in left and _any_below(learned | _learned(other), prefix):
             log.warning("init_from: the parameters of %s are not copied: it differs", name)
     for line in _differences(model, other):
         log.warning("init_from: %s", line)
 
 
-def _left_out(model: Autoencoder, other: Autoencoder) -> dict[str, str]:
-    """Components with other options in the two models, each with the prefix of its parameters."""
-    same_range = model.standardised == other.standardised
-    prefixes = {"reconstruction": "reconstruction.", "prior": "prior."}
-    left = {
-        slot: prefix
-        for slot, prefix in prefixes.items()
-        if not (same_range and model.nodes[slot] == other.nodes[slot])
+def _left_out(ours: Mapping[str, _Part], theirs: Mapping[str, _Part], same_range: bool) -> set[str]:
+    """The names of parts with other options in the two models."""
+    return {
+        name
+        for name in {**ours, **theirs}
+        if not same_range or _options(ours.get(name)) != _options(theirs.get(name))
     }
-    ours, theirs = model.nodes["penalty"], other.nodes["penalty"]
-    for name in {**ours, **theirs}:
-        if not same_range or _fixed(ours.get(name)) != _fixed(theirs.get(name)):
-            left[f"penalty.{name}"] = f"penalty_modules.{name}."
-    return left
+
+
+def _parts(model: Autoencoder) -> dict[str, _Part]:
+    """The components whose parameters may mean something else in another model."""
+    losses = model.nodes["reconstruction"]
+    parts = {
+        "reconstruction": _Part("reconstruction.", losses[next(iter(losses))]),
+        "prior": _Part("prior.", model.nodes["prior"]),
+    }
+    for name, term in model.penalties.items():
+        path = term.path(name)
+        group, _, option_name = path.partition(".")
+        parts[path] = _Part(f"penalty_modules.{name}.", model.nodes[group][option_name])
+    return parts
+
+
+def _learned(model: Autoencoder) -> set[str]:
+    return {name for name, p in model.named_parameters() if p.requires_grad}
 
 
 def _differences(model: Autoencoder, other: Autoencoder) -> Iterator[str]:
@@ -74,17 +96,21 @@ def _differences(model: Autoencoder, other: Autoencoder) -> Iterator[str]:
         for key in ours:
             if key in theirs and ours[key] != theirs[key]:
                 yield f"{option(f'{slot}.{key}', theirs[key])} in that run, {ours[key]} here"
-    ours, theirs = (list(m.nodes["reconstruction"]) for m in (model, other))
+    ours, theirs = (next(iter(m.nodes["reconstruction"])) for m in (model, other))
     if ours != theirs:
-        yield f"reconstruction={theirs[0]} in that run, {ours[0]} here: the output may mean another"
+        yield f"reconstruction={theirs} in that run, {ours} here: the output may mean another"
 
 
 def _class(model: Autoencoder, slot: str) -> str:
     return str(model.nodes[slot]["_target_"])
 
 
-def _fixed(node: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if node is None else {k: v for k, v in node.items() if k not in _FREE}
+def _options(part: _Part | None) -> dict[str, Any] | None:
+    return None if part is None else {k: v for k, v in part.node.items() if k not in _FREE}
+
+
+def _any_below(names: Iterable[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)
 
 
 def _without(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:

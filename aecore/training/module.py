@@ -17,22 +17,18 @@ from aecore.evaluation.metrics.common import VALIDATION_STREAM
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.comparable import FINAL_EPOCH
 from aecore.model.objectives.base import Terms, weighted_term
-from aecore.runs.checkpoint import PREFIX
-from aecore.training.averaging import WeightAverage
+from aecore.training.averaging import AVERAGED, WeightAverage
 from aecore.training.descent import Descent
 from aecore.training.finite import check_finite, check_weights
 from aecore.training.generators import Generators, epoch_seed
 from aecore.training.optimizers.gradient import GradientDescent
-from aecore.training.optimizers.schedulers import Schedule
+from aecore.training.optimizers.schedulers import Schedule, step_schedule
 from aecore.training.running_mean import Mean, mean_over_ranks
 from aecore.training.signals import received
 from aecore.training.validation import validation_losses
 from aecore.types import Batch
 
 EPOCH_PROGRESS = "epoch_progress"  # key in a checkpoint made within an epoch
-# keys where averaged weights are evaluated: in a file, the weights that are trained; read from one,
-# the averages
-TRAINED, AVERAGED = "trained_weights", "averaged_weights"
 
 
 class StoppedError(Exception):
@@ -117,7 +113,7 @@ class Training(LightningModule):
 
     @override
     def on_train_epoch_start(self) -> None:
-        self.generators.seed(epoch_seed(self.seed, self.current_epoch, self.global_rank))
+        self._seed_generators(0)
         self.train_mean, self._since_log = Mean(), Mean()
         self._chunks_done, self._steps_done = 0, 0
         if self._epoch_progress is not None:
@@ -132,14 +128,12 @@ class Training(LightningModule):
         # else torch would warn of a rate that changes before the first step of this process
         self.optimizers(use_pl_optimizer=False)._opt_called = True  # type: ignore[union-attr]
         self.train_mean, self._since_log = Mean(**progress["mean"]), Mean(**progress["since_log"])
-        states = [
-            of_ranks[self.global_rank]
-            for of_ranks in progress["generators"]
-            if len(of_ranks) == self._ranks
-        ]
-        if not self.generators.restore(states):  # of another device or another number of devices
-            seed = epoch_seed(self.seed, self.current_epoch, self.global_rank, self.step)
-            self.generators.seed(seed)
+        if not self.generators.restore(progress["generators"], self.global_rank, self._ranks):
+            self._seed_generators(self.step)
+
+    def _seed_generators(self, step: int) -> None:
+        seed = epoch_seed(self.seed, self.current_epoch, self.global_rank, step)
+        self.generators.seed(seed)
 
     @override
     def training_step(self, chunk: Iterable[Batch], chunk_index: int) -> None:
@@ -278,21 +272,14 @@ class Training(LightningModule):
     @override
     def on_train_epoch_end(self) -> None:
         check_weights(self.parameters(), self.step)  # the last step's loss did not show them
-        scheduler = self.lr_schedulers()
-        if self.current_epoch < self.descent.warm_epochs:
-            return
-        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            scheduler.step(self.val_mean.result("val")["val/loss"])
-        elif isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
-            scheduler.step()
+        if self.current_epoch >= self.descent.warm_epochs:
+            step_schedule(self.lr_schedulers(), self.val_mean.result("val").get("val/loss"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the step and, within an epoch, its progress; runs on every rank."""
         checkpoint["step"] = self.step
         if self._average is not None:
-            checkpoint[TRAINED] = self.autoencoder.state_dict()
-            averages = self._average.model.state_dict()
-            checkpoint["state_dict"] = {PREFIX + name: value for name, value in averages.items()}
+            self._average.save(checkpoint, self.autoencoder)
         last = len(self._loader()) - 1
         if self.stopped or 0 < self._chunks_done <= last:
             states = self.all_gather(self.generators.states())

@@ -41,8 +41,8 @@ def _of_ood(error: UserError, where: str, node: Mapping[str, Any]) -> UserError:
     All other options are those of the run's own data set.
     """
     if isinstance(error, ConfigError):
-        own = {"dataset": where} if error.key == "dataset" else {}
-        error = error.renamed(own | {f"dataset.{key}": f"{where}.{key}" for key in node})
+        names = {"dataset": where} if error.key == "dataset" else {}
+        error = error.renamed(names | {f"dataset.{key}": f"{where}.{key}" for key in node})
         if error.key.startswith(where):
             return error
     return UserError(f"{where}: {error.summary}", error.hint)

@@ -162,7 +162,7 @@ def check_monitor(experiment: Experiment, model: Autoencoder) -> None:
     if experiment.data.val_size == 0 and (plateau or options.patience is not None):
         patience = "trainer.early_stopping.patience"
         key, value = ("scheduler", "plateau") if plateau else (patience, options.patience)
-        hint = {"dataset.val_size": 0.1, key: "constant" if plateau else None}
+        hint = {"dataset.val_size": 0.1, key: "none" if plateau else None}
         raise ConfigError(key, value, "there is no validation split", hint)
     if options.patience is None:
         return

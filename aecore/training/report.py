@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from aecore.config.schema import Config
-from aecore.config.secret import leaves
+from aecore.config.tree import leaves
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import COMMON, Reported, find_reported
-from aecore.evaluation.trial import scaled_note
+from aecore.evaluation.trial import noun_of, scaled_note
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.networks.base import Halving
+from aecore.model.slots import MAIN
 from aecore.runs.folder import numbered
 from aecore.runs.text_table import table
 from aecore.training.machine import device_of
@@ -23,7 +24,7 @@ from aecore.training.setup import Experiment, build_loggers
 from aecore.training.timing import TIMING
 from aecore.types import ImageShape, is_table
 
-_COMPONENTS = ("network", "latent", "noise", "penalty", "reconstruction")
+_BETTER = {True: "higher", False: "lower", None: ""}
 _OTHERS = ("model", "dataset", "augment", "optimizer", "scheduler", "prior", "objective")
 
 
@@ -42,20 +43,19 @@ def announce(
     """
     config, data = experiment.config, experiment.data
     name = _option(choices.get("experiment") or choices["model"])
-    components = " x ".join(_option(choices[group]) for group in _COMPONENTS)
+    components = " x ".join(_option(choices[group]) for group in MAIN)
     val = 0 if data.val is None else len(data.val)
     splits = f"{len(data.train):,} train, {val:,} val, {len(data.test):,} test"
-    what = "rows" if is_table(model.image_shape) else "images"
-    code = _size(model.code_shape)
-    what += " with targets" if data.train.targets is not None else ""
+    noun = noun_of(model.image_shape)
+    noun += " with targets" if data.train.targets is not None else ""
     note = data.source.note and f" ({data.source.note})"
     classes = "" if model.classes is None else f", conditional on {model.classes} classes"
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     threads = f"{config.trainer.threads} thread{'' if config.trainer.threads == 1 else 's'}"
     lines = [
         f"{name} on {_option(choices['dataset'])}: {components}",
-        f"  data     {splits} {what} of {_size(model.image_shape)}{note}",
-        f"  model    code of {code}{classes}, {weights:,} parameters",
+        f"  data     {splits} {noun} of {_size(model.image_shape)}{note}",
+        f"  model    code of {_size(model.code_shape)}{classes}, {weights:,} parameters",
         f"  run      {device_of(config)}, {threads}, seed {config.seed}, "
         f"{_plan(experiment, checkpoint, resumed)}",
     ]
@@ -113,7 +113,7 @@ def summary(
 def metrics_table(
     metrics: Mapping[str, float | None], shape: ImageShape, chosen: Iterable[Metric]
 ) -> str:
-    """A line for each metric, with its unit; series are only counted.
+    """A line for each metric: its value, which side is better, its unit; series are only counted.
 
     shape: of the images, (C, H, W). chosen: the metrics beside those of every model.
     """
@@ -123,10 +123,12 @@ def metrics_table(
     series = Counter(name.rpartition("/")[0] for name in metrics if numbered(name))
     for name, value in metrics.items():
         if not numbered(name):
-            unit = _unit(find_reported(reports, name.partition("/")[2]), shape)
-            rows.append([name, _number(value), unit])
-    rows += [[f"{name}/...", "", f"{n} numbers, in metrics.json"] for name, n in series.items()]
-    return table(["metric", "value", ""], rows)
+            reported = find_reported(reports, name.partition("/")[2]) or Reported()
+            better = _BETTER[reported.higher_is_better]
+            rows.append([name, _number(value), better, _unit(reported, shape)])
+    counts = [(f"{name}/...", f"{n} numbers, in metrics.json") for name, n in series.items()]
+    rows += [[name, "", "", count] for name, count in counts]
+    return table(["metric", "value", "better", ""], rows)
 
 
 def _number(value: float | None) -> str:
@@ -135,24 +137,26 @@ def _number(value: float | None) -> str:
     return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
 
 
-def _unit(reported: Reported | None, shape: ImageShape) -> str:
-    if reported is None:
-        return ""
+def _unit(reported: Reported, shape: ImageShape) -> str:
     table_unit = reported.unit if reported.table_unit is None else reported.table_unit
     return table_unit if is_table(shape) else reported.unit
 
 
 def one_line(metrics: Mapping[str, float | None]) -> str:
     """The first few metrics, for a job among others."""
-    shown = [f"{k} {v:.4g}" for k, v in metrics.items() if v is not None]
-    return ", ".join(shown[:4])
+    shown = [
+        f"{k} {v:.4g}"
+        for k, v in metrics.items()
+        if v is not None and not k.endswith("/mean_image_mse")
+    ]
+    return ", ".join(shown[:3])
 
 
 def hyperparameters(config: Config, choices: Mapping[str, Any]) -> dict[str, object]:
     """The options chosen and the values of their keys, flat, for a table of hyperparameters."""
-    groups = (*_COMPONENTS, *_OTHERS)
+    groups = (*MAIN, *_OTHERS)
     values: dict[str, object] = {g: _option(c) for g, c in choices.items() if g in groups}
-    nodes = {group: getattr(config, group) for group in (*_COMPONENTS, "optimizer", "scheduler")}
+    nodes = {group: getattr(config, group) for group in (*MAIN, "optimizer", "scheduler")}
     for group, node in {**nodes, "augment": config.augment.model_extra or {}}.items():
         keys = leaves(node, group)
         values |= {k: v for k, v in keys if not (k.endswith("_target_") or isinstance(v, Mapping))}

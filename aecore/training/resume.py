@@ -65,13 +65,13 @@ def resume_point(folder: Path, experiment: Experiment, model: Autoencoder) -> Re
     for path in (folder / LAST, folder / PREVIOUS):
         if path.exists():
             try:
-                found = _read(path, experiment, model)
+                point = _read(path, experiment, model)
             except UserError as error:
                 failures.append(error)
                 continue
             if failures:
                 log.warning("%s; %s is used", failures[0].summary, path.name)
-            return found
+            return point
     if failures:
         raise failures[0]
     return None

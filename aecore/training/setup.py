@@ -55,9 +55,9 @@ class Experiment:
 
     def ood_images(self) -> dict[str, Split]:
         """Test images unlike those trained on: of other data sets, and of other classes."""
-        found = {name: data.test for name, data in self.ood.items()}
+        images = {name: data.test for name, data in self.ood.items()}
         others = self.data.others
-        return found if others is None else {"other_classes": others, **found}
+        return images if others is None else {"other_classes": others, **images}
 
 
 def build_experiment(
@@ -111,12 +111,12 @@ def build_data(config: Config) -> ImageData:
 def build_ood(config: Config) -> dict[str, ImageData]:
     """Other data sets, treated like the training data but for `test_size` and `classes`."""
     common, _ = _split_node(config.dataset)
-    found = {}
+    modules = {}
     for name, node in config.evaluate.ood.items():
         own, source = _split_node(node)
         terms = common | {key: own.get(key) for key in ("test_size", "classes")}
-        found[name] = _image_data(config, terms, source, f"evaluate.ood.{name}")
-    return found
+        modules[name] = _image_data(config, terms, source, f"evaluate.ood.{name}")
+    return modules
 
 
 def _split_node(node: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,7 +11,11 @@ from aecore.model.networks.base import Activation
 from docs.making.components import Key, class_of, description, keys, load_option, targets
 from docs.making.docstrings import escaped, markdown
 
-_USUAL = {"schedule": "constant", "warmup": "0"}  # left out: documented once, under Weights
+_USUAL = {
+    "schedule": "constant",
+    "warmup": "0",
+    "start": "0",
+}  # left out: documented once, under Weights
 
 
 def _row(*cells: str) -> str:
@@ -71,12 +75,16 @@ def settings_table(part: str) -> str:
     lines = (CONF / "config.yaml").read_text().splitlines()
     indent = "  " if part else ""
     start = lines.index(f"{part}:") + 1 if part else 0
-    rows = []
+    rows: list[list[str]] = []
+    inside = False  # a comment of several lines
     for line in lines[start:]:
         if part and line and not line.startswith(" "):
             break
         match = re.match(rf"{indent}(\w+): +([^#]*[^# ])(?: +# (.*))?$", line)
         if match:
             key = f"{part}.{match[1]}" if part else match[1]
-            rows.append((f"`{key}={match[2].replace(', ', ',')}`", escaped(match[3] or "")))
+            rows.append([f"`{key}={match[2].replace(', ', ',')}`", escaped(match[3] or "")])
+        elif inside and (more := re.match(r" +# (.+)$", line)):
+            rows[-1][1] += f" {escaped(more[1])}"
+        inside = bool(match) or (inside and line.startswith(" ") and line.strip().startswith("#"))
     return table(("key and default", "meaning"), rows)

@@ -126,7 +126,16 @@ REFUSED = [
     (lambda ae: ae.sample(2, seed="a"), "^seed='a': must be an integer"),
     (lambda ae: ae.sample(2, seed=2**70), r"must be below 2\*\*64"),
     (lambda ae: ae.sample(2, temperature="hot"), "^temperature=hot: "),
-    (lambda ae: ae.score(images(2, *SHAPE), by="mse"), "^by='mse': must be one of error, elbo"),
+    (
+        lambda ae: ae.score(images(2, *SHAPE), by="mse"),
+        "by='mse': must be one of error, peak",
+    ),
+    (
+        lambda ae: ae.score(images(2, *SHAPE), smooth=1),
+        "^smooth=1: smooths the errors",
+    ),
+    (lambda ae: ae.score(images(2, *SHAPE), by="peak", smooth=-1), "^smooth=-1: must be a number"),
+    (lambda ae: ae.score(images(2, *SHAPE), by="peak", smooth=9), "use smooth=2 or less"),
     (lambda ae: ae.encode(16 * images(2, *SHAPE)), "white: 16 in scikit-learn's digits"),
     (lambda ae: ae.encode(1e4 * images(2, *SHAPE)), "65535 where pixels have 16 bits"),
     (lambda ae: ae.encode(1.1 * images(9, *SHAPE)), r"images\.clip\(0, 1\)"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aecore.cli import main
+from aecore.training.callbacks import progress
 from helpers.commands import called
 from helpers.extras import need
 
@@ -58,6 +59,16 @@ def test_every_line_of_a_job_has_its_label(launcher: str) -> None:
     lines = done.err.splitlines()
     assert all(re.search(r"\bjob [12]/2: ", line) for line in lines if "penalty=none:" in line)
     assert sum("penalty=none:" in line for line in lines) == 2
+
+
+def test_of_many_epochs_some_are_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_LINES", 3)
+    few = ["dataset.train_size=20", "dataset.val_size=5", "figures=none", "logger=none"]
+    assert main(["model=linear_ae", "trainer.max_epochs=8", *few]) == 0
+    shown = re.findall(r"^epoch (\d+)/8 ", capsys.readouterr().out, re.MULTILINE)
+    assert shown == ["3", "6", "8"]
 
 
 def test_epochs_show_the_validation_loss_and_the_time_left(

@@ -26,13 +26,20 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str, status: int = 0) -> str
 
 def test_the_whole_help_fits_two_screens(capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "--help").splitlines()
-    assert len(lines) < 80 and max(map(len, lines)) < 100
+    assert len(lines) < 90 and max(map(len, lines)) < 80
     assert all(any(line.startswith(f"  {group} ") for line in lines) for group in groups())
 
 
 def test_the_help_of_a_group_describes_its_options(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "latent", "--help")
     assert all(re.search(rf"^  {name} +\w", text, re.MULTILINE) for name in known("latent"))
+
+
+@pytest.mark.parametrize("group", groups(), ids=lambda value: value)
+def test_help_is_no_wider_than_a_terminal(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [said(capsys, group, "--help"), *(option_help(group, name) for name in known(group))]
+    for line in "\n".join(texts).splitlines():
+        assert len(line) < 80 or " " not in line.strip(), line
 
 
 def test_the_help_of_an_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +79,6 @@ def test_help_of_nothing(typed: str, problem: str, capsys: pytest.CaptureFixture
 def test_every_option_has_a_description_and_an_example(group: str, name: str) -> None:
     text = option_help(group, name)
     assert re.match(rf"{group}={name}: \w", text)
-    assert max(map(len, text.splitlines()[1:])) <= 110
     assert re.search(r"\nexample: python run\.py \S+", text)
 
 
@@ -83,7 +89,7 @@ def test_examples_can_be_trained(group: str) -> None:
     checker = ConfigChecker()
     for name in known(group):
         example = option_help(group, name).rpartition("example: python run.py ")[2]
-        argv = shlex.split(example)
+        argv = shlex.split(example.replace("\\\n", ""))
         if argv[0].startswith("model=") and len(argv) == 2 and "." in argv[1]:
             continue  # a preset of the project with a value that it has
         checker.check(compose(parse([*argv, "dataset=digits"])).config)
@@ -101,6 +107,9 @@ def test_examples_can_be_trained(group: str) -> None:
         ("sample run=last", "task=sample run=last"),
         ("--epochs 3 --lr 0.1", "trainer.max_epochs=3 optimizer.lr=0.1"),
         ("last task=score", "run=last task=score"),
+        ("model = vae seed =1 latent.dim= 8", "model=vae seed=1 latent.dim=8"),
+        ("penalty=[l1, contractive]", "'penalty=[l1,contractive]'"),
+        ("-m latent.dim=2, 8", "-m latent.dim=2,8"),
     ],
 )
 def test_the_command_that_was_meant(

@@ -11,6 +11,9 @@ import pytest
 
 from aecore.cli import main
 from aecore.compare.compare import compare
+from aecore.compare.report.text import to_text
+from aecore.compare.runs import gather
+from aecore.compare.table import summarise
 from helpers.run_folders import make
 
 
@@ -67,6 +70,33 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "compare.table=word" in capsys.readouterr().err
 
 
+def test_latex_has_minus_signs() -> None:
+    make(Path("runs/a"), metrics={"val/elbo": -27.25, "test/elbo": -27.25})
+    text = compare([Path("runs/a")], Path("out"), title="t", paper="latex").table.read_text()
+    assert "$-$27.25" in text
+
+
+def test_the_columns_are_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    runs()
+    argv = ["task=compare", "runs=runs/*", "out=out", "compare.table=markdown"]
+    assert main([*argv, "compare.metrics=[test/psnr,test/kl]"]) == 0
+    header = Path("out/table.md").read_text().splitlines()[2]
+    assert header == "| latent.dim | seeds | test/psnr ↑ | test/kl |"
+    capsys.readouterr()
+    assert main([*argv, "compare.metrics=[test/pnsr]"]) == 2
+    message = "compare.metrics=test/pnsr: no run has this metric (did you mean 'test/psnr'"
+    assert message in capsys.readouterr().err
+
+
+def test_a_narrow_terminal_has_fewer_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = summarise(gather(runs()))
+    assert "test/psnr" in to_text(table, "t")
+    monkeypatch.setenv("COLUMNS", "60")
+    text = to_text(table, "t")
+    assert "test/psnr" not in text and "too narrow for more metrics" in text
+    assert max(map(len, text.splitlines())) < 80
+
+
 def test_further_metrics_are_no_difference() -> None:
     for seed, metrics in enumerate(({}, {"evaluate.metrics.pca._target_": "x.Y"})):
         make(
@@ -88,6 +118,8 @@ def test_figures_as_vectors(extension: str) -> None:
     assert files == {"curves.png", "strip.png", f"curves.{extension}", f"strip.{extension}"}
     one, same = (Path(name, "figures", f"strip.{extension}").read_bytes() for name in "ab")
     assert one == same
+    compare([Path("a"), Path("b")], Path("out"), title="t", figures=True)
+    assert {file.name for file in Path("out/figures").iterdir()} == files
 
 
 def test_no_other_format(capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,17 @@ def test_plots_are_valid_whatever_their_labels_are(tmp_path: Path, text: str) ->
         ElementTree.fromstring(base64.b64decode(plot))
 
 
+def test_a_logarithmic_axis_within_two_powers_of_ten_has_several_numbers(tmp_path: Path) -> None:
+    folders = [
+        make(tmp_path / str(n), config={"latent.dim": 2 * 4**n}, metrics={"test/mse": mse})
+        for n, mse in enumerate((0.053, 0.012, 0.0025))
+    ]
+    page = compare(folders, tmp_path / "out", title="t").report.read_text()
+    (plot,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', page)
+    texts = {e.text for e in ElementTree.fromstring(base64.b64decode(plot)).iter() if e.text}
+    assert {"0.005", "0.01", "0.02", "0.05"} <= texts
+
+
 def test_the_script_is_the_one_that_the_policy_allows(tmp_path: Path) -> None:
     page = compare(sweep(tmp_path), tmp_path / "out", title="t").report.read_text()
     policy = next(a["content"] for tag, a in Page(page).tags if a.get("http-equiv"))

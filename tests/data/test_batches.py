@@ -136,7 +136,7 @@ class TestBatches:
             Batches(split_of(50), 2, shuffle=True, seed=0, chunk=None, world_size=3)
 
     def test_moves_to_a_device(self) -> None:
-        batches = Batches(split_of(4), 2, shuffle=False, seed=0, chunk=None, device="meta")
+        batches = Batches(split_of(4), 2, shuffle=False, seed=0, chunk=None).to("meta")
         batch = flat(batches)[1]
         assert batch.y is not None
         assert {t.device.type for t in (batch.x, batch.y, batch.index)} == {"meta"}

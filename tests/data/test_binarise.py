@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aecore.data.batches import Batches
-from aecore.data.binarise import ONCE, split_mix, stream, throw, throw_once, uniform
+from aecore.data.binarise import ONCE, binarise_once, draw_binary, split_mix, stream, uniform
 from aecore.data.module import ImageData
 from aecore.data.sources.image_folder import ImageFolder
 from aecore.data.split import Split
@@ -74,7 +74,7 @@ class TestThrow:
         """Each pixel's mean is its value; pixels, images and streams are independent."""
         n, values = 20_000, torch.tensor([0.02, 0.3, 0.5, 0.9])
         x = values.view(1, 1, 1, 4).expand(n, 1, 1, 4)
-        drawn = [throw(x, torch.arange(n), stream(9, key)).flatten(1) for key in (0, 1)]
+        drawn = [draw_binary(x, torch.arange(n), stream(9, key)).flatten(1) for key in (0, 1)]
         columns = torch.cat([drawn[0], drawn[1], drawn[0].roll(1, 0)], 1).double()
         p = values.double().repeat(3)
         deviation = (p * (1 - p)).sqrt()
@@ -89,23 +89,25 @@ class TestThrow:
         n = sum(parts)
         x, index = images(n, 2, 9, 11), torch.randperm(n)
         key = stream(seed)
-        whole = throw(x, index, key)
+        whole = draw_binary(x, index, key)
         pieces = zip(x.split(parts), index.split(parts), strict=True)
-        assert torch.equal(whole, torch.cat([throw(a, b, key) for a, b in pieces]))
+        assert torch.equal(whole, torch.cat([draw_binary(a, b, key) for a, b in pieces]))
         assert set(whole.flatten().tolist()) <= {0.0, 1.0}
-        assert torch.equal(throw(whole, index, key + 1 - 2 * (key % 2)), whole)  # 0 and 1 stay
+        assert torch.equal(
+            draw_binary(whole, index, key + 1 - 2 * (key % 2)), whole
+        )  # 0 and 1 stay
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     def test_is_the_same_on_a_gpu(self) -> None:
         x, index = images(3000, 1, 28, 28), torch.arange(3000) + 2**40
-        assert torch.equal(throw(x, index, 5), throw(x.cuda(), index.cuda(), 5).cpu())
+        assert torch.equal(draw_binary(x, index, 5), draw_binary(x.cuda(), index.cuda(), 5).cpu())
 
     def test_once_of_many(self) -> None:
         split = split_of(250, shape=(1, 4, 5))
         many = Split(split.images.repeat(9, 1, 1, 1))
-        drawn = throw_once(many, 1)
+        drawn = binarise_once(many, 1)
         key = stream(ONCE, 1)
-        assert torch.equal(drawn.pixels(), throw(many.pixels(), torch.arange(2250), key))
+        assert torch.equal(drawn.pixels(), draw_binary(many.pixels(), torch.arange(2250), key))
         assert drawn.images.dtype == torch.uint8
 
 

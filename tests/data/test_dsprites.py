@@ -54,7 +54,6 @@ def test_images_and_their_factors(tmp_path: Path, written: Tensor, in_memory: bo
     places = []
     for split in (train, test):
         assert (split.rows is None) == in_memory and split.image_shape == (1, 64, 64)
-        assert split.factor_names == ("shape", "scale", "orientation", "x", "y")
         assert split.class_names == ("square", "ellipse", "heart")
         assert split.factors is not None and split.labels is not None
         assert torch.equal(split.labels, split.factors[:, 0])

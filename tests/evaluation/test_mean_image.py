@@ -85,6 +85,6 @@ def test_a_flow_prior_draws_in_the_precision_of_the_model() -> None:
     prior = FlowPrior(kind="affine", transforms=2, hidden=[8])
     whole = model(latent=gaussian(3), prior=prior, penalties={"kl": KL()}).double()
     like = whole.like
-    drawn = whole.prior_density.sample(50, (3,), like, gen(1))
+    drawn = whole.prior_density.sample((50, 3), like, gen(1))
     assert drawn.dtype == torch.float64
     assert not torch.equal(drawn, drawn.float().double()), "drawn in float64, not only converted"

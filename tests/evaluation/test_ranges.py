@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -101,6 +102,45 @@ def test_the_images_of_tasks_show_it(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["run=run", "task=evaluate", "out=again"]) == 0
     again = json.loads(Path("again/metrics.json").read_text())
     assert all(before[key] == again[key] for key in again if key.startswith("test/"))
+
+
+def test_levels_of_other_images_span_the_range() -> None:
+    """Files, arrays, Python and tasks agree on what black and white of 8 bits are."""
+    np.savez("data.npz", x_train=decibels(300, 0), x_test=decibels(50, 1))
+    ood = ["evaluate.metrics=[ood]", "evaluate.ood=[arrays]"]
+    ood += ["evaluate.ood.arrays.path=levels.npy"]
+    levels = np.round(stripes(50, 1) * 255).astype("u1")
+    np.save("levels.npy", levels)
+    assert main([*SMALL, "figures=none", *ood]) == 0
+    assert metrics()["test/auroc_arrays"] < 0.9, "the same images, rounded"
+    ae = aecore.load("run")
+    low, high = ae.model.limits.tolist()
+    made = low + levels.astype("f4") / 255 * (high - low)
+    np.testing.assert_allclose(ae.score(levels), ae.score(made), rtol=1e-5)
+    errors = ((ae.reconstruct(levels)[:, 0] - made) / (high - low)) ** 2
+    Path("files").mkdir()
+    for n, image in enumerate(levels):
+        Image.fromarray(image).save(f"files/{n:02}.png")
+    files = ["dataset=image_folder", "dataset.root=files", "dataset.image_size=16"]
+    for kind, words in (("npy", ["dataset=arrays", "dataset.path=levels.npy"]), ("png", files)):
+        assert main(["run=run", "task=score", *words, f"out={kind}"]) == 0
+        with Path(kind, "scores.csv").open() as file:
+            scores = [float(row["score"]) for row in csv.DictReader(file)]
+        np.testing.assert_allclose(sorted(scores), sorted(errors.mean((1, 2))), rtol=1e-3)
+        assert main(["run=run", "task=evaluate", "figures=none", *words, f"out={kind}_e"]) == 0
+        found = json.loads(Path(f"{kind}_e/metrics.json").read_text())
+        assert found[f"{words[0][8:]}/mse"] == pytest.approx(errors.mean(), rel=1e-3)
+
+
+def test_the_readme_of_an_export_names_the_range() -> None:
+    np.savez("data.npz", x_train=decibels(300, 0), x_test=decibels(50, 1))
+    assert main([*SMALL, "figures=none"]) == 0
+    assert main(["run=run", "task=export", "out=made", "export.formats=[onnx]"]) == 0
+    low, high = aecore.load("run").model.limits.tolist()
+    page = Path("made/README.md").read_text()
+    assert f"float32, pixels in [{low:g}, {high:g}], the range of the training pixels |" in page
+    assert "on [0, 1], to which the range of the training pixels is scaled" in page
+    assert f"images = {low} + images * {high - low}" in page
 
 
 def test_standardised_images_within_the_unit_range_keep_it() -> None:

@@ -25,6 +25,7 @@ from aecore.model.latents.deterministic import Spatial
 from aecore.model.networks.base import Network
 from aecore.model.networks.resnet import ResNet
 from aecore.model.objectives.bounds import Iwae
+from aecore.model.passes import Inputs
 from aecore.model.penalties.gradient import GradientPenalty
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.bernoulli import Bernoulli
@@ -153,7 +154,7 @@ class TestModel:
 
     def test_samples_take_one_class_after_the_other(self) -> None:
         whole = cvae().eval()
-        z = whole.prior_density.sample(5, (2,), whole.shift, gen())
+        z = whole.prior_density.sample((5, 2), whole.shift, gen())
         assert torch.equal(whole.sample(5, gen()), whole.decode(z, (torch.arange(5) % 3,)))
         assert torch.equal(whole.sample(5, gen(), Y), whole.decode(z, (Y,)))
 
@@ -163,7 +164,7 @@ class TestModel:
         whole = cvae(objective=Iwae(samples=3), penalties={}).requires_grad_(False)
         got = whole.terms(x, gen(4), epoch=0, noisy=False, y=Y).values["iwae"]
         draws = gen(4)
-        h = whole.encoder_pass(x, draws, noisy=False, y=Y).h
+        h = whole.encoder_pass(Inputs(x, draws, noisy=False, y=Y)).h
         codes = [whole.latent(h, draws, True), whole.latent(h.repeat(2, 1), draws, True)]
         each: list[list[Tensor]] = [[] for _ in x]
         for code in codes:

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from aecore.cli import main
-from aecore.compare.views import Trials
+from aecore.compare.trials import Trials
 from aecore.errors import UserError
 from aecore.evaluation.evaluate import evaluate
 from aecore.runs.open import open_run

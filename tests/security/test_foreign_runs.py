@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from aecore.cli import main
-from aecore.compare.views import Trials
+from aecore.compare.trials import Trials
 from aecore.config.arguments import parse
 from aecore.errors import UserError
 from aecore.tasks.reuse import use_of_run

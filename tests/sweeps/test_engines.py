@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import re
@@ -17,9 +18,11 @@ from typing import Any
 import pytest
 import yaml
 from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
 
 from aecore.cli import main
 from aecore.config.folders import ROOT
+from aecore.sweeps import job
 from helpers.commands import RUN, Done, called, started
 from helpers.dying_penalties import write_yaml
 from helpers.extras import need
@@ -214,3 +217,19 @@ def test_a_launcher_that_is_not_installed(
     assert first == f"error: hydra/launcher={launcher}: not installed"
     assert mend == f"  pip install -e '.[{LAUNCHERS[launcher]}]' brings it"
     assert not list(Path().iterdir())
+
+
+def test_a_job_leaves_nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra keeps the configuration of each job that it launches until the last has ended."""
+    kept: list[int] = []
+    whole = job.run_job
+
+    def run_job(config: Any) -> float | None:
+        value = whole(config)
+        gc.collect()
+        kept.append(sum(isinstance(one, JobReturn) for one in gc.get_objects()))
+        return value
+
+    monkeypatch.setattr(job, "run_job", run_job)
+    assert main(["-m", "seed=0,1,2,3", "model=ae", "trainer.max_epochs=1", *TINY[1:]]) == 0
+    assert len(kept) == 4 and max(kept) <= 1  # its own

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from aecore.cli import main
 from aecore.config.arguments import parse
-from aecore.config.compose import compose
+from aecore.config.compose import compose, resolved
 from aecore.errors import UserError
 from aecore.sweeps import selections as module
 from aecore.sweeps.plan import points
@@ -70,6 +70,19 @@ def test_what_hydra_refuses_is_refused(argv: list[str], told: str) -> None:
         arguments, jobs = grid(*argv)
         for job in jobs:
             Selections(arguments).config(job)
+
+
+def test_a_point_takes_nothing_from_the_points_before_it() -> None:
+    values = ["trainer.gradient_clip=null,1,0.5", "network.hidden=[8,4],[4],[]", "latent.dim=3,2"]
+    more = ["optimizer.lr=1e-3,'${trainer.ema}'", "trainer.ema=0.5,0.9"]
+    arguments, jobs = grid("model=ae", *values, *more)
+    together = Selections(arguments)
+    for job in [*jobs, *reversed(jobs)]:
+        assert together.config(job) == resolved(Selections(arguments).whole(job))
+    (refused,) = points(parse(["model=ae", "latent.dmi=5"]), compose(parse(["model=ae"])))
+    with pytest.raises(UserError, match="latent has no key"):
+        together.config(refused)
+    assert together.config(jobs[0]) == resolved(Selections(arguments).whole(jobs[0]))
 
 
 def test_a_long_plan_tells_of_itself(

@@ -114,6 +114,95 @@ def test_the_settings_are_those_of_the_run(folder: Path) -> None:
     assert (folder / "out" / "predict.py").read_bytes() == package
 
 
+def test_the_largest_error_smoothed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores and threshold of predict.py are those of `task=score score.by=peak`."""
+    monkeypatch.chdir(folder)
+    peak = ["score_by=peak", "score_smooth=0.7", "formats=onnx", "threshold_quantile=0.6"]
+    settings = [f"export.{text}" for text in peak]
+    assert main(["run=run", "task=export", *settings, f"out={tmp_path}/out"]) == 0
+    score = ["score.by=peak", "score.smooth=0.7", "score.quantile=0.6", "split=all"]
+    assert main(["run=run", "task=score", *score, f"out={tmp_path}/scored"]) == 0
+    program = ["-c", ALONE, str(tmp_path / "out" / "predict.py"), "images", "--scores"]
+    subprocess.run([sys.executable, "-I", *program, tmp_path / "peaks.csv"], check=True)
+    rows, wanted = rows_of(tmp_path / "peaks.csv"), rows_of(tmp_path / "scored" / "scores.csv")
+    assert len(rows) == len(wanted) == 60
+    for name, row in rows.items():
+        same = wanted[name.removeprefix("images/")]
+        assert float(row["score"]) == pytest.approx(float(same["score"]), rel=1e-4)
+        assert row["anomalous"] == same["anomalous"]
+    rule = json.loads((tmp_path / "out" / "config.json").read_text())["score"]
+    assert (rule["by"], rule["smooth"]) == ("peak", 0.7)
+    formula = "largest squared error per pixel of the reconstruction, on [0, 1] smoothed by 0.7"
+    assert rule["formula"].startswith(formula)
+    assert formula in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["export.score_smooth=1"], "export.score_smooth=1.0: smooths the errors of"),
+        (
+            ["export.score_smooth=2", "export.score_by=peak"],
+            "export.score_smooth=2.0: too much for images of 8x6 pixels\n"
+            "  use export.score_smooth=1 or less",
+        ),
+        (["export.score_by=elbo"], "export.score_by=elbo: must be 'error' or 'peak'"),
+    ],
+)
+def test_scores_that_cannot_be_exported(
+    overrides: list[str], problem: str, folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(folder)
+    assert main(["run=run", "task=export", *overrides, f"out={tmp_path}/out"]) == 2
+    assert problem in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_black_and_white_of_files_are_the_limits_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for predict.py, for tasks, resized or not, and for arrays of 8 bits in Python."""
+    monkeypatch.chdir(tmp_path)
+    levels = np.random.default_rng(0).integers(0, 256, (60, 8, 6), np.uint8)
+    levels[0, 0, :2] = 0, 255
+    np.savez("decibels.npz", x_train=levels / 255 * 80 - 80, x_test=levels[:9] / 255 * 80 - 80)
+    for n, image in enumerate(levels[:9]):
+        Path("files").mkdir(exist_ok=True)
+        Image.fromarray(image).save(f"files/{n}.png")
+        Path("large").mkdir(exist_ok=True)
+        Image.fromarray(image.repeat(3, 0).repeat(3, 1)).save(f"large/{n}.png")
+    np.save("bytes.npy", levels[:9])
+    data = ["dataset=arrays", "dataset.path=decibels.npz", "dataset.range=standardised"]
+    tiny = ["logger=none", "figures=none", "trainer.threads=1", "dataset.val_size=0"]
+    assert main(["model=pca", "latent.dim=3", *data, *tiny, "hydra.run.dir=run"]) == 0
+
+    def found(out: str, *overrides: str) -> list[float]:
+        assert main(["run=run", "task=score", "score.threshold=0.1", f"out={out}", *overrides]) == 0
+        rows = rows_of(tmp_path / out / "scores.csv")
+        return [float(rows[name]["score"]) for name in sorted(rows)]
+
+    wanted = found("own")
+    files = ["dataset=image_folder", "dataset.root=files", "dataset.image_size=[8,6]"]
+    assert found("a", *files) == pytest.approx(wanted, rel=1e-4)
+    for way in ("true", "false"):
+        arrays = ["dataset=arrays", "dataset.path=bytes.npy", f"dataset.in_memory={way}"]
+        assert found(f"b_{way}", *arrays) == pytest.approx(wanted, rel=1e-4)
+    assert main(["run=run", "task=export", "export.formats=onnx", "out=out"]) == 0
+    program = ["-I", "out/predict.py", "files", "--scores", "predicted.csv"]
+    subprocess.run([sys.executable, *program], check=True)
+    predicted = [float(row["score"]) for row in rows_of(tmp_path / "predicted.csv").values()]
+    assert predicted == pytest.approx(wanted, rel=1e-4)
+    ae = aecore.load("run", device="cpu")
+    assert ae.score(levels[:9]) / 80**2 == pytest.approx(wanted, rel=1e-4)
+    large = [files[0], "dataset.root=large", "dataset.image_size=[24,18]", "resize=true"]
+    smaller = found("c", *large)
+    assert main(["run=run", "task=evaluate", *large, "figures=none", "out=d"]) == 0
+    metrics = json.loads((tmp_path / "d" / "metrics.json").read_text())
+    assert metrics["image_folder/mse"] == pytest.approx(np.mean(smaller), rel=0.01)
+
+
 def test_no_threshold_where_the_images_are_gone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -201,7 +290,7 @@ def halving(tmp_path: Path) -> Any:
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8),
               str(place / "autoencoder.onnx"))  # fmt: skip
     rule = RULE | {"size": [4, 4], "channels": 1, "range": [-80, 0]}
-    score = {"threshold": 0.1, "note": ""}
+    score = {"by": "error", "threshold": 0.1, "note": ""}
     (place / "config.json").write_text(json.dumps({"preprocessing": rule, "score": score}))
     spec = spec_from_file_location("halving", place / "predict.py")
     assert spec is not None and spec.loader is not None

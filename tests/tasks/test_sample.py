@@ -98,7 +98,7 @@ class TestTemperature:
         assert isinstance(made.prior, Vamp)
         posterior = made.encode(made.prior.images(made)).posterior
         assert posterior is not None
-        drawn = made.prior_density.sample(50, (3,), LIKE, gen(2), 0.0)
+        drawn = made.prior_density.sample((50, 3), LIKE, gen(2), 0.0)
         apart = (drawn[:, None] - posterior.mean).abs().amax(2)
         assert float(apart.min(1).values.max()) < 1e-6
         assert len(set(apart.argmin(1).tolist())) == 4

@@ -63,7 +63,7 @@ def known(run: Path) -> tuple[aecore.Trained, ImageData]:
 
 
 class TestScores:
-    @pytest.mark.parametrize("by", ["error", "elbo"])
+    @pytest.mark.parametrize("by", ["error", "peak", "elbo"])
     def test_are_those_of_the_model(self, run: Path, tmp_path: Path, by: str) -> None:
         rows, metrics = scored(run, tmp_path, f"score.by={by}", "score.quantile=0.9")
         ae, data = known(run)
@@ -78,6 +78,18 @@ class TestScores:
         good = ae.score(val.pixels().numpy(), by=by).astype(float)
         assert metrics["threshold"] == pytest.approx(np.quantile(good, 0.9), rel=1e-6)
         assert "auroc" not in metrics, "all classes were trained on"
+
+    def test_the_largest_error_smoothed(
+        self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ) -> None:
+        rows, _ = scored(run, tmp_path, "score.by=peak", "score.smooth=0.5")
+        ae, data = known(run)
+        wanted = ae.score(data.test.pixels().numpy(), by="peak", smooth=0.5)
+        found = {int(row["name"]): float(row["score"]) for row in rows}
+        assert [found[i] for i in range(360)] == pytest.approx(wanted.tolist(), rel=1e-6)
+        assert (
+            "the largest squared error per pixel smoothed by 0.5 pixels" in capsys.readouterr().out
+        )
 
     def test_a_threshold_by_hand(
         self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
@@ -161,7 +173,7 @@ def test_without_the_data_that_it_was_trained_on(
     ("overrides", "told"),
     [
         (["score.by=elbo"], "score.by=elbo: this model has no likelihood\n  use score.by=error"),
-        (["score.by=kl"], "score.by=kl: must be 'error' or 'elbo'"),
+        (["score.by=kl"], "score.by=kl: must be 'error', 'peak' or 'elbo'"),
         (["score.quantile=1.5"], "score.quantile=1.5: must be less than or equal to 1"),
         (["score.smooth=-1"], "score.smooth=-1: must be greater than or equal to 0"),
         (["score.smooth=3"], "images of 8x8 pixels\n  use score.smooth=2 or less"),

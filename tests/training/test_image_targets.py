@@ -132,6 +132,10 @@ def test_in_python() -> None:
     assert ae.metrics["val/input_mse"] > 0
     with pytest.raises(UserError, match=r"targets of shape \(40, 1, 4, 3\)"):
         aecore.fit("ae", x, targets=x[..., :3], epochs=1)
+    with pytest.raises(UserError, match="targets: images hold NaN"):
+        aecore.fit("ae", x, targets=x / 0 * 0, epochs=1)
+    with pytest.raises(UserError, match="targets: images lie in"):
+        aecore.fit("ae", x, targets=3 * x, epochs=1)
 
 
 def test_what_cannot_go_with_targets(run: Path, capsys: pytest.CaptureFixture) -> None:

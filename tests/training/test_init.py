@@ -19,7 +19,8 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.conditioning import PLANES
 from aecore.model.latents.flow import FlowLatent
-from aecore.model.layers import WEIGHTED, leaves
+from aecore.model.layers import WEIGHTED
+from aecore.model.module import leaves
 from aecore.model.networks.base import Activation, Network, activation_layer
 from aecore.model.networks.conv_unpool import ConvUnpool
 from aecore.model.networks.resnet import ResNet

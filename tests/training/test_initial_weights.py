@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -96,6 +97,45 @@ def test_a_critic_of_its_own_and_other_options(capsys: pytest.CaptureFixture[str
         "the parameters of penalty.adversarial are not copied: it differs",
         "network.activation=relu in that run, tanh here",
     ]
+
+
+def test_terms_beside_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """A term that learns nothing is of its own data; a critic is copied with equal options."""
+    first = run("a", "model=ae")
+    capsys.readouterr()
+    term = "reconstruction=[mse,perceptual,adversarial]"
+    second = run("b", "model=ae", term, "init_from=a")
+    assert same(first.encoder, second.encoder) and same(first.decoder, second.decoder)
+    assert notes(capsys) == [
+        "the parameters of reconstruction.adversarial are not copied: it differs"
+    ]
+    still, weight = "optimizer.lr=1e-12", "reconstruction.adversarial.weight=0.5"
+    lr, few = "reconstruction.adversarial.critic_lr=1e-12", "dataset.train_size=100"
+    third = run("c", "model=ae", term, "init_from=b", still, weight, lr, few)
+    alone = run("d", "model=ae", term, still, few)
+    assert notes(capsys) == []
+    terms = [model.penalty_modules for model in (second, third, alone)]
+    assert same(terms[0]["adversarial_loss"], terms[1]["adversarial_loss"])
+    assert same(terms[1]["perceptual_loss"], terms[2]["perceptual_loss"])
+    assert not same(terms[0]["perceptual_loss"], terms[1]["perceptual_loss"])
+    last = run("e", "model=ae", "init_from=c", still)
+    assert same(third.encoder, last.encoder)
+    assert notes(capsys) == [
+        "the parameters of reconstruction.adversarial are not copied: it differs"
+    ]
+
+
+@pytest.mark.parametrize("tops", [(40.0, 90.0), (40.0, 1.0), (1.0, 40.0)])
+def test_limits_are_those_of_the_new_data(tops: tuple[float, float]) -> None:
+    x = np.random.default_rng(0).random((40, 8, 8))
+    for name, top in zip("ab", tops, strict=True):
+        np.save(f"{name}.npy", top * x)
+    words = ["model=ae", "dataset=arrays", "dataset.range=standardised", "dataset.train_size=null"]
+    run("a", *words, "dataset.path=a.npy")
+    found = run("b", *words, "dataset.path=b.npy", "init_from=a")
+    alone = run("c", *words, "dataset.path=b.npy")
+    assert (alone.limits is None) == (tops[1] == 1)
+    assert found.limits is None if alone.limits is None else torch.equal(found.limits, alone.limits)
 
 
 def test_another_latent_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

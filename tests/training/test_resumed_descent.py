@@ -20,8 +20,9 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.penalties.adversarial import AdversarialPenalty
 from aecore.model.penalties.weight import Weight
 from aecore.runs.checkpoint import BEST, LAST, load
+from aecore.training.averaging import TRAINED
 from aecore.training.callbacks.checkpoint import AtomicIO
-from aecore.training.module import EPOCH_PROGRESS, TRAINED, StoppedError
+from aecore.training.module import EPOCH_PROGRESS, StoppedError
 from aecore.training.optimizers.by_name import Torch
 from aecore.training.optimizers.schedulers import Cosine
 from aecore.training.signals import deferred, listening

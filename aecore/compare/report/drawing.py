@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from aecore.compare.report.plan import Plan, Series, printable, ticks
 from aecore.compare.table import Group
@@ -49,10 +49,10 @@ def _points(
     series: Series, metric: str, place: Callable[[Group], float | None]
 ) -> tuple[list[float], list[float], list[float]]:
     """Places, means and deviations (NaN for none) of the groups that have them, by place."""
-    found = [(place(group), group.stats[metric]) for group in series.groups]
+    placed = [(place(group), group.stats[metric]) for group in series.groups]
     points = sorted(
         (at, stat.mean, stat.std or math.nan)
-        for at, stat in found
+        for at, stat in placed
         if at is not None and stat.mean is not None
     )
     places, means, deviations = ([point[n] for point in points] for n in range(3))
@@ -70,6 +70,8 @@ def _lines(figure: Figure, axes: Axes, plan: Plan, metric: str) -> None:
     _scale_x(axes, [float(value) for value in plan.positions(plan.x)])
     if drawn and 0 < 20 * min(drawn) < max(drawn):
         axes.set_yscale("log")
+        few = max(drawn) < 1e3 * min(drawn)  # powers of ten, as few as one
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter("{x:.4g}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from aecore.compare.report.text import number
+from aecore.compare.report.text import group_names, mean_text
 from aecore.compare.table import Group, Table
-from aecore.compare.values import shown
+from aecore.errors import ConfigError, nearest
 
 _ARROWS = {"lower": "down", "higher": "up", "none": ""}
 _TEX = {
@@ -16,8 +16,17 @@ _TEX = {
 }  # fmt: skip
 
 
-def metrics_of(table: Table) -> list[str]:
-    """The metrics of validation and test images of which one side is better."""
+def metrics_of(table: Table, chosen: Sequence[str] | None = None) -> list[str]:
+    """The chosen metrics; without a choice those of validation and test images with a better side.
+
+    Raises UserError for a metric that no run has.
+    """
+    for name in chosen or ():
+        if name not in table.metrics:
+            problem = f"no run has this metric{nearest(name, table.metrics)}"
+            raise ConfigError("compare.metrics", name, problem, "summary.csv has them all")
+    if chosen is not None:
+        return [*chosen]
     return [
         name
         for name in table.metrics
@@ -25,21 +34,21 @@ def metrics_of(table: Table) -> list[str]:
     ]
 
 
-def to_latex(table: Table, title: str) -> str:
+def to_latex(table: Table, title: str, metrics: Sequence[str]) -> str:
     """A `tabular` of the package booktabs: means and deviations over seeds, the best in bold.
 
     Arrows show which side of a metric is better.
     """
 
     def cell(group: Group, metric: str) -> str:
-        text = _cell(group, metric).replace("±", r"$\pm$")
+        text = mean_text(group, metric).replace("-", "$-$").replace("±", r"$\pm$")
         return rf"\textbf{{{text}}}" if group.stats[metric].best else text
 
     def arrow(metric: str) -> str:
         way = _ARROWS[table.direction(metric)]
-        return rf"{_escaped(metric)} $\{way}arrow$"
+        return _escaped(metric) + (rf" $\{way}arrow$" if way else "")
 
-    header, rows = _rows(table, _escaped, arrow, cell)
+    header, rows = _rows(table, metrics, _escaped, arrow, cell)
     columns = "l" * (len(table.keys) or 1) + "r" * (len(header) - (len(table.keys) or 1))
     lines = [
         f"% {_one_line(title)}: mean ± sample standard deviation over seeds",
@@ -54,17 +63,17 @@ def to_latex(table: Table, title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_markdown(table: Table, title: str) -> str:
+def to_markdown(table: Table, title: str, metrics: Sequence[str]) -> str:
     """The same as a table in Markdown."""
 
     def cell(group: Group, metric: str) -> str:
-        text = _cell(group, metric)
+        text = mean_text(group, metric)
         return f"**{text}**" if group.stats[metric].best else text
 
     def arrow(metric: str) -> str:
-        return _plain(metric) + {"down": " ↓", "up": " ↑"}[_ARROWS[table.direction(metric)]]
+        return _plain(metric) + {"down": " ↓", "up": " ↑", "": ""}[_ARROWS[table.direction(metric)]]
 
-    header, rows = _rows(table, _plain, arrow, cell)
+    header, rows = _rows(table, metrics, _plain, arrow, cell)
     keys = len(table.keys) or 1
     rule = ["---"] * keys + ["---:"] * (len(header) - keys)
     lines = [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
@@ -75,33 +84,20 @@ def to_markdown(table: Table, title: str) -> str:
 
 def _rows(
     table: Table,
+    metrics: Sequence[str],
     escape: Callable[[str], str],
     head: Callable[[str], str],
     cell: Callable[[Group, str], str],
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows of finished groups: keys that vary, number of seeds, metrics."""
-    metrics, keys = metrics_of(table), table.keys
+    keys = table.keys
     header = [*map(escape, keys or ["run"]), "seeds", *map(head, metrics)]
-    rows = [
-        [*map(escape, _names(group, keys)), str(group.finished), *(cell(group, m) for m in metrics)]
-        for group in table.groups
-        if group.finished
-    ]
+    rows = []
+    for group in table.groups:
+        if group.finished:
+            names = map(escape, group_names(group, keys))
+            rows.append([*names, str(group.finished), *(cell(group, m) for m in metrics)])
     return header, rows
-
-
-def _names(group: Group, keys: Sequence[str]) -> list[str]:
-    if not keys:
-        return [group.runs[0].name if len(group.runs) == 1 else "all"]
-    return [shown(group.values[key]) if key in group.values else "" for key in keys]
-
-
-def _cell(group: Group, metric: str) -> str:
-    stat = group.stats[metric]
-    if stat.mean is None:
-        return ""
-    few = f" (of {stat.n})" if stat.n < group.finished else ""
-    return number(stat.mean, stat.std) + few
 
 
 def _one_line(text: str) -> str:

@@ -40,13 +40,13 @@ class Plan:
 
     def positions(self, key: str) -> list[Any]:
         """The values of a key over all groups: ascending if numbers, else in order."""
-        found = {
+        by_text = {
             frozen(group.values[key]): group.values[key]
             for series in self.series
             for group in series.groups
             if key in group.values
         }
-        values = list(found.values())
+        values = list(by_text.values())
         return sorted(values) if all(map(is_number, values)) else values
 
 
@@ -69,8 +69,8 @@ def plan(table: Table) -> Plan | None:
 
 
 def _numbers(groups: Sequence[Group], key: str) -> set[float]:
-    found = [group.values.get(key) for group in groups]
-    return {float(value) for value in found if is_number(value)}
+    values = [group.values.get(key) for group in groups]
+    return {float(value) for value in values if is_number(value)}
 
 
 def _fills_grid(groups: Sequence[Group], keys: Sequence[str]) -> bool:
@@ -90,13 +90,13 @@ def _series(groups: Sequence[Group], others: Sequence[str]) -> tuple[Series, ...
         members.setdefault(label(group.values, others), []).append(group)
     if len(members) <= _COLOURS:
         return tuple(Series(n, c, tuple(g)) for c, (n, g) in enumerate(members.items()))
-    firsts = [label(found[0].values, others[:1]) for found in members.values()]
+    firsts = [label(alike[0].values, others[:1]) for alike in members.values()]
     if len(set(firsts)) > _COLOURS:
         return (Series("", 0, tuple(groups), joined=False),)
     numbers = {name: count for count, name in enumerate(dict.fromkeys(firsts))}
     return tuple(
-        Series(name, numbers[name], tuple(found))
-        for name, found in zip(firsts, members.values(), strict=True)
+        Series(name, numbers[name], tuple(alike))
+        for name, alike in zip(firsts, members.values(), strict=True)
     )
 
 

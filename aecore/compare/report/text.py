@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 
 from aecore.compare.notes import notes_on
 from aecore.compare.runs import ComparedRun
-from aecore.compare.table import Group, Stat, Table
+from aecore.compare.table import Group, Table
 from aecore.compare.values import label, shown
 from aecore.config.terminal import in_one_line, visible
 from aecore.runs.text_table import table as text_table
 
 _MOST = 8
+_LEAST = 2
+_ANY = 10_000  # columns, where the output is no terminal
 _TERMS = ("loss", "reconstruction", "kl", "input_mse")  # models of other objectives have others
 
 
@@ -48,8 +51,15 @@ def to_text(table: Table, title: str) -> str:
     """
     metrics = main_metrics(table)
     finished = [group for group in table.groups if group.finished]
-    grid = [_grid(table, finished, metrics), ""] if finished else []
-    lines = []
+    grid, lines = [], []
+    if finished:
+        grid = [_grid(table, finished, metrics), ""]
+        width, all_of_them = shutil.get_terminal_size((_ANY, 24)).columns, len(metrics)
+        while len(metrics) > _LEAST and max(map(len, grid[0].splitlines())) > width:
+            metrics = metrics[:-1]
+            grid = [_grid(table, finished, metrics), ""]
+        if len(metrics) < all_of_them:
+            lines.append("the terminal is too narrow for more metrics, which the report has")
     if any(group.stats[name].best for group in finished for name in metrics):
         lines.append("* best by the validation images")
     if table.averaged:
@@ -72,11 +82,8 @@ def run_label(run: ComparedRun, table: Table) -> str:
 
 def _grid(table: Table, groups: Sequence[Group], metrics: Sequence[str]) -> str:
     """The groups by the keys that vary; without any there is one."""
-    columns = [
-        [key, *(shown(group.values[key]) if key in group.values else "" for group in groups)]
-        for key in table.keys
-    ]
-    columns = columns or [["run", groups[0].runs[0].name if len(groups[0].runs) == 1 else "all"]]
+    names = zip(*(group_names(group, table.keys) for group in groups), strict=True)
+    columns = [[key, *column] for key, column in zip(table.keys or ["run"], names, strict=True)]
     if table.averaged:
         columns.append(["seeds", *(str(group.finished) for group in groups)])
     columns += [_column(name, groups) for name in metrics]
@@ -86,17 +93,25 @@ def _grid(table: Table, groups: Sequence[Group], metrics: Sequence[str]) -> str:
 
 def _column(metric: str, groups: Sequence[Group]) -> list[str]:
     """A metric and its means, to the right; a `*` behind the best."""
-    found = [(group.stats[metric], group.finished) for group in groups]
-    space = " " if any(stat.best for stat, _ in found) else ""
-    cells = [_cell(stat, finished) + ("*" if stat.best else space) for stat, finished in found]
+    marks = ["*" if group.stats[metric].best else " " for group in groups]
+    marks = marks if "*" in marks else [""] * len(groups)
+    cells = [mean_text(group, metric) + mark for group, mark in zip(groups, marks, strict=True)]
     column = [in_one_line(metric), *cells]
     width = max(map(len, column))
     return [cell.rjust(width) for cell in column]
 
 
-def _cell(stat: Stat, finished: int) -> str:
+def mean_text(group: Group, metric: str) -> str:
     """A mean with its deviation; how many values it is of where some are missing."""
+    stat = group.stats[metric]
     if stat.mean is None:
         return ""
-    few = f" (of {stat.n})" if stat.n < finished else ""
+    few = f" (of {stat.n})" if stat.n < group.finished else ""
     return number(stat.mean, stat.std) + few
+
+
+def group_names(group: Group, keys: Sequence[str]) -> list[str]:
+    """What distinguishes a group: the values of the keys that vary, without any its run."""
+    if not keys:
+        return [group.runs[0].name if len(group.runs) == 1 else "all"]
+    return [shown(group.values[key]) if key in group.values else "" for key in keys]

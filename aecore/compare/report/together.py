@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 
 from aecore.compare.report.labels import labels_of
 from aecore.compare.report.tiling import tiled
 from aecore.compare.runs import ComparedRun
 from aecore.compare.table import Table
+from aecore.compare.trials import Trials
 from aecore.compare.values import frozen
-from aecore.compare.views import Trials
 from aecore.config.build import build
 from aecore.errors import SkippedError, UserError
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.draw import save
+from aecore.evaluation.figures.draw import also_as, save
 from aecore.runs.files import make_folder
 from aecore.runs.folder import CONFIG, plain_config
 from aecore.runs.validation import check_targets
@@ -32,6 +31,7 @@ _NAME = re.compile(r"[A-Za-z]\w*")  # it becomes the name of a file
 def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
     """Write `out/figures/NAME.png` for each figure that all finished runs have.
 
+    As PDF or SVG, too, where that is `figures.format` of all of them.
     A figure that knows how draws the runs jointly, with their models; of any other, and where that
     fails, the images of the runs are tiled. Animations are left out.
 
@@ -48,23 +48,31 @@ def draw_together(table: Table, out: Path) -> tuple[dict[str, Path], list[str]]:
         return drawn, notices
     folders = dict(zip(labels_of(runs, table.keys), (run.folder for run in runs), strict=True))
     trials = Trials(folders)
-    for name, node in _shared([_figures(run) for run in runs]).items():
-        figure = None if node is None else _joint(name, node, trials, notices)
-        if figure is None:
-            figure = tiled({label: run / FOLDER / f"{name}.png" for label, run in folders.items()})
-        if figure is not None:
-            drawn[name] = save(figure, make_folder(out / FOLDER), name)
+    nodes = [_figures(run) for run in runs]
+    with also_as(_format(nodes)):
+        for name, node in _shared(nodes).items():
+            figure = None if node is None else _joint(name, node, trials, notices)
+            if figure is None:
+                files = {label: run / FOLDER / f"{name}.png" for label, run in folders.items()}
+                figure = tiled(files)
+            if figure is not None:
+                drawn[name] = save(figure, make_folder(out / FOLDER), name)
     return drawn, notices
 
 
 def _figures(run: ComparedRun) -> Mapping[str, Any]:
-    """The nodes of the figures that a run was asked for, by name; its format is no figure."""
+    """The node `figures` of a run: those that it was asked for, by name, and their format."""
     try:
-        found = plain_config(run.folder).get("figures")
+        nodes = plain_config(run.folder).get("figures")
     except UserError:  # changed since it was read
         return {}
-    named = found if isinstance(found, Mapping) else {}
-    return {name: node for name, node in named.items() if isinstance(node, Mapping)}
+    return nodes if isinstance(nodes, Mapping) else {}
+
+
+def _format(nodes: Sequence[Mapping[str, Any]]) -> str:
+    """The format that all runs have beside PNG; `png` if they differ."""
+    formats = [node.get("format") for node in nodes]
+    return next((name for name in ("pdf", "svg") if all(f == name for f in formats)), "png")
 
 
 def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any] | None]:
@@ -73,16 +81,15 @@ def _shared(figures: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]
     return {
         name: node if all(frozen(node) == frozen(other[name]) for other in others) else None
         for name, node in first.items()
-        if _NAME.fullmatch(str(name)) and all(name in other for other in others)
+        if _NAME.fullmatch(str(name)) and all(isinstance(one.get(name), Mapping) for one in figures)
     }
 
 
 def _joint(name: str, node: Mapping[str, Any], trials: Trials, notices: list[str]) -> Figure | None:
     """The joint figure of all runs, None if it has none."""
     try:
-        with torch.no_grad():
-            check_targets({"figures": {name: node}}, Path(CONFIG))
-            return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
+        check_targets({"figures": {name: node}}, Path(CONFIG))
+        return build(node, f"figures.{name}", TrialFigure).draw_runs(trials)
     except SkippedError:
         return None
     except Exception as error:  # a comparison has worth without this figure, whatever is wrong

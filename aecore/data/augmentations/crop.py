@@ -48,7 +48,7 @@ class Crop(Augmentation):
             draw_integers(x, generator, height - h + 1),
             draw_integers(x, generator, width - w + 1),
         )
-        found: Tensor = functional.resize(
+        enlarged: Tensor = functional.resize(
             windows(x, top, left, h, w), [height, width], InterpolationMode.BILINEAR
         )
-        return found
+        return enlarged

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"
 _WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _WHITE = 65535  # of integer files of more than 8 bits
 AT_ONCE = 4096  # files handed to the threads: what waits there takes memory as well
+_TASKS = 256  # that these are at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,20 @@ def _decoders() -> Iterator[ThreadPoolExecutor]:
 
 
 def _at_once(function: Callable[[Path], T], paths: Iterable[Path]) -> Iterator[T]:
-    """The results of a function of paths, in order, by several threads."""
+    """The results of a function of paths, in order, by several threads.
+
+    A task is several files of many: of small ones, handing over each takes as long as reading it.
+    """
+
+    def several(paths: Sequence[Path]) -> list[T]:
+        return [function(path) for path in paths]
+
     rest = iter(paths)
     with _decoders() as pool:
         while part := list(islice(rest, AT_ONCE)):
-            yield from pool.map(function, part)
+            size = -(-len(part) // _TASKS)
+            tasks = [part[start : start + size] for start in range(0, len(part), size)]
+            yield from chain.from_iterable(pool.map(several, tasks))
 
 
 def decode_into(images: np.ndarray, files: Files, recipe: Recipe) -> dict[int, str]:
@@ -149,11 +159,11 @@ def decode_into(images: np.ndarray, files: Files, recipe: Recipe) -> dict[int, s
             return _reason(error)
 
     broken = {}
-    for i, found in enumerate(_at_once(decoded, files)):
-        if isinstance(found, str):
-            broken[i] = found
+    for i, result in enumerate(_at_once(decoded, files)):
+        if isinstance(result, str):
+            broken[i] = result
         else:
-            images[i] = found
+            images[i] = result
     return broken
 
 
@@ -188,14 +198,14 @@ def decode_all(files: Files, recipe: Recipe) -> Decoded:
 def inspect(paths: Iterable[Path], look: Callable[[Image.Image], T]) -> Iterator[T | None]:
     """What a function finds in each image, which is open but not decoded; None if it is broken."""
 
-    def found(path: Path) -> T | None:
+    def look_at(path: Path) -> T | None:
         try:
             with open_image(path) as image:
                 return look(image)
         except Exception:  # of many kinds, as in `decode_into`, which reports it
             return None
 
-    return _at_once(found, paths)
+    return _at_once(look_at, paths)
 
 
 def all_grey(paths: Iterable[Path]) -> bool:
@@ -210,12 +220,12 @@ def all_grey(paths: Iterable[Path]) -> bool:
         _upright(image, None)  # broken files have no say
         return False
 
-    found = False
+    any_grey = False
     for answer in inspect(paths, grey):
         if answer is False:
             return False
-        found |= answer is True
-    return found
+        any_grey |= answer is True
+    return any_grey
 
 
 def count_paged(files: Files) -> int:

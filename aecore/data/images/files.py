@@ -77,7 +77,7 @@ def is_data(folder: str) -> bool:
 
 def images_under(root: Path) -> Files:
     """Image files at any depth, sorted by their path, without hidden files and system folders."""
-    found: list[str] = []
+    names: list[str] = []
     left_out: Counter[str] = Counter()
     seen: set[str] = set()  # folders by their real path: links may lead in a circle
     for folder, below, files in os.walk(root, onerror=_refuse, followlinks=True):
@@ -93,9 +93,9 @@ def images_under(root: Path) -> Files:
             if name.startswith("."):
                 continue
             if extension in extensions():
-                found.append(name if here == os.curdir else os.path.join(here, name))
+                names.append(name if here == os.curdir else os.path.join(here, name))
             else:
                 left_out[extension or name] += 1
     # Folder by folder: no name holds a NUL, which is less than all that it may hold.
-    found.sort(key=lambda name: name.replace(os.sep, "\0"))
-    return Files(root, found, left_out)
+    names.sort(key=lambda name: name.replace(os.sep, "\0"))
+    return Files(root, names, left_out)

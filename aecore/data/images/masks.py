@@ -29,17 +29,17 @@ def mask_names(files: Files, folder: Path, good: Collection[str]) -> dict[int, s
         if stem in masks:
             raise _refused(folder, f"{shown(masks[stem])} and {shown(name)} are of one image")
         masks[stem] = name
-    found = {}
+    of_images = {}
     for i, name in enumerate(files.names):
         mask = masks.pop(os.path.splitext(name)[0], None)
         if mask is not None:
-            found[i] = mask
+            of_images[i] = mask
         elif os.sep not in name or name.partition(os.sep)[0] not in good:
             raise _refused(folder, f"holds no mask of {shown(files.root.name)}/{shown(name)}")
     for name in masks.values():
         problem = f"{shown(name)} is the mask of no image of {shown(files.root.name)}/"
         raise _refused(folder, problem)
-    return found
+    return of_images
 
 
 def read_masks(files: Files, folder: Path, names: Mapping[int, str], recipe: Recipe) -> Tensor:

@@ -57,8 +57,8 @@ def available_memory(system: Path = Path("/")) -> int | None:
 
     system: where `proc` and `sys` lie. None where the system does not say.
     """
-    found = [n for n in (_of_the_machine(system), *_of_the_groups(system)) if n is not None]
-    return min(found, default=None)
+    amounts = [n for n in (_of_the_machine(system), *_of_the_groups(system)) if n is not None]
+    return min(amounts, default=None)
 
 
 def _of_the_machine(system: Path) -> int | None:

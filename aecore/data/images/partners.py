@@ -21,12 +21,13 @@ def partners(files: Files, root: Path, targets: Path) -> Files:
     if not folder.is_dir():
         hint = "give the folder that holds an image of the same name for each"
         raise ConfigError(_KEY, shown(folder), "there is no such folder", hint)
-    images, others = (_by_name(images_under(part)) for part in (files.root, folder))
+    found = images_under(folder)
+    images, others = (_by_name(part) for part in (images_under(files.root), found))
     for missing in sorted(images.keys() - others.keys()):
         raise ConfigError(_KEY, shown(folder), f"no target is named like {shown(images[missing])}")
     for extra in sorted(others.keys() - images.keys()):
         raise ConfigError(_KEY, shown(folder), f"{shown(others[extra])} is of no image")
-    return Files(folder, [others[_name(file)] for file in files.names])
+    return Files(folder, [others[_name(file)] for file in files.names], found.left_out)
 
 
 def _by_name(files: Files) -> dict[str, str]:

@@ -22,8 +22,8 @@ def by_size(
     shapes: Iterable[ImageShape | None], default: tuple[int, int]
 ) -> dict[tuple[int, int], list[int]]:
     """The places of each size (H, W); those of None, which is broken, with the first size."""
-    found: dict[tuple[int, int], list[int]] = {}
+    places_by_size: dict[tuple[int, int], list[int]] = {}
     for place, shape in enumerate(shapes):
-        size = next(iter(found), default) if shape is None else shape[1:]
-        found.setdefault(size, []).append(place)
-    return found
+        size = next(iter(places_by_size), default) if shape is None else shape[1:]
+        places_by_size.setdefault(size, []).append(place)
+    return places_by_size

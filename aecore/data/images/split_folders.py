@@ -42,21 +42,21 @@ def split_folders(root: Path) -> SplitFolders:
     Raises ConfigError where two folders may be the same split.
     """
     folders = sorted(e.name for e in root.iterdir() if e.is_dir() and is_data(e.name))
-    found = {kind: [name for name in folders if p.fullmatch(name)] for kind, p in _NAMES.items()}
-    if not found["train"] or not (found["test"] or found["val"] or len(folders) == 1):
+    by_kind = {kind: [name for name in folders if p.fullmatch(name)] for kind, p in _NAMES.items()}
+    if not by_kind["train"] or not (by_kind["test"] or by_kind["val"] or len(folders) == 1):
         return SplitFolders(root, None)
-    for names in found.values():
+    for names in by_kind.values():
         if len(names) > 1:
             both = " and ".join(f"{shown(name)}/" for name in names)
             hint = "leave one of them, or give the folder of one as dataset.root"
             raise ConfigError("dataset.root", shown(root), f"{both} may be the same split", hint)
-    (train,) = found["train"]
-    held_out = found["test"] or found["val"]
+    (train,) = by_kind["train"]
+    held_out = by_kind["test"] or by_kind["val"]
     if not held_out:
         note = f"{shown(train)}/ holds all images; dataset.test_fraction of them are the test split"
         return SplitFolders(root / train, None, note)
     (test,) = held_out
-    masks = found["masks"][0] if found["masks"] else None
+    masks = by_kind["masks"][0] if by_kind["masks"] else None
     others = [f"{shown(name)}/" for name in folders if name not in (train, test, masks)]
     note = ""
     if (train, test) != ("train", "test") or others or masks:

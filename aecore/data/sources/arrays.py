@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveFloat, Probability
+from aecore.config.component import PositiveFloat
 from aecore.data.images.memory import InMemory
 from aecore.data.mapped import float_of, mapped_split
 from aecore.data.sources.layouts import Layout, as_nchw, layout_of
 from aecore.data.sources.numpy_file import PATH, located, opened
-from aecore.data.split import Source, Split, Which, fixed_part, to_float
+from aecore.data.sources.unsplit import Unsplit
+from aecore.data.split import Source, Split, Which, to_float
 from aecore.errors import ConfigError, UserError
+from aecore.types import is_table
 
 log = logging.getLogger("aecore")
 
@@ -33,7 +35,7 @@ _PARTED = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))  # the second of MedMNI
 
 
 @final
-class Arrays(Source):
+class Arrays(Unsplit):
     """Images or a table from an .npz or .npy file; nothing in it is ever unpickled.
 
     Keys of an .npz: `x_train` and `x_test` (labels `y_train`, `y_test`) hold the splits, or
@@ -54,7 +56,6 @@ class Arrays(Source):
     """
 
     path: str | None
-    test_fraction: Probability
     layout: Layout = "auto"
     white: PositiveFloat | None = None
     in_memory: InMemory = "auto"
@@ -71,23 +72,19 @@ class Arrays(Source):
                 self._check_targets(content)
                 images, labels = (key.format(split) for key in keys)
                 return self._split(content, images, labels, f"target_{split}")
-            whole = self._one(content)
-        index = fixed_part(len(whole), self.test_fraction, split)
-        if not len(index):
-            raise ConfigError(
-                "dataset.test_fraction", self.test_fraction,
-                f"none of the {len(whole)} rows of {self.path} is left for the {split} split",
-            )  # fmt: skip
-        return whole.subset(index)
+            return self.part_of(self._one(content), split)
 
     @override
     def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
         with self._opened() as content:
-            if _parted(content) is not None:
-                return super().whole(data_dir)
+            parted = _parted(content) is not None
+        return Source.whole(self, data_dir) if parted else super().whole(data_dir)
+
+    @override
+    def rows(self) -> Split:
+        with self._opened() as content:
             self._name_unused(content)
-            whole = self._one(content)
-        return whole, fixed_part(len(whole), self.test_fraction, "test")
+            return self._one(content)
 
     def _opened(self) -> AbstractContextManager[Mapping[str, np.ndarray]]:
         return opened(self._file(), self.in_memory)
@@ -125,15 +122,15 @@ class Arrays(Source):
         return self._split(content, self._only(content, _IMAGES), labels, targets)
 
     def _only(self, content: Mapping[str, np.ndarray], wanted: Sequence[str]) -> str:
-        found = [key for key in wanted if key in content]
-        if len(found) != 1:
+        present = [key for key in wanted if key in content]
+        if len(present) != 1:
             keys = ", ".join(sorted(content)) or "(none)"
             problem = f"has the keys {keys}; one of {' and '.join(wanted)} is needed"
             raise ConfigError(
                 PATH, self._file(), problem,
                 "keys: x (or images) and y (or labels); or x_train, x_test, y_train, y_test",
             )  # fmt: skip
-        return found[0]
+        return present[0]
 
     def _split(
         self, content: Mapping[str, np.ndarray], key: str, labels: str, targets: str
@@ -172,6 +169,8 @@ class Arrays(Source):
         self._white = self.white or (255 if array.dtype == np.uint8 else 1)
         self.note = f"layout {layout_of(array.shape) if self.layout == 'auto' else self.layout}"
         array = as_nchw(array, self.layout, where)
+        if array.dtype == np.uint8 and self.white is None and is_table(array.shape[1:]):
+            self.note += ", 8 bits, read as [0, 1]"
         if array.size == 0:
             raise UserError(f"{where}: is empty, its shape is {array.shape}")
         return array
@@ -191,7 +190,7 @@ class Arrays(Source):
 
     @override
     def white_hint(self, largest: float) -> str:
-        return f"dataset.white={largest * self._white:g} if that is white"
+        return f"use dataset.white={largest * self._white:g} if that is white"
 
 
 def _is_target(content: Mapping[str, np.ndarray], key: str) -> bool:

@@ -63,7 +63,7 @@ class CsvFile:
         Raises ConfigError for rows with another number of cells than the first, and for no rows.
         """
         number, values, texts = Number(self.separator), array("d"), dict[int, tuple[str, int]]()
-        found: list[str] = []
+        label_cells: list[str] = []
         for line, cells in islice(self._rows(), int(self.has_header), None):
             if len(cells) != len(self.names):
                 raise ConfigError(
@@ -78,11 +78,11 @@ class CsvFile:
                     texts.setdefault(place, (cells[place], line))
                 values.append(np.nan if value is None else value)
             if labels is not None:
-                found.append(cells[labels].strip())
+                label_cells.append(cells[labels].strip())
         if not values:
             raise ConfigError(PATH, self.path, "holds no rows below its header")
         numbers = np.frombuffer(values).reshape(-1, len(wanted))
-        return Cells(numbers, texts, found, number.mark == ",")
+        return Cells(numbers, texts, label_cells, number.mark == ",")
 
     def _is_shared(self, separator: str) -> bool:
         """Whether it divides the first line, and most lines into as many cells."""

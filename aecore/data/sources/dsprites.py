@@ -24,7 +24,6 @@ URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{FILE}"
 MD5 = "7da33b31b13a06f4b04a70402ce90c2e"
 IMAGE = (1, 64, 64)
 SHAPES = ("square", "ellipse", "heart")
-FACTORS = ("shape", "scale", "orientation", "x", "y")  # the colour is always white
 AT_ONCE = 4096  # images unpacked at once
 
 
@@ -34,7 +33,8 @@ class DSprites(Source):
 
     The file lies in the data folder, or is downloaded (26 MB). Unpacked it takes 3 GiB: where
     that is too much for the memory it goes to a file that is mapped into it, as of `ImageFolder`.
-    A fixed part is for testing, the same in every run. The labels are the shapes.
+    A fixed part is for testing, the same in every run. The labels are the shapes; factors are
+    shape, scale, orientation, x and y, as the colour is always white.
     Source: L. Matthey, I. Higgins, D. Hassabis, A. Lerchner, dSprites: Disentanglement testing
     Sprites dataset, 2017.
 
@@ -70,7 +70,6 @@ class DSprites(Source):
             class_names=SHAPES,
             rows=rows,
             factors=factors[index],
-            factor_names=FACTORS,
         )
 
 

@@ -44,10 +44,10 @@ class Faces(Source):
         folder = data_dir / f"faces_format{FORMAT}_v{VERSION}_{self.image_size}px_{self.images}"
         if not folder.exists():
             self._make(folder)
-        found = sum(len(list((folder / name).glob("*.png"))) for name in CLASSES)
-        if found != self.images:
+        count = sum(len(list((folder / name).glob("*.png"))) for name in CLASSES)
+        if count != self.images:
             raise UserError(
-                f"{folder} has {found} of its {self.images} faces",
+                f"{folder} has {count} of its {self.images} faces",
                 "delete the folder, and they will be drawn again",
             )
         images = ImageFolder(

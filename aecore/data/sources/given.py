@@ -47,6 +47,12 @@ class Given(Source):
         images = self.load("test", data_dir)
         return images, torch.arange(len(images))
 
+    @override
+    def white_hint(self, largest: float) -> str:
+        if self.images is not None and self.images.has_levels:
+            return f"give floats, images / {255 * largest:g}, if that is white"
+        return super().white_hint(largest)
+
 
 def given_split(
     images: Array,
@@ -74,7 +80,10 @@ def given_split(
     y = as_labels(labels, len(x), classes).cpu() if known else None
     if targets is None:
         return Split(x, y)
-    compared = given_split(targets, None, any_range=any_range).images
+    try:
+        compared = given_split(targets, None, any_range=any_range).images
+    except UserError as error:
+        raise UserError(f"targets: {error.summary}", error.hint) from error
     if compared.shape != x.shape:
         given, wanted = tuple(compared.shape), tuple(x.shape)
         raise UserError(f"targets of shape {given}: these images need {wanted}")

@@ -83,36 +83,37 @@ class ImageFolder(Source):
         if self.targets is not None and self.skip_broken:
             hint = {"dataset.skip_broken": False}
             raise ConfigError("dataset.skip_broken", True, "does not go with dataset.targets", hint)
+        self._channels = None if self.channels == "auto" else self.channels
 
     def load(self, split: Which, data_dir: Path) -> Split:
         """Decode one split, or read what an earlier load left in the cache."""
-        folders, found = self._found()
+        folders, by_folder = self._files_by_folder()
         part: str = split
-        files = found[-1] if split == "test" else found[0]
-        if len(found) == 1 and len(files):
+        files = by_folder[-1] if split == "test" else by_folder[0]
+        if len(by_folder) == 1 and len(files):
             files = files.at(fixed_part(len(files), self.test_fraction, split).tolist())
             part += f" of test_fraction={self.test_fraction}"
             if not len(files):
-                raise self._none_left(split, len(found[0]))
+                raise self._none_left(split, len(by_folder[0]))
         if split == "train":
-            self._warn_of_left_out(folders.note, found)
+            self._warn_of_left_out(folders.note, by_folder)
             self.note = self._resizing(files)
-        loaded = self._decoded(files, part, found, data_dir)
+        loaded = self._decoded(files, part, by_folder, data_dir)
         if split == "train" or folders.masks is None:
             return loaded
         recipe = Recipe(height_width(self.image_size), 1)
-        masks = read_masks(files, folders.masks, _masks(folders.masks, found), recipe)
+        masks = read_masks(files, folders.masks, _masks(folders.masks, by_folder), recipe)
         kept = set(loaded.names or ())
         return replace(loaded, masks=masks[[shown(name) in kept for name in files.names]])
 
     @override
     def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
-        folders, found = self._found()
-        files, *others = found
+        folders, by_folder = self._files_by_folder()
+        files, *others = by_folder
         if others:
             return super().whole(data_dir)
-        self._warn_of_left_out(folders.note, found)
-        whole = self._decoded(files, "all", found, data_dir)
+        self._warn_of_left_out(folders.note, by_folder)
+        whole = self._decoded(files, "all", by_folder, data_dir)
         index = fixed_part(len(files), self.test_fraction, "test").tolist()
         test = {shown(files.names[i]) for i in index}
         places = [place for place, name in enumerate(whole.names or ()) if name in test]
@@ -120,24 +121,24 @@ class ImageFolder(Source):
 
     def shape_mismatch(self, shape: ImageShape) -> str | None:
         """The first file that is not of that size, or not grey where the model wants grey."""
-        for files in self._found()[1]:
-            for path, found in zip(files, inspect(files, shape_of), strict=True):
-                if found is not None and found != shape:
-                    kind = "grey" if found[0] == 1 else "colour"
-                    return f"{shown(path)} is {kind}, {found[1]} high and {found[2]} wide"
+        for files in self._files_by_folder()[1]:
+            for path, actual in zip(files, inspect(files, shape_of), strict=True):
+                if actual is not None and actual != shape:
+                    kind = "grey" if actual[0] == 1 else "colour"
+                    return f"{shown(path)} is {kind}, {actual[1]} high and {actual[2]} wide"
         return None
 
     @override
     def each_size(self, data_dir: Path) -> list[SizeGroup]:
-        folders, found = self._found()
-        self._warn_of_left_out(folders.note, found)
+        folders, by_folder = self._files_by_folder()
+        self._warn_of_left_out(folders.note, by_folder)
         groups, before, converted = [], 0, 0
-        for files in found:
+        for files in by_folder:
             shapes = [*inspect(files, shape_of)]
             converted += sum(shape is not None and shape[0] != self.channels for shape in shapes)
             for size, places in by_size(shapes, height_width(self.image_size)).items():
                 part = f"all of {size[0]}x{size[1]}"
-                images = self._decoded(files.at(places), part, found, data_dir, size)
+                images = self._decoded(files.at(places), part, by_folder, data_dir, size)
                 kept = {shown(files.names[place]): before + place for place in places}
                 order = torch.tensor([kept[name] for name in images.names or ()])
                 groups.append(SizeGroup(order, images))
@@ -149,19 +150,19 @@ class ImageFolder(Source):
             )
         return groups
 
-    def _found(self) -> tuple[SplitFolders, list[Files]]:
+    def _files_by_folder(self) -> tuple[SplitFolders, list[Files]]:
         """Where the splits lie, and the files of each folder."""
         folders = split_folders(self._folder())
-        found = [images_under(part) for part in (folders.train, folders.test) if part]
+        by_folder = [images_under(part) for part in (folders.train, folders.test) if part]
         if folders.masks is not None:
-            _masks(folders.masks, found)  # refuses before any training
-        return folders, found
+            _masks(folders.masks, by_folder)  # refuses before any training
+        return folders, by_folder
 
     def _decoded(
         self,
         files: Files,
         part: str,
-        found: Sequence[Files],
+        by_folder: Sequence[Files],
         data_dir: Path,
         size: tuple[int, int] | None = None,
     ) -> Split:
@@ -169,10 +170,7 @@ class ImageFolder(Source):
         if not len(files):
             hint = f"looked for {' '.join(sorted(extensions()))} at any depth"
             raise ConfigError(_ROOT, self.root, f"no images under {shown(files.root)}", hint)
-        channels = self.channels
-        if channels == "auto":
-            every = [*found, *(self._partners(some) for some in found if self.targets)]
-            channels = 1 if all_grey(chain.from_iterable(every)) else 3
+        channels = self._channels_of(by_folder)
         recipe = Recipe(size or height_width(self.image_size), channels, white=self.white)
         cache = cache_folder(self.cache_dir, data_dir)
         images = self._checked(files, decoded(files, part, recipe, self.in_memory, cache))
@@ -185,7 +183,7 @@ class ImageFolder(Source):
                 images = decoded(files, part, recipe, False, cache)
         names = [files.names[i] for i in images.kept.tolist()]
         # Of every image of the data set, so both splits number classes alike.
-        classes = _classes(name for part in found for name in part.names)
+        classes = _classes(name for part in by_folder for name in part.names)
         labels = None
         if classes is not None:
             number = {name: i for i, name in enumerate(classes)}
@@ -198,6 +196,13 @@ class ImageFolder(Source):
             rows=images.rows,
             targets=None if targets is None else targets.images,
         )
+
+    def _channels_of(self, by_folder: Sequence[Files]) -> int:
+        """The same of both splits: `auto` looks once at every image of the data set."""
+        if self._channels is None:
+            every = [*by_folder, *(self._partners(some) for some in by_folder if self.targets)]
+            self._channels = 1 if all_grey(chain.from_iterable(every)) else 3
+        return self._channels
 
     def _partners(self, files: Files) -> Files:
         """The targets of some files; `targets` is given."""
@@ -229,18 +234,26 @@ class ImageFolder(Source):
             "give more images" if total < 2 else {"dataset.test_fraction": 0.1},
         )  # fmt: skip
 
-    def _warn_of_left_out(self, note: str, found: Sequence[Files]) -> None:
+    def _warn_of_left_out(self, note: str, by_folder: Sequence[Files]) -> None:
         """One line each on folders, files and pages that are not used."""
-        notes = [note] if note else []
-        others = sum((Counter(files.left_out) for files in found), Counter())
+        if note:
+            log.warning("dataset.root=%s: %s", self.root, note)
+        self._warn_of_files("root", self.root, by_folder)
+        if self.targets is not None:
+            targets = [self._partners(files) for files in by_folder]
+            self._warn_of_files("targets", self.targets, targets)
+
+    def _warn_of_files(self, key: str, folder: str | None, by_folder: Sequence[Files]) -> None:
+        notes = []
+        others = sum((Counter(files.left_out) for files in by_folder), Counter())
         if others:
             kinds = ", ".join(f"{shown(kind)} ({n:,})" for kind, n in others.most_common(5))
             more = ", ..." if len(others) > 5 else ""
             notes.append(f"{others.total():,} other files are not used: {kinds}{more}")
-        if paged := sum(map(count_paged, found)):
+        if paged := sum(map(count_paged, by_folder)):
             notes.append(f"of files with several pages only the first is used ({paged:,} files)")
         for text in notes:
-            log.warning("dataset.root=%s: %s", self.root, text)
+            log.warning("dataset.%s=%s: %s", key, folder, text)
 
     def _checked(self, files: Files, images: Decoded) -> Decoded:
         """Refuse broken files, or warn of them where they are left out."""
@@ -260,12 +273,12 @@ class ImageFolder(Source):
         folder = split_folders(self._folder()).train
         files = images_under(folder)
         value = largest_value(files.at(range(min(len(files), _LOOKED_AT))))
-        return f"dataset.white={value:g} if that is white"
+        return f"use dataset.white={value:g} if that is white"
 
 
-def _masks(folder: Path, found: Sequence[Files]) -> dict[int, str]:
+def _masks(folder: Path, by_folder: Sequence[Files]) -> dict[int, str]:
     """The masks of the test images, where these are the training and the test images."""
-    train, test = found
+    train, test = by_folder
     return mask_names(test, folder, {_top(name) for name in train.names if os.sep in name})
 
 
@@ -276,9 +289,9 @@ def _top(name: str) -> str:
 
 def _classes(names: Iterable[str]) -> list[str] | None:
     """The folders of these files, None if a file is outside of folders."""
-    found: set[str] = set()
+    folders: set[str] = set()
     for name in names:
         if os.sep not in name:
             return None
-        found.add(_top(name))
-    return sorted(found)
+        folders.add(_top(name))
+    return sorted(folders)

@@ -19,7 +19,6 @@ from aecore.data.split import Source, Split, Which, fixed_part
 from aecore.errors import ConfigError
 
 SHAPES = ("square", "ellipse", "heart")
-FACTORS = ("shape", "scale", "rotation", "x", "y")
 SMALLEST = 0.5  # scale; the largest is 1, a radius of a quarter of the image
 SUPERSAMPLING = 8
 HEART_RADIUS = 1.425  # of the curve below, around its origin
@@ -78,7 +77,6 @@ class Shapes(Source):
             labels=factors[:, 0].clone(),
             class_names=SHAPES,
             factors=factors,
-            factor_names=FACTORS,
         )
 
     def _draw(self, factors: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, final
 
 import numpy as np
@@ -16,11 +15,11 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import Probability
 from aecore.config.overrides import as_override
 from aecore.data.sources.csv_file import Cells, CsvFile, is_missing
 from aecore.data.sources.numpy_file import PATH, located
-from aecore.data.split import Source, Split, Which, fixed_part, to_float
+from aecore.data.sources.unsplit import Unsplit
+from aecore.data.split import Split, to_float
 from aecore.errors import ConfigError, nearest
 
 log = logging.getLogger("aecore")
@@ -31,7 +30,7 @@ _LISTED = 80  # characters of the names of columns
 
 
 @final
-class Csv(Source):
+class Csv(Unsplit):
     """A table (N, D) from a .csv file: a header, and rows of numbers.
 
     Cells are separated by commas, semicolons, tabs or bars, and may be quoted. Without a header,
@@ -44,21 +43,12 @@ class Csv(Source):
     """
 
     path: str | None
-    test_fraction: Probability
     columns: Annotated[list[Column], Field(min_length=1)] | None = None
     labels: Column | None = None
 
-    def load(self, split: Which, data_dir: Path) -> Split:
-        """Read one split; `data_dir` is not used."""
-        part = fixed_part(len(self._table), self.test_fraction, split)
-        if not len(part):
-            problem = f"none of the {len(self._table)} rows is left for the {split} split"
-            raise ConfigError("dataset.test_fraction", self.test_fraction, problem)
-        return self._table.subset(part)
-
     @override
-    def whole(self, data_dir: Path) -> tuple[Split, Tensor]:
-        return self._table, fixed_part(len(self._table), self.test_fraction, "test")
+    def rows(self) -> Split:
+        return self._table
 
     @cached_property
     def _table(self) -> Split:
@@ -134,8 +124,8 @@ class Csv(Source):
         kept = [name for name, place in zip(names, wanted, strict=True) if place not in text]
         if text:
             first = {file.names[n]: f"{cell!r} in line {line}" for n, (cell, line) in text.items()}
-            found = ", ".join(f"{name} ({where})" for name, where in first.items())
-            problem = f"columns of text: {found}"
+            listed = ", ".join(f"{name} ({where})" for name, where in first.items())
+            problem = f"columns of text: {listed}"
             labels = shlex.quote(as_override(_LABELS, next(iter(first))))
             hint = f"{_chosen(kept)}; {labels} makes classes of it"
             raise ConfigError(PATH, file.path, problem, hint)
@@ -152,8 +142,8 @@ class Csv(Source):
     def _say_constant(self, names: Sequence[str], numbers: NDArray[np.float64]) -> None:
         constant = np.ptp(numbers, axis=0) == 0
         if constant.any():
-            found = (name for name, same in zip(names, constant, strict=True) if same)
-            self._say(f"constant columns: {', '.join(found)}")
+            listed = (name for name, same in zip(names, constant, strict=True) if same)
+            self._say(f"constant columns: {', '.join(listed)}")
 
     def _classes(self, cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...] | None]:
         """(N,) int64 and the names of classes, None where the cells are numbers."""

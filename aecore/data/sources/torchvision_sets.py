@@ -64,17 +64,17 @@ class Emnist(Source):
         from torchvision.datasets import EMNIST  # slow
 
         names = tuple(EMNIST.classes_split_dict[self.split])
-        found = _load_idx(
+        stored = _load_idx(
             data_dir / "EMNIST" / "raw",
             f"emnist-{self.split}-{split}",
             names,
             lambda: EMNIST(data_dir, self.split, download=True),
         )
-        assert found.labels is not None
-        labels = found.labels
+        assert stored.labels is not None
+        labels = stored.labels
         if names[0] == "N/A":
             labels, names = labels - 1, names[1:]
-        return Split(found.images.transpose(2, 3).contiguous(), labels, class_names=names)
+        return Split(stored.images.transpose(2, 3).contiguous(), labels, class_names=names)
 
 
 def _load_idx(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -23,15 +22,14 @@ class ActivityFigure(TrialFigure):
 
     threshold: NonNegativeFloat
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; of a model without hidden layers, its code."""
-        found = self.measure(trial)
-        names = list(found)[::-1]  # the first layer on top
+        measured = self.measure(trial)
+        names = list(measured)[::-1]  # the first layer on top
         figure = new_figure(7.4, 1.2 + 0.42 * len(names), constrained=True)
         left, right = figure.subplots(1, 2, sharey=True)
-        means = [found[name][0] for name in names]
-        shares = [100 * found[name][1] for name in names]
+        means = [measured[name][0] for name in names]
+        shares = [100 * measured[name][1] for name in names]
         colours = ["#d1495b" if name.startswith("code") else "#30638e" for name in names]
         for axes, values, form in ((left, means, "{:.3g}"), (right, shares, "{:.1f} %")):
             bars = axes.barh(names, values, color=colours, height=0.62)
@@ -50,8 +48,8 @@ class ActivityFigure(TrialFigure):
 
     def measure(self, trial: Trial) -> dict[str, tuple[float, float]]:
         """`layer -> (mean of |activation|, share that is active)`, in the order of the layers."""
-        found = layer_activities(trial, self.threshold)
+        activities = layer_activities(trial, self.threshold)
         return {
             f"{name}  {'x'.join(str(n) for n in a.shape)}": (a.mean, a.active)
-            for name, a in found.items()
+            for name, a in activities.items()
         }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 
 from aecore.config.component import Component
@@ -13,7 +15,12 @@ from aecore.evaluation.trial import Trial
 
 
 class TrialFigure(Component, ABC):
-    """A figure of a trained model: a pure function of a trial."""
+    """A figure of a trained model: a pure function of a trial, drawn without gradients."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in {"__call__", "draw_runs"} & vars(cls).keys():
+            setattr(cls, name, torch.no_grad()(vars(cls)[name]))
 
     @abstractmethod
     def __call__(self, trial: Trial) -> Figure | Animation:

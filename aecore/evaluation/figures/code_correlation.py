@@ -29,22 +29,21 @@ class CodeCorrelation(TrialFigure):
 
     dims: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for a code of one dimension and for a single image."""
-        found = dimensions(trial)
-        if found.codes.shape[1] < 2:
+        measured = dimensions(trial)
+        if measured.codes.shape[1] < 2:
             raise SkippedError("a code of one dimension has nothing to correlate with")
-        if len(found.codes) < 2:
+        if len(measured.codes) < 2:
             raise SkippedError("there is only one image")
-        chosen = found.order[: self.dims]
-        codes = found.codes[:, chosen]
-        matrix = correlation(codes, _INACTIVE if found.has_kl else 0.0)
+        chosen = measured.order[: self.dims]
+        codes = measured.codes[:, chosen]
+        matrix = correlation(codes, _INACTIVE if measured.has_kl else 0.0)
         mean_correlation = matrix[~torch.eye(len(matrix), dtype=torch.bool)].abs().nanmean()
-        several = len(matrix) < found.codes.shape[1]
-        of = f" of {found.codes.shape[1]}" if several else ""
+        several = len(matrix) < measured.codes.shape[1]
+        of = f" of {measured.codes.shape[1]}" if several else ""
         title = (
-            f"Correlation of {len(matrix)}{of} code dimensions by {found.kind}\n"
+            f"Correlation of {len(matrix)}{of} code dimensions by {measured.kind}\n"
             f"mean |r| of different ones {mean_correlation:.2f}"
         )
         figure = heat_map(matrix, Scale(1.0), title, _SIDE)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from matplotlib.figure import Figure
 from pydantic import Field
-from torch import Tensor
 
 from aecore.config.component import PositiveFloat, PositiveInt
 from aecore.evaluation.figures.base import TrialFigure
@@ -32,7 +30,6 @@ class CodeNoise(TrialFigure):
     strengths: Annotated[list[PositiveFloat], Field(min_length=1)]
     images: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables, and for images with targets."""
         need_images(trial)
@@ -46,10 +43,6 @@ class CodeNoise(TrialFigure):
             title="Noise, and the distance to the nearest training image",
             labels=["in the code", "in the pixels", "reconstructed"] * len(chosen),
             heads=["none", *(f"{strength:g}" for strength in self.strengths)],
-            captions=[_distances(row, trial) for row in rows],
+            captions=[[f"{d:.2f}" for d in nearest(row.clamp(0, 1), trial)] for row in rows],
             gaps=range(2, len(rows), 3),
         )
-
-
-def _distances(images: Tensor, trial: Trial) -> list[str]:
-    return [f"{d:.2f}" for d in nearest(images.clamp(0, 1), trial).tolist()]

@@ -28,7 +28,6 @@ class Codes(TrialFigure):
     columns: PositiveInt
     threshold: NonNegativeFloat
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; the images of a table are left out. Raises SkippedError for huge codes."""
         codes = trial.codes().float()

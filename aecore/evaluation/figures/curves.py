@@ -38,8 +38,8 @@ class Curves(TrialFigure):
 
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The loss of every run in one Axes; raises SkippedError below two with a history."""
-        found = {name: by_term(trial.history).get("loss", {}) for name, trial in trials.items()}
-        losses = {name: splits for name, splits in found.items() if splits}
+        curves = {name: by_term(trial.history).get("loss", {}) for name, trial in trials.items()}
+        losses = {name: splits for name, splits in curves.items() if splits}
         if len(losses) < 2:
             raise SkippedError("fewer than two runs have a training history")
         return losses_of(losses)

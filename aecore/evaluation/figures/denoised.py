@@ -27,7 +27,6 @@ class Denoised(TrialFigure):
     columns: PositiveInt
     rows: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables and where there is no noise."""
         need_images(trial)
@@ -37,7 +36,6 @@ class Denoised(TrialFigure):
         title = "Denoised, with the squared error per pixel"
         return blocks(kinds, target, self.columns, title)
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same clean images first, then the noisy ones and the reconstructions of each run.
 

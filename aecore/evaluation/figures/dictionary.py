@@ -27,18 +27,17 @@ class MostActivating(TrialFigure):
     units: PositiveInt
     images: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables, and where no unit is active."""
         need_images(trial)
-        shares, found = densities(trial), strongest(trial, self.images)
+        shares, (images, values) = densities(trial), strongest(trial, self.images)
         units = _spread(shares, self.units)
-        rows = [_active_images(trial, found.images[u], found.values[u]) for u in units]
+        rows = [_active_images(trial, images[u], values[u]) for u in units]
         return image_grid(
             rows,
             title=f"Most activating images of {len(units)} of {len(shares)} units",
             labels=[f"unit {unit}\n{shares[unit]:.2%}" for unit in units],
-            captions=[[f"{v:.3g}" if v > 0 else "" for v in found.values[u]] for u in units],
+            captions=[[f"{v:.3g}" if v > 0 else "" for v in values[u]] for u in units],
         )
 
 
@@ -66,7 +65,6 @@ class Densities(TrialFigure):
 
     bins: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where no unit is active."""
         shares = densities(trial)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from warnings import catch_warnings, filterwarnings
 
-import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -28,7 +27,6 @@ log = logging.getLogger("aecore")
 _MOST_IMAGES = 5000  # of each data set, so that figures of large test sets take little time
 
 
-@torch.no_grad()
 def draw_figures(figures: Mapping[str, TrialFigure], trial: Trial, folder: Path) -> dict[str, str]:
     """Write each figure as `folder/NAME.png`, an animation as a GIF.
 

@@ -39,12 +39,10 @@ class ErrorDistribution(TrialFigure):
     images: PositiveInt
     bins: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw, tables too; raises SkippedError for a class-conditional model."""
         return _histograms({"": self._errors(trial, trial)}, self.bins, trial)
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The histograms of each run below each other, on one axis.
 
@@ -88,7 +86,7 @@ def _histograms(runs: dict[str, dict[str, Tensor]], bins: int, trial: Trial) -> 
     height = 3.9 if len(runs) == 1 else 0.4 + 2.3 * len(runs)
     figure = new_figure(6.6, height, constrained=True)
     grid = figure.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
-    values = torch.cat([found for errors in runs.values() for found in errors.values()]).log10()
+    values = torch.cat([error for errors in runs.values() for error in errors.values()]).log10()
     edges = 10 ** np.linspace(float(values.min()) - 0.02, float(values.max()) + 0.02, bins + 1)
     for axes, (run, errors) in zip(grid, runs.items(), strict=True):
         _draw(axes, errors, edges)

@@ -26,27 +26,26 @@ class FeatureMaps(TrialFigure):
     images: PositiveInt
     maps: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where the encoder has no convolution."""
         need_images(trial)
         chosen = first_of_each_class(trial.images.labels, len(trial), self.images)
         x, y = trial.at(chosen).tensors()
-        found = [
+        outputs = [
             layer.output
             for layer in layers(trial.model, x, y)
             if layer.side == "encoder" and isinstance(layer.module, nn.Conv2d)
         ]
-        if not found:
+        if not outputs:
             raise SkippedError("the encoder has no convolution")
-        maps = found[0][:, : self.maps].float().cpu()
+        maps = outputs[0][:, : self.maps].float().cpu()
         scale = Scale.of(maps, "activation")
         side = max(enlarged(x[:1]).shape[2:])
         rows = [
             torch.cat([centred(image[None], side), centred(scale.colours(row), side)])
             for image, row in zip(x, maps, strict=True)
         ]
-        total = found[0].shape[1]
+        total = outputs[0].shape[1]
         several = f"{maps.shape[1]} of " if maps.shape[1] < total else ""
         return image_grid(
             rows,

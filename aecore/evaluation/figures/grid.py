@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -22,6 +21,7 @@ from aecore.types import is_series
 INK, QUIET, ACCENT = "#222222", "#777777", "#d1495b"
 DPI = 100
 _CELL = 96  # maximum side of an image, in pixels of the figure
+_LETTER, _FEWEST = 5.5, 8  # width of a letter of a caption in pixels, letters that always fit
 _PIXELS = 300_000  # of all images on a page, at most: a PNG of photographs stays below 300 KB or so
 
 
@@ -39,19 +39,10 @@ class Page:
         self.width, self.height = width, height
         self.figure = new_figure(width / DPI, height / DPI)
 
-    def text(
-        self,
-        left: float,
-        top: float,
-        text: str,
-        *,
-        size: float = 11,
-        color: str = INK,
-        weight: str = "normal",
-    ) -> None:
-        """Write a text below a position."""
-        x, y = left / self.width, 1 - top / self.height
-        self.figure.text(x, y, text, size=size, color=color, weight=weight, va="top")
+    def title(self, left: float, text: str) -> None:
+        """Write the title of the figure at the top."""
+        x, y = left / self.width, 1 - 10 / self.height
+        self.figure.text(x, y, text, size=11, color=INK, va="top")
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Empty Axes of this size."""
@@ -59,13 +50,12 @@ class Page:
         sides = left / self.width, bottom / self.height, width / self.width, height / self.height
         return self.figure.add_axes(sides)
 
-    def picture(self, left: float, top: float, pixels: Tensor, zoom: int = 1, **style: Any) -> Axes:
+    def picture(self, left: float, top: float, pixels: Tensor, zoom: int = 1) -> Axes:
         """An image (C, H, W), each pixel `zoom` wide."""
         height, width = pixels.shape[1:]
         axes = self.axes(left, top, zoom * width, zoom * height)
         axes.set_axis_off()
-        array = pixels.movedim(0, -1).numpy()
-        axes.imshow(array, interpolation="nearest", aspect="auto", **style)
+        axes.imshow(pixels.movedim(0, -1).numpy(), interpolation="nearest", aspect="auto")
         return axes
 
     def bar(self, scale: Scale, left: float, top: float, height: float) -> None:
@@ -128,7 +118,8 @@ def image_grid(
     labels: R texts at the left of the rows.
     heads: N texts above the columns.
     captions: R times N texts under the images, or an empty sequence for a row without; names of
-        files among them may hold anything, and are shown in one line, as they are.
+        files among them may hold anything, and are shown in one line, their ends where they are
+        wider than an image.
     framed: the columns to mark.
     gaps: the rows after which a new block begins.
     scale: of colours, whose bar is drawn beside the rows.
@@ -145,11 +136,13 @@ def image_grid(
     top = 34 + (16 if heads else 0)
     bottom = top + row_h * len(rows) + sum(after)
     page = Page(max(left + page_w + 14, left + 14 + 8 * len(title)) + _bar_width(scale), bottom + 8)
-    page.text(left, 10, title)
+    page.title(left, title)
     y = top
     for i, images in enumerate(cells):
         axes = page.picture(left, y, strip(images, gap), zoom)
-        _annotate(axes, images, gap, captions[i] if captions else (), framed)
+        letters = max(round(zoom * (width + gap) / _LETTER), _FEWEST)
+        texts = [shortened(text, letters) for text in captions[i]] if captions else ()
+        _annotate(axes, images, gap, texts, framed)
         if labels:
             axes.text(-8 / page_w, 0.5, labels[i], size=9, color=QUIET, ha="right", va="center",
                       transform=axes.transAxes)  # fmt: skip
@@ -208,6 +201,11 @@ def block_grid(
 def one_line(text: str) -> str:
     """A text with a space for each character that no line can show, such as a line break."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def shortened(text: str, letters: int) -> str:
+    """The end of a text, which distinguishes the files of a folder."""
+    return text if len(text) <= letters else f"…{text[1 - letters :]}"
 
 
 def tile(rows: Sequence[Tensor]) -> Tensor:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision.utils import make_grid
 
-from aecore.evaluation.figures.grid import QUIET, Page, displayable
+from aecore.evaluation.figures.axes import finish, single
+from aecore.evaluation.figures.grid import DPI, QUIET, displayable
 from aecore.evaluation.figures.scale import Scale
 
 SIDE = 96  # side of a heat map, in pixels of the figure
 _DOTS = 280_000  # of all heat maps of a figure, approximately
-_LEFT, _TOP, _BELOW = 56, 52, 46  # pixels around a matrix
 
 
 def colour_weights(weights: Tensor, scale: Scale) -> Tensor:
@@ -49,54 +51,35 @@ def centred(images: Tensor, side: int = SIDE) -> Tensor:
     return pad(images, edges, value=1.0)
 
 
+def side_of(count: int) -> int:
+    """The side that each of so many pictures of a figure has at most, in pixels."""
+    return min(SIDE, int((_DOTS / count) ** 0.5))
+
+
 def in_rows(pictures: Tensor, columns: int) -> list[Tensor]:
-    """(N, C, H, W) enlarged, in rows of `columns`; white pictures fill the last row."""
-    columns = min(columns, len(pictures))
-    side = min(SIDE, int((_DOTS / len(pictures)) ** 0.5))
-    pictures = enlarged(pictures, side)
+    """(N, C, H, W) in rows of `columns`; white pictures fill the last row."""
     missing = -len(pictures) % columns
     return list(torch.split(pad(pictures, (0, 0, 0, 0, 0, 0, 0, missing), value=1.0), columns))
 
 
-def square(cells: Tensor, gap: int, empty: float) -> Tensor:
-    """(N, C, H, W) nearly in a square, row by row: (C, H', W'), 3 channels for 1.
-
-    gap: pixels between cells, of the value `empty` like the cells that are missing.
-    """
-    columns = int(len(cells) ** 0.5)
-    columns += columns * columns < len(cells)
-    picture: Tensor = make_grid(cells, nrow=columns, padding=gap, pad_value=empty)
-    return picture[:, gap : picture.shape[1] - gap, gap : picture.shape[2] - gap]
-
-
 def arranged(code: Tensor) -> Tensor:
     """One code as a picture (H, W): a vector nearly square, maps side by side, NaN between."""
-    cells = code.reshape(-1, 1, 1, 1) if code.dim() != 3 else code[:, None]
-    return square(cells, int(code.dim() == 3), float("nan"))[0]
+    cells, gap = (code[:, None], 1) if code.dim() == 3 else (code.reshape(-1, 1, 1, 1), 0)
+    columns = math.ceil(math.sqrt(len(cells)))
+    picture: Tensor = make_grid(cells, nrow=columns, padding=gap, pad_value=float("nan"))[0]
+    return picture[gap : len(picture) - gap, gap : picture.shape[1] - gap]
 
 
 def heat_map(matrix: Tensor, scale: Scale, title: str, side: int) -> Figure:
-    """A square matrix in colours beside its scale, enlarged by an integer, averaged if large.
+    """A matrix in colours beside its scale.
 
     side: of the matrix in pixels, approximately. The first Axes is that of the matrix.
     """
-    size = len(matrix)
-    if size > 1.5 * side:
-        matrix = interpolate(matrix[None, None], (side, side), mode="area")[0, 0]
-    dots = len(matrix) * max(1, side // len(matrix))
-    page = Page(_LEFT + dots + 89, _TOP + dots + _BELOW)
-    page.text(_LEFT, 10, title)
-    axes = page.picture(
-        _LEFT,
-        _TOP,
-        matrix[None],
-        dots // len(matrix),
-        cmap=scale.colour_map,
-        norm=scale.norm,
-        extent=(-0.5, size - 0.5, size - 0.5, -0.5),
-    )
-    axes.set_axis_on()
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.spines[:].set_color("#cccccc")
-    page.bar(scale, _LEFT + dots + 15, _TOP, dots)
-    return page.figure
+    figure, axes = single((side + 160) / DPI, (side + 90) / DPI)
+    picture = axes.imshow(matrix.numpy(), cmap=scale.colour_map, norm=scale.norm)
+    finish(axes, title=title)
+    axes.grid(visible=False)
+    bar = figure.colorbar(picture, aspect=40)
+    bar.ax.tick_params(labelsize=7, colors=QUIET, length=2)
+    bar.outline.set_visible(False)
+    return figure

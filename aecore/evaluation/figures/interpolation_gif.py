@@ -8,9 +8,8 @@ from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.animation import Animation, there_and_back
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.interpolations import blend
+from aecore.evaluation.figures.interpolations import between, blend
 from aecore.evaluation.trial import Trial, need_decoder, need_images
-from aecore.model.codes import Code
 
 
 class InterpolationGif(TrialFigure):
@@ -28,27 +27,22 @@ class InterpolationGif(TrialFigure):
     side: PositiveInt
     duration: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Animation:
         """Decode; raises SkippedError for tables and networks that decode no codes alone."""
         need_images(trial)
         need_decoder(trial)
         if len(trial) < 2:
             raise SkippedError("there is only one image")
-        first, second = pairs(trial, self.rows * self.columns)
-        nearest = trial.model.latent.nearest
-        ways = [nearest(codes) for codes in blend(first.mean, second.mean, self.steps)]
-        pages = (trial.model.decode(codes, first.context) for codes in ways)
+        images, labels = pairs(trial, self.rows * self.columns).tensors()
+        pages = between(trial.model, images, labels, self.steps, blend).transpose(0, 1)
         return there_and_back(pages, columns=self.columns, side=self.side, duration=self.duration)
 
 
-def pairs(trial: Trial, count: int) -> tuple[Code, Code]:
-    """The codes of the first and of the second images of `count` pairs of different ones."""
+def pairs(trial: Trial, count: int) -> Trial:
+    """The trial with `count` pairs of different images, the two of each one after the other."""
     generator = trial.generator()
     total = len(trial)
     device = generator.device
     first = torch.randint(total, (count,), generator=generator, device=device)
     step = torch.randint(1, total, (count,), generator=generator, device=device)
-    second = (first + step) % total
-    (x, y), (x_other, y_other) = (trial.at(index).tensors() for index in (first, second))
-    return trial.model.encode(x, y=y), trial.model.encode(x_other, y=y_other)
+    return trial.at(torch.stack([first, (first + step) % total], dim=1).flatten())

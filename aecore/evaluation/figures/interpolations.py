@@ -31,7 +31,6 @@ class Interpolations(TrialFigure):
     rows: PositiveInt
     steps: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; the images themselves stand framed at both ends.
 

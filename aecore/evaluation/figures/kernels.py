@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -13,14 +13,15 @@ from aecore.config.component import PositiveInt
 from aecore.errors import SkippedError
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import image_grid
-from aecore.evaluation.figures.heat import colour_weights, in_rows
-from aecore.evaluation.figures.panels import Filters, filter_panels, most_shown
+from aecore.evaluation.figures.heat import centred, colour_weights, enlarged, in_rows, side_of
 from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.metrics.activity import layer_batches
 from aecore.evaluation.trial import Trial, need_images
 from aecore.model.layers import dead_units, layers
 from aecore.model.networks.base import flat
 from aecore.types import ImageShape
+
+_MOST = 192  # filters of all runs in one figure
 
 
 class Kernels(TrialFigure):
@@ -39,65 +40,78 @@ class Kernels(TrialFigure):
     count: PositiveInt
     columns: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError where that layer does not touch the pixels."""
-        weights, dead = self._found(trial)
+        weights, dead = self._weights(trial)
         shown = weights[: self.count].cpu()
         scale = _scale([shown])
-        pictures = in_rows(colour_weights(shown, scale), self.columns)
+        pictures = enlarged(colour_weights(shown, scale), side_of(len(shown)))
+        rows = in_rows(pictures, min(self.columns, len(shown)))
         coloured = weights.shape[1] == 3
         colours = f"; grey is 0, full colour {scale.limit:.2g}" if coloured else ""
         title = f"{self._layer}: {_note(weights, shown, dead)}{colours}"
         # a space if it is not dead, so that all rows have equal distances
         marks = ["dead" if gone else " " for gone in dead[: len(shown)].tolist()]
-        width = len(pictures[0])
+        width = len(rows[0])
         captions = [marks[n : n + width] for n in range(0, len(marks), width)]
         return image_grid(
-            pictures,
+            rows,
             title=title,
             captions=captions if dead.any() else (),
             scale=None if coloured else scale,
         )
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
-        """A square of filters per run, on one scale, with the number of dead units.
+        """Rows of filters for each run, on one scale, with the number of dead units.
 
-        Runs without such a layer are named in the title. Raises SkippedError where fewer than
-        two have one, or where some are in colour and some are not.
+        Of all runs 192 filters at most. Runs without such a layer are named in the title. Raises
+        SkippedError where fewer than two have one, or where some are in colour and some are not.
         """
-        panels, without = [], []
+        by_run: dict[str, tuple[Tensor, Tensor]] = {}
         for name, trial in trials.items():
-            try:
-                weights, dead = self._found(trial)
-            except SkippedError:
-                without.append(name)
-                continue
-            shown = weights[: most_shown(weights, self.count)].cpu()
-            panels.append(Filters(name, _note(weights, shown, dead), shown))
-        if len(panels) < 2 or len({panel.weights.shape[1] == 3 for panel in panels}) > 1:
+            with suppress(SkippedError):
+                by_run[name] = self._weights(trial)
+        if len(by_run) < 2 or len({w.shape[1] == 3 for w, _ in by_run.values()}) > 1:
             raise SkippedError("fewer than two runs have filters of one kind")
-        scale = _scale([panel.weights for panel in panels])
-        coloured = panels[0].weights.shape[1] == 3
+        count = min(self.count, max(_MOST // len(by_run), 1))
+        shown = {name: weights[:count].cpu() for name, (weights, _) in by_run.items()}
+        scale, sizes = _scale([*shown.values()]), [len(weights) for weights in shown.values()]
+        limit = side_of(sum(sizes))
+        pictures = {n: enlarged(colour_weights(w, scale), limit) for n, w in shown.items()}
+        side = max(max(picture.shape[2:]) for picture in pictures.values())
+        rows, labels, gaps = [], [], []
+        for name, (weights, dead) in by_run.items():
+            more = in_rows(centred(pictures[name], side), min(self.columns, max(sizes)))
+            rows += more
+            label = "\n".join([*name.split(" · "), _note(weights, shown[name], dead)])
+            labels += [label, *[""] * (len(more) - 1)]
+            gaps.append(len(rows) - 1)
+        coloured = weights.shape[1] == 3
         colours = f"grey is 0, full colour {scale.limit:.2g}" if coloured else "one colour scale"
+        without = [name for name in trials if name not in by_run]
         none = f"; none in {', '.join(without)}" if without else ""
-        return filter_panels(panels, f"{self._layer} of each run, {colours}{none}", scale)
+        return image_grid(
+            rows,
+            title=f"{self._layer} of each run, {colours}{none}",
+            labels=labels,
+            gaps=gaps[:-1],
+            scale=None if coloured else scale,
+        )
 
     @property
     def _layer(self) -> str:
         return "First layer" if self.side == "encoder" else "Last layer"
 
-    def _found(self, trial: Trial) -> tuple[Tensor, Tensor]:
+    def _weights(self, trial: Trial) -> tuple[Tensor, Tensor]:
         """The weights (units, C, H, W), and which units are dead, (units,) bool."""
         need_images(trial)
         model = trial.model
-        found = layers(model, *trial.first(1).tensors())
+        seen = layers(model, *trial.first(1).tensors())
         if self.side == "encoder":
-            weights = incoming(found[0].module, model.encoder_shape)
+            weights = incoming(seen[0].module, model.encoder_shape)
             dead = dead_units(batch[0].output for batch in layer_batches(trial))
         else:
-            weights = outgoing(found[-1].module, model.image_shape)
+            weights = outgoing(seen[-1].module, model.image_shape)
             dead = dead_units(batch[-1].input for batch in layer_batches(trial))
         if weights is None:
             raise SkippedError(f"the {self.side} has no layer of weights next to the pixels")

@@ -33,7 +33,6 @@ class LatentScatter(TrialFigure):
 
     points: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; without labels in a single colour."""
         chosen = trial.balanced(self.points)
@@ -55,7 +54,10 @@ def codes_figure(codes: Tensor, images: Split, what: str) -> Figure:
         axes_names = ["code dimension 1", "code dimension 2"]
         return scatter(codes, kinds, names, axes_names, title)
     points, shares = project(codes, 2)
-    axes_names = [f"component {n + 1} ({100 * s:.1f} %)" for n, s in enumerate(shares.tolist())]
+    axes_names = [
+        f"principal component {n + 1} ({100 * s:.1f} % of the variance)"
+        for n, s in enumerate(shares.tolist())
+    ]
     return scatter(points, kinds, names, axes_names, title)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from matplotlib.figure import Figure
 
 from aecore.config.component import PositiveInt
@@ -28,7 +27,6 @@ class OodFigure(TrialFigure):
         """Draw; raises SkippedError for tables and where no other data set is named."""
         return self.draw_runs({"reconstruction": trial})
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images of each data set, then the reconstructions of each run.
 

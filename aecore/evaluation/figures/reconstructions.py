@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -13,6 +12,7 @@ from aecore.config.component import PositiveInt
 from aecore.evaluation.figures.axes import finish
 from aecore.evaluation.figures.base import TrialFigure
 from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, block_grid, image_grid, new_figure
+from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.trial import Trial, need_images, same_images
 
 _LINES = "Reconstructions, with the squared error per feature"
@@ -29,7 +29,6 @@ class Reconstructions(TrialFigure):
     columns: PositiveInt
     rows: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; a table's rows are drawn as lines over its columns."""
         x, y, target = by_class(trial, self.columns * self.rows).pair()
@@ -40,7 +39,6 @@ class Reconstructions(TrialFigure):
         kinds = {"input": x, "reconstruction": output}
         return blocks(kinds, target, self.columns, title)
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """The same images in the first row, then the reconstructions of each run, with their error.
 
@@ -66,7 +64,7 @@ def blocks(kinds: Mapping[str, Tensor], truth: Tensor, columns: int, title: str)
     if not any(images is truth for images in kinds.values()):
         kinds = {**kinds, "target": truth}
     errors = {
-        name: [f"{error:.4f}" for error in pixel_error(images, truth).tolist()]
+        name: [f"{error:.4f}" for error in squared_error(images, truth).tolist()]
         for name, images in kinds.items()
         if images is not truth
     }
@@ -77,19 +75,14 @@ def blocks(kinds: Mapping[str, Tensor], truth: Tensor, columns: int, title: str)
 def labelled(outputs: Mapping[str, Tensor], x: Tensor) -> list[str]:
     """The name of each run with the error of its outputs against x, all (N, C, H, W)."""
     return [
-        "\n".join([*name.split(" · "), f"mse {float(pixel_error(output, x).mean()):.4f}"])
+        "\n".join([*name.split(" · "), f"mse {float(squared_error(output, x).mean()):.4f}"])
         for name, output in outputs.items()
     ]
 
 
-def pixel_error(output: Tensor, x: Tensor) -> Tensor:
-    """The squared error per pixel, or feature of a table, of each image: (N,) on the CPU."""
-    return (output - x).square().flatten(1).mean(1).cpu()
-
-
 def error_heads(output: Tensor, x: Tensor) -> list[str]:
     """The error of each row of a table (N, 1, 1, D), as it stands above its lines."""
-    return [f"{error:.2g}" for error in pixel_error(output, x).tolist()]
+    return [f"{error:.2g}" for error in squared_error(output, x).tolist()]
 
 
 def by_class(trial: Trial, count: int) -> Trial:

@@ -47,12 +47,10 @@ class Robustness(TrialFigure):
     levels: PositiveInt
     images: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; applies to every model and to tables too."""
         return self._drawn({"reconstruction": trial}, trial)
 
-    @torch.no_grad()
     def draw_runs(self, trials: Mapping[str, Trial]) -> Figure:
         """A curve per run; raises SkippedError if their test images differ."""
         return self._drawn(trials, same_images(trials))
@@ -67,10 +65,10 @@ class Robustness(TrialFigure):
         curves: dict[str, list[float]] = {name: [] for name in trials}
         for level in levels:
             noisy = _noisy(chooser, x, make(level))
-            input_errors.append(_error(noisy, target))
+            input_errors.append(float(squared_error(noisy, target).mean()))
             for name, trial in trials.items():
-                given = trial.on(Split(noisy, chosen.images.labels))
-                curves[name].append(_error(given.reconstructions(), target))
+                output = trial.on(Split(noisy, chosen.images.labels)).reconstructions()
+                curves[name].append(float(squared_error(output, target).mean()))
         shape = chooser.model.image_shape
         element = element_of(shape)
         title = f"Error against the clean {noun_of(shape)}, {len(x)} of them"
@@ -109,8 +107,3 @@ def _noisy(trial: Trial, x: Tensor, noise: Noise) -> Tensor:
     """The images (N, C, H, W) with noise, of the same random numbers at each level."""
     span = (torch.zeros_like(x[:1]), torch.ones_like(x[:1]))
     return noise(x, trial.generator(), span)
-
-
-def _error(images: Tensor, x: Tensor) -> float:
-    """The mean squared error per pixel, or per feature of a table."""
-    return float(squared_error(images, x).mean())

@@ -24,7 +24,6 @@ class Samples(TrialFigure):
     rows: PositiveInt
     columns: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for a model that cannot be sampled, and for tables."""
         if not trial.model.can_sample:

@@ -26,7 +26,6 @@ class Strip(TrialFigure):
 
     columns: PositiveInt
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables."""
         need_images(trial)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aecore.evaluation.figures.grid import block_grid
+from aecore.evaluation.figures.grid import block_grid, shortened
 from aecore.evaluation.figures.reconstructions import line_grid
 from aecore.evaluation.figures.scale import Scale
 from aecore.types import is_series, is_table
 
-_LETTERS = 13  # of a name under a square image
+_LETTERS = 13  # of a name above a line
 
 
 def top_anomalies(
@@ -34,13 +34,10 @@ def top_anomalies(
     """
     if is_table(x.shape[1:]):
         pairs = zip(names, scores.tolist(), strict=True)
-        heads = [f"row {_short(name, _LETTERS)}: {score:#.4g}" for name, score in pairs]
+        heads = [f"row {shortened(name, _LETTERS)}: {score:#.4g}" for name, score in pairs]
         return line_grid(x, output, x, heads, columns, title)
-    height, width = x.shape[2:]
-    letters = max(round(_LETTERS * min(1.0, width / height)), 4)
-    shown = [_short(name, letters) for name in names]
     scored = [f"{score:#.4g}" for score in scores.tolist()]
-    kinds = {"image": (x, shown), "reconstruction": (output, scored)}
+    kinds = {"image": (x, names), "reconstruction": (output, scored)}
     if is_series(x.shape[1:]):
         return block_grid(kinds, columns, title)
     scale = Scale.of(errors, "squared error")
@@ -48,8 +45,3 @@ def top_anomalies(
     if masks is not None:
         kinds["anomalous pixels"] = masks.float(), []
     return block_grid(kinds, columns, title, scale)
-
-
-def _short(name: str, letters: int) -> str:
-    """The end of a name, which distinguishes the files of a folder."""
-    return name if len(name) <= letters else f"…{name[1 - letters :]}"

@@ -35,26 +35,25 @@ class Traversals(TrialFigure):
     span: PositiveFloat
     start: Literal["image", "zero"]
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for tables and networks that decode no codes alone."""
         need_images(trial)
         need_decoder(trial)
-        found = dimensions(trial)
-        code = torch.zeros_like(found.codes[0])
+        measured = dimensions(trial)
+        code = torch.zeros_like(measured.codes[0])
         chosen = balanced(trial.images.labels, len(trial), 1, trial.generator())
         if self.start == "image":
-            code = found.codes[chosen[0]]
+            code = measured.codes[chosen[0]]
         image, label = trial.at(chosen).tensors()
         context = trial.model.encode(image, y=label).context
         shares = torch.linspace(-self.span, self.span, self.steps)
-        rows = traversal(trial.model, found, code, context, shares, self.dims)
-        return traversal_grid(rows, found, shares)
+        rows = traversal(trial.model, measured, code, context, shares, self.dims)
+        return traversal_grid(rows, measured, shares)
 
 
 def traversal(
     model: Autoencoder,
-    found: Dimensions,
+    measured: Dimensions,
     code: Tensor,
     context: tuple[Tensor, ...],
     shares: Tensor,
@@ -68,30 +67,30 @@ def traversal(
     """
     passing = repeated(context, 0, len(shares))
     rows = []
-    for d in found.order[:dims].tolist():
-        codes = moved(code, d, shares if found.has_kl else _values(found, d, shares))
+    for d in measured.order[:dims].tolist():
+        codes = moved(code, d, shares if measured.has_kl else _values(measured, d, shares))
         z = codes.reshape(-1, *model.code_shape).to(model.like)
         rows.append(model.decode(model.latent.nearest(z), passing))
     return rows
 
 
 def traversal_grid(
-    rows: list[Tensor], found: Dimensions, shares: Tensor, around: str = ""
+    rows: list[Tensor], measured: Dimensions, shares: Tensor, around: str = ""
 ) -> Figure:
     """The images that `traversal` decoded, a row for each dimension, with its score."""
-    order = found.order[: len(rows)].tolist()
-    unit = "of the prior" if found.has_kl else "of the codes"
+    order, score = measured.order[: len(rows)].tolist(), measured.score
+    unit = "of the prior" if measured.has_kl else "of the codes"
     return image_grid(
         rows,
-        title=f"One dimension of {len(found.score)} at a time{around}, with its {found.kind}, "
+        title=f"One dimension of {len(score)} at a time{around}, with its {measured.kind}, "
         f"in standard deviations {unit}",
-        labels=[f"z{d + 1}  {found.score[d].item():.3g}" for d in order],
+        labels=[f"z{d + 1}  {score[d].item():.3g}" for d in order],
         heads=[f"{round(share, 2) + 0.0:g}" for share in shares.tolist()],
     )
 
 
-def _values(found: Dimensions, d: int, shares: Tensor) -> Tensor:
-    column = found.codes[:, d]
+def _values(measured: Dimensions, d: int, shares: Tensor) -> Tensor:
+    column = measured.codes[:, d]
     return column.mean() + shares * column.std(correction=0)
 
 

@@ -23,7 +23,6 @@ class TSNE(TrialFigure):
     points: PositiveInt
     perplexity: PositiveFloat
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError with fewer images than the perplexity needs."""
         from sklearn import manifold  # slow
@@ -32,8 +31,8 @@ class TSNE(TrialFigure):
         if len(chosen) <= self.perplexity:
             raise SkippedError(f"a perplexity of {self.perplexity:g} and {len(chosen)} images")
         embedding = manifold.TSNE(perplexity=self.perplexity, random_state=trial.seed % 2**32)
-        found = embedding.fit_transform(chosen.codes().flatten(1).double().cpu().numpy())
+        points = embedding.fit_transform(chosen.codes().flatten(1).double().cpu().numpy())
         kinds, names = kinds_of(chosen.images)
         what = f"{len(chosen)} {noun_of(trial.model.image_shape)}"
         title = f"Codes of {what} by t-SNE, perplexity {self.perplexity:g}"
-        return scatter(torch.from_numpy(found), kinds, names, ["t-SNE 1", "t-SNE 2"], title)
+        return scatter(torch.from_numpy(points), kinds, names, ["t-SNE 1", "t-SNE 2"], title)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from matplotlib.figure import Figure
 
 from aecore.config.component import Probability
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import QUIET
 from aecore.evaluation.figures.heat import heat_map
 from aecore.evaluation.figures.scale import Scale
 from aecore.evaluation.metrics.identity import distance, need_linear, principal_space, product
@@ -27,7 +25,6 @@ class WeightProduct(TrialFigure):
 
     explained: Probability
 
-    @torch.no_grad()
     def __call__(self, trial: Trial) -> Figure:
         """Draw; raises SkippedError for a model that is not linear, or too large."""
         need_linear(trial)
@@ -40,6 +37,5 @@ class WeightProduct(TrialFigure):
             "of the variance"
         )
         figure = heat_map(matrix, Scale(max(float(matrix.abs().max()), 1e-12)), title, _SIDE)
-        figure.axes[0].set_xlabel("pixel of the input", size=9, color=QUIET)
-        figure.axes[0].set_ylabel("pixel of the output", size=9, color=QUIET)
+        figure.axes[0].set(xlabel="pixel of the input", ylabel="pixel of the output")
         return figure

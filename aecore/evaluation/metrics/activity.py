@@ -43,31 +43,20 @@ class Activity(Metric):
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Applies to every model; of one without hidden layers the code counts as hidden."""
-        mean, active = self._code(trial)
+        sizes = trial.codes().abs()
         return {
-            "activity/code": active,
-            "activity/code_mean": mean,
+            "activity/code": float((sizes > self.code_threshold).double().mean()),
+            "activity/code_mean": float(sizes.double().mean()),
             "activity/hidden_inactive": self._hidden_inactive(trial),
             "activity/dead_units": float(
-                dead_units(found[0].output for found in layer_batches(trial)).sum()
+                dead_units(batch[0].output for batch in layer_batches(trial)).sum()
             ),
         }
 
-    def _code(self, trial: Trial) -> tuple[float, float]:
-        """The mean of |z|, and the share that is active."""
-        active = size = 0
-        total = 0.0
-        for x, y in trial.batches():
-            values = trial.model.encode(x, y=y).mean.abs()
-            active += int((values > self.code_threshold).sum())
-            total += float(values.double().sum())
-            size += values.numel()
-        return total / size, active / size
-
     def _hidden_inactive(self, trial: Trial) -> float:
-        found = layer_activities(trial, self.hidden_threshold).values()
-        sizes = [flat(layer.shape) for layer in found]
-        active = sum(layer.active * size for layer, size in zip(found, sizes, strict=True))
+        activities = layer_activities(trial, self.hidden_threshold).values()
+        sizes = [flat(layer.shape) for layer in activities]
+        active = sum(layer.active * size for layer, size in zip(activities, sizes, strict=True))
         return 1 - active / sum(sizes)
 
 
@@ -112,9 +101,9 @@ def layer_batches(trial: Trial) -> Iterator[list[Layer]]:
 def _activations(trial: Trial) -> Iterator[tuple[str, Tensor]]:
     """The activations of the hidden layers (n, ...), by the layer's name, batch by batch."""
     for x, y in trial.batches(min(BATCH, trial.batch_size)):
-        found = layers(trial.model, x, y)
+        seen = layers(trial.model, x, y)
         encoder, decoder = (
-            [a.output for a in found if a.side == side] for side in ("encoder", "decoder")
+            [a.output for a in seen if a.side == side] for side in ("encoder", "decoder")
         )
         yield from ((f"encoder {n + 1}", a) for n, a in enumerate(encoder))
         yield "code", trial.model.encode(x, y=y).mean

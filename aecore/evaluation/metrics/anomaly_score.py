@@ -9,11 +9,12 @@ from torch import Generator, Tensor
 
 from aecore.errors import ConfigError
 from aecore.evaluation.metrics.elbo import elbo_terms, has_elbo
+from aecore.evaluation.metrics.error_map import check_smooth, error_map
 from aecore.evaluation.metrics.images import squared_error
 from aecore.model.autoencoder import Autoencoder
 from aecore.types import is_table
 
-By = Literal["error", "elbo"]
+By = Literal["error", "peak", "elbo"]
 Units = Literal["model", "data"]
 Scorer = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -49,23 +50,36 @@ def error_unit(model: Autoencoder, units: Units = "model") -> str:
     return "per standardised feature" if standardised else "per feature"
 
 
-def scorer(model: Autoencoder, by: By, generator: Generator, units: Units = "model") -> Scorer:
+def scorer(
+    model: Autoencoder,
+    by: By,
+    generator: Generator,
+    units: Units = "model",
+    smooth: float = 0.0,
+) -> Scorer:
     """The function of pixels (n, C, H, W) on the model's device and labels (n,) to scores (n,).
 
     Larger is more anomalous. "error": the mean squared error per pixel of the reconstruction.
-    "elbo": minus the ELBO in nats, its code drawn once from the generator, batch after batch.
-    Raises ConfigError where the model has no ELBO.
+    "peak": the largest one, for anomalies of few pixels. "elbo": minus the ELBO in nats, its code
+    drawn once from the generator, batch after batch.
+    smooth: of the errors of "peak", see `error_map`.
+    Raises ConfigError where the model has no ELBO, and for a `smooth` that cannot be.
     """
+    check_smooth(smooth, model.image_shape)
 
     def error(x: Tensor, y: Tensor | None) -> Tensor:
         return row_error(model, model.reconstruct(x, y), x, units)
+
+    def peak(x: Tensor, y: Tensor | None) -> Tensor:
+        output, true = _in_units(model, model.reconstruct(x, y), x, units)
+        return error_map(output, true, smooth).flatten(1).amax(1).to(x.device)
 
     def minus_elbo(x: Tensor, y: Tensor | None) -> Tensor:
         log_likelihood, kl = elbo_terms(model, x, generator, y)
         return kl - log_likelihood
 
-    if by == "error":
-        return error
+    if by != "elbo":
+        return error if by == "error" else peak
     if not has_elbo(model):
         raise ConfigError("by", "elbo", "this model has no likelihood", {"by": "error"})
     return minus_elbo

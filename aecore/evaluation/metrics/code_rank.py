@@ -33,14 +33,14 @@ class CodeRank(Metric):
         size = flat(model.code_shape)
         if size > LARGEST:
             raise SkippedError(f"codes of {size} dimensions: their covariance would be too large")
-        found = principal_components(model.encode(x, y=y).mean for x, y in trial.batches())
+        components = principal_components(model.encode(x, y=y).mean for x, y in trial.batches())
         # the rounding error of values as large as these
-        largest = float((found.mean.abs() + found.variances[0].sqrt()).max())
+        largest = float((components.mean.abs() + components.variances[0].sqrt()).max())
         floor = (largest * torch.finfo(torch.float32).eps) ** 2
-        rank = min(found.rank, int((found.variances > floor).sum()))
+        rank = min(components.rank, int((components.variances > floor).sum()))
         if not rank:
             return {"code_rank": 0.0, "effective_rank": 0.0, "participation_ratio": 0.0}
-        shares = found.variances / found.variances.sum()
+        shares = components.variances / components.variances.sum()
         return {
             "code_rank": float(rank),
             "effective_rank": float(torch.special.entr(shares).sum().exp()),

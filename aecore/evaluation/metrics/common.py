@@ -101,8 +101,8 @@ class CommonMetrics(Metric):
             for name, value in terms.logged.items():
                 if name not in ("kl", "elbo") or not model.latent.variational:
                     means.add(name, value * len(x))
-        found = means.of(trial)
-        return {"mse": found.pop("mse"), "mean_image_mse": constant.mse(), **found}
+        values = means.of(trial)
+        return {"mse": values.pop("mse"), "mean_image_mse": constant.mse(), **values}
 
 
 class NoisyMetrics(Metric):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -56,34 +56,16 @@ class DictionaryMetric(Metric):
 
 def densities(trial: Trial) -> Tensor:
     """For which share of the images each value of the mean code is not 0, (units,) float64."""
-    counts = sum((codes != 0).sum(0) for codes in _codes(trial))
-    assert isinstance(counts, Tensor)
-    return counts.cpu().double() / len(trial)
+    return (trial.codes() != 0).double().mean(0)
 
 
-class Strongest(NamedTuple):
-    """The images for which a unit has the largest values: indices and values, (units, count)."""
+def strongest(trial: Trial, count: int) -> tuple[Tensor, Tensor]:
+    """The images for which each unit of the code has its largest values: indices and values.
 
-    images: Tensor
-    values: Tensor
-
-
-def strongest(trial: Trial, count: int) -> Strongest:
-    """The `count` images of each unit of the flattened mean code, fewer where there are fewer."""
-    best, images, first = torch.empty(0), torch.empty(0, dtype=torch.int64), 0
-    for codes in _codes(trial):
-        index = torch.arange(first, first + len(codes), device=codes.device)
-        first += len(codes)
-        values, index = codes.T, index.expand(codes.shape[1], -1)
-        if best.numel():
-            values, index = torch.cat([best, values], 1), torch.cat([images, index], 1)
-        best, places = values.topk(min(count, values.shape[1]), dim=1)
-        images = index.gather(1, places)
-    return Strongest(images.cpu(), best.cpu())
-
-
-def _codes(trial: Trial) -> list[Tensor]:
-    return [trial.model.encode(x, y=y).mean.flatten(1) for x, y in trial.batches()]
+    (units, count) each, fewer where there are fewer images.
+    """
+    values, images = trial.codes().T.topk(min(count, len(trial)), dim=1)
+    return images, values
 
 
 def atoms(model: Autoencoder) -> Tensor:

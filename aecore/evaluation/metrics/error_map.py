@@ -10,6 +10,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from aecore.errors import ConfigError
+from aecore.types import ImageShape
+
 _SHIFT = 12  # bits of a float32 that are left out: values that differ by less than 1 / 2048 tie
 _BINS = 2**31 >> _SHIFT
 
@@ -17,19 +20,29 @@ _BINS = 2**31 >> _SHIFT
 def error_map(output: Tensor, x: Tensor, smooth: float = 0.0) -> Tensor:
     """The squared error of each pixel, mean over channels, (N, 1, H, W); both (N, C, H, W).
 
-    smooth: standard deviation in pixels of a Gaussian that the errors are averaged with.
+    smooth: standard deviation in pixels of a Gaussian that the errors are averaged with, to three
+        standard deviations on each side, mirrored at the borders; see `check_smooth`.
     """
     errors = (output - x).square().mean(1, keepdim=True)
     if not smooth:
         return errors
-    window = smooth_window(smooth)
+    window = 2 * math.ceil(3 * smooth) + 1
     blurred: Tensor = gaussian_blur(errors, [window, window], [smooth, smooth])
     return blurred
 
 
-def smooth_window(smooth: float) -> int:
-    """The side of the window of a Gaussian in pixels, three standard deviations to each side."""
-    return 2 * math.ceil(3 * smooth) + 1
+def check_smooth(smooth: float, shape: ImageShape) -> None:
+    """Raise ConfigError where images are smaller than half of the window of the Gaussian."""
+    _, *sides = shape
+    if smooth and math.ceil(3 * smooth) >= min(sides):
+        size, most = "x".join(map(str, sides)), (min(sides) - 1) // 3
+        problem = f"too much for images of {size} pixels"
+        raise ConfigError("smooth", smooth, problem, {"smooth": f"{most} or less" if most else 0})
+
+
+def smooth_text(smooth: float) -> str:
+    """` smoothed by 1.5 pixels`, or nothing."""
+    return f" smoothed by {smooth:g} pixel{'' if smooth == 1 else 's'}" if smooth else ""
 
 
 class PixelAuroc:

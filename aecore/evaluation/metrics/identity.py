@@ -14,7 +14,7 @@ from aecore.evaluation.metrics.principal import need_few, principal_components
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial, need_no_targets
 from aecore.model.autoencoder import Autoencoder
-from aecore.model.layers import leaves
+from aecore.model.module import leaves
 from aecore.model.networks.base import flat
 
 _LINEAR = (
@@ -94,12 +94,12 @@ def principal_space(trial: Trial, explained: float) -> Tensor:
 
     Of the images in the model's range. Raises SkippedError where the images do not differ.
     """
-    found = principal_components(trial.model.normalise(x) for x, _ in trial.batches())
-    if not found.variances.any():
+    components = principal_components(trial.model.normalise(x) for x, _ in trial.batches())
+    if not components.variances.any():
         raise SkippedError("the images do not differ")
-    shares = found.variances.cumsum(0) / found.variances.sum()
+    shares = components.variances.cumsum(0) / components.variances.sum()
     count = min(int((shares < explained).sum()) + 1, len(shares))
-    return found.directions[:, :count]
+    return components.directions[:, :count]
 
 
 def distance(matrix: Tensor, components: Tensor) -> float:

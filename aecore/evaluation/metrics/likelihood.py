@@ -16,8 +16,8 @@ from aecore.evaluation.trial import Trial
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import posterior_of
 from aecore.model.networks.base import flat
-from aecore.model.objectives.importance import importance_weights, log_density, times
-from aecore.model.passes import EncoderPass
+from aecore.model.objectives.importance import importance_weights, log_density, repeated
+from aecore.model.passes import EncoderPass, Inputs
 from aecore.model.priors.base import PriorDensity
 
 _VALUES = 2**20  # decoded at once: as fast as any, on a CPU
@@ -56,17 +56,17 @@ class Likelihood(Metric):
         model, generator = trial.model, trial.generator()
         check(model)
         rows = max(_VALUES // flat(model.image_shape), 1)
-        prior, found = model.prior_density, []
+        prior, estimates = model.prior_density, []
         for x, y, target in trial.at_most(self.images).pairs(min(trial.batch_size, rows)):
             given = None if target is x else target
-            seen = model.encoder_pass(x, generator, noisy=False, y=y, target=given)
+            seen = model.encoder_pass(Inputs(x, generator, False, y, given))
             if not model.reconstruction.covers(seen.x):
                 raise SkippedError(
                     "grey pixels have no probability under Bernoulli draws, "
                     "use reconstruction.bernoulli.targets=stochastic or dataset.binarise"
                 )
-            found.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
-        log_p, elbo = (torch.cat(parts) for parts in zip(*found, strict=True))
+            estimates.append(log_likelihood(model, prior, seen, generator, self.samples, rows))
+        log_p, elbo = (torch.cat(parts) for parts in zip(*estimates, strict=True))
         values = {"nll": -float(log_p.mean())}
         if len(log_p) > 1:
             values["nll_standard_error"] = math.sqrt(float(log_p.var()) / len(log_p))
@@ -97,7 +97,7 @@ def log_likelihood(
     """
     n = len(seen.x)
     at_once = min(max(rows // n, 1), samples)
-    x, h, *context = (times(part, at_once) for part in (seen.x, seen.h, *seen.context))
+    x, h, *context = (repeated(part, at_once) for part in (seen.x, seen.h, *seen.context))
     log_sum = torch.full((n,), -math.inf, dtype=torch.float64)
     total = torch.zeros(n, dtype=torch.float64)
     for done in range(0, samples, at_once):

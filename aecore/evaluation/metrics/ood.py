@@ -47,13 +47,13 @@ class Ood(Metric):
         if not has_elbo(trial.model):
             del kinds["elbo"]
         known = {by: self._scores(trial, by) for by in kinds}
-        found = {}
+        values = {}
         for name, split in trial.ood.items():
             for by, kind in kinds.items():
                 unknown = self._scores(trial.on(split), by)
-                found[f"auroc_{name}{kind}"] = auroc(known[by], unknown)
-                found[f"ap_{name}{kind}"] = average_precision(known[by], unknown)
-        return found
+                values[f"auroc_{name}{kind}"] = auroc(known[by], unknown)
+                values[f"ap_{name}{kind}"] = average_precision(known[by], unknown)
+        return values
 
     def _scores(self, trial: Trial, by: By) -> Tensor:
         """(N,) float64 on the CPU: larger is more anomalous."""

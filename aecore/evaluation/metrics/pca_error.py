@@ -27,10 +27,10 @@ class PcaError(Metric):
         need_no_targets(trial)
         pixels = flat(trial.model.image_shape)
         need_few(pixels)
-        found = principal_components(x for x, _ in trial.on(trial.training).batches())
-        leading = found.directions[:, : min(flat(trial.model.code_shape), found.rank)]
+        components = principal_components(x for x, _ in trial.on(trial.training).batches())
+        leading = components.directions[:, : min(flat(trial.model.code_shape), components.rank)]
         total = 0.0
         for x, _ in trial.batches():
-            rows = x.flatten(1).cpu().double() - found.mean
+            rows = x.flatten(1).cpu().double() - components.mean
             total += float((rows - rows @ leading @ leading.T).square().sum())
         return {"pca_mse": total / (len(trial) * pixels)}

@@ -27,14 +27,14 @@ class Perplexity(Metric):
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """Raises SkippedError for continuous codes."""
-        found, size = trial.indices(), trial.model.latent.codebook_size
+        indices, size = trial.indices(), trial.model.latent.codebook_size
         assert size is not None, "codes with indices have a codebook"
-        groups = found.flatten()[None] if trial.model.latent.shared_codebook else found.T
+        groups = indices.flatten()[None] if trial.model.latent.shared_codebook else indices.T
         counts = [group.unique(return_counts=True)[1].double() for group in groups]
         entropies = [float(torch.special.entr(n / n.sum()).sum()) for n in counts]
         used = sum(len(n) for n in counts) / (size * len(counts))
         return {
             "perplexity": math.exp(sum(entropies) / len(entropies)),
             "codes_used": used,
-            "code_bits": found.shape[1] * math.log2(size),
+            "code_bits": indices.shape[1] * math.log2(size),
         }

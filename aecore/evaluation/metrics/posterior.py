@@ -12,9 +12,8 @@ from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.reported import Reported
 from aecore.evaluation.trial import Trial
-from aecore.model.codes import posterior_of
+from aecore.model.codes import at_least_float32, posterior_of
 from aecore.model.objectives.importance import log_density
-from aecore.model.penalties.base import precise
 from aecore.model.penalties.total_correlation import mixture
 
 _MOST_LISTED = 64  # parts of a code
@@ -57,25 +56,25 @@ class PosteriorUse(Metric):
             costs.append(model.prior_density.kl(code).cpu().double())
         spread = torch.cat(means).var(0, correction=0)
         kl = torch.cat(costs).mean(0)
-        found = {
+        values = {
             "active_units": float((spread > self.threshold).sum()),
             "kl_min": float(kl.min()),
             "kl_median": float(kl.quantile(0.5)),
             "kl_max": float(kl.max()),
         }
         if 1 < len(kl) <= _MOST_LISTED:
-            found |= {f"kl_dim/{n}": value for n, value in enumerate(kl.tolist())}
+            values |= {f"kl_dim/{n}": value for n, value in enumerate(kl.tolist())}
         if model.latent.sequential:
-            return found
+            return values
         some = trial.at_most(self.images)
         information, correlation, dimensions = decompose_kl(some, generator)
-        found |= {
+        values |= {
             "kl_mutual_information": float(information.mean()),
             "kl_total_correlation": float(correlation.mean()),
         }
         if model.prior.factorised:
-            return found | {"kl_dimension_wise": float(dimensions.mean())}
-        return found | {"kl_marginal": float((correlation + dimensions).mean())}
+            return values | {"kl_dimension_wise": float(dimensions.mean())}
+        return values | {"kl_marginal": float((correlation + dimensions).mean())}
 
 
 def decompose_kl(trial: Trial, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,8 +84,8 @@ def decompose_kl(trial: Trial, generator: Generator) -> tuple[Tensor, Tensor, Te
     """
     model = trial.model
     codes = [model.encode(x, generator, y) for x, y in trial.batches()]
-    z = torch.cat([precise(code.z).flatten(1) for code in codes])
-    own = torch.cat([log_density(posterior_of(c), c.z) for c in codes])
+    z = torch.cat([at_least_float32(code.z).flatten(1) for code in codes])
+    log_q = torch.cat([log_density(posterior_of(c), c.z) for c in codes])
     sums = []
     for code in codes:
         even = z.new_zeros(len(z), len(code.z))
@@ -96,4 +95,4 @@ def decompose_kl(trial: Trial, generator: Generator) -> tuple[Tensor, Tensor, Te
         for parts in zip(*sums, strict=True)
     )
     product, prior = marginal.sum(1), model.prior_density.log_prob(z).sum(1).cpu().double()
-    return own.cpu().double() - joint, joint - product, product - prior
+    return log_q.cpu().double() - joint, joint - product, product - prior

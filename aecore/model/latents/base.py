@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-import torch
 from torch import Generator, Tensor
 
 from aecore.errors import UserError
@@ -72,10 +71,6 @@ class Latent(ComponentModule, ABC, options=False):
     def costs(self, p: Pass) -> Mapping[str, Tensor]:
         """Costs that need the decoder, each (N,), by name; the others are `Code.costs`."""
         return {}
-
-    def precise(self, x: Tensor) -> Tensor:
-        """`x` in at least single precision; under autocast it may have less."""
-        return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def nearest(self, z: Tensor) -> Tensor:
         """The possible codes of this latent that are nearest to points (N, *code_shape)."""

@@ -12,8 +12,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt, component
-from aecore.model.codes import Code
+from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import straight_through
 from aecore.model.networks.base import flat
@@ -96,23 +96,16 @@ class Categorical(Latent):
     relaxed = True
     shared_codebook = False
 
-    @component
-    def __init__(
-        self,
-        *,
-        variables: PositiveInt,
-        categories: Annotated[int, Field(ge=2)],
-        temperature: PositiveFloat,
-        temperature_end: PositiveFloat,
-        epochs: NonNegativeFloat,
-        hard: bool,
-    ) -> None:
-        super().__init__()
-        self.variables = variables
-        self.codebook_size = self.categories = categories
-        self.start, self.end, self.epochs = temperature, temperature_end, epochs
-        self.temperature = temperature_end
-        self.hard = hard
+    variables: PositiveInt
+    categories: Annotated[int, Field(ge=2)]
+    temperature: PositiveFloat
+    temperature_end: PositiveFloat
+    epochs: NonNegativeFloat
+    hard: bool
+
+    def __post_init__(self) -> None:
+        self.codebook_size = self.categories
+        self.current_temperature = self.temperature_end
 
     @override
     def attach(self, feature_shape: Shape) -> Shape:
@@ -126,12 +119,13 @@ class Categorical(Latent):
     @override
     def set_epoch(self, epoch: float) -> None:
         share = min(1.0, epoch / self.epochs) if self.epochs > 0 else 1.0
-        self.temperature = self.start ** (1 - share) * self.end**share
+        self.current_temperature = self.temperature ** (1 - share) * self.temperature_end**share
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        logits = self.precise(self.project(h))
-        posterior = Categories(logits, self.temperature if self.training else None, self.hard)
+        logits = at_least_float32(self.project(h))
+        temperature = self.current_temperature if self.training else None
+        posterior = Categories(logits, temperature, self.hard)
         mean = posterior.mean
         if self.hard:
             mean = straight_through(one_hot(logits).flatten(1), mean)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.flows import Warp
 from aecore.model.latents.base import Latent
 from aecore.model.latents.gaussian import LOG_VAR_BOUND, DiagonalGaussian
@@ -118,7 +118,7 @@ class FlowLatent(Latent):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        raw = self.precise(self.project(h))
+        raw = at_least_float32(self.project(h))
         mean, spread, context = torch.split(raw, [self.dim, self.dim, self.context], 1)
         base = DiagonalGaussian(mean, LOG_VAR_BOUND * torch.tanh(spread / LOG_VAR_BOUND))
         posterior = WarpedGaussian(base, context, self.warp)

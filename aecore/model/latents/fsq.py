@@ -10,8 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.quantised import Quantised, straight_through
 
 Levels = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
@@ -32,7 +31,6 @@ class FSQ(Quantised):
     name = "fsq"
 
     levels: Levels
-    tokens: PositiveInt | None
 
     def __post_init__(self) -> None:
         self.codebook_size = math.prod(self.levels)
@@ -45,7 +43,7 @@ class FSQ(Quantised):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        values = torch.tanh(self.split_tokens(self.precise(self.project(h))))
+        values = torch.tanh(self.split_tokens(at_least_float32(self.project(h))))
         entries = self.round(values)
         z = self.merge_tokens(entries)
         return Code(z, z, indices=self.place_tokens(self.round.indices(entries)))

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.base import Latent
 from aecore.model.latents.quantised import straight_through
 from aecore.model.networks.base import flat
@@ -44,7 +44,7 @@ class JumpReLU(Latent):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        a, theta = self.precise(self.project(h)), self.log_threshold.exp()
+        a, theta = at_least_float32(self.project(h)), self.log_threshold.exp()
         active = (a > theta).to(a)
         near = ((a - theta).abs() < self.bandwidth / 2).to(a) / self.bandwidth
         z = straight_through(a * active, a * active - theta * (theta * near).detach())
@@ -80,7 +80,7 @@ class Gated(Latent):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        a = self.precise(self.project(h))
+        a = at_least_float32(self.project(h))
         gate = (a + self.gate_bias).relu()
         size = (a * self.log_scale.exp() + self.bias).relu()
         z = torch.where(gate > 0, size, 0)

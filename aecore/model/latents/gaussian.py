@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
@@ -70,7 +70,7 @@ class GaussianLatent(Latent):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        mean, raw = self.precise(self.project(h)).chunk(2, dim=1)
+        mean, raw = at_least_float32(self.project(h)).chunk(2, dim=1)
         posterior = DiagonalGaussian(mean, LOG_VAR_BOUND * torch.tanh(raw / LOG_VAR_BOUND))
         z = posterior.sample(generator) if sample else mean
         return Code(z, mean, posterior)

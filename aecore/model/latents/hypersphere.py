@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.base import Latent
 from aecore.model.networks.base import flat
 from aecore.model.networks.dense import Dense
@@ -133,7 +133,7 @@ class Hypersphere(Latent):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        raw = self.precise(self.project(h))
+        raw = at_least_float32(self.project(h))
         towards = raw[:, :-1]
         nowhere = (towards == 0).all(1, keepdim=True)  # features of zeros, say: any will do
         direction = F.normalize(torch.where(nowhere, 1.0, towards), dim=1)

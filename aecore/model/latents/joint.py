@@ -67,16 +67,11 @@ class JointPrior(Closed):
 
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        normal = like.new_empty((n, self.dim)).normal_(generator=generator)
-        rest = (self.categories.variables * self.categories.categories,)
-        return torch.cat([normal, self.categories.sample(n, rest, like, generator)], 1)
+        normal = like.new_empty((shape[0], self.dim)).normal_(generator=generator)
+        rest = (shape[0], shape[1] - self.dim)
+        return torch.cat([normal, self.categories.sample(rest, like, generator)], 1)
 
 
 class Joint(Latent):

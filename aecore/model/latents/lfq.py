@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
-from aecore.model.codes import Code
+from aecore.config.component import NonNegativeFloat, PositiveFloat
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.fsq import Rounding
 from aecore.model.latents.quantised import Quantised, straight_through
 
@@ -35,7 +35,6 @@ class LFQ(Quantised):
     name = "lfq"
 
     bits: Annotated[int, Field(ge=1, le=30)]
-    tokens: PositiveInt | None
     commitment: NonNegativeFloat
     entropy: NonNegativeFloat
     diversity: NonNegativeFloat
@@ -53,7 +52,7 @@ class LFQ(Quantised):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        points = self.split_tokens(self.precise(self.project(h)))
+        points = self.split_tokens(at_least_float32(self.project(h)))
         entries = straight_through(signs(points), points)
         distance = (points - entries.detach()).square().sum((1, 2))
         costs = {"commitment": self.commitment * distance}

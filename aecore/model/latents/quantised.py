@@ -17,7 +17,7 @@ from aecore.model.networks.dense import Dense
 from aecore.types import Shape
 
 
-class Quantised(Latent, options=False):
+class Quantised(Latent):
     """Codes of `tokens` codebook entries each; subclasses define the codebook.
 
     There is no prior over the entries; `sampler=autoregressive` learns one after training. A
@@ -28,6 +28,7 @@ class Quantised(Latent, options=False):
     """
 
     name: ClassVar[str]
+
     tokens: PositiveInt | None
 
     @property

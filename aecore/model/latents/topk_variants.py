@@ -89,9 +89,9 @@ class Matryoshka(KeepsLargest):
 
     @override
     def costs(self, p: Pass) -> Mapping[str, Tensor]:
-        found = super().costs(p)
+        costs = super().costs(p)
         if not self.prefixes:
-            return found
+            return costs
         units = torch.arange(self.dim, device=p.x.device)
         parts = [decoded_cost(p, p.code.z * (units < size)) for size in self.prefixes]
-        return {**found, "prefixes": torch.stack(parts).sum(0)}
+        return {**costs, "prefixes": torch.stack(parts).sum(0)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat, NonNegativeInt, PositiveInt
-from aecore.model.codes import Code
+from aecore.model.codes import Code, at_least_float32
 from aecore.model.latents.codebook import Codebook
 from aecore.model.latents.quantised import Quantised, straight_through
 
@@ -51,9 +52,8 @@ class VQ(Quantised):
 
     name = "vq"
 
-    codebook_size: Size
+    codebook_size: Size = field()  # no default, as the attribute of other latents would be
     dim: PositiveInt
-    tokens: PositiveInt | None
     commitment: NonNegativeFloat
     update: Literal["ema", "gradient"]
     decay: Share
@@ -89,7 +89,7 @@ class VQ(Quantised):
 
     @override
     def forward(self, h: Tensor, generator: Generator | None, sample: bool) -> Code:
-        points = self.split_tokens(self.precise(self.project(h)))
+        points = self.split_tokens(at_least_float32(self.project(h)))
         levels = self._quantised(points, generator, self.training and sample)
         distances = [_distance(level.points, level.entries.detach()) for level in levels]
         costs = {"commitment": self.commitment * _total(distances)}

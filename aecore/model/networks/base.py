@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Annotated, Literal
 
+from pydantic import Field
 from torch import nn
 from typing_extensions import override
 
-from aecore.config.component import Component
+from aecore.config.component import Component, PositiveInt
 from aecore.errors import ConfigError
 from aecore.model.networks.dense import Dense
 from aecore.model.passes import Model
 from aecore.types import ImageShape, Shape
 
-T = TypeVar("T")
+Sides = tuple[int, int]  # along (H, W)
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
 Norm = Literal["batch", "layer"]
 
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
@@ -34,7 +34,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 def activation_layer(name: Activation | None) -> list[nn.Module]:
     """The layer of that name, as a list to splice into a `Sequential`; empty for None."""
-    return [] if name is None else [_ACTIVATIONS[name]()]
+    return [] if name is None else [ACTIVATIONS[name]()]
 
 
 class Network(Component, ABC, options=False):
@@ -80,7 +80,7 @@ class Network(Component, ABC, options=False):
         return None
 
 
-class Halving(Network, options=False):
+class Halving(Network):
     """Networks that halve the image once for each of `channels`, the number of channels after it.
 
     Of series (C, 1, T) the layers are those of one dimension, along T: a side of length 1 is
@@ -89,15 +89,20 @@ class Halving(Network, options=False):
     rounds_up: whether a side of n becomes ceil(n / 2), else floor(n / 2).
     """
 
-    channels: list[int]
-    rounds_up: bool
+    rounds_up = True
+
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    kernel_size: Literal[3, 5, 7]
+    activation: Activation | None
+    output_activation: Activation | None
+    bias: bool
 
     @property
     @override
     def side_multiple(self) -> int:
         return 1 << len(self.channels)
 
-    def sizes(self, image_shape: ImageShape) -> list[tuple[int, int]]:
+    def sizes(self, image_shape: ImageShape) -> list[Sides]:
         """(H, W) before the first halving, after it, after the second, ...
 
         Raises ConfigError if a side that halvings have made 1 would have to be halved.
@@ -119,8 +124,13 @@ class Halving(Network, options=False):
     def feature_shape(self, image_shape: ImageShape) -> Shape:
         return (self.channels[-1], *self.sizes(image_shape)[-1])
 
+    def kernel(self, image_shape: ImageShape) -> tuple[Sides, Sides]:
+        """Kernel and padding of convolutions that keep the size."""
+        size = self.kernel_size
+        return per_side(image_shape, size, 1), per_side(image_shape, size // 2, 0)
 
-def per_side(image_shape: ImageShape, value: T, of_one: T) -> tuple[T, T]:
+
+def per_side(image_shape: ImageShape, value: int, of_one: int) -> Sides:
     """`value` for each side (H, W) of an image, `of_one` for a side of length 1."""
     height, width = (of_one if side == 1 else value for side in image_shape[1:])
     return height, width

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from torch import nn
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, Probability
+from aecore.config.component import Probability
 from aecore.errors import UserError
-from aecore.model.networks.base import (
-    Activation,
-    Halving,
-    Norm,
-    activation_layer,
-    per_side,
-    unfolded,
-)
+from aecore.model.networks.base import Halving, Norm, activation_layer, per_side, unfolded
 from aecore.types import ImageShape, Shape
 
 
@@ -31,12 +23,7 @@ class Conv(Halving):
     2(m - 1) - 2p + k + output_padding; see `_restoring` for those that restore n.
     """
 
-    channels: Annotated[list[PositiveInt], Field(min_length=1)]
-    kernel_size: Literal[3, 5, 7]
     down: Literal["stride", "max", "average"]
-    activation: Activation | None
-    output_activation: Activation | None
-    bias: bool
     norm: Norm | None
     dropout: Probability
     ceil_mode: bool
@@ -53,8 +40,7 @@ class Conv(Halving):
     @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
-        kernel = per_side(image_shape, self.kernel_size, 1)
-        padding = per_side(image_shape, self.kernel_size // 2, 0)
+        kernel, padding = self.kernel(image_shape)
         halving = per_side(image_shape, 2, 1)
         stride = halving if self.down == "stride" else (1, 1)
         for before, after in zip([image_shape[0], *self.channels], self.channels, strict=False):

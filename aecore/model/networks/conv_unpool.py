@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt
-from aecore.model.networks.base import Activation, Halving, activation_layer, per_side, unfolded
+from aecore.model.networks.base import Halving, activation_layer, per_side, unfolded
 from aecore.types import ImageShape, Shape
 
 
@@ -28,16 +26,11 @@ class ConvUnpool(Halving):
     needs_context = True
     rounds_up = False
 
-    channels: Annotated[list[PositiveInt], Field(min_length=1)]
-    kernel_size: Literal[3, 5, 7]
     up: Literal["conv", "transposed"]
-    activation: Activation | None
-    output_activation: Activation | None
-    bias: bool
 
     @override
     def encoder(self, image_shape: ImageShape) -> nn.Module:
-        kernel, padding = self._kernel(image_shape)
+        kernel, padding = self.kernel(image_shape)
         widths = zip([image_shape[0], *self.channels], self.channels, strict=False)
         stages = [
             nn.Sequential(
@@ -54,7 +47,7 @@ class ConvUnpool(Halving):
         start: list[nn.Module] = []
         if code_shape != features:
             start = unfolded(code_shape, features, bias=self.bias, activation=self.activation)
-        kernel, padding = self._kernel(image_shape)
+        kernel, padding = self.kernel(image_shape)
         kind = nn.Conv2d if self.up == "conv" else nn.ConvTranspose2d
         stages = []
         for level in range(len(self.channels) - 1, -1, -1):
@@ -64,11 +57,6 @@ class ConvUnpool(Halving):
             stages.append(nn.Sequential(convolution, *last))
         sizes = self.sizes(image_shape)[-2::-1]
         return UnpoolingDecoder(start, stages, sizes, per_side(image_shape, 2, 1))
-
-    def _kernel(self, image_shape: ImageShape) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Kernel and padding of all convolutions."""
-        size = self.kernel_size
-        return per_side(image_shape, size, 1), per_side(image_shape, size // 2, 0)
 
 
 class PoolingEncoder(nn.Module):

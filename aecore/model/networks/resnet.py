@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
 from aecore.config.component import NonNegativeInt, PositiveInt
-from aecore.model.networks.base import Activation, Halving, activation_layer, per_side, unfolded
+from aecore.model.networks.base import Halving, activation_layer, per_side, unfolded
 from aecore.types import ImageShape, Shape
 
 
@@ -30,14 +27,8 @@ class ResNet(Halving):
     """
 
     norm = None  # the group norm is not an option of `norm`
-    rounds_up = True
 
-    channels: Annotated[list[PositiveInt], Field(min_length=1)]
     blocks: NonNegativeInt
-    kernel_size: Literal[3, 5, 7]
-    activation: Activation | None
-    output_activation: Activation | None
-    bias: bool
     groups: PositiveInt | None
 
     @override
@@ -45,7 +36,7 @@ class ResNet(Halving):
         layers: list[nn.Module] = []
         places = [height * width for height, width in self.sizes(image_shape)[1:]]
         widths = [image_shape[0], *self.channels]
-        kernel, halving = self._kernel(image_shape), per_side(image_shape, 2, 1)
+        (kernel, _), halving = self.kernel(image_shape), per_side(image_shape, 2, 1)
         for before, after, area in zip(widths, self.channels, places, strict=False):
             layers.append(self._convolution(before, after, kernel, halving))
             layers += self._stage(after, area, kernel)
@@ -53,7 +44,7 @@ class ResNet(Halving):
 
     @override
     def decoder(self, code_shape: Shape, image_shape: ImageShape) -> nn.Module:
-        features, kernel = self.feature_shape(image_shape), self._kernel(image_shape)
+        features, (kernel, _) = self.feature_shape(image_shape), self.kernel(image_shape)
         if len(code_shape) == 3 and code_shape[1:] == features[1:]:
             layers: list[nn.Module] = [self._convolution(code_shape[0], features[0], kernel)]
         else:
@@ -86,9 +77,6 @@ class ResNet(Halving):
         fitting = max(n for n in range(1, most + 1) if width % n == 0)
         return [nn.GroupNorm(fitting, width), *layers]
 
-    def _kernel(self, image_shape: ImageShape) -> tuple[int, int]:
-        return per_side(image_shape, self.kernel_size, 1)
-
     def _convolution(
         self, before: int, after: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)
     ) -> nn.Conv2d:
@@ -101,9 +89,7 @@ class Residual(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        y = x
-        for layer in self:
-            y = layer(y)
+        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return x + y
 
 

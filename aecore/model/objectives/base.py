@@ -5,17 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from aecore.config.component import Component
 from aecore.errors import UserError
-from aecore.model.passes import Model
-
-if TYPE_CHECKING:
-    from aecore.model.passes import Pass
+from aecore.model.passes import Inputs, Model, Pass
 
 _COMMON_METRICS = ("mse", "psnr", "ssim", "elbo")  # logged next to the terms as `test/...`
 
@@ -59,37 +55,22 @@ class Objective(Component, ABC, options=False):
     term: str | None = None
 
     @abstractmethod
-    def __call__(
-        self,
-        model: Model,
-        x: Tensor,
-        generator: Generator | None,
-        weights: Mapping[str, float],
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> Terms:
-        """x: (N, C, H, W) pixels; `noisy`: whether the noise is applied; weights of penalties.
-
-        y: labels (N,), required by a conditional model. target: as x, see `Batch`; None for x.
-        """
+    def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
+        """weights: of the penalties that have started, and of the reconstruction unless it is 1."""
 
     def check(self, model: Model) -> None:
         """Raise UserError if this objective is incompatible with the other components."""
         return None
 
 
-def component_costs(p: Pass) -> dict[str, Tensor]:
-    """The costs of latent and reconstruction, which have a weight of 1, each (N,)."""
-    return {**p.code.costs, **p.model.latent.costs(p), **p.model.reconstruction.costs(p)}
-
-
-def charges(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
+def term_costs(p: Pass, weights: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
     """The costs and penalties of a pass, means over images, and the weight of each.
 
+    The costs of latent and reconstruction have a weight of 1.
     Penalties without a weight have not started: they are not computed, and cost 0.
     """
-    costs, waiting = component_costs(p), p.x.new_zeros(1)
+    waiting = p.x.new_zeros(1)
+    costs = {**p.code.costs, **p.model.latent.costs(p), **p.model.reconstruction.costs(p)}
     penalties = {
         name: penalty(p) if name in weights else waiting
         for name, penalty in p.model.penalties.items()

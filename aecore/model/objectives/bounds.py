@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 
-from torch import Generator, Tensor
+from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt, Probability, component
 from aecore.errors import UserError
-from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
+from aecore.model.objectives.base import Objective, Terms, critic_losses, term_costs
 from aecore.model.objectives.importance import ImportanceSamples, draw, log_mean_exp
-from aecore.model.passes import Model
+from aecore.model.passes import Inputs, Model
 
 
 class Bound(Objective, options=False):
@@ -24,12 +24,12 @@ class Bound(Objective, options=False):
 
     name: of the option. term: the name of the bound among the terms.
     samples: number of codes per image.
-    fixed, apart: how the weights are computed, see `draw`.
+    detached, separate: how the weights are computed, see `draw`.
     """
 
     holds_prior = True
-    fixed: bool = False
-    apart: bool = False
+    detached: bool = False
+    separate: bool = False
     name: str
     term: str
     samples: int
@@ -39,28 +39,11 @@ class Bound(Objective, options=False):
         """The lower bound of log p(x) of each image, (N,)."""
 
     @override
-    def __call__(
-        self,
-        model: Model,
-        x: Tensor,
-        generator: Generator | None,
-        weights: Mapping[str, float],
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> Terms:
+    def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
         draws = draw(
-            model,
-            x,
-            generator,
-            samples=self.samples,
-            noisy=noisy,
-            fixed=self.fixed,
-            apart=self.apart,
-            y=y,
-            target=target,
+            model, inputs, samples=self.samples, detached=self.detached, separate=self.separate
         )
-        values, factors = charges(draws.first, weights)
+        values, factors = term_costs(draws.first, weights)
         return Terms(
             {"reconstruction": draws.costs.mean(), self.term: -self.bound(draws).mean(), **values},
             {"reconstruction": 0.0, self.term: 1.0, **factors},
@@ -144,7 +127,7 @@ class Piwae(Miwae):
     """
 
     name = term = "piwae"
-    apart = True
+    separate = True
 
     @override
     def bound(self, draws: ImportanceSamples) -> Tensor:
@@ -189,7 +172,7 @@ class Dreg(Bound):
     """
 
     name, term = "dreg", "iwae"
-    fixed = True
+    detached = True
 
     samples: PositiveInt
 

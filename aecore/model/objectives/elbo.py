@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.model.objectives.base import Objective, Terms, charges, critic_losses
-from aecore.model.passes import Model
+from aecore.model.objectives.base import Objective, Terms, critic_losses, term_costs
+from aecore.model.passes import Inputs, Model
 
 
 class Elbo(Objective):
@@ -19,18 +18,9 @@ class Elbo(Objective):
     """
 
     @override
-    def __call__(
-        self,
-        model: Model,
-        x: Tensor,
-        generator: Generator | None,
-        weights: Mapping[str, float],
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> Terms:
-        p = model.run(x, generator, noisy=noisy, sample=True, y=y, target=target)
-        values, factors = charges(p, weights)
+    def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
+        p = model.run(**inputs._asdict(), sample=True)
+        values, factors = term_costs(p, weights)
         return Terms(
             {"reconstruction": model.reconstruction(p.output, p.x).mean(), **values},
             {"reconstruction": weights.get("reconstruction", 1.0), **factors},

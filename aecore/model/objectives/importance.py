@@ -8,11 +8,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from aecore.model.codes import Code, Pathwise, Posterior, posterior_of
-from aecore.model.passes import Model, Pass, PriorDensityProtocol
-from aecore.model.penalties.base import precise
+from aecore.model.codes import Code, Pathwise, Posterior, at_least_float32, posterior_of
+from aecore.model.passes import Inputs, Model, Pass
+from aecore.model.priors.base import PriorDensity
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +47,22 @@ class ImportanceSamples:
 
 
 def draw(
-    model: Model,
-    x: Tensor,
-    generator: Generator | None,
-    *,
-    samples: int,
-    noisy: bool,
-    fixed: bool = False,
-    apart: bool = False,
-    y: Tensor | None = None,
-    target: Tensor | None = None,
+    model: Model, inputs: Inputs, *, samples: int, detached: bool = False, separate: bool = False
 ) -> ImportanceSamples:
-    """Encode pixels (N, C, H, W) once, sample `samples` codes of each, decode all of them at once.
+    """Encode N images once, sample `samples` codes of each, decode all of them at once.
 
-    The first code of each image is the one that `model.run` samples with this generator.
-    fixed: whether log q(z | x) is computed with detached parameters.
-    apart: whether the weights are computed for the encoder and for the decoder separately.
-    y: labels (N,), required by a conditional model. target: as x, whose likelihood it is.
+    The first code of each image is the one that `model.run` samples with the same generator.
+    detached: whether log q(z | x) is computed with detached parameters.
+    separate: whether the weights are computed for the encoder and for the decoder separately.
     """
-    clean, x_in, h, context = model.encoder_pass(x, generator, noisy=noisy, y=y, target=target)
+    generator = inputs.generator
+    clean, x_in, h, context = model.encoder_pass(inputs)
     first = replace(model.latent(h, generator, True), context=context)
     codes: list[Code] = [first]
     if samples > 1:
-        codes.append(model.latent(times(h, samples - 1), generator, True))
+        codes.append(model.latent(repeated(h, samples - 1), generator, True))
     z = torch.cat([code.z for code in codes])
-    if fixed:
+    if detached:
         parts = torch.split(z, [len(code.z) for code in codes])
         log_q = [
             log_density(pathwise(code).detached(), part)
@@ -79,20 +70,22 @@ def draw(
         ]
     else:
         log_q = [log_density(posterior_of(code), code.z) for code in codes]
-    around = tuple(times(part, samples) for part in context)
-    images, log_posterior = times(clean, samples), torch.cat(log_q)
+    around = tuple(repeated(part, samples) for part in context)
+    images, log_posterior = repeated(clean, samples), torch.cat(log_q)
     decoder_log_weights = None
-    with constant(model) if apart else nullcontext():
+    with constant(model) if separate else nullcontext():
         weighed = importance_weights(model, model.prior_density, images, z, log_posterior, around)
-    if apart:
+    if separate:
         codes_alone = importance_weights(
             model, model.prior_density, images, z.detach(), log_posterior.detach(), around
         )
         decoder_log_weights = codes_alone.log_weight.view(samples, -1)
     # gradients of the weights must not be those of penalties
-    output = model.output(first.z, context) if fixed or apart else weighed.output[: len(x)]
+    output = (
+        model.output(first.z, context) if detached or separate else weighed.output[: len(clean)]
+    )
     return ImportanceSamples(
-        Pass(clean, x_in, h, first, output, model, generator, y),
+        Pass(clean, x_in, h, first, output, model, generator, inputs.y),
         z,
         weighed.cost.view(samples, -1),
         weighed.log_weight.view(samples, -1),
@@ -116,7 +109,7 @@ def constant(model: Model) -> Iterator[None]:
 
 def importance_weights(
     model: Model,
-    prior: PriorDensityProtocol,
+    prior: PriorDensity,
     x: Tensor,
     z: Tensor,
     log_posterior: Tensor,
@@ -139,12 +132,12 @@ def pathwise(code: Code) -> Pathwise:
     return posterior
 
 
-def log_density(of: PriorDensityProtocol | Posterior, z: Tensor) -> Tensor:
+def log_density(of: PriorDensity | Posterior, z: Tensor) -> Tensor:
     """Log density of codes (R, *code_shape) in nats, (R,), in at least single precision."""
-    return of.log_prob(precise(z).flatten(1)).sum(1)
+    return of.log_prob(at_least_float32(z).flatten(1)).sum(1)
 
 
-def times(x: Tensor, samples: int) -> Tensor:
+def repeated(x: Tensor, samples: int) -> Tensor:
     """(N, ...) -> (samples * N, ...), repeated as a whole."""
     return x if samples == 1 else x.repeat(samples, *[1] * (x.dim() - 1))
 

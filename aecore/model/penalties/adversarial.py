@@ -30,7 +30,6 @@ class AdversarialPenalty(CodeAdversary):
     def critic_loss(self, p: Pass) -> Tensor:
         with torch.no_grad():
             z = p.code.z
-            drawn = p.model.prior_density.sample(len(z), p.model.code_shape, z, p.generator)
-            both = torch.cat([drawn.view_as(z), z])
+            both = torch.cat([p.model.prior_density.sample(z.shape, z, p.generator), z])
         real, fake = self.critic(both).chunk(2)
         return 0.5 * (real_loss(real) + fake_loss(fake))

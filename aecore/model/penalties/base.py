@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from aecore.errors import UserError
-from aecore.model.module import ComponentModule
-from aecore.model.passes import Model, Pass
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
+from aecore.model.module import ModelPart
+from aecore.model.passes import Pass
 
 
-class Penalty(ComponentModule, ABC, options=False):
+class Penalty(ModelPart, ABC, options=False):
     """A cost of a pass, for each image; weight and schedule are a `Weight`.
 
     matches_prior: whether it matches the distribution of all codes to the prior, so that samples
@@ -38,28 +35,12 @@ class Penalty(ComponentModule, ABC, options=False):
         """The key of its options, where its term has that name."""
         return f"penalty.{name}"
 
-    def connect(self, model: Model) -> None:
-        """Create what depends on the model, which is complete but for such parts."""
-        return None
-
     def attach(self, images: int, epochs: int) -> None:
         """Called before training with the numbers of training images and of epochs."""
         return None
 
-    def begin(self, model: Model, training: Split, seed: int) -> None:
-        """Called before training, once the weights of the model have been initialised.
-
-        training: the images, with labels where there are some. Raises UserError where they are
-        not what this penalty needs.
-        """
-        return None
-
     def set_epoch(self, epoch: float) -> None:
         """Set the number of (fractional) epochs of training so far; infinity after training."""
-        return None
-
-    def check(self, model: Model) -> None:
-        """Raise UserError if this penalty is incompatible with the other components."""
         return None
 
 
@@ -76,16 +57,11 @@ def by_name(penalties: Mapping[str, Penalty]) -> nn.ModuleDict:
     return modules
 
 
-def precise(z: Tensor) -> Tensor:
-    """`z` in at least float32, for statistics over many codes."""
-    return z.to(torch.promote_types(z.dtype, torch.float32))
-
-
-def unmixed(z: Tensor) -> torch.autocast:
+def without_autocast(z: Tensor) -> torch.autocast:
     """A context without autocast, for products in full precision."""
     return torch.autocast(z.device.type, enabled=False)
 
 
-def shared(cost: Tensor, p: Pass) -> Tensor:
+def per_image(cost: Tensor, p: Pass) -> Tensor:
     """Expand a cost of the whole batch, a scalar, to its images, (N,)."""
     return cost.expand(len(p.x))

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import Penalty, shared
+from aecore.model.penalties.base import Penalty, per_image
 from aecore.model.penalties.checks import need_posterior
 from aecore.model.penalties.kl import check_single_kl
 
@@ -44,7 +44,7 @@ class Capacity(Penalty):
     @override
     def forward(self, p: Pass) -> Tensor:
         kl = p.model.prior_density.kl(p.code).sum(1).mean()
-        return shared((kl - self.target()).abs(), p)
+        return per_image((kl - self.target()).abs(), p)
 
     @override
     def check(self, model: Model) -> None:

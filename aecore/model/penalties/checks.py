@@ -9,7 +9,7 @@ from torch import nn
 
 from aecore.errors import UserError
 from aecore.model.networks.base import flat
-from aecore.model.passes import Model, ModuleProtocol
+from aecore.model.passes import Model
 
 
 def need_posterior(model: Model, name: str) -> None:
@@ -37,7 +37,7 @@ def need_parts(model: Model, name: str) -> None:
         )
 
 
-def no_batch_norm(parts: Iterable[ModuleProtocol], name: str, what: str) -> None:
+def no_batch_norm(parts: Iterable[nn.Module], name: str, what: str) -> None:
     """Raise UserError for batch normalisation, with which images have no separate Jacobians.
 
     what: whose Jacobian, for the message.

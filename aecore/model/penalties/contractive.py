@@ -7,27 +7,20 @@ from functools import reduce
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
 from aecore.errors import UserError
-from aecore.model.networks.base import flat
+from aecore.model.module import leaves
+from aecore.model.networks.base import ACTIVATIONS, flat
 from aecore.model.networks.dense import product
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import no_batch_norm
+from aecore.model.penalties.projections import estimated_norm, random_signs
 
-_ELEMENTWISE = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Softplus,
-    nn.Sigmoid,
-    nn.Tanh,
-)
+_ELEMENTWISE = tuple(ACTIVATIONS.values())
 
 # derivatives of activations as functions of their outputs
 _SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
@@ -55,7 +48,10 @@ class Contractive(Penalty):
             layers = shallow_layers(p.model)
             if layers is not None:
                 return shallow_norm(layers, p, self.samples if self.method == "estimate" else None)
-            return jacobian_norm(p) if self.method == "exact" else estimated_norm(p, self.samples)
+            x, mean = mean_code(p)
+            if self.method == "exact":
+                return jacobian_norm(x, mean)
+            return estimated_norm(x, mean, self.samples, p.generator)
 
     @override
     def check(self, model: Model) -> None:
@@ -71,11 +67,10 @@ def shallow_layers(model: Model) -> list[nn.Module] | None:
     """The encoder up to the code: Linear layers and at most one activation; None if it is other."""
     if not model.latent.layered:
         return None
-    parts = [*model.encoder.modules(), *model.latent.modules()]
-    leaves = [m for m in parts if not any(m.children()) and not isinstance(m, nn.Flatten)]
-    others = [m for m in leaves if not isinstance(m, nn.Linear)]
+    layers = [m for m in leaves(model.encoder, model.latent) if not isinstance(m, nn.Flatten)]
+    others = [m for m in layers if not isinstance(m, nn.Linear)]
     shallow = len(others) <= 1 and all(isinstance(m, _ELEMENTWISE) for m in others)
-    return leaves if shallow and isinstance(leaves[0], nn.Linear) else None
+    return layers if shallow and isinstance(layers[0], nn.Linear) else None
 
 
 def shallow_norm(layers: list[nn.Module], p: Pass, samples: int | None = None) -> Tensor:
@@ -102,7 +97,7 @@ def shallow_norm(layers: list[nn.Module], p: Pass, samples: int | None = None) -
     total = slopes.new_zeros(len(slopes))
     for _ in range(samples):
         units = slopes if outer is None else slopes.new_empty(len(slopes), len(outer))
-        signs = _signs(units, p.generator)
+        signs = random_signs(units, p.generator)
         back = (signs if outer is None else signs @ outer) * slopes
         total = total + ((back @ gram) * back).sum(1)
     return total / samples
@@ -111,8 +106,7 @@ def shallow_norm(layers: list[nn.Module], p: Pass, samples: int | None = None) -
 def _slopes(layers: list[nn.Module], p: Pass) -> Tensor:
     """The derivatives of the last of these layers, an activation, at p.x_in, (N, units)."""
     slope = _SLOPES.get(type(layers[-1]))
-    leaves = [m for m in p.model.encoder.modules() if not any(m.children())]
-    if slope is not None and leaves[-1] is layers[-1]:  # its output is in the pass
+    if slope is not None and leaves(p.model.encoder)[-1] is layers[-1]:  # its output is in the pass
         return slope(p.h.flatten(1))
     h = p.model.encoder_input(p.x_in.detach(), p.y).flatten(1)
     for layer in layers[:-1]:
@@ -121,15 +115,15 @@ def _slopes(layers: list[nn.Module], p: Pass) -> Tensor:
     return torch.autograd.grad(layers[-1](h).sum(), h, create_graph=True)[0]
 
 
-def _mean_code(p: Pass) -> tuple[Tensor, Tensor]:
+def mean_code(p: Pass) -> tuple[Tensor, Tensor]:
+    """The input of the encoder, and its mean codes (N, dim), encoded again with gradients."""
     x = p.x_in.detach().requires_grad_()
     h, _ = p.model.features(x, p.y)
     return x, p.model.latent(h, p.generator, sample=False).mean.flatten(1)
 
 
-def jacobian_norm(p: Pass) -> Tensor:
-    """Exact squared Frobenius norm for any encoder, one backward pass per code unit, (N,)."""
-    x, mean = _mean_code(p)
+def jacobian_norm(x: Tensor, mean: Tensor) -> Tensor:
+    """||d mean / d x||_F^2 of codes (N, dim), one backward pass per code unit, (N,)."""
     units = torch.eye(mean.shape[1], device=mean.device, dtype=mean.dtype)
     rows = torch.autograd.grad(
         mean,
@@ -139,18 +133,3 @@ def jacobian_norm(p: Pass) -> Tensor:
         is_grads_batched=True,
     )[0]
     return rows.square().flatten(2).sum((0, 2))
-
-
-def estimated_norm(p: Pass, samples: int) -> Tensor:
-    """Unbiased estimate of the squared Frobenius norm from `samples` projections, (N,)."""
-    x, mean = _mean_code(p)
-    total = torch.zeros(len(x), device=x.device, dtype=x.dtype)
-    for _ in range(samples):
-        (row,) = torch.autograd.grad(mean, x, _signs(mean, p.generator), create_graph=True)
-        total = total + row.square().flatten(1).sum(1)
-    return total / samples
-
-
-def _signs(like: Tensor, generator: Generator | None) -> Tensor:
-    """Independent -1 and 1 of equal probability, of the shape of `like`."""
-    return torch.empty_like(like).bernoulli_(0.5, generator=generator).mul_(2).sub_(1)

@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat
 from aecore.errors import UserError
+from aecore.model.codes import at_least_float32
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import Penalty, precise, shared, unmixed
+from aecore.model.penalties.base import Penalty, per_image, without_autocast
 
 
 class DIP(Penalty):
@@ -33,10 +34,10 @@ class DIP(Penalty):
         else:
             assert p.code.posterior is not None, "check() comes first"
             spread = covariance(p.code.posterior.mean)
-            spread = spread + precise(p.code.posterior.variance).mean(0).diag()
-        own = spread.diagonal()
-        between = spread.square().sum() - own.square().sum()
-        return shared(between + self.diagonal * (own - 1).square().sum(), p)
+            spread = spread + at_least_float32(p.code.posterior.variance).mean(0).diag()
+        variances = spread.diagonal()
+        between = spread.square().sum() - variances.square().sum()
+        return per_image(between + self.diagonal * (variances - 1).square().sum(), p)
 
     @override
     def check(self, model: Model) -> None:
@@ -50,7 +51,7 @@ class DIP(Penalty):
 
 def covariance(codes: Tensor) -> Tensor:
     """The unbiased covariance over (N, dim), (dim, dim); zeros for N = 1."""
-    codes = precise(codes)
+    codes = at_least_float32(codes)
     centred = codes - codes.mean(0)
-    with unmixed(codes):
+    with without_autocast(codes):
         return centred.T @ centred / max(len(codes) - 1, 1)

@@ -7,9 +7,9 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.errors import UserError
+from aecore.model.codes import at_least_float32
 from aecore.model.critics import fake_loss, frozen, real_loss
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import precise
 from aecore.model.penalties.checks import need_parts, need_posterior, parts_of
 from aecore.model.penalties.code_adversary import CodeAdversary
 
@@ -33,7 +33,7 @@ class Factor(CodeAdversary):
 
     @override
     def forward(self, p: Pass) -> Tensor:
-        return precise(frozen(self.critic, p.code.z))
+        return at_least_float32(frozen(self.critic, p.code.z))
 
     @override
     def critic_loss(self, p: Pass) -> Tensor:

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import Penalty, shared
+from aecore.model.penalties.base import Penalty, per_image
 from aecore.model.penalties.checks import need_posterior
 from aecore.model.penalties.kl import check_single_kl
 
@@ -26,7 +26,7 @@ class FreeBits(Penalty):
 
     @override
     def forward(self, p: Pass) -> Tensor:
-        return shared(p.model.prior_density.kl(p.code).mean(0).clamp_min(self.nats).sum(), p)
+        return per_image(p.model.prior_density.kl(p.code).mean(0).clamp_min(self.nats).sum(), p)
 
     @override
     def check(self, model: Model) -> None:

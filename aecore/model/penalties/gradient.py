@@ -12,6 +12,7 @@ from aecore.config.component import PositiveInt
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import no_batch_norm
+from aecore.model.penalties.projections import estimated_norm
 
 
 class GradientPenalty(Penalty):
@@ -34,7 +35,7 @@ class GradientPenalty(Penalty):
             image = p.model.decode(z, p.code.context)
             if self.method == "exact":
                 return exact_norm(image, z)
-            return estimated_decoder_norm(image, z, self.samples, p.generator)
+            return estimated_norm(z, image, self.samples, p.generator)
 
     @override
     def check(self, model: Model) -> None:
@@ -54,15 +55,3 @@ def exact_norm(image: Tensor, z: Tensor) -> Tensor:
         (column,) = torch.autograd.grad(unit.sum(), u, create_graph=True)
         total = total + column.square().flatten(1).sum(1)
     return total
-
-
-def estimated_decoder_norm(
-    image: Tensor, z: Tensor, samples: int, generator: torch.Generator | None
-) -> Tensor:
-    """Unbiased estimate of the squared Frobenius norm from `samples` projections, (N,)."""
-    total = image.new_zeros(len(image))
-    for _ in range(samples):
-        signs = torch.empty_like(image).bernoulli_(0.5, generator=generator).mul_(2).sub_(1)
-        (pulled,) = torch.autograd.grad(image, z, signs, create_graph=True)
-        total = total + pulled.square().flatten(1).sum(1)
-    return total / samples

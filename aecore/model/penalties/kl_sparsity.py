@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aecore.errors import UserError
+from aecore.model.codes import at_least_float32
+from aecore.model.module import leaves
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import Penalty, precise, shared
+from aecore.model.penalties.base import Penalty, per_image
 
 
 class KLSparsity(Penalty):
@@ -25,16 +27,16 @@ class KLSparsity(Penalty):
 
     @override
     def forward(self, p: Pass) -> Tensor:
-        z = precise(p.code.z).flatten(1)
+        z = at_least_float32(p.code.z).flatten(1)
         smallest = torch.finfo(z.dtype).eps  # a unit that is never active must have a finite cost
         active = z.mean(0).clamp(smallest, 1 - smallest)
         target = torch.full_like(active, self.rho)
         kl = target * (target / active).log() + (1 - target) * ((1 - target) / (1 - active)).log()
-        return shared(kl.sum(), p)
+        return per_image(kl.sum(), p)
 
     @override
     def check(self, model: Model) -> None:
-        layers = [m for m in model.latent.modules() if next(m.children(), None) is None]
+        layers = leaves(model.latent)
         if model.latent.variational or not (layers and isinstance(layers[-1], nn.Sigmoid)):
             raise UserError(
                 "penalty=kl_sparsity: it needs codes between 0 and 1",

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.model.passes import Pass
-from aecore.model.penalties.base import Penalty, shared
+from aecore.model.penalties.base import Penalty, per_image
 
 
 class CodeL2(Penalty):
@@ -27,4 +27,4 @@ class DecoderL2(Penalty):
     @override
     def forward(self, p: Pass) -> Tensor:
         squares = [weight.square().sum() for weight in p.model.decoder.parameters()]
-        return shared(torch.stack(squares).sum(), p)
+        return per_image(torch.stack(squares).sum(), p)

@@ -9,8 +9,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveFloat
+from aecore.model.codes import at_least_float32
 from aecore.model.passes import Pass
-from aecore.model.penalties.base import Penalty, precise, shared, unmixed
+from aecore.model.penalties.base import Penalty, per_image, without_autocast
 from aecore.model.penalties.distances import Kernel, mmd
 
 
@@ -33,7 +34,7 @@ class MMD(Penalty):
 
     @override
     def forward(self, p: Pass) -> Tensor:
-        z = precise(p.code.z)
-        with unmixed(z):
-            drawn = p.model.prior_density.sample(len(z), p.model.code_shape, z, p.generator)
-            return shared(mmd(z.flatten(1), drawn.flatten(1), self.kernel, self.scales), p)
+        z = at_least_float32(p.code.z)
+        with without_autocast(z):
+            drawn = p.model.prior_density.sample(z.shape, z, p.generator)
+            return per_image(mmd(z.flatten(1), drawn.flatten(1), self.kernel, self.scales), p)

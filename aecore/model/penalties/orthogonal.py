@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aecore.errors import ConfigError, UserError
+from aecore.model.module import leaves
 from aecore.model.networks.base import flat
 from aecore.model.passes import Model, Pass
-from aecore.model.penalties.base import Penalty, shared
+from aecore.model.penalties.base import Penalty, per_image
 
 
 class Orthogonal(Penalty):
@@ -27,7 +28,7 @@ class Orthogonal(Penalty):
         for matrix in matrices[1:]:
             whole = matrix @ whole
         units = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
-        return shared((whole @ whole.T - units).square().sum(), p)
+        return per_image((whole @ whole.T - units).square().sum(), p)
 
     @override
     def check(self, model: Model) -> None:
@@ -51,9 +52,8 @@ def _matrices(model: Model) -> list[Tensor] | None:
     """The encoder's weights from pixels to code, in order; None if it has other layers."""
     if model.latent.variational:
         return None
-    parts = [*model.encoder.modules(), *model.latent.modules()]
-    leaves = [m for m in parts if next(m.children(), None) is None]
-    layers = [m for m in leaves if not isinstance(m, (nn.Flatten, nn.Sequential))]
+    every = leaves(model.encoder, model.latent)
+    layers = [m for m in every if not isinstance(m, nn.Flatten | nn.Sequential)]
     if not layers or not all(isinstance(m, nn.Linear) for m in layers):
         return None
     first, *others = [m.weight for m in layers if isinstance(m, nn.Linear)]

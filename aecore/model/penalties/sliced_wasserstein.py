@@ -7,8 +7,9 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
+from aecore.model.codes import at_least_float32
 from aecore.model.passes import Pass
-from aecore.model.penalties.base import Penalty, precise, shared, unmixed
+from aecore.model.penalties.base import Penalty, per_image, without_autocast
 from aecore.model.penalties.distances import sliced_wasserstein
 
 
@@ -26,12 +27,9 @@ class SlicedWasserstein(Penalty):
 
     @override
     def forward(self, p: Pass) -> Tensor:
-        z = precise(p.code.z)
-        with unmixed(z):
-            drawn = p.model.prior_density.sample(
-                len(z), p.model.code_shape, z, p.generator
-            ).flatten(1)
-            drawn = drawn.flatten(1)
+        z = at_least_float32(p.code.z)
+        with without_autocast(z):
+            drawn = p.model.prior_density.sample(z.shape, z, p.generator).flatten(1)
             lines = drawn.new_empty(drawn.shape[1], self.projections)
             directions = F.normalize(lines.normal_(generator=p.generator), dim=0)
-            return shared(sliced_wasserstein(z.flatten(1), drawn, directions), p)
+            return per_image(sliced_wasserstein(z.flatten(1), drawn, directions), p)

@@ -10,11 +10,12 @@ from typing_extensions import override
 
 from aecore.config.component import NonNegativeFloat
 from aecore.errors import UserError
-from aecore.model.codes import Code, Posterior
-from aecore.model.passes import Model, Pass, PriorDensityProtocol
-from aecore.model.penalties.base import Penalty, precise
+from aecore.model.codes import Code, Posterior, at_least_float32
+from aecore.model.passes import Model, Pass
+from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.checks import need_parts, need_posterior
 from aecore.model.penalties.kl import check_single_kl
+from aecore.model.priors.base import PriorDensity
 
 _VALUES = 2**24  # densities at once
 
@@ -86,14 +87,14 @@ class TotalCorrelation(Penalty):
             )  # fmt: skip
 
 
-def split_kl(code: Code, prior: PriorDensityProtocol, images: int) -> tuple[Tensor, Tensor, Tensor]:
+def split_kl(code: Code, prior: PriorDensity, images: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mutual information, total correlation, dimension-wise KL at each sampled code, each (N,).
 
     Their sum is log q(z | x) - log p(z). images: number of images that the batch was drawn from.
     """
-    own, joint, marginal = densities(code, images)
-    product = marginal.sum(1)
-    return own - joint, joint - product, product - prior.log_prob(precise(code.z).flatten(1)).sum(1)
+    log_q, joint, marginal = densities(code, images)
+    product, log_p = marginal.sum(1), prior.log_prob(at_least_float32(code.z).flatten(1)).sum(1)
+    return log_q - joint, joint - product, product - log_p
 
 
 def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,7 +107,7 @@ def densities(code: Code, images: int) -> tuple[Tensor, Tensor, Tensor]:
     over the order of the batch; so exp of it is unbiased, and exact for the full batch. A batch
     larger than `images` (of another split) is treated as a full batch.
     """
-    z, posterior = precise(code.z).flatten(1), code.posterior
+    z, posterior = at_least_float32(code.z).flatten(1), code.posterior
     assert posterior is not None, "only variational latents have densities"
     joint, marginal = mixture(z, posterior, log_weights(len(z), images, z))
     return posterior.log_prob(z).sum(1), joint, marginal

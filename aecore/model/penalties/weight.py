@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aecore.config.component import NonNegativeFloat, component
+from aecore.config.component import Component, NonNegativeFloat
 from aecore.errors import UserError, nearest
 from aecore.model.penalties.base import Penalty
 
@@ -17,7 +17,7 @@ WEIGHT_KEYS = ("weight", "schedule", "warmup", "start")  # of the node of a term
 Steps = Annotated[str, Field(pattern=r"^\d+ ?steps?$")]
 
 
-class Weight:
+class Weight(Component):
     """A weight and its schedule.
 
     schedule: 'constant'; 'linear' increases from 0 to the weight over `warmup` epochs
@@ -27,20 +27,13 @@ class Weight:
     computed, and its critic is not trained; schedules begin there.
     """
 
-    @component
-    def __init__(
-        self,
-        *,
-        weight: NonNegativeFloat,
-        schedule: Literal["constant", "linear", "cyclic"],
-        warmup: NonNegativeFloat,
-        start: NonNegativeFloat | Steps = 0.0,
-    ) -> None:
-        self.weight = weight
-        self.schedule = schedule
-        self.warmup = warmup
-        self.start = start
-        self.start_epoch = math.inf if isinstance(start, str) else start
+    weight: NonNegativeFloat
+    schedule: Literal["constant", "linear", "cyclic"]
+    warmup: NonNegativeFloat
+    start: NonNegativeFloat | Steps = 0.0
+
+    def __post_init__(self) -> None:
+        self.start_epoch = math.inf if isinstance(self.start, str) else self.start
 
     def attach(self, steps_an_epoch: int) -> None:
         """Called before training: a start in steps becomes one in epochs."""

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
-import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.model.codes import Code
-from aecore.model.module import ComponentModule
-from aecore.model.passes import LatentProtocol, Model
-from aecore.types import ImageShape, Shape
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
+from aecore.model.codes import Code, at_least_float32
+from aecore.model.module import ModelPart
+from aecore.model.passes import Model
+from aecore.types import Shape
 
 
 class PriorDensity(ABC):
@@ -34,9 +29,9 @@ class PriorDensity(ABC):
         code this is the log ratio at the mean, not an estimate of the KL.
         """
         assert code.posterior is not None, "only variational latents have a KL"
-        z = code.z.to(torch.promote_types(code.z.dtype, torch.float32)).flatten(1)
-        own, here = code.posterior.log_prob(z), self.log_prob(z)
-        return own.sum(-1, keepdim=True) - here.sum(-1, keepdim=True)
+        z = at_least_float32(code.z).flatten(1)
+        posterior, prior = code.posterior.log_prob(z), self.log_prob(z)
+        return posterior.sum(-1, keepdim=True) - prior.sum(-1, keepdim=True)
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -44,14 +39,9 @@ class PriorDensity(ABC):
 
     @abstractmethod
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        """`n` codes, (n, *shape), on the device and of the type of `like`.
+        """Codes of that shape, (n, *code_shape), on the device and of the type of `like`.
 
         temperature: scales the standard deviations of the Gaussian samples these come from;
             1 for p(z) itself, and if there is `no_temperature`.
@@ -59,7 +49,7 @@ class PriorDensity(ABC):
         """
 
 
-class Prior(ComponentModule, ABC, options=False):
+class Prior(ModelPart, ABC, options=False):
     """The prior p(z) of a model, with its learned parameters.
 
     factorised: whether parts of a code that are independent in the posterior, such as the
@@ -70,25 +60,12 @@ class Prior(ComponentModule, ABC, options=False):
     factorised: bool = False
     encodes: bool = False
 
-    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        """The prior of codes (*code_shape) of this latent, by default itself.
+    def attach(self, model: Model) -> Prior:
+        """Create the parameters for the codes of the model; returns its prior, by default itself.
 
-        Creates the parameters.
-
-        Raises UserError if the latent does not support this prior.
+        model: complete but for the prior, objective and penalties.
         """
         return self
-
-    def check(self, model: Model) -> None:
-        """Raise UserError if this prior is incompatible with the other components."""
-        return None
-
-    def begin(self, model: Model, training: Split, seed: int) -> None:
-        """Called before training; may initialise parameters from random images of the seed.
-
-        model: the model of this prior.
-        """
-        return None
 
     @abstractmethod
     def density(self, model: Model) -> PriorDensity:

@@ -13,10 +13,10 @@ from typing_extensions import override
 from aecore.config.component import PositiveInt
 from aecore.model.flows import Kind, Warp
 from aecore.model.networks.base import flat
-from aecore.model.passes import LatentProtocol, Model
+from aecore.model.passes import Model
 from aecore.model.priors.base import Prior, Standalone
-from aecore.model.priors.checks import need_kl, need_latent_posterior, need_unbounded
-from aecore.types import ImageShape, Shape
+from aecore.model.priors.checks import check_learned
+from aecore.types import Shape
 
 
 class FlowPrior(Standalone):
@@ -35,16 +35,14 @@ class FlowPrior(Standalone):
     hidden: Annotated[list[PositiveInt], Field(min_length=1)]
 
     @override
-    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        need_latent_posterior(latent, "flow")
-        need_unbounded(latent, "flow")
-        dim = flat(code_shape)
+    def attach(self, model: Model) -> Prior:
+        dim = flat(model.code_shape)
         self.warp = Warp(self.kind, dim, transforms=self.transforms, hidden=self.hidden)
         return self
 
     @override
     def check(self, model: Model) -> None:
-        need_kl(model, "flow")
+        check_learned(model, "flow")
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log density of all dimensions jointly, (N, 1)."""
@@ -56,13 +54,8 @@ class FlowPrior(Standalone):
     @torch.no_grad()
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
         dtype = torch.promote_types(like.dtype, torch.float32)
-        normal = like.new_empty((n, flat(shape)), dtype=dtype).normal_(generator=generator)
-        return self.warp.inverse(temperature * normal).to(like).view(n, *shape)
+        normal = like.new_empty(shape, dtype=dtype).normal_(generator=generator).flatten(1)
+        return self.warp.inverse(temperature * normal).to(like).view(shape)

@@ -10,10 +10,10 @@ from typing_extensions import override
 
 from aecore.config.component import PositiveInt
 from aecore.model.networks.base import flat
-from aecore.model.passes import LatentProtocol, Model
+from aecore.model.passes import Model
 from aecore.model.priors.base import Prior, Standalone
-from aecore.model.priors.checks import need_kl, need_latent_posterior, need_unbounded
-from aecore.types import ImageShape, Shape
+from aecore.model.priors.checks import check_learned
+from aecore.types import Shape
 
 
 class Mixture(Standalone):
@@ -30,17 +30,15 @@ class Mixture(Standalone):
     components: PositiveInt
 
     @override
-    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        need_latent_posterior(latent, "mixture")
-        need_unbounded(latent, "mixture")
-        self.means = nn.Parameter(torch.randn(self.components, flat(code_shape)))
+    def attach(self, model: Model) -> Prior:
+        self.means = nn.Parameter(torch.randn(self.components, flat(model.code_shape)))
         self.log_vars = nn.Parameter(torch.zeros_like(self.means))
         self.logits = nn.Parameter(torch.zeros(self.components))
         return self
 
     @override
     def check(self, model: Model) -> None:
-        need_kl(model, "mixture")
+        check_learned(model, "mixture")
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log density of all dimensions jointly, (N, 1)."""
@@ -51,14 +49,9 @@ class Mixture(Standalone):
     @torch.no_grad()
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        chosen = torch.multinomial(self.logits.softmax(0), n, True, generator=generator)
+        chosen = torch.multinomial(self.logits.softmax(0), shape[0], True, generator=generator)
         means, spreads = self.means[chosen], temperature * (0.5 * self.log_vars[chosen]).exp()
         drawn = means + spreads * torch.empty_like(means).normal_(generator=generator)
-        return drawn.to(like).view(n, *shape)
+        return drawn.to(like).view(shape)

@@ -7,9 +7,9 @@ import math
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.model.passes import LatentProtocol
+from aecore.model.passes import Model
 from aecore.model.priors.base import Closed, Prior
-from aecore.types import ImageShape, Shape
+from aecore.types import Shape
 
 
 class Standard(Closed):
@@ -18,9 +18,8 @@ class Standard(Closed):
     no_temperature = None
 
     @override
-    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        prior: Prior = latent.standard_prior()
-        return prior
+    def attach(self, model: Model) -> Prior:
+        return model.latent.standard_prior()
 
     @override
     def log_prob(self, z: Tensor) -> Tensor:
@@ -28,11 +27,6 @@ class Standard(Closed):
 
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        return temperature * like.new_empty((n, *shape)).normal_(generator=generator)
+        return temperature * like.new_empty(shape).normal_(generator=generator)

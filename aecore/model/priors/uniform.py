@@ -28,17 +28,11 @@ class UniformCategories(Closed):
 
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        chosen = torch.randint(
-            self.categories, (n, self.variables), generator=generator, device=like.device
-        )
-        return F.one_hot(chosen, self.categories).to(like).view(n, *shape)
+        places = (shape[0], self.variables)
+        chosen = torch.randint(self.categories, places, generator=generator, device=like.device)
+        return F.one_hot(chosen, self.categories).to(like).view(shape)
 
 
 class UniformSphere(Closed):
@@ -56,14 +50,9 @@ class UniformSphere(Closed):
 
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        directions = F.normalize(like.new_empty((n, *shape)).normal_(generator=generator), dim=1)
+        directions = F.normalize(like.new_empty(shape).normal_(generator=generator), dim=1)
         return radius(self.dim) * directions
 
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
+from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.codes import Posterior
-from aecore.model.passes import LatentProtocol, Model
+from aecore.model.passes import Model
 from aecore.model.priors.base import Prior, PriorDensity
-from aecore.model.priors.checks import need_kl, need_latent_posterior
-from aecore.types import ImageShape, Shape, is_table
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
+from aecore.model.priors.checks import check_learned
+from aecore.types import Shape, is_table
 
 _EDGE = 0.05  # distance to black and white, where the sigmoid saturates
 
@@ -41,20 +39,19 @@ class Vamp(Prior):
     start: Literal["noise", "data"]
 
     @override
-    def attach(self, latent: LatentProtocol, code_shape: Shape, image_shape: ImageShape) -> Prior:
-        need_latent_posterior(latent, "vamp")
-        if latent.codebook_size is not None or latent.sequential:
+    def attach(self, model: Model) -> Prior:
+        self.logits = nn.Parameter(torch.randn(self.components, *model.image_shape))
+        return self
+
+    @override
+    def check(self, model: Model) -> None:
+        check_learned(model, "vamp", bounded=True)
+        if model.latent.codebook_size is not None or model.latent.sequential:
             raise UserError(
                 "prior=vamp: this latent has no, or only slow, densities of codes under the "
                 "posteriors of other images",
                 "use latent=gaussian or latent=hypersphere, or prior=standard",
             )
-        self.logits = nn.Parameter(torch.randn(self.components, *image_shape))
-        return self
-
-    @override
-    def check(self, model: Model) -> None:
-        need_kl(model, "vamp")
 
     @torch.no_grad()
     @override
@@ -101,19 +98,14 @@ class VampPrior(PriorDensity):
     @torch.no_grad()
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        chosen = torch.randint(len(self.images), (n,), generator=generator, device=like.device)
+        chosen = torch.randint(len(self.images), shape[:1], generator=generator, device=like.device)
         posterior = self._posterior(chosen)
         drawn = posterior.sample(generator)
         if temperature != 1:
             drawn = torch.lerp(posterior.mean, drawn, temperature)
-        return drawn.to(like).view(n, *shape)
+        return drawn.to(like).view(shape)
 
 
 def _unbounded(model: Model) -> bool:

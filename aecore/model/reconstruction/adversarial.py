@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, NonNegativeFloat, PositiveInt, component
-from aecore.errors import UserError
+from aecore.config.component import LearningRate, NonNegativeFloat, PositiveInt
+from aecore.errors import ConfigError
 from aecore.model.critics import Adversary, ImageCritic, fake_loss, frozen, real_loss
 from aecore.model.passes import Model, Pass
 from aecore.model.reconstruction.base import Reconstruction
@@ -35,34 +35,27 @@ class AdversarialReconstruction(Adversary, Reconstruction):
     name = "adversarial"
     likelihood = False
     cost_names = ("realism",)
-    critic: ImageCritic
 
-    @component
-    def __init__(
-        self,
-        *,
-        realism: NonNegativeFloat,
-        channels: Annotated[list[PositiveInt], Field(min_length=1)],
-        units: PositiveInt,
-        layer: PositiveInt,
-        critic_lr: LearningRate,
-    ) -> None:
-        """Raises UserError if the critic has no such layer."""
-        super().__init__()
-        if layer > len(channels):
-            raise UserError(
-                f"reconstruction.adversarial.layer={layer}: the critic has only {len(channels)} "
-                f"layers",
-                f"use 1 to {len(channels)}, or more reconstruction.adversarial.channels",
-            )
-        self.realism = realism
-        self.channels, self.units, self.layer = channels, units, layer
-        self.critic_lr = critic_lr
+    realism: NonNegativeFloat
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    units: PositiveInt
+    layer: PositiveInt
+    critic_lr: LearningRate
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError if the critic has no such layer."""
+        layers = len(self.channels)
+        if self.layer > layers:
+            problem = f"the critic has only {layers} layers"
+            hint = f"use 1 to {layers}, or more reconstruction.adversarial.channels"
+            raise ConfigError("reconstruction.adversarial.layer", self.layer, problem, hint)
 
     @override
     def connect(self, model: Model) -> None:
         self.logits = not model.standardised and model.output_activation is None
-        self.critic = ImageCritic(model.image_shape, self.channels, self.units, self.layer)
+        self.critic: ImageCritic = ImageCritic(
+            model.image_shape, self.channels, self.units, self.layer
+        )
         with torch.no_grad():
             self.features = self.critic.trunk(torch.zeros(1, *model.image_shape)).numel()
 
@@ -74,10 +67,6 @@ class AdversarialReconstruction(Adversary, Reconstruction):
     def between(self, image: Tensor, x: Tensor) -> Tensor:
         features, targets = (frozen(self.critic.trunk, i) for i in (image, x))
         return 0.5 * (features - targets).square().flatten(1).sum(1)
-
-    @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
 
     @override
     def image(self, output: Tensor) -> Tensor:
@@ -110,5 +99,4 @@ def _drawn(p: Pass) -> list[Tensor]:
     """Samples of the prior, as many as the batch has images, if they can be decoded."""
     if not p.model.draws_prior:
         return []
-    shape, z = p.model.code_shape, p.code.z
-    return [p.model.prior_density.sample(len(z), shape, z, p.generator).view_as(z)]
+    return [p.model.prior_density.sample(p.code.z.shape, p.code.z, p.generator)]

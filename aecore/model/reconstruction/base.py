@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
-from aecore.model.module import ComponentModule
-from aecore.model.passes import Model
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
-    from aecore.model.passes import Pass
+from aecore.model.module import ModelPart
+from aecore.model.passes import Pass
 
 
-class Reconstruction(ComponentModule, ABC, options=False):
+class Reconstruction(ModelPart, ABC, options=False):
     """The cost of the decoder's raw output, and its conversion to an image.
 
     name: its option in conf/reconstruction; "" for external classes.
@@ -39,24 +34,12 @@ class Reconstruction(ComponentModule, ABC, options=False):
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         """Cost of each image, (N,), summed over channels and pixels; both (N, C, H, W)."""
 
-    @abstractmethod
     def log_constant(self, pixels: int) -> float:
         """`c` such that log p(x | z) = c - cost, in nats per image of `pixels` values.
 
-        0 if the cost is not a likelihood.
+        0 if the cost leaves out no constant, and if it is not a likelihood.
         """
-
-    def connect(self, model: Model) -> None:
-        """Create what depends on the model, which is complete but for such parts."""
-        return None
-
-    def begin(self, model: Model, training: Split, seed: int) -> None:
-        """Called before training, once the weights of the model have been initialised.
-
-        training: the images, with labels where there are some. Raises UserError where they are
-        not what this loss needs.
-        """
-        return None
+        return 0.0
 
     def between(self, image: Tensor, x: Tensor) -> Tensor:
         """Cost of each image in the model's range, as of `image(output)`, (N,)."""
@@ -82,7 +65,3 @@ class Reconstruction(ComponentModule, ABC, options=False):
     def covers(self, x: Tensor) -> bool:
         """Whether p(x | z) is defined for targets (N, C, H, W)."""
         return True
-
-    def check(self, model: Model) -> None:
-        """Raise UserError if this reconstruction is incompatible with the other components."""
-        return None

@@ -35,10 +35,6 @@ class Bernoulli(Reconstruction):
         return cost.flatten(1).sum(1)
 
     @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
-
-    @override
     def image(self, output: Tensor) -> Tensor:
         return output.sigmoid()
 

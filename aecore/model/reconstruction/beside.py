@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from aecore.data.split import Split
 from aecore.model.critics import Adversary
 from aecore.model.passes import Model, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.reconstruction.base import Reconstruction
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
 
 _SUFFIX = "_loss"  # of names of terms: `ssim` is a metric of every model
 

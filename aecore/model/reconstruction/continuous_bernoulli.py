@@ -29,10 +29,6 @@ class ContinuousBernoulli(Reconstruction):
         return (log_integral(output) - output * x).flatten(1).sum(1)
 
     @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
-
-    @override
     def image(self, output: Tensor) -> Tensor:
         return mean(output)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import PositiveFloat, component
+from aecore.config.component import PositiveFloat
 from aecore.model.reconstruction.base import Reconstruction
 
 _LOWEST = -7.0  # the smallest log-scale that can be learned
@@ -24,16 +24,15 @@ class GaussianLikelihood(Reconstruction):
     """
 
     name = "gaussian"
-    raw: Tensor
 
-    @component
-    def __init__(self, *, scale: PositiveFloat | Literal["learned"]) -> None:
-        super().__init__()
-        self.learned = isinstance(scale, str)
-        if isinstance(scale, str):  # the inverse softplus of the distance to the bound
+    scale: PositiveFloat | Literal["learned"]
+
+    def __post_init__(self) -> None:
+        self.raw: Tensor
+        if isinstance(self.scale, str):  # the inverse softplus of the distance to the bound
             self.raw = nn.Parameter(torch.tensor(math.log(math.expm1(-_LOWEST))))
         else:  # the log-scale itself, an option and no weight
-            self.register_buffer("raw", torch.tensor(math.log(scale)), persistent=False)
+            self.register_buffer("raw", torch.tensor(math.log(self.scale)), persistent=False)
 
     @property
     def log_scale(self) -> Tensor:
@@ -41,7 +40,7 @@ class GaussianLikelihood(Reconstruction):
 
         A learned one has a smooth lower bound, so that a perfect fit has a finite density.
         """
-        return F.softplus(self.raw) + _LOWEST if self.learned else self.raw
+        return F.softplus(self.raw) + _LOWEST if self.scale == "learned" else self.raw
 
     @property
     def variance(self) -> float:
@@ -56,7 +55,3 @@ class GaussianLikelihood(Reconstruction):
         return 0.5 * error * (-2 * log_scale).exp() + pixels * (
             log_scale + 0.5 * math.log(2 * math.pi)
         )
-
-    @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
+from aecore.data.split import Split
 from aecore.errors import UserError
 from aecore.model.extractors import VGG, Extractor, SmallExtractor, trained_extractor
 from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
-
-if TYPE_CHECKING:
-    from aecore.data.split import Split
 
 _SEED = 101  # of the classifier, whatever the run's
 _IMAGES = 500  # whose features are scaled to a mean square of 1
@@ -35,20 +33,16 @@ class Perceptual(Reconstruction):
 
     name = "perceptual"
     likelihood = False
-    extractor: Extractor
-    mean_square: Tensor
 
-    @component
-    def __init__(self, *, weights: Literal["data", "vgg"], epochs: PositiveInt) -> None:
-        super().__init__()
-        self.weights = weights
-        self.epochs = epochs
+    weights: Literal["data", "vgg"]
+    epochs: PositiveInt
 
     @override
     def connect(self, model: Model) -> None:
         channels = model.image_shape[0]
-        self.extractor = VGG() if self.weights == "vgg" else SmallExtractor(channels)
+        self.extractor: Extractor = VGG() if self.weights == "vgg" else SmallExtractor(channels)
         self.extractor.requires_grad_(False)
+        self.mean_square: Tensor
         self.register_buffer("mean_square", torch.ones(len(self.extractor.blocks)))
 
     @override
@@ -64,22 +58,18 @@ class Perceptual(Reconstruction):
                     "features, and these images have no labels",
                     "use reconstruction.perceptual.weights=vgg",
                 )
-            found = trained_extractor(training, model.normalise, self.epochs, _SEED, device)
-            self.extractor.load_state_dict(found.state_dict())
+            trained = trained_extractor(training, model.normalise, self.epochs, _SEED, device)
+            self.extractor.load_state_dict(trained.state_dict())
         some = training.pixels(torch.arange(min(len(training), _IMAGES)))
         squares = [f.square().mean() for f in self.extractor(model.normalise(some.to(device)))]
         self.mean_square.copy_(torch.stack(squares).clamp_min(1e-12))
 
     @override
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        found, wanted = self.extractor(output), self.extractor(x)
-        pairs = zip(found, wanted, self.mean_square, strict=True)
+        features, targets = self.extractor(output), self.extractor(x)
+        pairs = zip(features, targets, self.mean_square, strict=True)
         errors = [(a - b).square().flatten(1).mean(1) / scale for a, b, scale in pairs]
         return x[0].numel() * torch.stack(errors).mean(0)
-
-    @override
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
 
     @override
     def check(self, model: Model) -> None:

@@ -10,19 +10,14 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt, component
+from aecore.config.component import PositiveInt
 from aecore.errors import UserError
 from aecore.model.passes import Model
 from aecore.model.reconstruction.base import Reconstruction
 from aecore.model.reconstruction.bernoulli import need_logits
 
-_SHARES = (
-    0.0448,
-    0.2856,
-    0.3001,
-    0.2363,
-    0.1333,
-)  # exponents of Wang et al. 2003, finest scale first
+# exponents of Wang et al. 2003, finest scale first
+_SHARES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 Window = Literal[3, 5, 7, 9, 11, 13, 15]
 
@@ -36,9 +31,7 @@ class _Similarity(Reconstruction):
 
     likelihood = False
 
-    def __init__(self, window: int) -> None:
-        super().__init__()
-        self.window = window
+    window: Window
 
     @abstractmethod
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
@@ -59,9 +52,6 @@ class _Similarity(Reconstruction):
             likeness: Tensor = self.similarity(image.to(x.dtype), x, options)
         return x[0].numel() * (1 - likeness)
 
-    def log_constant(self, pixels: int) -> float:
-        return 0.0
-
     def image(self, output: Tensor) -> Tensor:
         return output.sigmoid()
 
@@ -75,10 +65,6 @@ class SSIM(_Similarity):
     """
 
     name = "ssim"
-
-    @component
-    def __init__(self, *, window: Window) -> None:
-        super().__init__(window)
 
     @override
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:
@@ -102,10 +88,7 @@ class MSSSIM(_Similarity):
 
     name = "ms_ssim"
 
-    @component
-    def __init__(self, *, window: Window, scales: Annotated[PositiveInt, Field(le=5)]) -> None:
-        super().__init__(window)
-        self.scales = scales
+    scales: Annotated[PositiveInt, Field(le=5)]
 
     @override
     def similarity(self, output: Tensor, x: Tensor, options: dict[str, Any]) -> Any:

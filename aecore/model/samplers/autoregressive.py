@@ -10,11 +10,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, PositiveInt
+from aecore.config.component import PositiveInt
 from aecore.errors import ConfigError
 from aecore.model.passes import Model
 from aecore.model.samplers.base import Fitted, IndexSampler
-from aecore.model.samplers.networks import initialised, restored_network, train_network
+from aecore.model.samplers.networks import NetworkSampler, initialised, restored_network
 
 _MOST = 2**16  # entries, each of which has its row in two matrices
 
@@ -84,7 +84,7 @@ class Autoregression(Fitted):
         return -F.cross_entropy(logits.transpose(1, 2), indices, reduction="none")
 
 
-class Autoregressive(IndexSampler):
+class Autoregressive(NetworkSampler, IndexSampler):
     """A causal network over the indices of an image, trained by maximum likelihood, with Adam.
 
     The second stage of van den Oord et al. 2017, with a recurrent network in place of PixelCNN.
@@ -98,10 +98,6 @@ class Autoregressive(IndexSampler):
 
     width: PositiveInt
     layers: PositiveInt
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    lr: LearningRate
-    images: PositiveInt
 
     name = "autoregressive"
 
@@ -130,15 +126,7 @@ class Autoregressive(IndexSampler):
             y = None if labels is None else labels[batch]
             return -fitted.log_prob(indices[batch], y).mean()
 
-        train_network(
-            network,
-            loss,
-            len(indices),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            seed=seed,
-        )
+        self.train(network, loss, len(indices), seed)
         return fitted
 
     def _network(self, places: int, entries: int, classes: int | None) -> CausalNetwork:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from aecore.config.component import Component
+from aecore.config.component import Component, PositiveInt
 from aecore.errors import ConfigError
 from aecore.model.passes import Model
 
@@ -47,16 +48,16 @@ class Fitted(ABC):
 
         It is no `nn.Module`, as a model must not own it: its weights are those that were trained.
         """
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
-                found[name] = value
+                tensors[name] = value
             elif isinstance(value, nn.Module):
-                found |= {k: v.cpu() for k, v in value.state_dict(prefix=f"{name}.").items()}
-        return found
+                tensors |= {k: v.cpu() for k, v in value.state_dict(prefix=f"{name}.").items()}
+        return tensors
 
 
-class Sampler(Component, ABC, options=False):
+class Sampler(Component, ABC):
     """Fits a distribution to the codes of training images, after training.
 
     A `CodeSampler` or an `IndexSampler`. With a sampler any latent can be sampled, with or without
@@ -65,8 +66,9 @@ class Sampler(Component, ABC, options=False):
     name: of the option. images: maximum number of images that are encoded.
     """
 
-    name: str
-    images: int
+    name: ClassVar[str]
+
+    images: PositiveInt
 
     @property
     def least(self) -> int:
@@ -90,7 +92,7 @@ class Sampler(Component, ABC, options=False):
             raise ConfigError("sampler", self.name, problem, hint)
 
 
-class CodeSampler(Sampler, options=False):
+class CodeSampler(Sampler):
     """Fits a distribution to mean codes.
 
     For a latent with restricted codes the nearest valid code of a sample is decoded. A conditional
@@ -109,7 +111,7 @@ class CodeSampler(Sampler, options=False):
         """
 
 
-class IndexSampler(Sampler, options=False):
+class IndexSampler(Sampler):
     """Fits a distribution to the codebook indices of codes; for latents with a codebook."""
 
     @abstractmethod
@@ -153,10 +155,10 @@ def shaped(tensors: Mapping[str, Tensor], **shapes: tuple[int | None, ...]) -> l
     if tensors.keys() != shapes.keys():
         raise ValueError(f"{sorted(tensors)} instead of {sorted(shapes)}")
     for name, shape in shapes.items():
-        found = tuple(tensors[name].shape)
-        fits = len(found) == len(shape) and all(
-            s in (None, f) for s, f in zip(shape, found, strict=True)
+        actual = tuple(tensors[name].shape)
+        fits = len(actual) == len(shape) and all(
+            s in (None, f) for s, f in zip(shape, actual, strict=True)
         )
         if not fits or not tensors[name].is_floating_point():
-            raise ValueError(f"{name} is {found} instead of {shape}")
+            raise ValueError(f"{name} is {actual} instead of {shape}")
     return [tensors[name] for name in shapes]

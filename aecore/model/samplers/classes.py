@@ -19,11 +19,11 @@ _SHARED = "shared"  # beside the labels
 class ByClass(Fitted):
     """One distribution for each class with enough codes, and one of all codes for the others.
 
-    classes: number of classes. own: by label. shared: None if every class is in `own`.
+    classes: their number. by_label: those of one class. shared: None if every class has one.
     """
 
     classes: int
-    own: Mapping[int, Fitted]
+    by_label: Mapping[int, Fitted]
     shared: Fitted | None
 
     def draw(
@@ -50,13 +50,13 @@ class ByClass(Fitted):
         return torch.empty_like(sorted_codes).index_copy_(0, order, sorted_codes)
 
     def _of(self, label: int) -> Fitted:
-        fitted = self.own.get(label, self.shared)
+        fitted = self.by_label.get(label, self.shared)
         assert fitted is not None, "labels are 0 ... classes - 1"
         return fitted
 
     @override
     def tensors(self) -> dict[str, Tensor]:
-        parts = {str(label): one for label, one in self.own.items()}
+        parts = {str(label): one for label, one in self.by_label.items()}
         parts |= {} if self.shared is None else {_SHARED: self.shared}
         return {f"{part}.{k}": v for part, one in parts.items() for k, v in one.tensors().items()}
 
@@ -65,12 +65,13 @@ def fit_by_class(
     sampler: CodeSampler, codes: Tensor, labels: Tensor, classes: int, seed: int
 ) -> ByClass:
     """Fit to codes (N, D) of classes (N,), on the CPU; equal for equal seeds."""
-    own = {}
+    by_label = {}
     for label in range(classes):
         some = codes[labels == label]
         if len(some) >= sampler.least:
-            own[label] = sampler.fit(some, seed)
-    return ByClass(classes, own, None if len(own) == classes else sampler.fit(codes, seed))
+            by_label[label] = sampler.fit(some, seed)
+    shared = None if len(by_label) == classes else sampler.fit(codes, seed)
+    return ByClass(classes, by_label, shared)
 
 
 def restore_by_class(
@@ -84,7 +85,7 @@ def restore_by_class(
     fitted = {part: sampler.restore(found, dim) for part, found in parts.items()}
     shared = fitted.pop(_SHARED, None)
     labels = {str(label): label for label in range(classes)}
-    own = {labels[part]: one for part, one in fitted.items()}
-    if shared is None and len(own) < classes:
-        raise ValueError(f"{len(own)} of {classes} classes")
-    return ByClass(classes, own, shared)
+    by_label = {labels[part]: one for part, one in fitted.items()}
+    if shared is None and len(by_label) < classes:
+        raise ValueError(f"{len(by_label)} of {classes} classes")
+    return ByClass(classes, by_label, shared)

@@ -13,10 +13,10 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, PositiveInt
+from aecore.config.component import PositiveInt
 from aecore.model.flows import Kind, Warp
 from aecore.model.samplers.base import CodeSampler, Fitted, shaped
-from aecore.model.samplers.networks import initialised, restored_network, train_network
+from aecore.model.samplers.networks import NetworkSampler, initialised, restored_network
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Warped(Fitted):
         return density
 
 
-class FlowSampler(CodeSampler):
+class FlowSampler(NetworkSampler, CodeSampler):
     """An autoregressive flow, trained on codes by maximum likelihood, with Adam.
 
     Sampling takes one pass per dimension of a code: too slow for the long codes of feature maps.
@@ -61,25 +61,14 @@ class FlowSampler(CodeSampler):
     kind: Kind
     transforms: PositiveInt
     hidden: Annotated[list[PositiveInt], Field(min_length=1)]
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    lr: LearningRate
-    images: PositiveInt
 
     @override
     def fit(self, codes: Tensor, seed: int) -> Warped:
         mean, spread = codes.mean(0), codes.std(0)
         scale = torch.where(spread > 0, spread, 1)
         fitted = Warped(mean, scale, initialised(partial(self._warp, codes.shape[1]), seed))
-        train_network(
-            fitted.warp,
-            lambda batch, _: -fitted.log_prob(codes[batch]).mean(),
-            len(codes),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            seed=seed,
-        )
+        loss = lambda batch, _: -fitted.log_prob(codes[batch]).mean()  # noqa: E731
+        self.train(fitted.warp, loss, len(codes), seed)
         return fitted
 
     def _warp(self, dim: int) -> Warp:
@@ -87,7 +76,7 @@ class FlowSampler(CodeSampler):
 
     @override
     def restore(self, tensors: Mapping[str, Tensor], dim: int) -> Warped:
-        own = {"mean", "scale"}
-        mean, scale = shaped({k: tensors[k] for k in own}, mean=(dim,), scale=(dim,))
-        weights = {k: v for k, v in tensors.items() if k not in own}
+        moments = {"mean", "scale"}
+        mean, scale = shaped({k: tensors[k] for k in moments}, mean=(dim,), scale=(dim,))
+        weights = {k: v for k, v in tensors.items() if k not in moments}
         return Warped(mean, scale, restored_network(partial(self._warp, dim), weights, "warp"))

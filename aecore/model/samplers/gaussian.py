@@ -9,7 +9,6 @@ import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import PositiveInt
 from aecore.model.samplers.base import CodeSampler, Fitted, shaped
 
 
@@ -38,8 +37,6 @@ class GaussianSampler(CodeSampler):
     """
 
     name = "gaussian"
-
-    images: PositiveInt
 
     @override
     def fit(self, codes: Tensor, seed: int) -> Normal:

@@ -43,8 +43,8 @@ class Normals(Fitted):
             return means[chosen] + factors[chosen] * normal
         drawn = means[chosen]
         for k, factor in enumerate(factors):  # one factor per component, not per sample
-            own = chosen == k
-            drawn[own] += normal[own] @ factor.T
+            members = chosen == k
+            drawn[members] += normal[members] @ factor.T
         return drawn
 
 
@@ -59,7 +59,6 @@ class GMM(CodeSampler):
 
     components: PositiveInt
     covariance: Literal["full", "diag"]
-    images: PositiveInt
 
     @property
     @override
@@ -72,7 +71,7 @@ class GMM(CodeSampler):
         from sklearn.mixture import GaussianMixture
 
         rows = codes.double().numpy()
-        found = GaussianMixture(
+        mixture = GaussianMixture(
             self.components,
             covariance_type=self.covariance,
             reg_covar=_FLOOR * max(float(rows.var(0).mean()), 1e-30),
@@ -83,7 +82,7 @@ class GMM(CodeSampler):
                 "ignore", ConvergenceWarning
             )  # the best of 100 steps is sufficient
             try:
-                found.fit(rows)
+                mixture.fit(rows)
             except ValueError as error:
                 raise UserError(
                     f"sampler.components={self.components}: codes too similar or too few for "
@@ -91,10 +90,10 @@ class GMM(CodeSampler):
                     "use fewer, or sampler.covariance=diag",
                 ) from error
         full = self.covariance == "full"
-        factors = np.linalg.cholesky(found.covariances_) if full else found.covariances_**0.5
+        factors = np.linalg.cholesky(mixture.covariances_) if full else mixture.covariances_**0.5
         weights, means, roots = (
             torch.from_numpy(np.asarray(part)).float()
-            for part in (found.weights_, found.means_, factors)
+            for part in (mixture.weights_, mixture.means_, factors)
         )
         return Normals(weights, means, roots)
 

@@ -54,7 +54,6 @@ class KNN(CodeSampler):
     name = "knn"
 
     k: PositiveInt
-    images: PositiveInt
 
     @property
     @override

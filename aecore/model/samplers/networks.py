@@ -8,7 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Generator, Tensor, nn
 
+from aecore.config.component import LearningRate, PositiveInt
 from aecore.model.limits import limited_to
+from aecore.model.samplers.base import Sampler
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -20,33 +22,40 @@ def initialised(make: Callable[[], Network], seed: int) -> Network:
         return make()
 
 
-@torch.enable_grad()
-def train_network(
-    network: nn.Module,
-    loss: Callable[[Tensor, Generator], Tensor],
-    count: int,
-    *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    seed: int,
-) -> None:
-    """Train with Adam, whose learning rate falls to 0 along a cosine; then freeze the weights.
+class NetworkSampler(Sampler):
+    """A sampler with a network, which is trained with Adam.
 
-    loss: the mean over the training examples at indices (M,), of 0 ... count - 1.
+    epochs, batch_size, lr: of its training; the learning rate falls to 0 along a cosine.
     """
-    generator = Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=lr)
-    steps = epochs * -(-count // batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(epochs):
-        order = torch.randperm(count, generator=generator)
-        for batch in torch.split(order, batch_size):
-            optimizer.zero_grad()
-            loss(batch, generator).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-    network.requires_grad_(False)
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: LearningRate
+
+    @torch.enable_grad()
+    def train(
+        self,
+        network: nn.Module,
+        loss: Callable[[Tensor, Generator], Tensor],
+        count: int,
+        seed: int,
+    ) -> None:
+        """Train the network, then freeze its weights.
+
+        loss: the mean over the training examples at indices (M,), of 0 ... count - 1.
+        """
+        generator = Generator().manual_seed(seed)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
+        steps = self.epochs * -(-count // self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(self.epochs):
+            order = torch.randperm(count, generator=generator)
+            for batch in torch.split(order, self.batch_size):
+                optimizer.zero_grad()
+                loss(batch, generator).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+        network.requires_grad_(False)
 
 
 def restored_network(

@@ -12,14 +12,14 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, PositiveInt
+from aecore.config.component import PositiveInt
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.gaussian import GaussianLatent
 from aecore.model.networks.mlp import MLP
 from aecore.model.penalties.kl import KL
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.model.samplers.base import CodeSampler, Fitted
-from aecore.model.samplers.networks import initialised, restored_network, train_network
+from aecore.model.samplers.networks import NetworkSampler, initialised, restored_network
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SecondStage(Fitted):
         return vae.denormalise(mean + temperature * deviation * noise).flatten(1)
 
 
-class TwoStage(CodeSampler):
+class TwoStage(NetworkSampler, CodeSampler):
     """A VAE of the codes, with as many latent dimensions and a learned variance, trained with Adam.
 
     Dai & Wipf 2019. Its learning rate falls to 0 along a cosine.
@@ -55,28 +55,18 @@ class TwoStage(CodeSampler):
     name = "two_stage"
 
     hidden: Annotated[list[PositiveInt], Field(min_length=1)]
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    lr: LearningRate
-    images: PositiveInt
 
     @override
     def fit(self, codes: Tensor, seed: int) -> SecondStage:
         spread = codes.std(0)
         scale = torch.where(spread > 0, spread, 1)
-        rows, vae = (
-            codes[:, None, None],
-            initialised(partial(self._vae, codes.mean(0), scale), seed),
-        )
-        train_network(
-            vae,
-            lambda batch, draws: vae.terms(rows[batch], draws, epoch=0.0, noisy=True).loss,
-            len(rows),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            seed=seed,
-        )
+        rows = codes[:, None, None]
+        vae = initialised(partial(self._vae, codes.mean(0), scale), seed)
+
+        def loss(batch: Tensor, draws: Generator) -> Tensor:
+            return vae.terms(rows[batch], draws, epoch=0.0, noisy=True).loss
+
+        self.train(vae, loss, len(rows), seed)
         return SecondStage(vae.eval())
 
     def _vae(self, mean: Tensor, scale: Tensor) -> Autoencoder:

@@ -13,13 +13,14 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization.matplotlib import plot_optimization_history, plot_param_importances
 
+from aecore.compare.compare import compare_sweep
+from aecore.compare.values import shown
 from aecore.config.folders import command
 from aecore.config.overrides import read as read_overrides
 from aecore.config.terminal import say, show
 from aecore.runs.files import replacing
 from aecore.runs.sweep import Sweep
 from aecore.runs.text_table import table
-from aecore.sweeps.comparison import compare_sweep
 from aecore.sweeps.search.settings import SearchPlan
 from aecore.sweeps.search.space import overrides_of
 from aecore.sweeps.search.study import Shared
@@ -49,9 +50,9 @@ def search_text(shared: Shared, sweep: Sweep) -> str:
     plan, retried = shared.plan, shared.retried()
     trials = [trial for trial in shared.trials() if trial.number not in retried]
     counts = [
-        f"{found} {name}"
+        f"{count} {name}"
         for state, name in _STATES.items()
-        if (found := sum(trial.state == state for trial in trials))
+        if (count := sum(trial.state == state for trial in trials))
     ]
     lines = [f"{len(trials)} trials: {', '.join(counts)}"]
     pruned = [str(trial.number) for trial in trials if trial.state == TrialState.PRUNED]
@@ -62,7 +63,7 @@ def search_text(shared: Shared, sweep: Sweep) -> str:
         return "\n".join(lines)
     keys = list(plan.space)
     rows = [
-        [str(t.number), f"{t.value:.6g}", *(_shown(t.params.get(key)) for key in keys)]
+        [str(t.number), f"{t.value:.6g}", *(shown(t.params.get(key)) for key in keys)]
         for t in best[:_SHOWN]
     ]
     overrides = [*_alone(plan, sweep.again), *overrides_of(best[0].params)]
@@ -110,7 +111,3 @@ def _alone(plan: SearchPlan, again: Sequence[str]) -> list[str]:
     fixed = [o for o in read_overrides([*plan.fixed, *again]) if o.key != "optimized_metric"]
     study = any(o.key == "sweeps" for o in fixed)
     return [*(o.line for o in fixed), *(["hydra.mode=RUN"] if study else [])]
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

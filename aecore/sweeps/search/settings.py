@@ -24,8 +24,8 @@ _FILE = re.compile(r"(sqlite[^:]*:///)(.+)")
 
 def absolute(url: str) -> str:
     """The URL with the whole path, where it names a file."""
-    found = _FILE.fullmatch(url)
-    return url if found is None else f"{found[1]}{Path(found[2]).absolute()}"
+    match = _FILE.fullmatch(url)
+    return url if match is None else f"{match[1]}{Path(match[2]).absolute()}"
 
 
 class SearchPlan(RecordedSearch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -119,7 +119,5 @@ def _drawn(trial: Trial) -> Row:
 
 
 def _with_bits(row: Row, bits: float) -> Row:
-    def add(value: float | None) -> float | None:
-        return None if value is None else value + bits
-
-    return Row(row.name, add(row.fixed), add(row.coded), row.mse, row.step)
+    fixed, coded = (None if b is None else b + bits for b in (row.fixed, row.coded))
+    return replace(row, fixed=fixed, coded=coded)

@@ -63,27 +63,27 @@ def export(
     x, y = images.cpu(), None if labels is None else labels.cpu()
     if not original.reconstruct(x, y).isfinite().all():
         raise UserError("task=export: this model answers with NaN or infinite numbers, train again")
-    found = Exported()
+    result = Exported()
     if "safetensors" in formats:
         tensors.write(model, record, folder / EXPORTED)
         again = open_run(folder / EXPORTED).model()
         pairs = [(part(again)(x, y), part(original)(x, y)) for part in (Encoder, Whole)]
-        found.files[EXPORTED] = max(float(_differences(*pair).max()) for pair in pairs)
-        assert found.files[EXPORTED] <= TOLERANCE, "equal weights answer alike"
+        result.files[EXPORTED] = max(float(_differences(*pair).max()) for pair in pairs)
+        assert result.files[EXPORTED] <= TOLERANCE, "equal weights answer alike"
     programs = [name for name in formats if name in PROGRAMS]
     if programs:
         for piece in pieces(original, x, y):
-            _write_programs(piece, programs, folder, found)
-    return found
+            _write_programs(piece, programs, folder, result)
+    return result
 
 
-def _write_programs(piece: Piece, formats: list[Format], folder: Path, found: Exported) -> None:
+def _write_programs(piece: Piece, formats: list[Format], folder: Path, result: Exported) -> None:
     names = {name: piece.name + PROGRAMS[name].suffix for name in formats}
     try:
         with silent():
             program = trace(piece)
     except Exception as error:  # torch.export raises various errors for unsupported code
-        found.left_out |= dict.fromkeys(names.values(), _reason(error))
+        result.left_out |= dict.fromkeys(names.values(), _reason(error))
         return
     for name, file in names.items():
         path = folder / file
@@ -94,11 +94,11 @@ def _write_programs(piece: Piece, formats: list[Format], folder: Path, found: Ex
             worst, other = _judged(far, piece)
         except Exception as error:  # the exporters and runtimes have no exception in common
             path.unlink(missing_ok=True)
-            found.left_out[file] = _reason(error)
+            result.left_out[file] = _reason(error)
             continue
-        found.files[file] = worst
+        result.files[file] = worst
         if other:
-            found.passed_over[file] = other
+            result.passed_over[file] = other
 
 
 def _answers(run: Run, piece: Piece) -> Tensor:

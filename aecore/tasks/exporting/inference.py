@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aecore.evaluation.metrics.anomaly_score import error_unit
+from aecore.evaluation.metrics.error_map import smooth_text
 from aecore.model.autoencoder import Autoencoder
-from aecore.runs.files import replacing
+from aecore.runs.files import copy_file
 from aecore.runs.folder import progress
 from aecore.runs.open import Run
 from aecore.types import is_table
 
+PixelScore = Literal["error", "peak"]  # of `By`, those that predict.py knows
 PROGRAM = "predict.py"
 _RESIZE = "shorter side to fit, centre cut out, antialiased bicubic (Pillow's ImageOps.fit)"
 
@@ -63,11 +64,20 @@ def preprocessing(model: Autoencoder, dataset: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def score_rule(model: Autoencoder, threshold: float | None, note: str) -> dict[str, Any]:
+def score_rule(
+    model: Autoencoder, by: PixelScore, smooth: float, threshold: float | None, note: str
+) -> dict[str, Any]:
     """The anomaly score, plain values. note: its threshold's origin, or why none."""
     where = "" if is_table(model.image_shape) else ", on [0, 1]"
-    formula = f"mean squared error {error_unit(model)} of the reconstruction{where}"
-    return {"formula": formula, "threshold": threshold, "note": note}
+    kind = "mean" if by == "error" else "largest"
+    formula = f"{kind} squared error {error_unit(model)} of the reconstruction{where}"
+    return {
+        "by": by,
+        "smooth": smooth,
+        "formula": formula + smooth_text(smooth),
+        "threshold": threshold,
+        "note": note,
+    }
 
 
 def threshold_text(score: Mapping[str, Any]) -> str:
@@ -79,11 +89,7 @@ def threshold_text(score: Mapping[str, Any]) -> str:
 
 def write_program(folder: Path) -> None:
     """Copy predict.py, which is a program of its own."""
-    with (
-        Path(__file__).with_name(PROGRAM).open("rb") as source,
-        replacing(folder / PROGRAM) as file,
-    ):
-        shutil.copyfileobj(source, file)
+    copy_file(Path(__file__).with_name(PROGRAM), folder / PROGRAM)
 
 
 def why_no_program(

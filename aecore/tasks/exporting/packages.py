@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Literal
 
-from aecore.config.folders import installing
+from aecore.config.folders import installing, is_installed
 from aecore.errors import UserError
 
 Format = Literal["safetensors", "onnx", "torch"]
@@ -19,7 +18,7 @@ _PACKAGES: dict[Format, tuple[str, ...]] = {
 def need_packages(formats: list[Format]) -> None:
     """Raise UserError for a format whose packages are not installed."""
     for name in formats:
-        missing = [package for package in _PACKAGES[name] if find_spec(package) is None]
+        missing = [package for package in _PACKAGES[name] if not is_installed(package)]
         if missing:
             raise UserError(
                 f"export.formats: {name} needs {', '.join(missing)}", installing("export")

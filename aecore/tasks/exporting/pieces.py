@@ -99,9 +99,9 @@ def undecided(model: Autoencoder, images: Tensor, labels: Tensor | None) -> Tens
     rounds in a way of its own. Found by moving pixels by hardly more than what is rounded.
     """
     moved = images + _NUDGE * (1 - 2 * images)
-    found = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    between = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     for part in (Encoder(model), Whole(model)):
         here, there = (part(x, labels).flatten(1) for x in (images, moved))
         size = here.abs().amax().clamp_min(1)
-        found |= (there - here).abs().amax(1) > _JUMP * _NUDGE * size
-    return found
+        between |= (there - here).abs().amax(1) > _JUMP * _NUDGE * size
+    return between

@@ -3,8 +3,9 @@
 python predict.py IMAGES... [--scores FILE.csv] [--reconstructions FOLDER] [--codes FILE.npy]
 
 Needs `pip install onnxruntime numpy pillow` and nothing else. config.json says how a file becomes
-pixels and above which score an image is anomalous. A score is the mean squared error per pixel of
-the reconstruction, on [0, 1]. Without any of the three outputs the scores are printed.
+pixels, and above which score an image is anomalous. A score is the mean squared error per pixel of
+the reconstruction on [0, 1], or the largest one, smoothed, where config.json has "by": "peak".
+Without any of the three outputs the scores are printed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import csv
 import io
 import json
+import math
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -123,6 +126,29 @@ class _Model:
         return np.asarray(answer)
 
 
+def _smoothed(errors: Arrays, width: float) -> Arrays:
+    """Errors (n, H, W) averaged by a Gaussian of that standard deviation in pixels.
+
+    It ends after three standard deviations, and the borders are mirrored.
+    """
+    if not width:
+        return errors
+    far = math.ceil(3 * width)
+    weights = np.exp(-np.square(np.arange(-far, far + 1) / width) / 2)
+    for axis in (1, 2):
+        padded = np.pad(errors, [(far * (axis == n),) * 2 for n in range(3)], "reflect")
+        errors = sliding_window_view(padded, len(weights), axis) @ (weights / weights.sum())
+    return errors
+
+
+def _scores(outputs: Arrays, pixels: Arrays, rule: Mapping[str, Any]) -> Arrays:
+    """(n,) of images (n, C, H, W) on [0, 1]; rule: the `score` of config.json."""
+    errors = np.square(outputs - pixels).mean(1, dtype=np.float64)
+    if rule["by"] == "peak":
+        return np.asarray(_smoothed(errors, rule["smooth"]).max((1, 2)))
+    return np.asarray(errors.mean((1, 2)))
+
+
 def _save_png(path: Path, image: Arrays, taken: set[str]) -> None:
     """Write an image (C, H, W) on [0, 1] as PNG, with -1, -2, ... where that name is taken."""
     base = path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
@@ -190,7 +216,7 @@ def run_program(options: argparse.Namespace, settings: Mapping[str, Any]) -> int
         inputs = pixels * (high - low) + low
         outputs = (whole(inputs) - low) / (high - low)
         names += [str(path) for path, _ in files]
-        scores.append(np.square(outputs - pixels).mean((1, 2, 3), dtype=np.float64))
+        scores.append(_scores(outputs, pixels, settings["score"]))
         if encoder is not None:
             codes.append(encoder(inputs))
         if options.reconstructions is not None:

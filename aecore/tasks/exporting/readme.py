@@ -45,6 +45,8 @@ def readme(
     ]
     return environment.from_string(_TEMPLATE.read_text("utf-8")).render(
         model=model,
+        kind=str(model.shift.dtype).removeprefix("torch."),
+        limits=None if model.limits is None else model.limits.tolist(),
         files=files,
         images_text=images_text,
         classes=", ".join(names[:_NAMES]) or f"from 0 to {(model.classes or 0) - 1}",

@@ -15,7 +15,8 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 from typing_extensions import override
 
-from aecore.runs.checkpoint import BEST, LAST, PREVIOUS, RECORD, load, weights
+from aecore.model.autoencoder import Autoencoder
+from aecore.runs.checkpoint import BEST, LAST, PREFIX, PREVIOUS, RECORD, load, weights
 from aecore.runs.files import make_folder, remove, replace_by_link, write_atomically
 from aecore.training.finite import check_weights
 from aecore.training.module import StoppedError, Training
@@ -58,6 +59,12 @@ class AtomicIO(CheckpointIO):
     @override
     def remove_checkpoint(self, path: Any) -> None:
         remove(Path(path))
+
+
+def save_weights(model: Autoencoder, path: Path, record: Mapping[str, Any]) -> None:
+    """Write the checkpoint of a model that no steps of an optimizer have led to."""
+    state = {PREFIX + name: value.cpu() for name, value in model.state_dict().items()}
+    AtomicIO(record).save_checkpoint({"state_dict": state, "step": 0, "epoch": 0}, path)
 
 
 def keep_previous(last: Path) -> None:
@@ -120,8 +127,7 @@ class Checkpoints(Checkpoint):
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         score = trainer.callback_metrics.get(self.monitor)
-        better = score is not None and float(score) < self.best
-        if better and score is not None:
+        if score is not None and float(score) < self.best:
             self.best, self.best_epoch = float(score), trainer.current_epoch + 1
             if self.keep:
                 assert isinstance(pl_module, Training)

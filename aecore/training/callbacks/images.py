@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from aecore.config.component import NonNegativeInt, PositiveInt, component
 from aecore.data.module import ImageData
-from aecore.data.split import Split
 from aecore.evaluation.figures.grid import tile
+from aecore.evaluation.selection import class_names
 from aecore.evaluation.trial import Trial
 from aecore.training.loggers.base import RunLogger
 from aecore.training.module import Training
 
 
+@dataclass(eq=False, kw_only=True)
 class Images(Callback):
     """Logs reconstructions of the same validation images, samples and codes during training.
 
@@ -33,15 +34,11 @@ class Images(Callback):
     points: images encoded for histograms and projector. seed: of the choice of images and draws.
     """
 
-    @component
-    def __init__(
-        self, *, images: PositiveInt, dims: PositiveInt, points: PositiveInt, seed: NonNegativeInt
-    ) -> None:
-        self.images = images
-        self.dims = dims
-        self.points = points
-        self.seed = seed
-        self._last_step = -1
+    images: int
+    dims: int
+    points: int
+    seed: int
+    _last_step: int = field(default=-1, init=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log images after the epochs 1, 2, 4, 8, ..."""
@@ -55,8 +52,7 @@ class Images(Callback):
 
     @torch.no_grad()
     def _log(self, trainer: Trainer, pl_module: LightningModule, last: bool) -> None:
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
-        loggers = [logger for logger in loggers if logger.takes_images]
+        loggers = [x for x in trainer.loggers if isinstance(x, RunLogger) and x.takes_images]
         if not loggers or not trainer.is_global_zero:
             return
         module = cast(Training, pl_module)
@@ -75,7 +71,7 @@ class Images(Callback):
                     logger.histogram(f"code/{dim:02d}", codes[:, dim], step)
             if last:
                 thumbnails = None if trial.is_table else some.images.pixels()
-                logger.embedding(codes, _names(some.images), thumbnails, step)
+                logger.embedding(codes, class_names(some.images), thumbnails, step)
         self._last_step = step
 
     def _images(self, trial: Trial) -> dict[str, Tensor]:
@@ -90,13 +86,6 @@ class Images(Callback):
             samples = model.sample(count, trial.generator(), classes)
             images["samples"] = tile(torch.split(samples, self.images))
         return images
-
-
-def _names(split: Split) -> list[str] | None:
-    if split.labels is None:
-        return None
-    labels = split.labels.tolist()
-    return [split.class_names[n] if split.class_names else str(n) for n in labels]
 
 
 @contextmanager

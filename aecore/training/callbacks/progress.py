@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from math import ceil
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -15,10 +16,14 @@ from aecore.training.estimate import clock
 from aecore.training.module import Training
 
 _WIDTH = 80  # columns
+_LINES = 100  # of a run, or a few more
 
 
 class Progress(Callback):
-    """A bar with the losses on a terminal, elsewhere one line per epoch (none where `brief`)."""
+    """A bar with the losses on a terminal, elsewhere one line per epoch (none where `brief`).
+
+    Of many epochs some stay on the terminal, evenly spaced, and the last one.
+    """
 
     def __init__(self, brief: bool) -> None:
         self.brief = brief
@@ -40,7 +45,7 @@ class Progress(Callback):
             desc=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
             unit="step",
             dynamic_ncols=True,
-            leave=not self.brief,
+            leave=self._stays(trainer),
             file=sys.stderr,
             bar_format="{desc} {percentage:3.0f}%|{bar:10}| {rate_fmt}{postfix}",
             disable=not (trainer.is_global_zero and has_bar()),
@@ -66,8 +71,13 @@ class Progress(Callback):
         if not self.bar.disable:
             self.bar.set_postfix_str(_terms(terms), refresh=False)
             self.close()
-        elif trainer.is_global_zero and not self.brief:
+        elif trainer.is_global_zero and self._stays(trainer):
             say(f"{head}  {times}  {_terms(terms, _WIDTH - len(head) - len(times) - 4)}")
+
+    def _stays(self, trainer: Trainer) -> bool:
+        """Whether the line of the epoch stays on the terminal."""
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+        return not self.brief and (epoch % ceil(epochs / _LINES) == 0 or epoch == epochs)
 
     def _times(self, trainer: Trainer, module: Training) -> str:
         """`0:12, 1:48 left`: since the training began or went on, and for its other epochs."""

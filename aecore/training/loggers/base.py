@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from hydra.core.utils import env_override
 from pytorch_lightning.loggers.logger import Logger
 from torch import Tensor
 
-from aecore.config.folders import installing
-from aecore.errors import UserError
+from aecore.config.folders import need_package
 
 FLUSH_SECONDS = 20  # data that a killed run may lose
 BINS = 64  # of a histogram
@@ -47,10 +46,7 @@ class RunLogger(Logger):
 
     def __init__(self, folder: Path, purge_step: int | None) -> None:
         if self.extra is not None:
-            spec = find_spec(self.extra)
-            if spec is None or spec.origin is None:  # a mere folder of that name is no package
-                hint = f"{installing(self.extra)} brings it"
-                raise UserError(f"logger={self.extra}: not installed", hint)
+            need_package(self.extra, f"logger={self.extra}: not installed")
         super().__init__()
         self.folder = folder
         self._purge_step = purge_step
@@ -109,13 +105,6 @@ def finalized_on_failure(loggers: Sequence[RunLogger]) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def environment(**variables: str) -> Iterator[None]:
+def environment(**variables: str) -> AbstractContextManager[None]:
     """Set environment variables for a while, unless the user has set them."""
-    added = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
+    return env_override({k: os.environ.get(k, value) for k, value in variables.items()})

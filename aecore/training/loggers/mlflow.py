@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -231,12 +231,9 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         raise UserError(f"logger.uri={uri}: cannot be opened", reason) from error
 
 
-@contextmanager
-def _locked(file: Path | None) -> Iterator[None]:
+def _locked(file: Path | None) -> AbstractContextManager[Any]:
     """Keep other jobs from creating the database or the experiment at the same time."""
     if file is None:
-        yield
-        return
+        return nullcontext()
     make_folder(checked(file).parent)
-    with FileLock(checked(file.with_name(f".{file.name}.lock"))):
-        yield
+    return FileLock(checked(file.with_name(f".{file.name}.lock")))

@@ -12,7 +12,7 @@ from typing_extensions import override
 from aecore.config.component import LearningRate
 from aecore.errors import ConfigError, nearest
 from aecore.model.autoencoder import Autoencoder
-from aecore.training.optimizers.gradient import GradientDescent, Parameters
+from aecore.training.optimizers.gradient import GradientDescent, Parameters, with_tuples
 
 _OURS = ("self", "params", "lr")  # arguments that are no options
 
@@ -33,9 +33,9 @@ class Torch(GradientDescent):
 
     def __post_init__(self) -> None:
         classes: dict[str, Any] = {
-            name: found
-            for name, found in vars(torch.optim).items()
-            if inspect.isclass(found) and found is not torch.optim.Optimizer
+            name: kind
+            for name, kind in vars(torch.optim).items()
+            if inspect.isclass(kind) and kind is not torch.optim.Optimizer
         }
         if self.name not in classes:
             usable = [name for name in sorted(classes) if _obstacle(classes[name]) is None]
@@ -74,7 +74,7 @@ class Torch(GradientDescent):
 
     @override
     def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
+        options = with_tuples(self.options)
         built: torch.optim.Optimizer = self._kind(parameters, lr=self.lr, **options)
         return built
 

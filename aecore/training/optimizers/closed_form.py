@@ -72,11 +72,11 @@ class ClosedForm(Optimizer):
 def _matrices(model: Autoencoder) -> tuple[nn.Linear, nn.Linear] | None:
     """The encoder's and the decoder's one affine map, None where there is more or less."""
     sides = ([*model.encoder.modules(), *model.latent.modules()], [*model.decoder.modules()])
-    found: list[nn.Linear] = []
+    matrices: list[nn.Linear] = []
     for modules in sides:
         leaves = [m for m in modules if not any(m.children())]
         layers = [m for m in leaves if not isinstance(m, (nn.Flatten, nn.Unflatten))]
         if len(layers) != 1 or not isinstance(layers[0], nn.Linear) or layers[0].bias is None:
             return None
-        found.append(layers[0])
-    return (found[0], found[1]) if not model.latent.variational else None
+        matrices.append(layers[0])
+    return (matrices[0], matrices[1]) if not model.latent.variational else None

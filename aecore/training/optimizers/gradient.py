@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch.nn import Parameter
 from typing_extensions import override
 
-from aecore.config.component import LearningRate, NonNegativeFloat, PositiveFloat, component
+from aecore.config.component import LearningRate, NonNegativeFloat, PositiveFloat
 from aecore.errors import ConfigError
 from aecore.model.autoencoder import Autoencoder
 from aecore.training.optimizers.base import Optimizer
@@ -38,27 +39,29 @@ class GradientDescent(Optimizer, options=False):
 
 
 class _Fused(GradientDescent, options=False):
-    """An optimizer of torch with its arguments, in the fused kernel: one call for all weights."""
+    """An optimizer of torch in its fused kernel, one call for all weights; fields: arguments."""
 
-    kind: type[torch.optim.Optimizer]
-    arguments: dict[str, Any]
+    kind: ClassVar[type[torch.optim.Optimizer]]
 
     @override
     def __call__(self, parameters: Parameters) -> torch.optim.Optimizer:
-        return self.kind(parameters, **self.arguments, fused=True)  # type: ignore[call-arg]
+        arguments = with_tuples({field.name: getattr(self, field.name) for field in fields(self)})
+        return self.kind(parameters, **arguments, fused=True)  # type: ignore[call-arg]
+
+
+def with_tuples(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with tuples for lists, as torch.optim has its own."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
 
 
 class Adam(_Fused):
     """Kingma & Ba 2015."""
 
-    kind: type[torch.optim.Optimizer] = torch.optim.Adam
-
-    @component
-    def __init__(
-        self, *, lr: LearningRate, betas: Betas, eps: PositiveFloat, weight_decay: NonNegativeFloat
-    ) -> None:
-        both = (betas[0], betas[1])
-        self.arguments = {"lr": lr, "betas": both, "eps": eps, "weight_decay": weight_decay}
+    kind: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adam
+    lr: LearningRate
+    betas: Betas
+    eps: PositiveFloat
+    weight_decay: NonNegativeFloat
 
 
 class AdamW(Adam):
@@ -71,17 +74,11 @@ class SGD(_Fused):
     """Stochastic gradient descent with momentum."""
 
     kind = torch.optim.SGD
+    lr: LearningRate
+    momentum: NonNegativeFloat
+    nesterov: bool
+    weight_decay: NonNegativeFloat
 
-    @component
-    def __init__(
-        self,
-        *,
-        lr: LearningRate,
-        momentum: NonNegativeFloat,
-        nesterov: bool,
-        weight_decay: NonNegativeFloat,
-    ) -> None:
-        if nesterov and momentum == 0:
+    def __post_init__(self) -> None:
+        if self.nesterov and self.momentum == 0:
             raise ConfigError("optimizer.nesterov", True, "needs a momentum above 0")
-        self.arguments = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
-        self.arguments["weight_decay"] = weight_decay

@@ -28,7 +28,7 @@ def restored_states(
     if unknown := saved.keys() - range(len(parameters)):
         raise ValueError(f"optimizer_states.{min(unknown)}: no such parameter")
     kept: dict[tuple[Any, ...], Any] = {}
-    found = {}
+    states = {}
     for index, parameter in enumerate(parameters if saved else []):
         if index not in saved and not optimizer.begins_with_zeros:
             continue
@@ -36,8 +36,8 @@ def restored_states(
         if kind not in kept:
             kept[kind] = _kept(optimizer, parameter)
         here = saved.get(index, kept[kind])
-        found[index] = alike(kept[kind], here, f"optimizer_states.{index}")
-    return found
+        states[index] = alike(kept[kind], here, f"optimizer_states.{index}")
+    return states
 
 
 def _kept(optimizer: GradientDescent, parameter: Tensor) -> dict[str, Any]:
@@ -50,42 +50,39 @@ def _kept(optimizer: GradientDescent, parameter: Tensor) -> dict[str, Any]:
     return {k: torch.zeros_like(v) if isinstance(v, Tensor) else v for k, v in state.items()}
 
 
-def alike(built: Any, found: Any, where: str) -> Any:
+def alike(built: Any, saved: Any, where: str) -> Any:
     """A saved value where it is of the kind of the built one; ValueError where it is not.
 
     Keys of dictionaries are those of the built one: further ones are left out, and one that is
     missing may be None or False there, as options that a later version of torch brought are.
     Numbers may differ, but a count that is positive stays so, and none becomes infinite.
     """
-    if type(found) is not type(built) and not (_is_number(found) and isinstance(built, float)):
-        raise ValueError(f"{where}: a {type(found).__name__}, not a {type(built).__name__}")
+    is_number = type(saved) in (int, float)
+    if type(saved) is not type(built) and not (is_number and isinstance(built, float)):
+        raise ValueError(f"{where}: a {type(saved).__name__}, not a {type(built).__name__}")
     if isinstance(built, dict):
         for key, value in built.items():
-            if key not in found and not (value is None or value is False):
+            if key not in saved and not (value is None or value is False):
                 raise ValueError(f"{where}: without {key}")
-        return {k: alike(v, found.get(k, v), f"{where}.{k}") for k, v in built.items()}
+        return {k: alike(v, saved.get(k, v), f"{where}.{k}") for k, v in built.items()}
     if isinstance(built, list | tuple):
-        if len(found) != len(built):
-            raise ValueError(f"{where}: {len(found)} values, not {len(built)}")
-        pairs = zip(built, found, strict=True)
+        if len(saved) != len(built):
+            raise ValueError(f"{where}: {len(saved)} values, not {len(built)}")
+        pairs = zip(built, saved, strict=True)
         return type(built)(alike(b, f, f"{where}.{n}") for n, (b, f) in enumerate(pairs))
     if isinstance(built, Tensor):
-        if found.shape != built.shape or found.dtype != built.dtype:
-            raise ValueError(f"{where}: {_kind(found)}, not {_kind(built)}")
-        return torch.empty_like(built).copy_(found.detach())
+        if saved.shape != built.shape or saved.dtype != built.dtype:
+            raise ValueError(f"{where}: {_kind(saved)}, not {_kind(built)}")
+        return torch.empty_like(built).copy_(saved.detach())
     if isinstance(built, float):
-        wrong = math.isnan(found) or math.isinf(found) > math.isinf(built)
+        wrong = math.isnan(saved) or math.isinf(saved) > math.isinf(built)
     elif type(built) is int:
-        wrong = not (built > 0) <= found < GREATEST
+        wrong = not (built > 0) <= saved < GREATEST
     else:
-        wrong = found != built
+        wrong = saved != built
     if wrong:
-        raise ValueError(f"{where}: {found!r} instead of {built!r}")
-    return found
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
+        raise ValueError(f"{where}: {saved!r} instead of {built!r}")
+    return saved
 
 
 def _kind(tensor: Tensor) -> str:

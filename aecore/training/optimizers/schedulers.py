@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch.optim import Optimizer
@@ -21,6 +21,15 @@ class Schedule(Component, ABC, options=False):
     @abstractmethod
     def __call__(self, optimizer: Optimizer, max_epochs: int) -> LRScheduler | None:
         """The torch scheduler, None for a constant rate."""
+
+
+def step_schedule(scheduler: Any, loss: float | None) -> None:
+    """Step the torch scheduler at the end of an epoch of that validation loss; None has no step."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        assert loss is not None, "`check_monitor` refuses it without validation images"
+        scheduler.step(loss)
+    elif scheduler is not None:
+        scheduler.step()
 
 
 class Constant(Schedule):

@@ -106,6 +106,42 @@ class TestWhite:
         found = arrays(tmp_path / "x.npy", white=top).whole(Path())[0].pixels()
         torch.testing.assert_close(found, torch.from_numpy(x / top).float()[:, None])
 
+    def test_of_a_table_of_yes_and_no(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        answers = np.random.default_rng(0).integers(0, 2, (40, 6))
+        np.save(tmp_path / "x.npy", answers.astype("uint8"))
+        for data_range in ("unit", "standardised"):
+            source = arrays(tmp_path / "x.npy")
+            _ = module(source, range=data_range).train
+            (text,) = warned(caplog)
+            assert text.endswith(
+                "largest value is 0.003922 of 1; use dataset.white=1 if that is white"
+            )
+            assert source.note == "layout ND, 8 bits, read as [0, 1]"
+        for same in ({"white": 1}, {}):  # floats of a table have no white
+            np.save(tmp_path / "x.npy", (answers * (1.0 if same else 0.1)).astype("float32"))
+            _ = module(arrays(tmp_path / "x.npy", **same)).train
+            assert warned(caplog) == []
+
+    def test_of_standardised_images(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        np.save(tmp_path / "x.npy", blobs(8, 1, "uint8"))
+        _ = module(arrays(tmp_path / "x.npy"), range="standardised").train
+        (text,) = warned(caplog)
+        assert text.endswith("use dataset.white=1 if that is white")
+        np.save(tmp_path / "x.npy", -0.1 * blobs(8, 1, "float32"))  # not on [0, 1], so not dark
+        _ = module(arrays(tmp_path / "x.npy"), range="standardised").train
+        assert warned(caplog) == []
+
+    def test_of_targets(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        images, masks = blobs(8, 255, "uint8"), blobs(8, 1, "uint8")
+        root, targets = saved(tmp_path / "x", images), saved(tmp_path / "y", masks)
+        np.savez(tmp_path / "x.npz", x=images, target=masks)
+        for source in (folder(root, targets=str(targets)), arrays(tmp_path / "x.npz")):
+            _ = module(source).train
+            (text,) = warned(caplog)
+            assert "the targets are almost black, their largest pixel is 0.003922 of 1" in text
+
     def test_white_makes_other_integers_images(self, tmp_path: Path) -> None:
         np.save(tmp_path / "x.npy", blobs(8, 4095, "uint16"))
         with pytest.raises(UserError, match=r"\[0, 4095\], not in \[0, 1\]"):

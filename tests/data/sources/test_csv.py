@@ -13,6 +13,8 @@ import yaml
 
 from aecore.cli import main
 from aecore.data.sources.table import Csv
+from aecore.errors import UserError
+from helpers.models import data_of
 from helpers.sources import message
 
 
@@ -64,6 +66,13 @@ def test_without_a_header(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "no header, its columns are 0, 1, ..." in caplog.text
     assert rows(file, "1;2,5\n4;5,5\n") == [[1, 2.5], [4, 5.5]]
     assert rows(file, "1990,1991\n") == [[1990, 1991]]
+
+
+def test_a_table_has_no_white(file: Path) -> None:
+    file.write_text("a,b\n" + "".join(f"{n},{2 * n}\n" for n in range(20)))
+    data = data_of(source(file), val_size=0, batch_size=4)
+    with pytest.raises(UserError, match=r"or scale them to \[0, 1\]$"):
+        _ = data.train
 
 
 def test_columns_are_chosen_in_order(file: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
+from aecore.data.images.decode import Recipe, decode_all, inspect, shape_of
+from aecore.data.images.files import images_under
 from helpers.image_files import folder, grey, save
 from helpers.sources import message
 
@@ -248,3 +250,30 @@ class TestImageFolder:
     def test_wrong_arguments(self, change: dict[str, Any]) -> None:
         with pytest.raises(ValidationError, match=next(iter(change))):
             folder(".", **change)
+
+
+def test_many_files_are_decoded_in_order(tmp_path: Path) -> None:
+    """More files than tasks, so that a task has several."""
+    for i in range(600):
+        save(tmp_path / f"{i:03}.png", grey(i % 251))
+    for i in (0, 299, 599):
+        (tmp_path / f"{i:03}.png").write_bytes(b"no image")
+    files = images_under(tmp_path)
+    found = decode_all(files, Recipe((4, 4), 1))
+    good = [i for i in range(600) if i not in (0, 299, 599)]
+    assert found.kept.tolist() == good
+    assert found.images[:, 0, 0, 0].tolist() == [i % 251 for i in good]
+    assert [path.name for path in found.broken] == ["000.png", "299.png", "599.png"]
+    assert [*inspect(files, shape_of)] == [(1, 4, 4) if i in good else None for i in range(600)]
+
+
+def test_both_splits_have_the_channels_that_were_found_once(tmp_path: Path) -> None:
+    """`channels=auto` looks at every image, so once is enough for both splits."""
+    for which in ("train", "test"):
+        save(tmp_path / "images" / which / "x.png", grey(0))
+    source = folder(tmp_path / "images")
+    assert source.load("train", tmp_path).image_shape == (1, 4, 4)
+    save(tmp_path / "images" / "train" / "y.png", grey(0), "RGB")  # while it is being read
+    assert source.load("test", tmp_path).image_shape == (1, 4, 4)
+    again = folder(tmp_path / "images")
+    assert [again.load(which, tmp_path).image_shape[0] for which in ("test", "train")] == [3, 3]

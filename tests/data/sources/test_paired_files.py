@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from aecore.data.sources.arrays import Arrays
 from aecore.data.sources.image_folder import ImageFolder
@@ -66,6 +67,22 @@ def test_each_has_one_partner(tmp_path: Path) -> None:
     assert "there is no such folder" in message(there_is_none, "train")
     with pytest.raises(ConfigError, match="does not go with dataset"):
         pairs(tmp_path, skip_broken=True)
+
+
+def test_what_is_left_out_of_the_targets_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(tmp_path)
+    (tmp_path / "clean" / "notes.doc").write_text("x")
+    (tmp_path / "clean" / "5.bmp").unlink()
+    pages = [Image.fromarray(grey(level)) for level in (55, 90)]
+    pages[0].save(tmp_path / "clean" / "5.tif", save_all=True, append_images=pages[1:])
+    pairs(tmp_path).load("train", Path())
+    start = f"dataset.targets={tmp_path / 'clean'}: "
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{start}1 other files are not used: .doc (1)",
+        f"{start}of files with several pages only the first is used (1 files)",
+    ]
 
 
 @pytest.mark.parametrize("parted", [True, False])

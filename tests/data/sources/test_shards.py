@@ -12,6 +12,7 @@ import torch
 from aecore.data.batches import Batches
 from aecore.data.mapped import block_order
 from aecore.data.sources.shards import Shards
+from aecore.errors import UserError
 from helpers.models import data_of
 from helpers.sources import message
 
@@ -95,6 +96,38 @@ def test_epochs_are_functions_of_seed_and_number(tmp_path: Path) -> None:
     assert not torch.equal(epoch(0, 1), epoch(0, 2)) and not torch.equal(epoch(0, 1), epoch(1, 1))
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_number_that_is_none_is_named(tmp_path: Path, bad: float) -> None:
+    rows = written(tmp_path).numpy()[:30].copy()
+    rows[7, 3] = bad
+    np.save(tmp_path / "01.npy", rows)
+    with pytest.raises(UserError, match=r"01\.npy: 1 values are NaN or infinite, first in row 7$"):
+        shards(tmp_path).load("test", tmp_path)
+
+
+def test_what_else_lies_there_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = written(tmp_path)
+    np.savez(tmp_path / "more.npz", x=rows)
+    (tmp_path / "deeper").mkdir()
+    np.save(tmp_path / ".hidden.npy", np.zeros(3))
+    source = shards(tmp_path)
+    assert len(source.whole(tmp_path)[0]) == len(rows)
+    source.load("test", tmp_path)
+    (text,) = [record.getMessage() for record in caplog.records]
+    assert text == f"dataset.path={tmp_path}: not used: deeper, more.npz (2)"
+
+
+def test_bytes_of_yes_and_no_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(tmp_path / "0.npy", np.random.default_rng(0).integers(0, 2, (40, 6), np.uint8))
+    source = shards(tmp_path)
+    data = data_of(source, range="standardised", val_size=0, batch_size=4)
+    assert len(data.train) == 32 and source.note == "8 bits, read as [0, 1]"
+    (text,) = [record.getMessage() for record in caplog.records]
+    assert "the largest value is 0.003922 of 1; save them as float32" in text
+
+
 def test_errors(tmp_path: Path) -> None:
     assert "which folder" in message(Shards(path=None, test_fraction=0.1), "train")
     assert "no such folder" in message(shards(tmp_path / "nowhere"), "train")
@@ -109,10 +142,10 @@ def test_errors(tmp_path: Path) -> None:
         ),
         (np.zeros(3, np.float32), "of shape (3,)"),
         (np.zeros((3, 5)), "holds float64"),
-        (np.array([{}]), "cannot be mapped"),
+        (np.array([{}]), "cannot be read as .npz or .npy"),
     ):
         np.save(tmp_path / "03.npy", array, allow_pickle=True)
         text = message(shards(tmp_path), "train")
         assert "03.npy" in text and problem in text
     (tmp_path / "03.npy").write_bytes(b"\x93NUMPY")
-    assert "cannot be mapped" in message(shards(tmp_path), "train")
+    assert "cannot be read as .npz or .npy" in message(shards(tmp_path), "train")

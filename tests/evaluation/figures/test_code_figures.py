@@ -100,8 +100,8 @@ class TestTraversals:
         drawn = np.asarray(figure.axes[0].images[0].get_array())
         np.testing.assert_allclose(drawn, np.corrcoef(codes.numpy().T), atol=1e-5)
         apart = np.abs(drawn[~np.eye(3, dtype=bool)]).mean()
-        assert title(figure).startswith("Correlation of 3 of 4")
-        assert title(figure).endswith(f"{apart:.2f}")
+        shown = figure.axes[0].get_title(loc="left")
+        assert shown.startswith("Correlation of 3 of 4") and shown.endswith(f"{apart:.2f}")
         with pytest.raises(SkippedError, match="one dimension"):
             CodeCorrelation(dims=3)(trial_of(latent=making.plain(1)))
         with pytest.raises(SkippedError, match="only one image"):
@@ -118,7 +118,8 @@ class TestAnimation:
         drawn = self.figure()(trial)
         assert drawn.frames.shape[0] == 6
         with torch.no_grad():
-            one, other = (code.mean for code in pairs(trial, 6))
+            codes = pairs(trial, 6).codes().view(6, 2, *trial.model.code_shape)
+            one, other = codes.unbind(1)
             ends = [trial.model.decode(codes).clamp(0, 1) for codes in (one, other)]
         for frame, images in ((drawn.frames[0], ends[0]), (drawn.frames[3], ends[1])):
             cells = [frame[1 + 5 * r : 5 + 5 * r, 1 + 5 * c : 5 + 5 * c]
@@ -153,7 +154,7 @@ class TestAnimation:
 
     def test_pairs_are_of_different_images(self) -> None:
         with torch.no_grad():
-            one, other = (code.mean for code in pairs(trial_of(2), 20))
+            one, other = pairs(trial_of(2), 20).codes().view(20, 2, -1).unbind(1)
         assert bool((one != other).any(1).all())
         assert len(one.unique(dim=0)) == 2
 

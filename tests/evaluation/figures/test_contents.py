@@ -116,7 +116,7 @@ class TestLatent:
         (axes,) = LatentScatter(points=30)(trial).axes
         points = torch.as_tensor(np.asarray(axes.collections[0].get_offsets()))
         assert points.shape == (30, 2)
-        assert axes.get_xlabel().startswith("component 1 (")
+        assert axes.get_xlabel().startswith("principal component 1 (")
         legend = axes.get_legend()
         assert legend is not None
         assert [text.get_text() for text in legend.get_texts()] == list(NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -69,6 +70,18 @@ class TestGrid:
         shown = [text.get_text() for text in figure.axes[0].texts]
         assert shown == ["a b .png", "$x_$y$", "\u65e5\u672c", " "]
         assert save(figure, tmp_path, "picture").stat().st_size > 500
+
+    @pytest.mark.parametrize("size", [(64, 64), (96, 40), (8, 8)])
+    def test_long_captions_do_not_overlap(self, size: tuple[int, int]) -> None:
+        names = [f"scratch/defective_{n:03}.png" for n in range(24)]
+        rows = list(making.images(24, 1, *size).split(8))
+        captions = [names[n : n + 8] for n in (0, 8, 16)]
+        figure = image_grid(rows, title="t", captions=captions)
+        for axes, given in zip(figure.axes, captions, strict=True):
+            boxes = [text.get_window_extent() for text in axes.texts]
+            assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+            shown = [text.get_text().removeprefix("…") for text in axes.texts]
+            assert all(map(str.endswith, given, shown)) and len(set(shown)) == 8
 
     def test_tile_stacks_rows(self) -> None:
         rows = [0.5 * making.images(3, 4, 5, 5, seed=n) for n in (1, 2)]

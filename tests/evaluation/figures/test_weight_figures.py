@@ -218,7 +218,8 @@ class TestWeightProduct:
         x = making.images(60, 1, 4, 4)
         trial = replace(trial_of(network=making.linear(), latent=making.plain(16)), images=Split(x))
         ClosedForm().solve(trial.model, x, 0)
-        assert "0.000 from the identity" in title(WeightProduct(explained=1.0)(trial))
+        (axes, _) = WeightProduct(explained=1.0)(trial).axes
+        assert "0.000 from the identity" in axes.get_title(loc="left")
 
     def test_reasons(self) -> None:
         figure = WeightProduct(explained=0.999)

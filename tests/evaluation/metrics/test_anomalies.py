@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
@@ -111,6 +114,26 @@ def ids(split: Split | None) -> set[int]:
 
 def of(label: int, numbers: set[int]) -> set[int]:
     return {n for n in numbers if n % 3 == label}
+
+
+class TestPeak:
+    @pytest.mark.parametrize("smooth", [0.0, 0.8])
+    def test_is_the_largest_smoothed_error(self, smooth: float) -> None:
+        ae, x = model(image_shape=(3, 9, 7)), images(5, 3, 9, 7)
+        scores = scorer(ae, "peak", gen(), smooth=smooth)(x, None).detach()
+        maps = (ae.reconstruct(x) - x).square().mean(1).detach().numpy()
+        if smooth:
+            sides, radius = (0, smooth, smooth), math.ceil(3 * smooth)
+            maps = gaussian_filter(maps, sides, mode="mirror", radius=(0, radius, radius))
+        np.testing.assert_allclose(scores, maps.max((1, 2)), rtol=1e-5)
+
+    def test_of_a_row_is_that_of_its_standardised_columns(self) -> None:
+        shift, scale = torch.full((1, 1, 4), 2.0), torch.full((1, 1, 4), 5.0)
+        ae, x = model(image_shape=(1, 1, 4), shift=shift, scale=scale), images(6, 1, 1, 4)
+        largest = (ae.reconstruct(x) - x).square().amax((1, 2, 3)).detach()
+        for units, divisor in (("data", 1), ("model", 25)):
+            scores = scorer(ae, "peak", gen(), units)(x, None).detach()  # type: ignore[arg-type]
+            np.testing.assert_allclose(scores, largest / divisor, rtol=1e-4)
 
 
 class TestClasses:

@@ -43,7 +43,7 @@ def word(**changes: Any) -> Disentanglement:
 def split_of(factors: torch.Tensor) -> Split:
     """Rows that hold their own factors."""
     rows = factors.float().view(len(factors), 1, 1, -1) / 16
-    return Split(rows, factors=factors, factor_names=tuple("abcdef"[: factors.shape[1]]))
+    return Split(rows, factors=factors)
 
 
 def made(*, seed: int = 0, dim: int = 3) -> Trial:

@@ -16,6 +16,7 @@ from aecore.evaluation.metrics.likelihood import Likelihood, log_likelihood
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.categorical import Categorical
 from aecore.model.noise.noises import GaussianNoise, NoNoise
+from aecore.model.passes import Inputs
 from aecore.model.reconstruction.bernoulli import Bernoulli
 from aecore.model.reconstruction.gaussian import GaussianLikelihood
 from aecore.model.reconstruction.ssim import SSIM
@@ -136,7 +137,7 @@ class TestWork:
     ) -> None:
         whole, table = exact_gaussian(exact=True, images=4)
         seen, decoded = counted(whole.eval())
-        half = whole.encoder_pass(pictures(table), gen(), noisy=False)
+        half = whole.encoder_pass(Inputs(pictures(table), gen(), noisy=False))
         log_p, elbo = log_likelihood(whole, whole.prior_density, half, gen(), 25, rows)
         assert seen == [4] and decoded == calls
         torch.testing.assert_close(log_p, table[:, 5])

@@ -147,20 +147,20 @@ class TestCategorical:
         found = {}
         for epoch in (0.0, 5.0, 10.0, 99.0, math.inf):
             latent.set_epoch(epoch)
-            found[epoch] = latent.temperature
+            found[epoch] = latent.current_temperature
         assert found == pytest.approx({0: 1, 5: 0.5, 10: 0.25, 99: 0.25, math.inf: 0.25})
         latent = categorical(epochs=0.0)
         latent.set_epoch(0.0)
-        assert latent.temperature == 0.25
+        assert latent.current_temperature == 0.25
 
     def test_a_model_is_told_the_epoch(self) -> None:
         whole = model(latent=categorical())
         whole.terms(images(2, 1, 4, 4), gen(), epoch=5.0, noisy=True)
-        assert whole.latent.temperature == pytest.approx(0.5)
+        assert whole.latent.current_temperature == pytest.approx(0.5)
 
     def test_the_standard_prior_is_uniform(self) -> None:
         whole = model(latent=categorical(), prior=Standard(), penalties={"kl": KL()})
-        z = whole.prior_density.sample(DRAWS, (15,), torch.zeros(1), gen())
+        z = whole.prior_density.sample((DRAWS, 15), torch.zeros(1), gen())
         assert is_one_hot(z)
         assert (z.mean(0) - 0.2).abs().max() < 4.5 * (0.16 / DRAWS) ** 0.5
         torch.testing.assert_close(

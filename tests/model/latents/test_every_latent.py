@@ -16,7 +16,7 @@ from aecore.errors import UserError
 from aecore.model.autoencoder import Autoencoder
 from aecore.model.codes import Pathwise
 from aecore.model.latents.base import Latent
-from aecore.model.layers import leaves
+from aecore.model.module import leaves
 from helpers.gradients import check_gradient
 from helpers.models import conv, gen, images, model
 

@@ -198,7 +198,7 @@ def test_codes_of_one_image_do_not_depend_on_the_others(latent: Latent) -> None:
 
 
 def test_prior_samples() -> None:
-    z = Standard().sample(40_000, (2,), torch.zeros(1, dtype=torch.float64), gen())
+    z = Standard().sample((40_000, 2), torch.zeros(1, dtype=torch.float64), gen())
     assert z.shape == (40_000, 2) and z.dtype == torch.float64
     assert z.mean(0).abs().max() < 4.5 / 200 and (z.std(0) - 1).abs().max() < 4.5 / 200 / 2**0.5
 

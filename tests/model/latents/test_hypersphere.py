@@ -50,7 +50,7 @@ class TestPowerSpherical:
     @pytest.mark.parametrize("concentration", [0.5, 4.0])
     def test_density_is_normalised(self, dim: int, concentration: float) -> None:
         prior = UniformSphere(dim)
-        z = prior.sample(DRAWS, (dim,), torch.zeros(1, dtype=torch.float64), gen())
+        z = prior.sample((DRAWS, dim), torch.zeros(1, dtype=torch.float64), gen())
         ratio = posterior(dim, concentration).log_prob(z) - prior.log_prob(z)
         assert off(ratio.exp(), 1) < 4.5
 
@@ -142,7 +142,7 @@ class TestHypersphere:
     def test_the_standard_prior_is_uniform(self) -> None:
         whole = model(latent=Hypersphere(dim=3), prior=Standard(), penalties={"kl": KL()})
         assert isinstance(whole.prior, UniformSphere)
-        z = whole.prior_density.sample(DRAWS, (3,), torch.zeros(1), gen())
+        z = whole.prior_density.sample((DRAWS, 3), torch.zeros(1), gen())
         assert off(z, 0) < 4.5 and off(z.square(), 1) < 4.5
         area = 4 * math.pi * 3
         torch.testing.assert_close(

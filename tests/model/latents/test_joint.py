@@ -41,7 +41,7 @@ def test_density_and_kl_are_those_of_the_parts() -> None:
 
 def test_samples_of_the_prior_are_normal_and_one_hot() -> None:
     whole = model(latent=joint())
-    z = whole.prior_density.sample(4000, whole.code_shape, torch.zeros(1), gen())
+    z = whole.prior_density.sample((4000, *whole.code_shape), torch.zeros(1), gen())
     normal, rest = z[:, :DIM], z[:, DIM:].view(-1, VARIABLES, CATEGORIES)
     assert float(normal.mean().abs()) < 0.05 and abs(float(normal.std()) - 1) < 0.05
     assert bool((rest.sum(-1) == 1).all()) and bool(((rest == 0) | (rest == 1)).all())

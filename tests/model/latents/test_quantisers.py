@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +17,7 @@ from aecore.api.create import create
 from aecore.model.latents.base import Latent
 from aecore.model.latents.lfq import LFQ, joint_probabilities
 from aecore.model.latents.residual_vq import ResidualVQ
+from aecore.model.latents.vq import VQ
 from helpers.gradients import check_gradient
 from helpers.models import adam, conv, gen, images, model
 from helpers.ranks import codebook, points
@@ -245,3 +247,10 @@ class TestLFQ:
             assert indices is not None
             used.append(len(indices.unique()))
         assert used[1] > used[0], used
+
+
+def test_the_size_of_the_codebook_has_no_default() -> None:
+    """Not even the None that other latents have as an attribute."""
+    options = {"dim": 2, "tokens": 1, "commitment": 1.0, "update": "ema", "decay": 0.9}
+    with pytest.raises(ValidationError, match="codebook_size"):
+        VQ(**options, restart_below=0.0)  # type: ignore[arg-type,call-arg]

@@ -22,7 +22,7 @@ from aecore.model.networks.base import Network
 from aecore.model.objectives.bounds import Bound, Ciwae, Dreg, Iwae, Miwae, Piwae
 from aecore.model.objectives.elbo import Elbo
 from aecore.model.objectives.importance import draw
-from aecore.model.passes import Pass
+from aecore.model.passes import Inputs, Pass
 from aecore.model.penalties.base import Penalty
 from aecore.model.penalties.capacity import Capacity
 from aecore.model.penalties.free_bits import FreeBits
@@ -52,7 +52,7 @@ SEVERAL = [
 def value(whole: Autoencoder, objective: Bound, x: Tensor, seed: int = 0) -> Tensor:
     """The bound, the mean over images."""
     with torch.no_grad():
-        terms = objective(whole, x, gen(seed), {}, False)
+        terms = objective(whole, Inputs(x, gen(seed), False), {})
     return -terms.values[objective.term]
 
 
@@ -60,7 +60,7 @@ def gradients(whole: Autoencoder, objective: Bound, x: Tensor, seed: int) -> dic
     """Of the loss, by parameter."""
     whole.zero_grad()
     weights = dict.fromkeys(whole.penalties, 1.0)
-    objective(whole, x, gen(seed), weights, False).loss.backward()  # type: ignore[no-untyped-call]
+    objective(whole, Inputs(x, gen(seed), False), weights).loss.backward()  # type: ignore[no-untyped-call]
     return {n: p.grad.clone() for n, p in whole.named_parameters() if p.grad is not None}
 
 
@@ -73,7 +73,7 @@ class TestValue:
     def test_of_the_exact_posterior_is_the_log_likelihood(self, objective: Bound) -> None:
         whole, rows = exact_gaussian(exact=True)
         x, log_p = pictures(rows), rows[:, 5]
-        drawn = draw(whole, x, gen(), samples=objective.samples, noisy=False)
+        drawn = draw(whole, Inputs(x, gen(), False), samples=objective.samples)
         expected = log_p.expand_as(drawn.log_weights)
         torch.testing.assert_close(drawn.log_weights.detach(), expected, rtol=0, atol=1e-11)
         assert float(value(whole, objective, x)) == pytest.approx(float(log_p.mean()), abs=1e-11)
@@ -95,16 +95,16 @@ class TestValue:
         kl = (q.log_prob(p.code.z) - Normal(0, 1).log_prob(p.code.z)).sum(1)
         cost = whole.reconstruction(p.output, p.x) + 8 * math.log(math.pi)
         whole.penalty_modules.clear()
-        terms = Iwae(samples=1)(whole, x, gen(1), {}, False)
+        terms = Iwae(samples=1)(whole, Inputs(x, gen(1), False), {})
         torch.testing.assert_close(terms.values["iwae"], (cost + kl).mean())
-        elbo = Elbo()(whole, x, gen(1), {}, False)
+        elbo = Elbo()(whole, Inputs(x, gen(1), False), {})
         assert torch.equal(terms.values["reconstruction"], elbo.values["reconstruction"])
 
     @pytest.mark.parametrize("objective", SEVERAL, ids=lambda o: o.name)
     def test_of_a_single_image(self, objective: Bound) -> None:
         whole = model(latent=gaussian(3), reconstruction=GaussianLikelihood(scale=0.3)).double()
         x = images(1, 1, 4, 4, dtype=torch.float64)
-        log_w = draw(whole, x, gen(), samples=5, noisy=False).log_weights.detach()
+        log_w = draw(whole, Inputs(x, gen(), False), samples=5).log_weights.detach()
         assert log_w.shape == (5, 1)
         least, most = float(log_w.mean()), float(log_w.max())
         assert least < float(value(whole, objective, x)) < most
@@ -112,7 +112,7 @@ class TestValue:
     def test_formulas(self) -> None:
         whole, rows = exact_gaussian()
         x = pictures(rows)[:7]
-        log_w = draw(whole, x, gen(), samples=6, noisy=False).log_weights
+        log_w = draw(whole, Inputs(x, gen(), False), samples=6).log_weights
         assert log_w.shape == (6, 7)
         found = value(whole, Miwae(samples=2, bounds=3), x)
         by_bound = [log_w[[m, m + 3]].exp().mean(0).log().mean() for m in range(3)]
@@ -147,7 +147,7 @@ class TestGradient:
         whole = small()
         x = images(3, 1, 4, 4, dtype=torch.float64)
         found = gradients(whole, Iwae(samples=4), x, seed=1)
-        log_w = draw(whole, x, gen(1), samples=4, noisy=False).log_weights
+        log_w = draw(whole, Inputs(x, gen(1), False), samples=4).log_weights
         share = log_w.detach().exp() / log_w.detach().exp().sum(0)
         assert float(share.max()) > 0.7  # or plain means would do
         for name, parameter in whole.named_parameters():
@@ -248,7 +248,7 @@ class TestTerms:
     @pytest.mark.parametrize("objective", SEVERAL, ids=lambda o: o.name)
     def test_the_bound_is_the_loss_but_for_penalties(self, objective: Bound) -> None:
         whole = small(penalties={"l2": CodeL2()})
-        terms = objective(whole, images(5, 1, 4, 4).double(), gen(), {"l2": 0.5}, False)
+        terms = objective(whole, Inputs(images(5, 1, 4, 4).double(), gen(), False), {"l2": 0.5})
         assert list(terms.values) == ["reconstruction", objective.term, "l2"]
         assert dict(terms.weights) == {"reconstruction": 0, objective.term: 1, "l2": 0.5}
         parts = terms.values[objective.term] + 0.5 * terms.values["l2"]
@@ -268,7 +268,7 @@ class TestTerms:
         seen, decoded = [], []
         whole.encoder.register_forward_hook(lambda _, given, found: seen.append(len(given[0])))
         whole.decoder.register_forward_hook(lambda _, given, found: decoded.append(len(given[0])))
-        Iwae(samples=7)(whole, images(5, 1, 4, 4), gen(), {}, False)
+        Iwae(samples=7)(whole, Inputs(images(5, 1, 4, 4), gen(), False), {})
         assert seen == [5] and decoded == [35]
 
 

@@ -90,7 +90,7 @@ class TestMMD:
             where = gen()
             where.set_state(p.generator.get_state())  # type: ignore[union-attr]
             found = penalty(p)
-            drawn = whole.prior_density.sample(6, whole.code_shape, x, where).flatten(1)
+            drawn = whole.prior_density.sample((6, *whole.code_shape), x, where).flatten(1)
             same(found, mmd(p.code.z.flatten(1), drawn, kernel, SCALES).expand(6))
 
     def test_it_draws_codes_to_the_prior(self, kernel: Kernel) -> None:

@@ -78,7 +78,7 @@ def test_mixture_is_that_of_torch() -> None:
     )
     z = codes(50)
     torch.testing.assert_close(prior.log_prob(z), same.log_prob(z)[:, None])
-    drawn = prior.sample(40_000, (3,), z, gen(1))
+    drawn = prior.sample((40_000, 3), z, gen(1))
     error = drawn.std(0) / len(drawn) ** 0.5
     assert float(((drawn.mean(0) - same.mean.detach()) / error).abs().max()) < 4.5
     torch.testing.assert_close(drawn.var(0), same.variance.detach(), rtol=0.03, atol=0)
@@ -94,7 +94,7 @@ def test_vamp_of_one_pseudo_input_is_its_posterior() -> None:
     torch.testing.assert_close(
         whole.prior_density.log_prob(z), posterior.log_prob(z).sum(1, keepdim=True)
     )
-    drawn = whole.prior_density.sample(20_000, (3,), z, gen(1))
+    drawn = whole.prior_density.sample((20_000, 3), z, gen(1))
     torch.testing.assert_close(drawn.mean(0), posterior.mean[0], rtol=0.05, atol=0.05)
     torch.testing.assert_close(drawn.var(0), posterior.variance[0], rtol=0.05, atol=0)
 
@@ -126,7 +126,7 @@ def test_flow_is_normalised_and_draws_what_it_says(kind: Any) -> None:
     spread = D.Independent(D.Normal(torch.zeros(3), torch.full((3,), 1.5)), 1)
     ratio = (prior.log_prob(z.float())[:, 0] - spread.log_prob(z)).exp()
     assert float((ratio.mean() - 1).abs() / ratio.std() * len(z) ** 0.5) < 4.5
-    drawn = prior.sample(6000, (3,), z.float(), gen(2))
+    drawn = prior.sample((6000, 3), z.float(), gen(2))
     for moment in (drawn, drawn.square()):  # against the same by importance weights
         weighed = ratio[:, None] * (z if moment is drawn else z.square())
         error = (moment.var(0) / len(drawn) + weighed.var(0) / len(z)).sqrt()
@@ -178,9 +178,9 @@ def test_every_parameter_of_a_prior_learns(word: Prior, penalty: str) -> None:
 def test_draws_are_repeatable_and_fixed(word: Prior) -> None:
     prior = vae(word).prior_density
     like = torch.zeros(1)
-    drawn = prior.sample(6, (3,), like, gen(5))
+    drawn = prior.sample((6, 3), like, gen(5))
     assert drawn.shape == (6, 3) and not drawn.requires_grad
-    assert torch.equal(drawn, prior.sample(6, (3,), like, gen(5)))
+    assert torch.equal(drawn, prior.sample((6, 3), like, gen(5)))
     assert len({tuple(row) for row in drawn.tolist()}) == 6
 
 
@@ -330,7 +330,7 @@ def test_a_temperature_scales_the_deviations_of_draws(word: Prior) -> None:
     """About the mean of what each is drawn from, which a temperature of 0 gives."""
     prior, z = vae(word).prior_density, codes(1)
     assert prior.no_temperature is None
-    drawn = [prior.sample(200, (3,), z, gen(1), t) for t in (0.0, 0.5, 1.0, 2.0)]
+    drawn = [prior.sample((200, 3), z, gen(1), t) for t in (0.0, 0.5, 1.0, 2.0)]
     if isinstance(prior, FlowPrior):
         drawn = [prior.warp(one)[0].detach() for one in drawn]
     none, half, full, twice = drawn
@@ -354,7 +354,7 @@ def test_areas_of_spheres() -> None:
 @pytest.mark.parametrize("dim", [2, 3, 5])
 def test_uniform_on_a_sphere(dim: int) -> None:
     prior = UniformSphere(dim)
-    z = prior.sample(20_000, (dim,), torch.zeros(1, dtype=torch.float64), gen())
+    z = prior.sample((20_000, dim), torch.zeros(1, dtype=torch.float64), gen())
     torch.testing.assert_close(z.square().sum(1), torch.full_like(z[:, 0], dim))
     for moment, expected in ((z, 0.0), (z.square(), 1.0)):
         error = moment.std(0) / len(z) ** 0.5
@@ -367,7 +367,7 @@ def test_uniform_on_a_sphere(dim: int) -> None:
 
 def test_uniform_over_categories() -> None:
     prior = UniformCategories(2, 3)
-    z = prior.sample(9000, (6,), torch.zeros(1), gen())
+    z = prior.sample((9000, 6), torch.zeros(1), gen())
     numbers = z.view(-1, 2, 3).argmax(2) @ torch.tensor([3, 1])
     assert bool((z.view(-1, 2, 3).sum(2) == 1).all()) and z.dtype == torch.float32
     share = numbers.bincount(minlength=9) / 9000

@@ -213,9 +213,9 @@ class TestPerceptual:
         digits = load_digits()
         x = torch.from_numpy(digits.images[:, None] / 16).float()
         y = torch.from_numpy(digits.target).long()
-        make = partial(SmallClassifier, 1, 8, 8, 10)
+        make = partial(SmallClassifier, 1, 8, 8, 10, torch.nn.Identity())
         cpu, training = torch.device("cpu"), Split(x[:1400], y[:1400])
-        found = train_classifier(make, SmallClassifier.forward, training, 5, 101, cpu)
+        found = train_classifier(make, training, 5, 101, cpu)
         assert (found(x[1400:]).argmax(1) == y[1400:]).float().mean() > 0.7
 
     def test_the_optimizer_leaves_them_as_they_are(self) -> None:

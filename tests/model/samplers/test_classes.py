@@ -62,7 +62,7 @@ def test_a_class_of_few_codes_shares_those_of_all(sampler: Sampler, tmp_path: Pa
     labels = torch.cat([LABELS[LABELS != 1], torch.ones(3, dtype=torch.int64)])
     codes = clusters(labels)
     fitted = fit_by_class(sampler, codes, labels, 4, 0)
-    assert set(fitted.own) == {0, 2}
+    assert set(fitted.by_label) == {0, 2}
     few, all_codes = (f.draw(6, LIKE, gen(1)) for f in (fitted.shared, sampler.fit(codes, 0)))  # type: ignore[union-attr]
     assert torch.equal(few, all_codes)
     for label in (1, 3):
@@ -97,7 +97,7 @@ def test_a_conditional_run(
     assert Path("run/figures/samples.png").is_file()
     whole = open_run(Path("run")).model()
     sampler = whole.sampler
-    assert isinstance(sampler, ByClass) and 0 < len(sampler.own) < 10
+    assert isinstance(sampler, ByClass) and 0 < len(sampler.by_label) < 10
     drawn = whole.sample(6, gen(), torch.arange(6))
     first = Path("run", FILE).read_bytes()
     Path("run/metrics.json").unlink()

@@ -234,7 +234,7 @@ def test_a_logger_that_is_not_installed(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("aecore.training.loggers.base.find_spec", lambda name: None)
+    monkeypatch.setattr("aecore.config.folders.find_spec", lambda name: None)
     assert main([*TINY, f"logger={name}", f"hydra.run.dir={tmp_path}/run"]) == 2
     first, mend = capsys.readouterr().err.splitlines()
     assert first == f"error: logger={name}: not installed"

@@ -20,7 +20,8 @@ def mutual_information(codes: Floats, factors: Integers, bins: int) -> NDArray[n
 
     bins: of equal width, from the smallest to the largest value of a dimension.
     """
-    binned = [_binned(code, bins) for code in codes.T]
+    inner = [np.linspace(code.min(), code.max(), bins + 1)[1:-1] for code in codes.T]
+    binned = [np.digitize(code, edges) for code, edges in zip(codes.T, inner, strict=True)]
     return np.array([[mutual_info_score(f, code) for f in factors.T] for code in binned])
 
 
@@ -58,12 +59,6 @@ def top_gap(scores: Floats) -> NDArray[np.float64]:
     return gap
 
 
-def _binned(code: Floats, bins: int) -> Integers:
-    """(N,) the index of each value's bin."""
-    inner = np.linspace(code.min(), code.max(), bins + 1)[1:-1]
-    return np.searchsorted(inner, code, side="right")
-
-
 def sap(scores: Floats) -> float:
     """Score of the best dimension for a factor minus the second best: the mean over factors.
 
@@ -84,13 +79,11 @@ def predictability(
     (a decision tree with a leaf for each). Balanced accuracies.
     """
     known, values = fit
+    columns = zip(known.T[..., None], codes.T[..., None], strict=True)
     return np.array(
         [
-            [
-                _accuracy(known[:, [d]], values[:, f], codes[:, [d]], factors[:, f])
-                for f in range(factors.shape[1])
-            ]
-            for d in range(codes.shape[1])
+            [_accuracy(a, f, b, g) for f, g in zip(values.T, factors.T, strict=True)]
+            for a, b in columns
         ]
     )
 

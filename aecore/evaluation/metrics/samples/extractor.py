@@ -42,8 +42,8 @@ class Classifier(nn.Module):
         x = x.clamp(0, 1)
         if x.shape[2:] != self.shape:
             x = F.adaptive_avg_pool2d(x, self.shape)
-        found: Tensor = self.features(x - 0.5)
-        return found
+        extracted: Tensor = self.features(x - 0.5)
+        return extracted
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes)."""
@@ -60,7 +60,7 @@ def classifier(split: Split) -> Classifier:
 def trained_classifier(split: Split, epochs: int, seed: int, device: torch.device) -> Classifier:
     """A classifier of the labels of a split; see `train_classifier`."""
     make = partial(classifier, split)
-    return train_classifier(make, Classifier.forward, split, epochs, seed, device)
+    return train_classifier(make, split, epochs, seed, device)
 
 
 def features(model: Classifier, batches: Iterable[Tensor]) -> Tensor:

@@ -70,19 +70,19 @@ class Frechet(Metric):
         scale = torch.where(spread > 0, spread, 1)
         real = features(classifier, (x for x, _ in wanted.batches())) / scale
         again = (model.reconstruct(x, y) for x, y in test.batches())
-        found = {
+        values = {
             "frechet_cnn_training": frechet(seen / scale, real),
             "frechet_cnn_reconstructions": frechet(features(classifier, again) / scale, real),
         }
         if model.can_sample:
             made = features(classifier, samples(test)) / scale
             precision, recall = precision_recall(made, real, self.neighbours)
-            found |= {
+            values |= {
                 "frechet_cnn_samples": frechet(made, real),
                 "precision_cnn": precision,
                 "recall_cnn": recall,
             }
-        return found
+        return values
 
 
 def samples(trial: Trial) -> Iterator[Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aecore.config.component import PositiveInt
-from aecore.config.folders import expanded, installing
+from aecore.config.folders import expanded, installing, is_installed
 from aecore.errors import SkippedError
 from aecore.evaluation.metrics.base import Metric
 from aecore.evaluation.metrics.samples.frechet import samples
@@ -62,18 +61,18 @@ class Inception(Metric):
         made: dict[str, Iterator[Tensor]] = {"reconstructions": again}
         if trial.model.can_sample:
             made["samples"] = samples(test)
-        found = {}
+        values = {}
         for name, batches in made.items():
             distance.reset()  # of the images made, not of the real ones
             for x in batches:
                 distance.update(_coloured(x), real=False)
-            found[f"frechet_inception_{name}"] = float(distance.compute())
-        return found
+            values[f"frechet_inception_{name}"] = float(distance.compute())
+        return values
 
 
 def weights_file(weights: str | None) -> Path:
     """The file of the network's weights; SkippedError, with a hint, where something is missing."""
-    if find_spec("torch_fidelity") is None:
+    if not is_installed("torch_fidelity"):
         raise SkippedError(f"it needs torch-fidelity: {installing('inception')}")
     path = expanded(weights or f"{torch.hub.get_dir()}/checkpoints/{_WEIGHTS}")
     if not path.is_file():

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Generator, Tensor
 from typing_extensions import override
 
 from aecore.config.component import PositiveInt
 from aecore.model.objectives.base import Terms
 from aecore.model.objectives.elbo import Elbo
-from aecore.model.passes import Model
+from aecore.model.passes import Inputs, Model
 
 
 class Repeated(Elbo):
@@ -20,17 +19,8 @@ class Repeated(Elbo):
     draws: PositiveInt
 
     @override
-    def __call__(
-        self,
-        model: Model,
-        x: Tensor,
-        generator: Generator | None,
-        weights: Mapping[str, float],
-        noisy: bool,
-        y: Tensor | None = None,
-        target: Tensor | None = None,
-    ) -> Terms:
+    def __call__(self, model: Model, inputs: Inputs, weights: Mapping[str, float]) -> Terms:
         one = super().__call__
-        terms = [one(model, x, generator, weights, noisy, y, target) for _ in range(self.draws)]
+        terms = [one(model, inputs, weights) for _ in range(self.draws)]
         values = {k: torch.stack([t.values[k] for t in terms]).mean() for k in terms[0].values}
         return Terms(values, terms[0].weights, terms[0].critics)

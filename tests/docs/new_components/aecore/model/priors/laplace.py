@@ -20,12 +20,7 @@ class LaplacePrior(Standalone):
 
     @override
     def sample(
-        self,
-        n: int,
-        shape: Shape,
-        like: Tensor,
-        generator: Generator | None,
-        temperature: float = 1.0,
+        self, shape: Shape, like: Tensor, generator: Generator | None, temperature: float = 1.0
     ) -> Tensor:
-        size = like.new_empty((n, *shape)).exponential_(generator=generator)
-        return size * like.new_empty((n, *shape)).normal_(generator=generator).sign()
+        size = like.new_empty(shape).exponential_(generator=generator)
+        return size * like.new_empty(shape).normal_(generator=generator).sign()

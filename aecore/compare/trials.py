@@ -1,4 +1,4 @@
-"""The views of finished runs, for figures that compare them."""
+"""The trials of finished runs, for figures that compare them."""
 
 from __future__ import annotations
 
