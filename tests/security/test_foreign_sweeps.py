@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from aecore.cli import main
 from aecore.config.overrides import read
 from aecore.errors import UserError
 from aecore.runs.recorded import decides_launch, is_recordable
@@ -314,8 +315,9 @@ def test_the_folder_of_this_user_needs_no_word(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_runs_in_it_are_foreign_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["seed=0", *TINY, "hydra.run.dir=begun"]) == 0
+    Path("begun/metrics.json").unlink()
     planned(Path("sweep"), "seed=0,1,2,3")
-    assert resumed(Path("sweep")) == 0
     changes: list[dict[str, Any]] = [
         {"task": "compare", "out": "evil", "runs": "sweep"},
         {"paths": {"data_dir": "evil", "output_dir": "outputs"}},
@@ -324,9 +326,10 @@ def test_runs_in_it_are_foreign_too(capsys: pytest.CaptureFixture[str]) -> None:
         {"out": "evil", "runs": "evil"},
     ]  # fmt: skip
     for n, change in enumerate(changes):
+        shutil.copytree("begun", f"sweep/{n}")
         path = Path(f"sweep/{n}/config.yaml")
-        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | change))
-        Path(f"sweep/{n}/metrics.json").unlink()
+        config = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump(config | {"seed": n} | change))
     assert resumed(Path("sweep")) == 1
     told = capsys.readouterr().err
     assert "job 1/4: failed: " in told and "only a training" in told
@@ -360,8 +363,6 @@ def test_a_search_goes_on_with_what_is_given_again(capsys: pytest.CaptureFixture
 
 def test_a_search_by_the_command_line_keeps_what_is_not_recorded() -> None:
     need("optuna")
-    from aecore.cli import main
-
     argv = ["-m", "hydra/sweeper=optuna", *TINY, "optimized_metric=val/loss",
             "hydra.sweeper.n_trials=1", "hydra.sweep.dir=sweep", "hydra.job.env_set.MINE=x",
             "latent.dim=choice(2,3)", "network.hidden=['${latent.dim}']"]  # fmt: skip

@@ -33,12 +33,7 @@ STARTERS = {
     ],
     "srun": ["srun", "--ntasks=2", sys.executable],
 }  # fmt: skip
-STARTED = {
-    "run.py": ["hydra.run.dir=outputs/mine/two"],
-    "submitit_slurm": [
-        "-m", "hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2",
-    ],
-}  # fmt: skip
+BY_SLURM = ["-m", "hydra/launcher=submitit_slurm", "hydra.launcher.tasks_per_node=2"]
 TINY = ["trainer=debug", "figures=none", "logger=none"]
 # an odd batch size and a ragged last batch: the shares of two processes differ
 SHARED = [
@@ -155,23 +150,22 @@ def test_a_killed_sweep_is_finished_by_another_launcher() -> None:
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
 
 
-@pytest.mark.parametrize("starter", ["run.py", "torchrun", "srun", "submitit_slurm"])
+@pytest.mark.parametrize("starter", ["torchrun", "srun", "submitit_slurm"])
 def test_two_processes_train_as_one(starter: str) -> None:
+    """Those that run.py starts itself: training/test_trainer_options.py."""
     if starter == "srun":
         need_slurm()
     if starter == "submitit_slurm":
         need_launcher(starter)
-    argv = [*SHARED, *DDP, *STARTED.get(starter, [])]
     if starter in STARTERS:
-        command = [*STARTERS[starter], RUN, *argv]
+        command = [*STARTERS[starter], RUN, *SHARED, *DDP]
         told = subprocess.run(command, env=environment(), capture_output=True, text=True)
         assert told.returncode == 0, told.stdout + told.stderr
         errors = told.stderr
     else:
-        errors = launched(*argv).err
+        errors = launched(*SHARED, *DDP, *BY_SLURM).err
     assert main([*SHARED, "hydra.run.dir=one"]) == 0
     (two,) = Path("outputs").glob("*/*" if starter != "submitit_slurm" else "sweeps/*/*/0")
-    assert starter != "run.py" or two == Path("outputs/mine/two")
     assert metrics(two) == pytest.approx(metrics(Path("one")), rel=1e-5)
     rows = [list(csv.DictReader((f / "history.csv").open())) for f in (two, Path("one"))]
     for row, other in zip(*rows, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aecore.cli import main
 from aecore.config.folders import ROOT
 from aecore.runs.checkpoint import LAST, load
 from helpers.checkpoints import same_checkpoint
@@ -32,16 +34,27 @@ def metrics(run: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if "second" not in name}
 
 
+def history(run: str) -> list[dict[str, str]]:
+    with Path(run, "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_two_processes_train_as_one_does() -> None:
     """Also the critic: the mean over a group is one over the images of both."""
     command = [*SMALL, "reconstruction=[mse,adversarial]"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    called(*command, "hydra.run.dir=one")
-    ddp = ["trainer=ddp", "trainer.devices=2", "hydra.run.dir=two"]
-    said = called(*command, *ddp, environment=environment).out
-    assert "26 steps, 3 to a step of the optimizer" in said
-    assert "evaluated with averaged weights (decay 0.8)" in said
-    assert metrics("one") == pytest.approx(metrics("two"), rel=1e-4)
+    # the shell of a user who said nothing about threads
+    kept = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    assert main([*command, "hydra.run.dir=one"]) == 0
+    ddp = ["trainer=ddp", "trainer.devices=2", "hydra.run.dir=outputs/mine/two"]
+    done = called(*command, *ddp, environment={**kept, "PYTHONPATH": str(ROOT)})
+    assert "26 steps, 3 to a step of the optimizer" in done.out
+    assert "evaluated with averaged weights (decay 0.8)" in done.out
+    assert "Warning" not in done.err
+    one, two = "one", "outputs/mine/two"
+    assert metrics(one) == pytest.approx(metrics(two), rel=1e-4)
+    for row, other in zip(history(one), history(two), strict=True):
+        assert float(row["train/loss"]) == pytest.approx(float(other["train/loss"]), rel=1e-4)
+        assert (row["step"], row["images"]) == (other["step"], other["images"])
 
 
 def test_a_run_killed_with_everything_at_once() -> None:
