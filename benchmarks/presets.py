@@ -1,6 +1,6 @@
 """Error, ELBO, seconds and parameters of presets: tables of the README and docs/model.md.
 
-    python benchmarks/presets.py [--presets pca,ae,vae] [OVERRIDE ...]
+    python benchmarks/presets.py [--presets pca,ae,vae] [--keep] [OVERRIDE ...]
     python benchmarks/presets.py --sweep FOLDER
 
 Trains each preset on MNIST, one after another, or reads the finished sweep of a folder; writes
@@ -36,6 +36,8 @@ def main() -> int:
     parser.add_argument("--presets", default=",".join(builtin_options("model")), metavar="A,B")
     parser.add_argument("--sweep", type=Path, help="a finished sweep over model=, to be read")
     parser.add_argument("--out", type=Path, default=_new_folder(), help="folder of a new sweep")
+    text = "keep the command and the numbers of presets that were not trained again"
+    parser.add_argument("--keep", action="store_true", help=text)
     parser.add_argument("--note", default="", help="a sentence below the tables")
     given, overrides = parser.parse_known_args()
     folder = given.sweep or given.out
@@ -46,12 +48,16 @@ def main() -> int:
     sweep = read_sweep(folder)
     if sweep is None:
         parser.error(f"{folder}: no sweep is recorded here")
-    found = {**record(sweep), "note": given.note}
-    RECORD.write_text(f"{json.dumps(found, indent=2)}\n", encoding="utf-8")
+    measured = record(sweep)
+    if given.keep:
+        kept = json.loads(RECORD.read_text(encoding="utf-8"))
+        measured = {**kept, "presets": {**kept["presets"], **measured["presets"]}}
+    measured["note"] = given.note
+    RECORD.write_text(f"{json.dumps(measured, indent=2)}\n", encoding="utf-8")
     for path, text in build.outdated().items():
         path.write_text(text, encoding="utf-8")
-    missing = [job["model"] for job in sweep.grid if job["model"] not in found["presets"]]
-    print(f"{RECORD}: {len(found['presets'])} presets; without metrics: {missing or 'none'}")
+    missing = [job["model"] for job in sweep.grid if job["model"] not in measured["presets"]]
+    print(f"{RECORD}: {len(measured['presets'])} presets; without metrics: {missing or 'none'}")
     return int(bool(missing))
 
 

@@ -70,11 +70,12 @@ class Page:
 
         In it `(ROOT/` begins a link to a file of the repository, relative to its top folder.
         """
-        up = os.path.relpath(ROOT, self.path.parent)
+        def link(match: re.Match[str]) -> str:
+            return f"({os.path.relpath(ROOT / match[1], self.path.parent)}"
 
         def replacement(match: re.Match[str]) -> str:
-            text = make(match[1], match[2].strip(), self).strip().replace("(ROOT/", f"({up}/")
-            text = text.replace("(./", "(")  # of the README
+            text = make(match[1], match[2].strip(), self).strip()
+            text = re.sub(r"\(ROOT/([^)#]+)", link, text)
             start = match[0].partition("\n")[0]
             return f"{start}\n\n{text}\n\n<!-- /generated -->" if text else _empty(start)
 

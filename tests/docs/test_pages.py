@@ -73,6 +73,8 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         if not place.startswith(("http:", "https:", "mailto:")):
             file = page.parent / place if place else page
             assert file.exists(), f"{page.name}: {target}"
+            # on the site there is nothing beside the pages
+            assert "../docs/" not in target, f"{page.name}: {target}"
             assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
 
 
