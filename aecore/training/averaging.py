@@ -57,7 +57,7 @@ class WeightAverage:
         """Add the weights after a step of the optimizer."""
         self._averaged.update_parameters(model)
 
-    def save(self, checkpoint: dict[str, Any], model: Autoencoder) -> None:
+    def put_into(self, checkpoint: dict[str, Any], model: Autoencoder) -> None:
         """Make the averages the weights of a checkpoint, which holds the trained ones beside."""
         checkpoint[TRAINED] = model.state_dict()
         averages = self.model.state_dict()

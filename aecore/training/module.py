@@ -279,7 +279,7 @@ class Training(LightningModule):
         """Add the step and, within an epoch, its progress; runs on every rank."""
         checkpoint["step"] = self.step
         if self._average is not None:
-            self._average.save(checkpoint, self.autoencoder)
+            self._average.put_into(checkpoint, self.autoencoder)
         last = len(self._loader()) - 1
         if self.stopped or 0 < self._chunks_done <= last:
             states = self.all_gather(self.generators.states())
