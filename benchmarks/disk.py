@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,8 +90,12 @@ def fill(path: Path, megabytes: int) -> None:
 
 def run(what: str, folder: str, threads: int) -> dict[str, Any]:
     """One of the measurements of this section, in a process of its own."""
-    measured = {"files": _files, "epochs": _epochs, "array": _array}[what]
-    return measured(folder, threads)
+    parts: dict[str, Callable[[str, int], dict[str, Any]]] = {
+        "files": _files,
+        "epochs": _epochs,
+        "array": _array,
+    }
+    return parts[what](folder, threads)
 
 
 @contextmanager
@@ -104,9 +108,10 @@ def _clock(found: dict[str, float], name: str) -> Iterator[None]:
 def _data(folder: str, *overrides: str) -> Any:
     """The data of an experiment, nothing read yet."""
     from aecore.config.arguments import parse
+    from aecore.config.build import validate
     from aecore.config.compose import compose
     from aecore.config.schema import Config
-    from aecore.training.setup import build_data, validate
+    from aecore.training.setup import build_data
 
     argv = [*overrides, f"dataset.batch_size={BATCH}", f"paths.data_dir={folder}/data", "seed=0"]
     return build_data(validate(Config, compose(parse(argv)).config))
@@ -131,7 +136,7 @@ def _files(folder: str, threads: int) -> dict[str, float]:
     found: dict[str, float] = {}
     with _clock(found, "listed"):
         images_under(Path(folder, "images"))
-    spent, decoded = [0.0], image_folder.decoded
+    spent, decoded = [0.0], vars(image_folder)["decoded"]
 
     def clocked(*arguments: Any) -> Any:
         start = time.perf_counter()
@@ -139,7 +144,7 @@ def _files(folder: str, threads: int) -> dict[str, float]:
         spent[0] += time.perf_counter() - start
         return images
 
-    image_folder.decoded = clocked
+    vars(image_folder)["decoded"] = clocked
     data = _images(folder, "true")
     with _clock(found, "decoded"):
         data.train, data.test  # noqa: B018
