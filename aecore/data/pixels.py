@@ -37,11 +37,8 @@ def as_pixels(
     x = as_images(images, shape)
     if x.dtype != torch.uint8:
         return as_floats(x, any_range)
-    x = x.to(torch.float32) / _BYTE
-    if limits is None:
-        return x
-    low, high = limits.to(x.device)
-    return low + x * (high - low)
+    low, high = (0.0, 1.0) if limits is None else limits.tolist()
+    return low + x.to(torch.float32) / _BYTE * (high - low)
 
 
 def as_images(images: Array, shape: ImageShape) -> Tensor:
