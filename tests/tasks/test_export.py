@@ -300,3 +300,16 @@ def test_a_model_of_nan_is_refused(tmp_path: Path) -> None:
         next(whole.decoder.parameters()).fill_(torch.nan)
     with pytest.raises(UserError, match="answers with NaN"):
         made(whole, tmp_path, ["torch"])
+
+
+def test_the_page_names_the_columns_of_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{n},{n % 7},{n % 5}" for n in range(60)]
+    Path("table.csv").write_text("\n".join(["age,visits,spend", *lines]))
+    data = ["dataset=csv", "dataset.path=table.csv", "logger=none", "figures=none"]
+    assert main(["model=pca", "latent.dim=1", *data, "hydra.run.dir=run"]) == 0
+    assert main(["run=run", "task=export", "export.formats=safetensors", "out=out"]) == 0
+    page = Path("out/README.md").read_text()
+    assert "| images | (N, 1, 1, 3) | float32, the columns age, visits, spend |" in page

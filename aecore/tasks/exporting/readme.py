@@ -50,6 +50,7 @@ def readme(
         files=files,
         images_text=images_text,
         classes=", ".join(names[:_NAMES]) or f"from 0 to {(model.classes or 0) - 1}",
+        columns=settings["config"]["dataset"].get("columns"),
         state=state_text(settings["run"]),
         pixels=settings["preprocessing"],
         score=settings["score"],
