@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ LOSSES = [
     f"{group}={name}"
     for group in ("model", "experiment")
     for name, file in sorted(builtin_options(group).items())
-    if "reconstruction" in file.read_text()
+    if re.search(r"\breconstruction\b", file.read_text())
 ]
 MSE_NODE = {"_target_": "aecore.model.reconstruction.errors.MSE"}
 
