@@ -70,6 +70,7 @@ class Page:
 
         In it `(ROOT/` begins a link to a file of the repository, relative to its top folder.
         """
+
         def link(match: re.Match[str]) -> str:
             return f"({os.path.relpath(ROOT / match[1], self.path.parent)}"
 

@@ -38,7 +38,7 @@ SMALL = [
     "figures=none", "logger=none",
 ]  # fmt: skip
 NAMES = ("test/loss", "test/mse", "test/elbo")
-TOLERANCE = 1e-3  # relative, since CPUs sum in other orders; those tried differ by 1e-5
+TOLERANCE = 3e-3  # relative, since CPUs sum in other orders; those tried differ by up to 1.6e-3
 
 
 def measured(preset: str, folder: Path) -> dict[str, float]:

@@ -55,7 +55,8 @@ def held() -> dict[str, Any]:
     descriptors = [f"/proc/self/fd/{n}" for n in os.listdir("/proc/self/fd")]
     names = sorted(os.readlink(path) for path in descriptors if os.path.exists(path))
     return {
-        "threads": [thread.name for thread in threading.enumerate()],
+        # the first progress bar of a process starts one that stays
+        "threads": [t.name for t in threading.enumerate() if t.name != "tqdm_monitor"],
         "children": len(children.stdout.split()),
         "files": [n for n in names if not n.endswith(".ttf")],  # which pictures are written with
         "environment": dict(os.environ),
