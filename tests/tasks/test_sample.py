@@ -49,7 +49,7 @@ def vae(prior: Prior | None = None, **words: object) -> Autoencoder:
 
 def of_prior(prior: Prior | None = None) -> Draw:
     made = vae(prior).prior_density
-    return lambda t: made.sample(50, (3,), LIKE, gen(2), t)
+    return lambda t: made.sample((50, 3), LIKE, gen(2), t)
 
 
 def of_sampler(fitted: Fitted) -> Draw:
@@ -105,7 +105,7 @@ class TestTemperature:
 
     def test_of_a_flow_scales_what_it_bends(self) -> None:
         made = vae(FlowPrior(kind="affine", transforms=2, hidden=[8])).prior
-        bent = made.sample(50, (3,), LIKE, gen(2), 0.4)
+        bent = made.sample((50, 3), LIKE, gen(2), 0.4)
         assert isinstance(made, FlowPrior)
         normal = torch.empty(50, 3).normal_(generator=gen(2))
         torch.testing.assert_close(made.warp(bent)[0].detach(), 0.4 * normal, rtol=1e-4, atol=1e-5)
