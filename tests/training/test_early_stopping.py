@@ -57,6 +57,6 @@ def test_plateau_needs_validation_images(capsys: pytest.CaptureFixture[str]) -> 
     assert main(words) == 2
     assert capsys.readouterr().err == (
         "error: scheduler=plateau: there is no validation split\n"
-        "  use dataset.val_size=0.1, or scheduler=constant\n"
+        "  use dataset.val_size=0.1, or scheduler=none\n"
     )
     assert not Path("outputs").exists()
