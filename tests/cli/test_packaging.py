@@ -93,7 +93,7 @@ def test_the_command_of_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> Non
         return done.stdout + done.stderr
 
     assert name == "aecore"
-    assert "\n  aecore model=vae dataset=mnist " in said("--help")
+    assert "\n  aecore model=vae dataset=mnist\n" in said("--help")
     composed = yaml.safe_load(said("sweeps=beta", "model=vae", "--cfg", "job"))
     assert composed["penalty"]["kl"]["_target_"] == "aecore.model.penalties.kl.KL"
     assert str(tmp_path / "site/aecore/conf") in said("--info", "searchpath")
