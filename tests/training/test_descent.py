@@ -20,10 +20,9 @@ from aecore.model.autoencoder import Autoencoder
 from aecore.model.latents.vq import VQ
 from aecore.model.penalties.adversarial import AdversarialPenalty
 from aecore.runs.checkpoint import BEST, LAST, load
-from aecore.training.averaging import WeightAverage
+from aecore.training.averaging import TRAINED, WeightAverage
 from aecore.training.descent import Descent
 from aecore.training.generators import epoch_seed
-from aecore.training.module import TRAINED
 from aecore.training.optimizers.by_name import Torch
 from aecore.training.optimizers.gradient import SGD, GradientDescent
 from aecore.training.optimizers.schedulers import Constant, Cosine, Plateau, Schedule, Step
