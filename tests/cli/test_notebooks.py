@@ -54,7 +54,7 @@ def test_a_notebook_was_executed_from_first_to_last(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_small_and_tells_nothing_of_its_machine(path: Path) -> None:
-    assert path.stat().st_size < 350_000
+    assert path.stat().st_size < 300_000
     notebook = json.loads(path.read_text())
     assert notebook["metadata"].keys() == {"kernelspec", "language_info"}
     assert notebook["metadata"]["language_info"] == {"name": "python"}

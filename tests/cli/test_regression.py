@@ -25,7 +25,7 @@ RUNS = {  # overrides of each; what a preset says itself is left to it
     "denoising": [],
     "contractive": [],
     "conv_ae": [],
-    "vae": ["latent.dim=8", "optimizer.lr=0.003", "trainer.max_epochs=5"],
+    "vae": ["latent.dim=8", "optimizer.lr=0.002", "trainer.max_epochs=4"],
     "beta_tcvae": ["latent.dim=4", "optimizer.lr=0.003"],
     "iwae": [],
     "aae": [],
@@ -38,7 +38,7 @@ SMALL = [
     "figures=none", "logger=none",
 ]  # fmt: skip
 NAMES = ("test/loss", "test/mse", "test/elbo")
-TOLERANCE = 3e-3  # relative, since CPUs sum in other orders; those tried differ by up to 1.6e-3
+TOLERANCE = 1e-3  # relative, since CPUs sum in other orders; those tried differ by up to 7e-5
 
 
 def measured(preset: str, folder: Path) -> dict[str, float]:

@@ -8,11 +8,13 @@ import os
 import subprocess
 import threading
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tqdm import tqdm
 
 from aecore.cli import main
 from aecore.training.loggers.base import finalized_on_failure
@@ -55,8 +57,7 @@ def held() -> dict[str, Any]:
     descriptors = [f"/proc/self/fd/{n}" for n in os.listdir("/proc/self/fd")]
     names = sorted(os.readlink(path) for path in descriptors if os.path.exists(path))
     return {
-        # the first progress bar of a process starts one that stays
-        "threads": [t.name for t in threading.enumerate() if t.name != "tqdm_monitor"],
+        "threads": [thread.name for thread in threading.enumerate()],
         "children": len(children.stdout.split()),
         "files": [n for n in names if not n.endswith(".ttf")],  # which pictures are written with
         "environment": dict(os.environ),
@@ -114,6 +115,7 @@ class TestMLflow:
         _, before = stored("mlflow")
         library()
         import_module("sklearn")  # it sets environment variables, whoever imports it first
+        tqdm(disable=False, file=StringIO()).close()  # the first bar starts a thread that stays
         quiet = held()
         assert main(["resume=mlflow", "trainer.max_epochs=3"]) == 0
         assert held() == quiet
