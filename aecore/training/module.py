@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Generator, Tensor
 from typing_extensions import override
 
@@ -99,7 +100,8 @@ class Training(LightningModule):
         self.steps_an_epoch = self._loader().steps
         self.generators = Generators(self.device)
         self._autocast = "mixed" in str(self.trainer.precision)
-        self._scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        precision = self.trainer.precision_plugin
+        self._scaler = precision.scaler if isinstance(precision, MixedPrecision) else None
         self._ranks = self.trainer.world_size
         if self._decay is not None:
             self._average = WeightAverage(self.autoencoder, self._decay, self._saved_average)
@@ -175,7 +177,7 @@ class Training(LightningModule):
         if self._ranks > 1:
             self.manual_backward(loss)  # it scales the loss, too
         else:  # 45 us less than through Lightning
-            (loss if self._scaler is None else self._scaler.scale(loss)).backward()
+            torch.autograd.backward(loss if self._scaler is None else self._scaler.scale(loss))
         if step + 1 in (first + self.descent.accumulate, self.steps_an_epoch):
             self.descent.set_rates(optimizer, self._rates, self.step, self.steps_an_epoch)
             self.descent.step(optimizer, self._scaler)

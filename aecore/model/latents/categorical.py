@@ -81,7 +81,21 @@ def one_hot(scores: Tensor) -> Tensor:
     return torch.zeros_like(scores).scatter(-1, scores.argmax(-1, keepdim=True), 1.0)
 
 
-class Categorical(Latent):
+class WithCategories(Latent):
+    """A latent with categorical variables, whose options these are; see `Categorical`."""
+
+    variational = True
+    relaxed = True
+
+    variables: PositiveInt
+    categories: Annotated[int, Field(ge=2)]
+    temperature: PositiveFloat
+    temperature_end: PositiveFloat
+    epochs: NonNegativeFloat
+    hard: bool
+
+
+class Categorical(WithCategories):
     """`variables` categorical variables with `categories` each, as concatenated one-hot vectors.
 
     In training z is relaxed: a convex combination of the one-hot vectors, close to one of them at
@@ -92,16 +106,7 @@ class Categorical(Latent):
     log p(x). The mean code holds the probabilities, or with `hard` the most probable one-hots.
     """
 
-    variational = True
-    relaxed = True
     shared_codebook = False
-
-    variables: PositiveInt
-    categories: Annotated[int, Field(ge=2)]
-    temperature: PositiveFloat
-    temperature_end: PositiveFloat
-    epochs: NonNegativeFloat
-    hard: bool
 
     def __post_init__(self) -> None:
         self.codebook_size = self.categories

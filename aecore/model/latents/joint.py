@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from aecore.config.component import NonNegativeFloat, PositiveFloat, PositiveInt
+from aecore.config.component import PositiveInt
 from aecore.model.codes import Code
-from aecore.model.latents.base import Latent
-from aecore.model.latents.categorical import Categorical, Categories
+from aecore.model.latents.categorical import Categorical, Categories, WithCategories
 from aecore.model.latents.gaussian import DiagonalGaussian, GaussianLatent
 from aecore.model.priors.base import Closed
 from aecore.model.priors.standard import Standard
@@ -74,23 +71,15 @@ class JointPrior(Closed):
         return torch.cat([normal, self.categories.sample(rest, like, generator)], 1)
 
 
-class Joint(Latent):
+class Joint(WithCategories):
     """`dim` Gaussian dimensions, and `variables` categorical variables (Dupont 2018, JointVAE).
 
     The options of the categories are those of `latent=categorical`.
     """
 
-    variational = True
-    relaxed = True
     uneven = True
 
     dim: PositiveInt
-    variables: PositiveInt
-    categories: Annotated[int, Field(ge=2)]
-    temperature: PositiveFloat
-    temperature_end: PositiveFloat
-    epochs: NonNegativeFloat
-    hard: bool
 
     def __post_init__(self) -> None:
         self.gaussian_part = GaussianLatent(dim=self.dim)
