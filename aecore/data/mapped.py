@@ -68,7 +68,7 @@ class MappedSplit(Blocks):
 
     @override
     def rescaled(self, limits: Tensor) -> Split:
-        if self.rows is None or self.images.dtype == torch.uint8:  # none, or in memory, to convert
+        if self.rows is None or self.has_levels:  # none, or in memory, to convert
             return Split.rescaled(self, limits)
         return replace(self, limits=limits.cpu())
 

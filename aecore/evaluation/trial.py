@@ -82,12 +82,7 @@ class Trial:
             model=self.model.in_unit_range(),
             images=self.images.rescaled(limits),
             read_training=lambda: self.read_training().rescaled(limits),
-            ood={
-                name: split
-                if split.has_levels and not self.images.has_levels
-                else split.rescaled(limits)
-                for name, split in self.ood.items()
-            },
+            ood={name: split.rescaled(limits) for name, split in self.ood.items()},
         )
 
     def generator(self) -> Generator:

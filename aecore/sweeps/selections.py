@@ -42,18 +42,18 @@ class Selections:
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
         self._known: dict[tuple[str, ...], DictConfig] = {}
-        self._own: dict[tuple[Any, ...], DictConfig] = {}
+        self._shared: dict[tuple[Any, ...], DictConfig] = {}
 
     def config(self, point: Sequence[Override]) -> dict[str, Any]:
         """The resolved configuration of a point; raises UserError."""
         chosen = self._chosen(point)
         # Points that set the same keys to values of the same types share a copy: each sets all.
         key = id(chosen), *((o.key, type(o.value)) for o in point if _sets_value(o))
-        if key not in self._own:
-            self._own[key] = without_hydra(chosen)
+        if key not in self._shared:
+            self._shared[key] = without_hydra(chosen)
         try:
-            _set_values(self._own[key], point)
-            return plain(self._own[key])
+            _set_values(self._shared[key], point)
+            return plain(self._shared[key])
         except OmegaConfBaseException:
             return compose(at_point(self._arguments, point)).config  # explains the error
 

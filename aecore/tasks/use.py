@@ -263,7 +263,8 @@ class Use(Task):
         if limits is not None:
             say(scaled_note(limits))
         if model.limits is not None and opened.is_other_data:
-            say("8-bit images: black and white are the ends of this range")
+            low, high = model.limits.tolist()
+            say(f"black and white of 8-bit images are {low:g} and {high:g}")
         with torch.no_grad():
             return self.use(opened)
 
