@@ -34,7 +34,15 @@ _GUESSES = {  # names that other programs use
 }
 _VALUES = {"trainer.accelerator": {"cuda": "gpu", "true": "gpu", "1": "gpu"}}
 _SPELLINGS = {  # of options, by their group
-    "reconstruction": {"bce": "bernoulli", "crossentropy": "bernoulli", "l2": "mse", "mae": "l1"},
+    "model": {"cae": "contractive", "dae": "denoising", "sae": "sparse"},
+    "reconstruction": {
+        "bce": "bernoulli",
+        "crossentropy": "bernoulli",
+        "l2": "mse",
+        "lpips": "perceptual",
+        "mae": "l1",
+    },
+    "noise": {"bernoulli": "dropout", "mask": "dropout", "masking": "dropout"},
     "optimizer": {
         "adamwithweightdecay": "adamw",
         **{
@@ -55,6 +63,13 @@ _SPELLINGS = {  # of options, by their group
         "detect": "score",
     },
     "dataset": {"fashion": "fashion_mnist", "cifar": "cifar10", "folder": "image_folder"},
+}
+_NUMBERS = {  # what a number is that is given for an option
+    "latent": "latent.dim={}",
+    "network": "network.hidden=[{}]",
+    "noise": "noise=gaussian noise.std={}",
+    "optimizer": "optimizer.lr={}",
+    "penalty": "penalty=l1 penalty.l1.weight={}",
 }
 _UNIQUE = 3  # keys of the same last part that are all named
 _FILES = ("experiment", "model", "sweeps")  # groups whose files choose other options
@@ -150,8 +165,10 @@ def _keys_of(group: str, name: str) -> frozenset[str]:
 def spelling(group: str, name: str) -> str | None:
     """The override that was meant by an option that a group has not; None if unknown.
 
-    The same option in another spelling, as `VQ-VAE`, or that name in another group.
+    The same option in another spelling, as `VQ-VAE`, that name in another group, or a number.
     """
+    if group in _NUMBERS and name.replace(".", "", 1).isdigit():
+        return _NUMBERS[group].format(name)
     other = _SPELLINGS.get(group, {}).get(normal(name))
     same = [known for known in builtin_options(group) if normal(known) == normal(name)]
     if other or same:

@@ -39,13 +39,20 @@ class List(Task):
             say(f"no runs below {root} yet: `{command()}` makes one")
             return {}
         rows, notes = [], []
+        found: dict[str, list[object]] = {key: [] for key in self.where}
         for record in records:
             try:
                 row = _row(record.parent)
-                if all(_has(record.parent, row, *item) for item in self.where.items()):
+                for key in found:
+                    found[key].append(_value(record.parent, row, key))
+                if all(_is(found[key][-1], wanted) for key, wanted in self.where.items()):
                     rows.append(row)
             except UserError as error:
                 notes.append(f"note: {error.summary}")
+        for key, values in found.items():
+            if not any(_is(value, self.where[key]) for value in values):
+                known = ", ".join(sorted({shown(value) for value in values}))
+                notes.append(f"note: {key} is {known or 'unknown'} in these runs")
         if rows:
             say(table(_HEADER, [[row[name] for name in _HEADER] for row in rows]))
         if self.where:
@@ -87,17 +94,21 @@ def _row(folder: Path) -> dict[str, str]:
     }
 
 
-def _has(folder: Path, row: Mapping[str, str], key: str, wanted: object) -> bool:
-    """Whether a run has that state, that option of a group, or that value of a key."""
+def _value(folder: Path, row: Mapping[str, str], key: str) -> Any:
+    """The state of a run, its option of a group, or its value of a key."""
     if key == "state":
-        return row["state"] == wanted
+        return row["state"]
     if key in groups():
-        chosen = read_run(folder)["choices"].get(key)
-        return wanted in chosen if isinstance(chosen, list) else chosen == wanted
+        return read_run(folder)["choices"].get(key)
     value: Any = plain_config(folder)
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return bool(value == wanted)
+    return value
+
+
+def _is(value: Any, wanted: object) -> bool:
+    """Whether a value is the wanted one, or holds it where options are a list."""
+    return bool(value == wanted or (isinstance(value, list) and wanted in value))
 
 
 def _number(value: object) -> str:

@@ -19,6 +19,7 @@ from aecore.evaluation.figures.reconstructions import error_heads, line_grid
 from aecore.evaluation.metrics.anomaly_score import Units, error_unit, feature_errors, row_error
 from aecore.evaluation.selection import balanced, class_names
 from aecore.evaluation.trial import element_of
+from aecore.model.autoencoder import Autoencoder
 from aecore.tasks.files import (
     error_columns,
     numbers,
@@ -108,7 +109,8 @@ class Reconstruct(Use):
         if values and self.images:
             rows = torch.cat(values)
             write_table(folder / "reconstructions.npz", rows, split.labels, split.columns)
-        picture = _picture(shown, errors if noisy else errors[:1], images.paired, self.columns)
+        errors = errors if noisy else errors[:1]
+        picture = _picture(model, shown, errors, images.paired, self.columns, split.columns)
         save(picture, folder, "comparison")
         done = "reconstructed" if opened.noise is None else "denoised"
         unit = error_unit(model, self.units)
@@ -156,10 +158,18 @@ def _columns(
     return columns
 
 
-def _picture(shown: Mapping[int, Tensor], errors: Tensor, paired: bool, columns: int) -> Figure:
+def _picture(
+    model: Autoencoder,
+    shown: Mapping[int, Tensor],
+    errors: Tensor,
+    paired: bool,
+    columns: int,
+    names: Sequence[str] | None,
+) -> Figure:
     """Some images by their places: clean or targets, as inputs, reconstructed, (3, C, H, W).
 
     errors: (1, N) of all reconstructions; with a noise or targets also those of the inputs, (2, N).
+    names: of the columns of a table.
     """
     noisy, places = len(errors) > 1, sorted(shown)
     clean, seen, output = _of_one_size([shown[place] for place in places])
@@ -167,7 +177,8 @@ def _picture(shown: Mapping[int, Tensor], errors: Tensor, paired: bool, columns:
     title = f"{done}, with the squared error per {element_of(clean.shape[1:])}"
     if is_table(clean.shape[1:]):
         target = clean if paired else seen
-        return line_grid(seen, output, target, error_heads(output, clean), columns, title)
+        heads = error_heads(output, clean)
+        return line_grid(model, seen, output, target, heads, columns, title, names)
     texts = [[f"{error:.4f}" for error in column.tolist()] for column in errors[:, places]]
     made = output, texts[0]
     if paired:

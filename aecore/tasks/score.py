@@ -14,7 +14,7 @@ from aecore.data.module import ImageData
 from aecore.data.split import Split
 from aecore.errors import ConfigError
 from aecore.evaluation.figures.draw import save
-from aecore.evaluation.figures.top_anomalies import top_anomalies
+from aecore.evaluation.figures.top_anomalies import top_anomalies, top_rows
 from aecore.evaluation.metrics.anomaly_score import (
     By,
     Scorer,
@@ -31,6 +31,7 @@ from aecore.tasks.files import error_columns, numbers, write_rows
 from aecore.tasks.threshold import all_scores, quantile_threshold, scorer_of
 from aecore.tasks.use import Opened, Use
 from aecore.training.setup import build_data
+from aecore.types import is_table
 
 Batches = Iterator[tuple[Tensor, Tensor | None]]  # pixels (n, C, H, W), labels (n,)
 
@@ -168,13 +169,16 @@ class Score(Use):
         x = _picked(_inputs(opened, split), top)
         y = None if split.labels is None else split.labels[top].to(opened.ae.device)
         output = opened.ae.model.reconstruct(x.to(opened.ae.device), y).cpu()
-        shown = columns["name"][: len(top)]
         title = (
             f"Top anomalies of {opened.describe(split)}; anomalous is a score above {threshold:.4g}"
         )
-        errors = error_map(output, x, self.smooth)
-        masks = None if split.masks is None else split.masks[top]
-        figure = top_anomalies(x, output, errors, scores[top], shown, self.columns, title, masks)
+        shown = scores[top], columns["name"][: len(top)], self.columns, title
+        if is_table(split.image_shape):
+            figure = top_rows(opened.ae.model, x, output, *shown, split.columns)
+        else:
+            errors = error_map(output, x, self.smooth)
+            masks = None if split.masks is None else split.masks[top]
+            figure = top_anomalies(x, output, errors, *shown, masks)
         save(figure, opened.folder, "top_anomalies")
 
 

@@ -95,6 +95,8 @@ def test_list_with_conditions(capsys: pytest.CaptureFixture[str]) -> None:
     header, run, count = capsys.readouterr().out.splitlines()
     assert "val/loss" in header and "latent.dim=3" in run and count == "1 of 2 runs"
     assert run.split()[1:5] == ["vae", "digits", "finished", "1"]
+    assert main(["task=list", "list.where={model: vea, latent.dim: 2}"]) == 0
+    assert capsys.readouterr().out == "0 of 2 runs\nnote: model is vae in these runs\n"
     for where, problem in {
         "{datset: digits}": "did you mean 'dataset'",
         "{state: done}": "known: finished, unfinished, failed",

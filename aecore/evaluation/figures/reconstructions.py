@@ -11,11 +11,22 @@ from torch import Tensor
 from aecore.config.component import PositiveInt
 from aecore.evaluation.figures.axes import finish
 from aecore.evaluation.figures.base import TrialFigure
-from aecore.evaluation.figures.grid import ACCENT, INK, QUIET, block_grid, image_grid, new_figure
+from aecore.evaluation.figures.grid import (
+    ACCENT,
+    INK,
+    QUIET,
+    block_grid,
+    image_grid,
+    new_figure,
+    one_line,
+    shortened,
+)  # fmt: skip
 from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.trial import Trial, need_images, same_images
+from aecore.model.autoencoder import Autoencoder
 
 _LINES = "Reconstructions, with the squared error per feature"
+_NAMED, _LETTERS = 20, 16  # columns whose names fit below an axis, letters of a name
 
 
 class Reconstructions(TrialFigure):
@@ -34,7 +45,10 @@ class Reconstructions(TrialFigure):
         x, y, target = by_class(trial, self.columns * self.rows).pair()
         output = trial.model.reconstruct(x, y)
         if trial.is_table:
-            return line_grid(x, output, target, error_heads(output, target), self.columns)
+            heads = error_heads(output, target)
+            return line_grid(
+                trial.model, x, output, target, heads, self.columns, names=trial.images.columns
+            )
         title = "Reconstructions, with the squared error per pixel"
         kinds = {"input": x, "reconstruction": output}
         return blocks(kinds, target, self.columns, title)
@@ -93,21 +107,29 @@ def by_class(trial: Trial, count: int) -> Trial:
 
 
 def line_grid(
+    model: Autoencoder,
     x: Tensor,
     output: Tensor,
     target: Tensor,
     heads: Sequence[str],
     columns: int,
     title: str = _LINES,
+    names: Sequence[str] | None = None,
 ) -> Figure:
     """Rows of a table against their reconstructions, and their targets, one small Axes each.
 
+    Where the model standardises the columns, so are they drawn: each is then seen.
+
     x, output, target: (N, 1, 1, D), the target x itself where there is no other.
-    heads: N texts, what stands above each.
+    heads: N texts, what stands above each. names: of the D columns, written where they are few.
     """
-    lines = {"input": (x, INK), "reconstruction": (output, ACCENT)}
+    shown = {"input": (x, INK), "reconstruction": (output, ACCENT)}
     if target is not x:
-        lines["target"] = target, QUIET
+        shown["target"] = target, QUIET
+    lines = {
+        label: (model.normalise(values.to(model.shift.device)).flatten(1).cpu().numpy(), colour)
+        for label, (values, colour) in shown.items()
+    }
     columns = min(columns, len(x), 5)
     rows = -(-len(x) // columns)
     figure = new_figure(1 + 1.9 * columns, 0.7 + 1.5 * rows, constrained=True)
@@ -118,11 +140,16 @@ def line_grid(
     for n, axes in enumerate(grid.flat[: len(x)]):
         style = {"marker": marker, "markersize": 2.5, "linewidth": 1.2}
         for label, (values, colour) in lines.items():
-            axes.plot(values[n].flatten().cpu().numpy(), color=colour, label=label, **style)
+            axes.plot(values[n], color=colour, label=label, **style)
         finish(axes, title=heads[n], size=8)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if names is None or len(names) > _NAMED:
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        else:
+            labels = [shortened(one_line(name), _LETTERS) for name in names]
+            axes.set_xticks(range(len(names)), labels, rotation=90, parse_math=False)
     figure.suptitle(title, size=11, color=INK)
     figure.supxlabel("column", size=9, color=QUIET)
-    handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower right", ncols=3, frameon=False, fontsize=8)
+    figure.supylabel("standardised value" if model.standardised else "value", size=9, color=QUIET)
+    handles, kinds = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, kinds, loc="outside lower right", ncols=3, frameon=False, fontsize=8)
     return figure

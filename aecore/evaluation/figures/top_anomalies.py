@@ -10,7 +10,8 @@ from torch import Tensor
 from aecore.evaluation.figures.grid import block_grid, shortened
 from aecore.evaluation.figures.reconstructions import line_grid
 from aecore.evaluation.figures.scale import Scale
-from aecore.types import is_series, is_table
+from aecore.model.autoencoder import Autoencoder
+from aecore.types import is_series
 
 _LETTERS = 13  # of a name above a line
 
@@ -29,13 +30,8 @@ def top_anomalies(
 
     Below these, the squared errors (N, 1, H, W) on one scale of colours, and the masks of the
     anomalous pixels, bool of that shape, where they are known. In the given order, block by block;
-    what does not fill a last block is left out. The rows of a table are drawn as lines, each below
-    its name and score; series as lines, without errors.
+    what does not fill a last block is left out. Series are drawn as lines, without errors.
     """
-    if is_table(x.shape[1:]):
-        pairs = zip(names, scores.tolist(), strict=True)
-        heads = [f"row {shortened(name, _LETTERS)}: {score:#.4g}" for name, score in pairs]
-        return line_grid(x, output, x, heads, columns, title)
     scored = [f"{score:#.4g}" for score in scores.tolist()]
     kinds = {"image": (x, names), "reconstruction": (output, scored)}
     if is_series(x.shape[1:]):
@@ -45,3 +41,22 @@ def top_anomalies(
     if masks is not None:
         kinds["anomalous pixels"] = masks.float(), []
     return block_grid(kinds, columns, title, scale)
+
+
+def top_rows(
+    model: Autoencoder,
+    x: Tensor,
+    output: Tensor,
+    scores: Tensor,
+    names: Sequence[str],
+    columns: int,
+    title: str,
+    features: Sequence[str] | None = None,
+) -> Figure:
+    """Rows of a table (N, 1, 1, D) and their reconstructions as lines, below name and score (N,).
+
+    features: the names of its D columns.
+    """
+    pairs = zip(names, scores.tolist(), strict=True)
+    heads = [f"row {shortened(name, _LETTERS)}: {score:#.4g}" for name, score in pairs]
+    return line_grid(model, x, output, x, heads, columns, title, features)

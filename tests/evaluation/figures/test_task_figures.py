@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 from aecore.evaluation.figures.rate_distortion import Point, rate_distortion
 from aecore.evaluation.figures.scale import Scale
-from aecore.evaluation.figures.top_anomalies import top_anomalies
+from aecore.evaluation.figures.top_anomalies import top_anomalies, top_rows
 from helpers import models as making
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -70,11 +70,18 @@ class TestRateDistortion:
         assert not figure.axes[0].texts
 
 
-def test_the_top_anomalies_of_rows_of_a_table_have_their_numbers() -> None:
-    x = making.images(3, 1, 1, 5)
-    figure = top_anomalies(x, x + 1, x, x[:, 0, 0, 0], ["17", "0", "4"], 2, "t")
-    heads = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
-    assert heads == [f"row {n}: {v:#.4g}" for n, v in zip((17, 0, 4), x[:, 0, 0, 0], strict=True)]
+def test_the_top_anomalies_of_rows_of_a_table_are_drawn_as_the_model_sees_them() -> None:
+    x = 100 * making.images(3, 1, 1, 5)
+    shift, scale = x.mean(0), x.std(0)
+    model = making.model(image_shape=(1, 1, 5), shift=shift, scale=scale)
+    scores, names = x[:, 0, 0, 0], [f"column {n}" for n in range(5)]
+    figure = top_rows(model, x, x + 1, scores, ["17", "0", "4"], 2, "t", names)
+    shown = [axes for axes in figure.axes if axes.get_title("left")]
+    heads = [axes.get_title("left") for axes in shown]
+    assert heads == [f"row {n}: {v:#.4g}" for n, v in zip((17, 0, 4), scores, strict=True)]
+    for axes, row in zip(shown, (x - shift) / scale, strict=True):
+        np.testing.assert_allclose(axes.lines[0].get_ydata(), row.flatten(), rtol=1e-4)
+    assert [label.get_text() for label in shown[-1].get_xticklabels()] == names
 
 
 def test_the_heat_maps_of_the_top_anomalies_are_on_one_scale() -> None:
