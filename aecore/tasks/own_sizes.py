@@ -78,8 +78,7 @@ def _in_own_sizes(opened: Opened, error: OtherShapeError) -> SizedImages:
 def _groups(opened: Opened, error: OtherShapeError) -> list[SizeGroup]:
     """The images of each size."""
     data = opened.parts.data
-    chosen = any(o.startswith("dataset.image_size=") for o in opened.request.overrides)
-    if chosen or data.source.shape_mismatch(opened.ae.image_shape) is None:
+    if opened.chooses_size or data.source.shape_mismatch(opened.ae.image_shape) is None:
         split = opened.loaded()
         return [SizeGroup(torch.arange(len(split)), split)]
     if opened.which("test") != "all" or data.classes is not None or data.binarise is not None:

@@ -96,15 +96,21 @@ class Opened:
         unparted = self.is_other_data and "test_fraction" in settings.dataset
         return settings.split or ("all" if unparted else default)
 
+    @property
+    def chooses_size(self) -> bool:
+        """Whether `dataset.image_size` was typed with the task."""
+        return any(o.startswith("dataset.image_size=") for o in self.request.overrides)
+
     def images(self, default: str = "test") -> Split:
         """The images that the task is about, of the shape that the model takes.
 
         default: which split, where none was given. Raises OtherShapeError for images of another
-        size or with other channels, unless they are to be converted (`resize=true`), which is said.
+        size or with other channels, unless they are to be converted (`resize=true`, or their size
+        typed as `dataset.image_size`), which is said.
         """
         shape, resize = self.ae.image_shape, self.parts.config.resize
         mismatch = self.parts.data.source.shape_mismatch(shape) if self.is_other_data else None
-        if mismatch is not None and not resize:
+        if mismatch is not None and not (resize or self.chooses_size):
             raise OtherShapeError(f"{mismatch}: {_expected(self.ae)}", _RESIZE)
         split = self.loaded(default)
         fits = split.image_shape == shape

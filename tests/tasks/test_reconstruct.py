@@ -256,6 +256,8 @@ class TestOwnSizes:
         for task in ("score", "encode"):
             assert main([f"run={spatial}", f"task={task}", *given]) == 2
             assert "resize=true resizes and crops them\n" in capsys.readouterr().err
+        assert main([f"run={spatial}", "task=score", *given, "dataset.image_size=8"]) == 0
+        assert "are resized and cropped" in capsys.readouterr().out
 
 
 NAMES = [

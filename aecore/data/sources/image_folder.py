@@ -251,7 +251,7 @@ class ImageFolder(Source):
             more = ", ..." if len(others) > 5 else ""
             notes.append(f"{others.total():,} other files are not used: {kinds}{more}")
         if paged := sum(map(count_paged, by_folder)):
-            notes.append(f"of files with several pages only the first is used ({paged:,} files)")
+            notes.append(f"files of which only the first page is used: {paged:,}")
         for text in notes:
             log.warning("dataset.%s=%s: %s", key, folder, text)
 

@@ -42,11 +42,16 @@ class Curves(TrialFigure):
         losses = {name: splits for name, splits in curves.items() if splits}
         if len(losses) < 2:
             raise SkippedError("fewer than two runs have a training history")
-        return losses_of(losses)
+        models = [trials[name].model for name in losses]
+        objectives = {(type(model.reconstruction), *model.penalties) for model in models}
+        return losses_of(losses, comparable=len(objectives) == 1)
 
 
-def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
-    """`run -> split -> curve`: one colour per run, training solid, validation dashed."""
+def losses_of(losses: Mapping[str, Mapping[str, Curve]], *, comparable: bool = True) -> Figure:
+    """`run -> split -> curve`: one colour per run, training solid, validation dashed.
+
+    comparable: whether all runs have one objective; that they do not is said in the title.
+    """
     figure, axes = beside_legend(losses)
     drawn: list[float] = []
     handles = []
@@ -65,7 +70,8 @@ def losses_of(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
         for split, (line, label) in _DASHES.items() if split in present
     ]  # fmt: skip
     _set_scale(axes, drawn)
-    finish(axes, title="Loss per image", x="epoch")
+    note = "" if comparable else ", of different objectives: levels are not comparable"
+    finish(axes, title=f"Loss per image{note}", x="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     if axes.dataLim.width == 0:  # a single epoch is drawn as a marker
         axes.set_xticks([axes.dataLim.x0])

@@ -84,7 +84,7 @@ def class_note(model: Autoencoder) -> str:
 
 def heads(steps: int) -> list[str]:
     """The headings above an interpolation between two images."""
-    shares = [f"{share:.2f}".rstrip("0").rstrip(".") for share in _shares(steps).tolist()]
+    shares = [f"{share:.3g}" for share in _shares(steps).tolist()]
     return ["image", *shares, "image"]
 
 

@@ -31,6 +31,7 @@ File = tuple[Path, Path]  # and its name below the folder that was given
 HERE = Path(__file__).parent
 _AT_ONCE = 64  # images
 _FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "DIB", "WEBP", "AVIF", "JPEG2000", "PPM")
+_PAGED = (".tif", ".tiff", ".gif", ".webp", ".avif", ".avifs", ".apng")
 _NOT_DATA = (".", "__MACOSX", "@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN")  # of systems
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
 _WIDE = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}  # modes of more than 8 bits
@@ -75,6 +76,13 @@ def file_pixels(path: Path, rule: Mapping[str, Any]) -> Arrays:
     image = ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)
     pixels = np.asarray(image).reshape(height, width, rule["channels"]).transpose(2, 0, 1)
     return (pixels > 127).astype(np.uint8) * 255 if rule["binarise"] else pixels
+
+
+def _has_pages(path: str) -> bool:
+    if not path.lower().endswith(_PAGED):
+        return False
+    with Image.open(path, formats=_FORMATS) as image:
+        return getattr(image, "n_frames", 1) > 1
 
 
 def _image_files(given: Iterable[str]) -> Iterator[File]:
@@ -222,11 +230,13 @@ def run_program(options: argparse.Namespace, settings: Mapping[str, Any]) -> int
         if options.reconstructions is not None:
             for (_, name), image in zip(files, outputs, strict=True):
                 _save_png(options.reconstructions / name, image, taken)
+    if paged := sum(map(_has_pages, names)):
+        print(f"files of which only the first page is used: {paged}", file=sys.stderr)
     for text in broken:
         shown = (c if c.isprintable() else ascii(c)[1:-1] for c in text)  # no name moves the cursor
         print(f"left out {''.join(shown)}", file=sys.stderr)
     if not names:
-        print("no image could be read", file=sys.stderr)
+        print("no image could be read" if broken else "no image files there", file=sys.stderr)
         return 1
     values = np.nan_to_num(np.concatenate(scores), nan=np.finfo(np.float64).max)
     table = _table(names, values, threshold)

@@ -236,8 +236,7 @@ class TestLeftOut:
         assert warned(caplog) == [
             f"dataset.root={tmp_path}: 4 other files are not used: "
             ".heic (2), .txt (1), Makefile (1)",
-            f"dataset.root={tmp_path}: "
-            "of files with several pages only the first is used (2 files)",
+            f"dataset.root={tmp_path}: files of which only the first page is used: 2",
         ]
 
     def test_a_program_is_never_started(self, tmp_path: Path) -> None:

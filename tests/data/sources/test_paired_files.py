@@ -81,7 +81,7 @@ def test_what_is_left_out_of_the_targets_is_named(
     start = f"dataset.targets={tmp_path / 'clean'}: "
     assert [record.getMessage() for record in caplog.records] == [
         f"{start}1 other files are not used: .doc (1)",
-        f"{start}of files with several pages only the first is used (1 files)",
+        f"{start}files of which only the first page is used: 1",
     ]
 
 

@@ -29,6 +29,7 @@ from aecore.evaluation.trial import Trial
 from aecore.model.layers import dead_units
 from aecore.model.noise.base import Noise
 from aecore.model.noise.noises import Dropout, GaussianNoise
+from aecore.model.penalties.l2 import CodeL2
 from helpers import models as making
 from helpers.experiments import convolutional, trial_of
 from helpers.experiments import row as drawn_row
@@ -68,6 +69,14 @@ def test_curves_of_all_runs_are_in_one_plot(trials: Trials) -> None:
             assert list(line.get_ydata()) == [row[f"{split}/loss"] for row in trial.history]
             assert line.get_linestyle() == style
     assert len({to_hex(line.get_color()) for line in axes.lines}) == 3
+
+
+def test_curves_of_other_objectives_say_so(trials: Trials) -> None:
+    assert curves(trials).axes[0].get_title("left") == "Loss per image"
+    other = making.model(penalties={"code_l2": CodeL2()})
+    mixed = {NAMES[0]: trials[NAMES[0]], "other": replace(trials[NAMES[1]], model=other)}
+    title = curves(mixed).axes[0].get_title("left")
+    assert title == "Loss per image, of different objectives: levels are not comparable"
 
 
 def curves(trials: Mapping[str, Trial]) -> Figure:
