@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from aecore.config.arguments import asked_of
-from aecore.config.folders import command, groups, known, user_folders
+from aecore.config.folders import builtin_options, command, flags, groups, known, user_folders
 from aecore.config.groups import SETS, check_choices, names_in, options_by_group
 from aecore.config.help import WIDTH, first_comment, group_help, help_text, wrapped
 from aecore.config.overrides import read
@@ -63,7 +63,8 @@ def option_help(group: str, name: str) -> str:
     lines += ["", *_aligned(rows)] if rows else []
     for _, target in targets(node):
         lines += ["", *_docstring(target)]
-    example = f"example: {command()} {_example(group, name, rows)}"
+    own = [] if name in builtin_options(group) else [shlex.join(flags())]
+    example = " ".join(["example:", command(), *own, _example(group, name, rows)])
     return "\n".join([*lines, "", " \\\n".join(wrapped(example, 4))])
 
 

@@ -61,6 +61,8 @@ def test_the_options_of_a_user(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "stripes.py").write_text('class Stripes:\n    """Alternating columns."""\n')
     text = said(capsys, "--config-dir", str(tmp_path), "noise=stripes", "--help")
     assert "noise.width=3  of a stripe" in text and "Alternating columns." in text
+    example = text.partition("example: ")[2].replace("\\\n", "").split()
+    assert example[2:] == ["--config-dir", str(tmp_path), "noise=stripes", "noise.width=3"]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,10 @@ class CsvFile:
         numbers = np.frombuffer(values).reshape(-1, len(wanted))
         return Cells(numbers, texts, label_cells, number.mark == ",")
 
+    def distinct(self, place: int) -> int:
+        """How many different cells a column has."""
+        return len({cells[place] for _, cells in islice(self._rows(), int(self.has_header), None)})
+
     def _is_shared(self, separator: str) -> bool:
         """Whether it divides the first line, and most lines into as many cells."""
         with suppress(ConfigError):

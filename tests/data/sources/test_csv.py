@@ -135,6 +135,11 @@ def test_the_split_is_fixed_and_numbers_are_exact(file: Path) -> None:
             {},
             ["na me ('Bo' in line 2), b ('x' in line 3)", "dataset.columns=[id]", "na me"],
         ),
+        (
+            "id,v,town\nA1,1,Oslo\nA2,2,Rome\nA3,3,Oslo\n",
+            {},
+            ["id ('A1' in line 2), town", "dataset.labels=town makes classes"],
+        ),
         ("a,b,c\n1,NA,1\n, nan ,2\n", {}, ["missing cells: a (1), b (2)", "dataset.columns=[c]"]),
         ("a\n1\ninf\n", {}, ["infinite cells: a (1)"]),
         ("a;b\n1,5;1\n1.234;2\n", {}, ["a ('1.234' in line 3)"]),
