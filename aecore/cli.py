@@ -218,7 +218,7 @@ def _resume(interrupted: Path, arguments: Arguments, folder: list[Path]) -> int:
 
 
 def _task(request: Request, folder: list[Path]) -> int:
-    from aecore.tasks.run import run  # torch comes in here
+    from aecore.tasks.run import run
 
     run(request, folder)
     return 0

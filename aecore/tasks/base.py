@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aecore.config.component import Component
 from aecore.config.compose import Composition
@@ -51,7 +51,15 @@ class Request:
 
 
 class Task(Component, ABC):
-    """One thing that can be done with a configuration."""
+    """One thing that can be done with a configuration.
+
+    computes: False where it only reads records, so without torch, whose import takes seconds.
+    uses_run: whether `run=` goes with it. can_be_described: whether `dry_run=true` does.
+    """
+
+    computes: ClassVar[bool] = True
+    uses_run: ClassVar[bool] = False
+    can_be_described: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, request: Request) -> dict[str, float]:

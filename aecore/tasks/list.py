@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -28,6 +28,7 @@ class List(Task):
         finished, unfinished or failed.
     """
 
+    computes: ClassVar[bool] = False
     where: dict[str, Any]
 
     @override
@@ -63,7 +64,7 @@ class List(Task):
 
     def _check(self) -> None:
         """Raise ConfigError for what no run can have."""
-        known = {"state", *groups(), *keys()}
+        known = {"state", *groups(), *keys()} if self.where else set[str]()
         for key in self.where:
             if key not in known:
                 problem = f"no group and no key of a configuration{nearest(key, known)}"

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from aecore.config.build import build, known_keys
 from aecore.config.folders import builtin_options, command
 from aecore.config.secret import masking
 from aecore.errors import UserError, nearest
-from aecore.evaluation.figures.draw import also_as
 from aecore.tasks.base import Request, Task
-from aecore.tasks.train import Train
-from aecore.tasks.use import Use
-from aecore.training.trainer import quiet
 
 
 def run(request: Request, made: list[Path]) -> dict[str, float]:
@@ -33,17 +25,22 @@ def run(request: Request, made: list[Path]) -> dict[str, float]:
         return made[0]
 
     task = build_task(request.config)
-    if request.run is not None and not isinstance(task, Use):
+    if request.run is not None and not task.uses_run:
         raise UserError(
             f"task={request.config['task']}: does nothing with a trained run",
             f"leave out run=, or choose a task that does: `{command()} --help` lists them",
         )
-    if request.config.get("dry_run") and not isinstance(task, Train):
+    if request.config.get("dry_run") and not task.can_be_described:
         hint = "it describes a training: leave it out, or take task=train"
         raise UserError(f"dry_run=true: task={request.config['task']} has no use for it", hint)
-    extension = str(request.config["figures"].get("format", "png"))
-    with masking(request.secrets), quiet(), _memory(), also_as(extension):
-        return task(replace(request, folder=folder))
+    within = replace(request, folder=folder)
+    with masking(request.secrets):
+        if not task.computes:
+            return task(within)
+        from aecore.tasks.computing import computing  # torch comes in here
+
+        with computing(str(request.config["figures"].get("format", "png"))):
+            return task(within)
 
 
 def build_task(config: Mapping[str, Any]) -> Task:
@@ -62,20 +59,3 @@ def class_of_task(name: str) -> type[Task]:
     classes = [value for value in vars(module).values() if inspect.isclass(value)]
     (target,) = (c for c in classes if issubclass(c, Task) and c.__module__ == module.__name__)
     return target
-
-
-@contextmanager
-def _memory() -> Iterator[None]:
-    """UserError where the memory of the machine or of its GPU does not suffice."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        on_cpu = "can't allocate memory" in str(error)  # torch has no class for it
-        if not (on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)):
-            raise
-        tried = re.search(r"allocate (\d[\d.]* \w+)", str(error))
-        wanted = f" ({tried[1]} more were asked for)" if tried else ""
-        raise UserError(
-            f"there is not enough memory for this{wanted}",
-            "take a smaller batch (dataset.batch_size) or model (latent.dim, network.hidden, ...)",
-        ) from error

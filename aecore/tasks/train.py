@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from aecore.config.terminal import say
 from aecore.tasks.base import Request, Task
@@ -26,6 +26,8 @@ def dry_run(experiment: Experiment, choices: Mapping[str, Any]) -> dict[str, flo
 
 class Train(Task):
     """One run, as `aecore.training.experiment` describes it."""
+
+    can_be_described: ClassVar[bool] = True
 
     def __call__(self, request: Request) -> dict[str, float]:
         """Train in the folder of the request; returns the test metrics."""

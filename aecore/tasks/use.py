@@ -227,6 +227,7 @@ class Use(Task):
     unit_range: whether pixels are scaled to [0, 1] where those of the training lie outside.
     """
 
+    uses_run: ClassVar[bool] = True
     takes: ClassVar[Collection[str]] = OPTIONS
     unit_range: ClassVar[bool] = True
 

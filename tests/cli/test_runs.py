@@ -259,6 +259,17 @@ def test_neither_torch_nor_pydantic_is_imported_for_a_mistyped_option() -> None:
     assert answer.returncode == 0
 
 
+def test_the_list_of_runs_does_without_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; from aecore.cli import main;"
+        f"main(['task=list', 'paths.output_dir={tmp_path}']);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
+    assert answer.returncode == 0 and b"no runs below" in answer.stdout
+
+
 def test_statuses_that_others_give() -> None:
     assert "Hydra" in called("--hydra-help").out
     called("--info", "defaults-treee", status=2)

@@ -25,8 +25,9 @@ from tqdm import tqdm
 from aecore.config.component import NonNegativeInt
 from aecore.config.folders import expanded
 from aecore.config.terminal import say
-from aecore.data.images.decode import Decoded, Recipe, decode_all, decode_into, kept_of
+from aecore.data.images.decode import Recipe
 from aecore.data.images.files import Files
+from aecore.data.images.many import Decoded, decode_all, decode_into, kept_of
 from aecore.data.images.memory import GIB, SMALLER, InMemory, available_memory, fits
 from aecore.data.reading import check_writable
 from aecore.errors import ConfigError

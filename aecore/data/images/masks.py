@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aecore.data.images.decode import Recipe, decode_all, inspect, shape_of
+from aecore.data.images.decode import Recipe, shape_of
 from aecore.data.images.files import Files, images_under, shown
+from aecore.data.images.many import decode_all, inspect
 from aecore.errors import ConfigError
 
 _KEY = "dataset.root"

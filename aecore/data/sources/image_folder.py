@@ -18,16 +18,9 @@ from typing_extensions import override
 from aecore.config.component import PositiveFloat, Probability
 from aecore.config.folders import expanded
 from aecore.data.images.cache import cache_folder, decoded
-from aecore.data.images.decode import (
-    Decoded,
-    Recipe,
-    all_grey,
-    count_paged,
-    inspect,
-    largest_value,
-    shape_of,
-)
+from aecore.data.images.decode import Recipe, shape_of
 from aecore.data.images.files import Files, extensions, images_under, shown
+from aecore.data.images.many import Decoded, all_grey, count_paged, inspect, largest_value
 from aecore.data.images.masks import mask_names, read_masks
 from aecore.data.images.memory import InMemory
 from aecore.data.images.partners import partners as partners_of

@@ -126,10 +126,9 @@ class Csv(Unsplit):
             first = {file.names[n]: f"{cell!r} in line {line}" for n, (cell, line) in text.items()}
             listed = ", ".join(f"{name} ({where})" for name, where in first.items())
             problem = f"columns of text: {listed}"
-            counts = {place: file.distinct(place) for place in text}
-            few = min(counts, key=counts.__getitem__)
+            cells, few = min((file.distinct(place), place) for place in text)
             labels = shlex.quote(as_override(_LABELS, file.names[few]))
-            classes = f"; {labels} makes classes of it" if counts[few] < len(numbers) else ""
+            classes = f"; {labels} makes classes of it" if cells < len(numbers) else ""
             raise ConfigError(PATH, file.path, problem, _chosen(kept) + classes)
         for kind, bad in (("missing", np.isnan(numbers)), ("infinite", np.isinf(numbers))):
             counts = dict(zip(names, bad.sum(0).tolist(), strict=True))

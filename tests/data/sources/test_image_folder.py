@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from aecore.data.images.decode import Recipe, decode_all, inspect, shape_of
+from aecore.data.images import many
+from aecore.data.images.decode import Recipe, shape_of
 from aecore.data.images.files import images_under
+from aecore.data.images.many import all_grey, decode_all, inspect
 from helpers.image_files import folder, grey, save
 from helpers.sources import message
 
@@ -252,8 +254,12 @@ class TestImageFolder:
             folder(".", **change)
 
 
-def test_many_files_are_decoded_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_threads", [many.BY_THREADS, 200], ids=["threads", "processes"])
+def test_many_files_are_decoded_in_order(
+    by_threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More files than tasks, so that a task has several."""
+    monkeypatch.setattr(many, "BY_THREADS", by_threads)
     for i in range(600):
         save(tmp_path / f"{i:03}.png", grey(i % 251))
     for i in (0, 299, 599):
@@ -265,6 +271,9 @@ def test_many_files_are_decoded_in_order(tmp_path: Path) -> None:
     assert found.images[:, 0, 0, 0].tolist() == [i % 251 for i in good]
     assert [path.name for path in found.broken] == ["000.png", "299.png", "599.png"]
     assert [*inspect(files, shape_of)] == [(1, 4, 4) if i in good else None for i in range(600)]
+    assert all_grey(files)
+    save(tmp_path / "400.png", np.stack([grey(0), grey(9), grey(9)], 2))
+    assert not all_grey(files)
 
 
 def test_both_splits_have_the_channels_that_were_found_once(tmp_path: Path) -> None:
