@@ -83,6 +83,8 @@ BAD = [
     (["lr=0.1"], r"did you mean optimizer.lr=0.1\?"),
     (["learning_rate=0.1"], r"did you mean optimizer.lr=0.1\?"),
     (["beta=4"], r"did you mean penalty.kl.weight=4\?"),
+    (["modle=vae"], r"did you mean model=vae\?"),
+    (["datset=mnist"], r"did you mean dataset=mnist\?"),
     (["model=sae"], r"did you mean model=sparse\?"),
     (["latent=2"], r"did you mean latent.dim=2\?"),
     (["noise=0.3"], r"did you mean noise=gaussian noise.std=0.3\?"),

@@ -1,10 +1,13 @@
-"""An image file to a uint8 array: of any mode, antialiased. Processes import it, so no torch."""
+"""An image file to a uint8 array: of any mode, antialiased. Workers import it, so no torch."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -14,6 +17,7 @@ from aecore.data.images.files import FORMATS
 if TYPE_CHECKING:
     from aecore.types import ImageShape
 
+T = TypeVar("T")
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
 _WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _WHITE = 65535  # of integer files of more than 8 bits
@@ -73,18 +77,54 @@ def decode(path: Path, recipe: Recipe) -> np.ndarray:
     return np.asarray(image).reshape(height, width, recipe.channels).transpose(2, 0, 1)
 
 
-def decoded_or_reason(path: Path, recipe: Recipe) -> np.ndarray | str:
-    """One file as (C, H, W) uint8, or why it cannot be decoded, without its path."""
-    try:
-        return decode(path, recipe)
-    except UnidentifiedImageError:
+def decode_some(paths: Sequence[Path], recipe: Recipe) -> tuple[np.ndarray, dict[int, str]]:
+    """Files as (N, C, H, W) uint8, and why the broken ones among them, zeros, cannot be decoded."""
+    images, broken = np.zeros((len(paths), *recipe.shape), np.uint8), {}
+    for i, path in enumerate(paths):
+        try:
+            images[i] = decode(path, recipe)
+        except Exception as error:  # damaged files make Pillow raise nearly anything
+            broken[i] = _reason(error)
+    return images, broken
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be decoded, without its path."""
+    if isinstance(error, UnidentifiedImageError):
         return "no image format is recognised"
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+    if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller, or cut it into tiles"
-    except Exception as error:  # damaged files make Pillow raise nearly anything
-        if isinstance(error, OSError) and error.strerror:
-            return error.strerror
-        return (str(error).splitlines() or [type(error).__name__])[0]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def look_at_some(paths: Sequence[Path], look: Callable[[Image.Image], T]) -> list[T | None]:
+    """What a function finds in each image, which is open but not decoded; None if it is broken."""
+    return [_looked_at(path, look) for path in paths]
+
+
+def _looked_at(path: Path, look: Callable[[Image.Image], T]) -> T | None:
+    try:
+        with open_image(path) as image:
+            return look(image)
+    except Exception:  # of many kinds, as in `decode_some`, which reports it
+        return None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nobody hears Pillow's warnings but that of a bomb, which is an error."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def quietly(function: Callable[[Sequence[Path]], T], paths: Sequence[Path]) -> T:
+    """The result of a function of some paths, in a process of its own."""
+    with quiet():
+        return function(paths)
 
 
 def upright(image: Image.Image, white: float | None) -> Image.Image:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -20,17 +21,19 @@ from torch import Tensor
 
 from aecore.data.images.decode import (
     Recipe,
-    decoded_or_reason,
+    decode_some,
     is_grey,
     largest,
-    open_image,
+    look_at_some,
     pages,
-)  # fmt: skip
+    quiet,
+    quietly,
+)
 from aecore.data.images.files import Files, may_have_pages
 
 T = TypeVar("T")
-BY_THREADS = 4096  # files, before processes take over
-_TASK = 64  # files handed over at once: of small ones, handing over takes as long as reading
+BY_THREADS = 1024  # files, before processes take over
+_TASK, _BYTES = 64, 2**24  # files, and bytes of results, that are handed over at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,51 +51,35 @@ class Decoded:
     rows: Tensor | None = None
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Nobody hears Pillow's warnings but that of a bomb, which is an error."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+def _at_once(
+    function: Callable[[Sequence[Path]], T], paths: Iterable[Path], most: int = _TASK
+) -> Iterator[T]:
+    """The results of a function of some paths each, in order, by several threads or processes.
 
-
-def _each(function: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
-    return [function(path) for path in paths]
-
-
-def _each_quietly(function: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
-    with _quiet():
-        return _each(function, paths)
-
-
-def _at_once(function: Callable[[Path], T], paths: Iterable[Path]) -> Iterator[T]:
-    """The results of a function of paths, in order, by several threads or processes.
-
-    Of small files the most time is Python's, which threads cannot share; processes do, but take a
-    second to start, so that of many files only the later ones are theirs.
+    Of small files the most time is Python's, which threads cannot share; processes do, but take
+    half a second to start, so that of many files only the later ones are theirs. most: paths of a
+    task, as handing over each small file takes as long as reading it.
     """
     rest = iter(paths)
     if first := list(islice(rest, BY_THREADS)):
-        size = min(_TASK, -(-len(first) // (4 * (os.cpu_count() or 1))))
+        size = min(most, -(-len(first) // (4 * (os.cpu_count() or 1))))
         # Filters are shared by all threads, so they are set once around the pool.
-        with _quiet(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            yield from chain.from_iterable(pool.map(partial(_each, function), _tasks(first, size)))
+        with quiet(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            yield from pool.map(function, _tasks(first, size))
     if later := list(islice(rest, 1)):
-        yield from _by_processes(function, chain(later, rest))
+        yield from _by_processes(function, _tasks(chain(later, rest), most))
 
 
-def _by_processes(function: Callable[[Path], T], paths: Iterable[Path]) -> Iterator[T]:
+def _by_processes(
+    function: Callable[[Sequence[Path]], T], tasks: Iterable[Sequence[Path]]
+) -> Iterator[T]:
     from joblib import Parallel, delayed  # slow
 
-    call = delayed(partial(_each_quietly, function))
-    tasks = (call(part) for part in _tasks(paths, _TASK))
-    results = Parallel(-1, return_as="generator")(tasks)
-    try:
-        yield from chain.from_iterable(results)
-    finally:
-        with warnings.catch_warnings(action="ignore"):  # it warns where that is not the end
-            results.close()
+    call = delayed(partial(quietly, function))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"joblib\.")  # early ends, new workers
+        with closing(Parallel(-1, return_as="generator")(map(call, tasks))) as results:
+            yield from results
 
 
 def _tasks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
@@ -102,13 +89,13 @@ def _tasks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
 
 
 def decode_into(images: np.ndarray, files: Files, recipe: Recipe) -> dict[int, str]:
-    """Fill (N, C, H, W) uint8 with N files; why the broken ones among them stay as they are."""
-    broken = {}
-    for i, result in enumerate(_at_once(partial(decoded_or_reason, recipe=recipe), files)):
-        if isinstance(result, str):
-            broken[i] = result
-        else:
-            images[i] = result
+    """Fill (N, C, H, W) uint8 with N files; why the broken ones among them are zeros."""
+    done, broken = 0, dict[int, str]()
+    most = min(max(_BYTES // math.prod(recipe.shape), 1), _TASK)
+    for some, why in _at_once(partial(decode_some, recipe=recipe), files, most):
+        images[done : done + len(some)] = some
+        broken |= {done + i: reason for i, reason in why.items()}
+        done += len(some)
     return broken
 
 
@@ -131,15 +118,7 @@ def decode_all(files: Files, recipe: Recipe) -> Decoded:
 
 def inspect(paths: Iterable[Path], look: Callable[[Image.Image], T]) -> Iterator[T | None]:
     """What a function finds in each image, which is open but not decoded; None if it is broken."""
-    return _at_once(partial(_looked_at, look), paths)
-
-
-def _looked_at(look: Callable[[Image.Image], T], path: Path) -> T | None:
-    try:
-        with open_image(path) as image:
-            return look(image)
-    except Exception:  # of many kinds, as in `decoded_or_reason`, which reports it
-        return None
+    return chain.from_iterable(_at_once(partial(look_at_some, look=look), paths))
 
 
 def all_grey(paths: Iterable[Path]) -> bool:
@@ -158,8 +137,8 @@ def all_grey(paths: Iterable[Path]) -> bool:
 
 def count_paged(files: Files) -> int:
     """How many of the files hold more than one image, by their headers."""
-    some = (path for path in files if may_have_pages(path.name))
-    return sum((n or 1) > 1 for n in inspect(some, pages))
+    some = (i for i, name in enumerate(files.names) if may_have_pages(name))
+    return sum((n or 1) > 1 for n in inspect(files.at(some), pages))
 
 
 def largest_value(files: Files) -> float:

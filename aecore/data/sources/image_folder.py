@@ -32,7 +32,7 @@ from aecore.types import ImageShape
 
 log = logging.getLogger("aecore")
 _ROOT = "dataset.root"
-_LOOKED_AT = 4096  # images, to find the largest pixel and other sizes
+_LOOKED_AT = 1000  # images, to find the largest pixel and other sizes
 
 
 @final
