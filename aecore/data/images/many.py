@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from aecore.data.images.decode import (
     quietly,
 )
 from aecore.data.images.files import Files, may_have_pages
+from aecore.errors import UserError
 
 T = TypeVar("T")
 BY_THREADS = 1024  # files, before processes take over
@@ -73,13 +74,18 @@ def _at_once(
 def _by_processes(
     function: Callable[[Sequence[Path]], T], tasks: Iterable[Sequence[Path]]
 ) -> Iterator[T]:
+    """Raises UserError where such a process is killed, as by a system short of memory."""
     from joblib import Parallel, delayed  # slow
 
     call = delayed(partial(quietly, function))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"joblib\.")  # early ends, new workers
-        with closing(Parallel(-1, return_as="generator")(map(call, tasks))) as results:
-            yield from results
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"joblib\.")  # early ends, new workers
+            with closing(Parallel(-1, return_as="generator")(map(call, tasks))) as results:
+                yield from results
+    except BrokenExecutor as error:
+        problem = "a process that reads images was killed, perhaps by a system short of memory"
+        raise UserError(problem, "end other programs, and try again") from error
 
 
 def _tasks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:

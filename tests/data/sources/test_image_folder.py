@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from aecore.data.images import many
 from aecore.data.images.decode import Recipe, shape_of
 from aecore.data.images.files import images_under
 from aecore.data.images.many import all_grey, decode_all, inspect
+from aecore.errors import UserError
 from helpers.image_files import folder, grey, save
 from helpers.sources import message
 
@@ -274,6 +278,22 @@ def test_many_files_are_decoded_in_order(
     assert all_grey(files)
     save(tmp_path / "400.png", np.stack([grey(0), grey(9), grey(9)], 2))
     assert not all_grey(files)
+
+
+def test_a_reading_process_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.getpid()
+
+    def kill_elsewhere(paths: Sequence[Path], look: object) -> list[None]:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [None] * len(paths)
+
+    monkeypatch.setattr(many, "BY_THREADS", 1)
+    monkeypatch.setattr(many, "look_at_some", kill_elsewhere)
+    for i in range(3):
+        save(tmp_path / f"{i}.png", grey(i))
+    with pytest.raises(UserError, match="was killed"):
+        list(inspect(images_under(tmp_path), shape_of))
 
 
 def test_both_splits_have_the_channels_that_were_found_once(tmp_path: Path) -> None:
