@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -75,6 +76,7 @@ def run(points: int) -> dict[str, float]:
             f"seed=range({points // 100})", f"hydra.sweep.dir={folder}/sweep",
         ])  # fmt: skip
         composition = compose(arguments)
+        import_module("aecore.training.config_checker")  # torch, which is another matter
         start = time.perf_counter()
         sweep, _ = plan_grid(arguments, composition)
         seconds = time.perf_counter() - start

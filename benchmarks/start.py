@@ -12,7 +12,7 @@ from options import NETWORKS, Options, common
 from table import Row
 
 IMPORTS = "import torch, torchvision, pytorch_lightning"
-BEYOND_IMPORTS = 0.5
+BEYOND_IMPORTS = 0.3
 ANSWER = 2.0
 
 

@@ -11,7 +11,7 @@ from start import IMPORTS
 from table import Row
 
 EPOCHS = 2
-A_JOB = 0.3
+A_JOB = 0.15
 
 
 def measure(options: Options) -> list[Row]:
