@@ -155,13 +155,7 @@ class Batches:
         positions = positions.to(self.split.images.device)
         sizes = [b - a for a, b in shares]
         rest = positions[sum(sizes[: self._done]) :]
-        window, count = self.split.window, len(rest)
-        windows = iter(torch.split(rest, window)) if window else iter(())
-        asked = -window  # where the last window begins that the disk was asked for: the next one
         for first in range(self._first * self.chunk, self.steps, self.chunk):
-            while asked <= count - len(rest) and (coming := next(windows, None)) is not None:
-                self.split.expect(coming)
-                asked += window
             parts = []
             start, end = max(first, self._done), min(first + self.chunk, self.steps)
             for at in range(start, end, self._at_once):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,14 +38,10 @@ class Blocks(Split):
 
     __slots__ = ()
 
-    @property
-    def block(self) -> int:
-        """How many neighbouring images stay together."""
-        return max(_BLOCK // (self.images[0].numel() * self.images.element_size()), 1)
-
     @override
     def order(self, *key: int) -> Tensor:
-        return block_order(len(self), self.block, EPOCH_ORDER, *key)
+        size = max(_BLOCK // (self.images[0].numel() * self.images.element_size()), 1)
+        return block_order(len(self), size, EPOCH_ORDER, *key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,23 +65,6 @@ class MappedSplit(Blocks):
             low, high = self.limits
             images = (images - low) / (high - low)
         return images if out is None else out.copy_(images)
-
-    @property
-    @override
-    def window(self) -> int:
-        return _WINDOW * self.block if hasattr(mmap, "MADV_WILLNEED") else 0
-
-    @override
-    def expect(self, index: Tensor) -> None:
-        assert self.rows is not None and self.array is not None
-        file: Any = self.array
-        while isinstance(file, np.ndarray):
-            file = file.base
-        start = self.array.ctypes.data - np.frombuffer(file, np.uint8, 1).ctypes.data
-        size = self.block * self.array.strides[0]
-        for block in np.unique(self.rows[index].numpy() // self.block).tolist():
-            place = (start + block * size) // mmap.PAGESIZE * mmap.PAGESIZE
-            file.madvise(mmap.MADV_WILLNEED, place, min(size + mmap.PAGESIZE, len(file) - place))
 
     @override
     def rescaled(self, limits: Tensor) -> Split:

@@ -136,14 +136,6 @@ class Split:
         """(N,) int64: the images of an epoch in random order, a function of N and the key."""
         return permutation(len(self), EPOCH_ORDER, *key)
 
-    @property
-    def window(self) -> int:
-        """How many images of an epoch are asked of the disk at once; 0: they are in memory."""
-        return 0
-
-    def expect(self, index: Tensor) -> None:
-        """Let the system begin to read the images at `index` (M,) int64 from the disk."""
-
     def parts(self, size: int) -> Iterator[Tensor]:
         """All images as stored, in order, in chunks.
 
