@@ -14,7 +14,7 @@ from aecore.errors import normal, option
 
 _GUESSES = {  # names that other programs use
     "dataset": ("data",),
-    "evaluate.metrics": ("metrics",),
+    "evaluate.metrics": ("metric", "metrics"),
     "dataset.batch_size": ("batch", "batchsize", "bs"),
     "latent.dim": ("codesize", "latentdim", "latentsize", "numlatents", "zdim", "zsize"),
     "network.hidden": ("hidden", "hiddendim", "hiddensize", "layers"),
