@@ -111,7 +111,8 @@ class SkippedError(Exception):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as ` (did you mean 'vae'?)`, or an empty string if nothing is similar."""
-    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.5)
+    begun = [w for w in sorted(known) if len(name) > 2 and w.startswith(name)][:2]
+    near = begun or difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     return f" (did you mean {' or '.join(repr(w) for w in near)}?)" if near else ""
 
 

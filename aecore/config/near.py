@@ -139,7 +139,8 @@ def surely_meant(key: str, text: str) -> str | None:
     guess = next(iter(whole + near), None)
     if guess is None:
         return f"{name}={text}" if name in known else None  # of all parts, as `seed`
-    other = spelling(guess, text) if guess in groups() else None
+    group = guess.replace(".", "/")
+    other = spelling(group, text.strip("[]")) if group in groups() else None
     return other or _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
 
 

@@ -85,6 +85,8 @@ BAD = [
     (["beta=4"], r"did you mean penalty.kl.weight=4\?"),
     (["modle=vae"], r"did you mean model=vae\?"),
     (["datset=mnist"], r"did you mean dataset=mnist\?"),
+    (["metric=fid"], r"did you mean evaluate/metrics=inception\?"),
+    (["noise=salt"], r"did you mean 'salt_and_pepper'\?"),
     (["model=sae"], r"did you mean model=sparse\?"),
     (["latent=2"], r"did you mean latent.dim=2\?"),
     (["noise=0.3"], r"did you mean noise=gaussian noise.std=0.3\?"),
