@@ -139,8 +139,9 @@ def surely_meant(key: str, text: str) -> str | None:
     guess = next(iter(whole + near), None)
     if guess is None:
         return f"{name}={text}" if name in known else None  # of all parts, as `seed`
-    group = guess.replace(".", "/")
-    other = spelling(group, text.strip("[]")) if group in groups() else None
+    group, name = guess.replace(".", "/"), text.strip("[]")
+    unknown = group in groups() and name not in builtin_options(group)
+    other = spelling(group, name) if unknown else None
     return other or _with_option(guess, _VALUES.get(guess, {}).get(text.lower(), text))
 
 
