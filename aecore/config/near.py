@@ -123,8 +123,8 @@ def meant(key: str, text: str) -> str | None:
         close = difflib.get_close_matches(name, parts, n=1, cutoff=0.8)
         near = sorted(k for k in inside or known if k.rpartition(".")[2] in close)
         candidates = [_with_option(k, text) for k in same or near]
-        if not same and (group := difflib.get_close_matches(key, groups(), n=1, cutoff=0.8)):
-            candidates = [f"{group[0]}={text}"]
+        whole = [] if same or "." in key else difflib.get_close_matches(key, groups(), 1, 0.8)
+        candidates = [f"{group}={text}" for group in whole] or candidates
     return " or ".join(candidates) if 1 <= len(candidates) <= _UNIQUE else None
 
 

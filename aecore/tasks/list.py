@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from typing_extensions import override
 from aecore.config.folders import command, groups
 from aecore.config.near import keys
 from aecore.config.terminal import say
+from aecore.config.tree import at
 from aecore.errors import ConfigError, UserError, nearest, shown
 from aecore.runs.folder import ERROR, RUN, plain_config, read_history, read_metrics, read_run
 from aecore.runs.text_table import table
@@ -44,15 +45,16 @@ class List(Task):
         for record in records:
             try:
                 row = _row(record.parent)
-                for key in found:
-                    found[key].append(_value(record.parent, row, key))
-                if all(_is(found[key][-1], wanted) for key, wanted in self.where.items()):
+                values = _values(record.parent, row, self.where)
+                for key, value in values.items():
+                    found[key].append(value)
+                if all(_is(values[key], wanted) for key, wanted in self.where.items()):
                     rows.append(row)
             except UserError as error:
                 notes.append(f"note: {error.summary}")
-        for key, values in found.items():
-            if not any(_is(value, self.where[key]) for value in values):
-                known = ", ".join(sorted({shown(value) for value in values}))
+        for key, every in found.items():
+            if not any(_is(value, self.where[key]) for value in every):
+                known = ", ".join(sorted({shown(value) for value in every}))
                 notes.append(f"note: {key} is {known or 'unknown'} in these runs")
         if rows:
             say(table(_HEADER, [[row[name] for name in _HEADER] for row in rows]))
@@ -95,16 +97,20 @@ def _row(folder: Path) -> dict[str, str]:
     }
 
 
-def _value(folder: Path, row: Mapping[str, str], key: str) -> Any:
-    """The state of a run, its option of a group, or its value of a key."""
-    if key == "state":
-        return row["state"]
-    if key in groups():
-        return read_run(folder)["choices"].get(key)
-    value: Any = plain_config(folder)
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+def _values(folder: Path, row: Mapping[str, str], keys: Iterable[str]) -> dict[str, Any]:
+    """The state of a run, its options of groups, and its values of keys; each file read once."""
+    values: dict[str, Any] = {}
+    choices = config = None
+    for key in keys:
+        if key == "state":
+            values[key] = row["state"]
+        elif key in groups():
+            choices = read_run(folder)["choices"] if choices is None else choices
+            values[key] = choices.get(key)
+        else:
+            config = plain_config(folder) if config is None else config
+            values[key] = at(config, key)
+    return values
 
 
 def _is(value: Any, wanted: object) -> bool:

@@ -83,6 +83,7 @@ BAD = [
     (["lr=0.1"], r"did you mean optimizer.lr=0.1\?"),
     (["learning_rate=0.1"], r"did you mean optimizer.lr=0.1\?"),
     (["beta=4"], r"did you mean penalty.kl.weight=4\?"),
+    (["noise.x=3"], r"noise\.x: noise has no key 'x'(?!.*did you mean noise=3)"),
     (["modle=vae"], r"did you mean model=vae\?"),
     (["datset=mnist"], r"did you mean dataset=mnist\?"),
     (["metric=fid"], r"did you mean evaluate/metrics=inception\?"),

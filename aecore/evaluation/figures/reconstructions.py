@@ -20,7 +20,7 @@ from aecore.evaluation.figures.grid import (
     new_figure,
     one_line,
     shortened,
-)  # fmt: skip
+)
 from aecore.evaluation.metrics.images import squared_error
 from aecore.evaluation.trial import Trial, need_images, same_images
 from aecore.model.autoencoder import Autoencoder
